@@ -1,0 +1,230 @@
+//! What doors may ask for. A command is a wish; [`crate::Effect`]s are the facts that follow.
+
+use bytes::Bytes;
+
+use crate::config::QueueConfig;
+use crate::ids::{Address, QueueId, QueueName, Receipt, SessionId, UnixMs};
+
+/// Circumstances of a command: all that the engine knows of the outside world.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Current time; never smaller than in the command before.
+    pub now_ms: UnixMs,
+    /// Fresh random bits for this command.
+    pub seed: u64,
+    /// Log epoch of this process.
+    pub epoch: u32,
+}
+
+/// One request that may change state. Replies are in [`crate::Reply`], one variant each.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Create a queue, or learn that it exists.
+    CreateQueue(CreateQueue),
+    /// Replace a queue's settings.
+    ConfigureQueue(ConfigureQueue),
+    /// Delete a queue and its messages.
+    DeleteQueue(DeleteQueue),
+    /// Drop all messages of a queue, also those in flight, and its deduplication memory.
+    PurgeQueue(PurgeQueue),
+    /// Add messages.
+    Enqueue(Enqueue),
+    /// Lease ready messages.
+    Acquire(Acquire),
+    /// Finish deliveries: acknowledge, give back, or dead-letter.
+    Settle(Settle),
+    /// Change the deadline of leases.
+    Extend(Extend),
+    /// Give back everything that a session holds, not counted as a failure.
+    EndSession(EndSession),
+    /// Move messages out of a dead-letter queue in the background.
+    StartMoveTask(StartMoveTask),
+    /// Stop a move task.
+    CancelMoveTask(CancelMoveTask),
+    /// Rewrite a live message at the log's tail so that its old segment can be recycled.
+    Relocate(Relocate),
+    /// Do what time brings: promote delayed, return lapsed, expire old messages, run move tasks.
+    /// Bounded: the reply says whether more is due.
+    Tick,
+    /// All commands or none, in one log record; later ones see what earlier ones did.
+    Atomic(Vec<Command>),
+}
+
+/// See [`Command::CreateQueue`].
+#[derive(Clone, Debug)]
+pub struct CreateQueue {
+    /// Namespace and name.
+    pub name: QueueName,
+    /// Settings of the new queue.
+    pub config: QueueConfig,
+    /// Refuse a name whose queue was deleted less than this ago; 0 to allow.
+    pub name_reuse_wait_ms: u64,
+}
+
+/// See [`Command::ConfigureQueue`].
+#[derive(Clone, Debug)]
+pub struct ConfigureQueue {
+    /// The queue.
+    pub queue: QueueId,
+    /// All settings, replacing the old ones; the kind cannot change.
+    pub config: QueueConfig,
+    /// Refuse if the queue's version is another one.
+    pub expected_version: u64,
+}
+
+/// See [`Command::DeleteQueue`].
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteQueue {
+    /// The queue.
+    pub queue: QueueId,
+}
+
+/// See [`Command::PurgeQueue`].
+#[derive(Clone, Copy, Debug)]
+pub struct PurgeQueue {
+    /// The queue.
+    pub queue: QueueId,
+    /// Refuse if the last purge is less than this ago; 0 to allow.
+    pub cooldown_ms: u64,
+}
+
+/// See [`Command::Enqueue`]. Entries succeed or fail one by one; the order is kept.
+#[derive(Clone, Debug)]
+pub struct Enqueue {
+    /// The messages.
+    pub messages: Vec<NewMessage>,
+}
+
+/// One message to enqueue, into one or several queues; its content is stored once.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Target queues, at least one; a message goes to all of them or to none.
+    pub queues: Vec<QueueId>,
+    /// What [`crate::Content::encode`] made.
+    pub content: Bytes,
+    /// Delay; `None` for each queue's own default.
+    pub delay_ms: Option<u64>,
+    /// Absolute expiry; `None` for each queue's retention only.
+    pub expires_at_ms: Option<UnixMs>,
+    /// 0 (default) to 255 (first).
+    pub priority: u8,
+    /// Lane: message group, tenant, partition key. At most [`crate::limits::MAX_KEY_BYTES`].
+    pub lane: Option<String>,
+    /// Deduplication id. At most [`crate::limits::MAX_KEY_BYTES`].
+    pub dedup_id: Option<String>,
+}
+
+/// Who holds a lease, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// The queue's own visibility timeout.
+    QueueDefault,
+    /// For this many milliseconds from now.
+    For(u64),
+    /// Until the session ends.
+    Session(SessionId),
+}
+
+/// See [`Command::Acquire`].
+#[derive(Clone, Debug)]
+pub struct Acquire {
+    /// The queue.
+    pub queue: QueueId,
+    /// At most this many messages, from 1 to [`crate::limits::MAX_ACQUIRE`].
+    pub max_messages: u32,
+    /// At most this many frame bytes (the first message is exempt).
+    pub max_bytes: u64,
+    /// Lease of the returned messages.
+    pub lease: Lease,
+    /// Key of this attempt on a FIFO queue: the same key within five minutes returns the same
+    /// messages and receipts (SQS ReceiveRequestAttemptId).
+    pub attempt_id: Option<String>,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: the message is removed.
+    Ack,
+    /// Not done: the message goes back.
+    Release {
+        /// To the end of the queue instead of its original place.
+        to_tail: bool,
+        /// Not before this many milliseconds.
+        delay_ms: u64,
+        /// Whether the attempt counts: otherwise the receive count is taken back.
+        counted: bool,
+    },
+    /// Never to be tried again: to the dead-letter queue, or removed if there is none.
+    Dead,
+}
+
+/// See [`Command::Settle`]. One result for each item.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// The queue that the receipts must belong to.
+    pub queue: QueueId,
+    /// Deliveries and how they ended.
+    pub items: Vec<(Receipt, Outcome)>,
+}
+
+/// See [`Command::Extend`]. One result for each item.
+#[derive(Clone, Debug)]
+pub struct Extend {
+    /// The queue that the receipts must belong to.
+    pub queue: QueueId,
+    /// Deliveries and their new time to run from now, in milliseconds; 0 gives back at once.
+    pub items: Vec<(Receipt, u64)>,
+}
+
+/// See [`Command::EndSession`].
+#[derive(Clone, Copy, Debug)]
+pub struct EndSession {
+    /// The session.
+    pub session: SessionId,
+}
+
+/// See [`Command::StartMoveTask`].
+#[derive(Clone, Debug)]
+pub struct StartMoveTask {
+    /// The queue to empty.
+    pub source: QueueId,
+    /// Where to; `None` for the queue each message came from.
+    pub destination: Option<QueueId>,
+    /// Most messages a second; `None` for as fast as possible.
+    pub max_per_second: Option<u32>,
+}
+
+/// See [`Command::CancelMoveTask`].
+#[derive(Clone, Copy, Debug)]
+pub struct CancelMoveTask {
+    /// The task.
+    pub task: u64,
+}
+
+/// See [`Command::Relocate`].
+#[derive(Clone, Debug)]
+pub struct Relocate {
+    /// Address of the frame now.
+    pub from: Address,
+    /// The frame, byte for byte.
+    pub frame: Bytes,
+}
+
+/// A question that changes nothing.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// Counts of a queue.
+    Stats(QueueId),
+    /// Queues whose dead-letter target is this one.
+    DeadLetterSources(QueueName),
+    /// Move tasks of a source queue, newest first.
+    MoveTasks(QueueId),
+    /// The first messages in order of delivery, without leasing them.
+    Peek {
+        /// The queue.
+        queue: QueueId,
+        /// At most this many, to [`crate::limits::MAX_ACQUIRE`].
+        max_messages: u32,
+    },
+}

@@ -1,0 +1,143 @@
+//! What a queue promises: its configuration, in protocol-free terms.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{QueueId, QueueName, UnixMs};
+
+/// How messages of one lane (message group) are ordered and locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum QueueKind {
+    /// Best-effort order; lanes share the queue fairly and never block.
+    #[default]
+    Standard = 0,
+    /// Strict order within a lane: messages in flight block the later ones of their lane.
+    Fifo = 1,
+}
+
+/// What a deduplication id is unique within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum DedupScope {
+    /// The whole queue.
+    #[default]
+    Queue = 0,
+    /// The message's lane.
+    Lane = 1,
+}
+
+/// What happens to an enqueue on a queue that is at its length or byte limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Overflow {
+    /// The new message is refused.
+    #[default]
+    Refuse = 0,
+    /// The oldest ready message is dropped to make room.
+    DropHead = 1,
+}
+
+/// Where messages go that were received too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The target queue by name: it may be deleted and come back. While it does not exist,
+    /// messages stay where they are.
+    pub target: QueueName,
+    /// A message received this often moves instead of being received once more.
+    pub max_receives: u32,
+}
+
+/// A queue's settings. Times in milliseconds. A missing limit is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// Order and locking.
+    pub kind: QueueKind,
+    /// Lease time of an acquire that names none.
+    pub visibility_timeout_ms: u64,
+    /// Delay of an enqueue that names none.
+    pub delay_ms: u64,
+    /// Age at which a message expires.
+    pub retention_ms: u64,
+    /// How long a receive waits that names no time; used by doors.
+    pub receive_wait_ms: u64,
+    /// Largest message, as the door counts it.
+    pub max_message_bytes: u32,
+    /// Most messages under lease at one time.
+    pub max_in_flight: u32,
+    /// Most messages in the queue, in any state.
+    pub max_messages: Option<u64>,
+    /// Most bytes of message frames in the queue.
+    pub max_bytes: Option<u64>,
+    /// What happens at `max_messages` or `max_bytes`.
+    pub overflow: Overflow,
+    /// Deduplication id from the content's hash when the sender gives none; used by doors.
+    pub content_based_deduplication: bool,
+    /// What deduplication ids are unique within.
+    pub dedup_scope: DedupScope,
+    /// How long a deduplication id is remembered.
+    pub dedup_window_ms: u64,
+    /// Dead-letter rule.
+    pub dead_letter: Option<DeadLetter>,
+    /// Settings that only doors understand (policies, encryption keys), stored verbatim.
+    pub attributes: BTreeMap<String, String>,
+    /// The user's tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for QueueConfig {
+    /// The defaults of the SQS API reference (CreateQueue).
+    fn default() -> Self {
+        Self {
+            kind: QueueKind::Standard,
+            visibility_timeout_ms: 30_000,
+            delay_ms: 0,
+            retention_ms: 345_600_000,
+            receive_wait_ms: 0,
+            max_message_bytes: 1_048_576,
+            max_in_flight: 120_000,
+            max_messages: None,
+            max_bytes: None,
+            overflow: Overflow::Refuse,
+            content_based_deduplication: false,
+            dedup_scope: DedupScope::Queue,
+            dedup_window_ms: 300_000,
+            dead_letter: None,
+            attributes: BTreeMap::new(),
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+/// A queue as doors see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// Identifier, never reused.
+    pub id: QueueId,
+    /// Namespace and name.
+    pub name: QueueName,
+    /// Current settings.
+    pub config: QueueConfig,
+    /// Rises by one with every change of `config`; guards read-modify-write.
+    pub version: u64,
+    /// When the queue was created.
+    pub created_at_ms: UnixMs,
+    /// When `config` last changed.
+    pub modified_at_ms: UnixMs,
+}
+
+/// A queue's counts; exact, O(1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct QueueStats {
+    /// Messages that an acquire may return (including ones behind a locked lane).
+    pub ready: u64,
+    /// Messages whose delay has not passed.
+    pub delayed: u64,
+    /// Messages under lease.
+    pub in_flight: u64,
+    /// Bytes of the message frames.
+    pub bytes: u64,
+    /// Lanes with a message under lease.
+    pub lanes_in_flight: u64,
+    /// When the oldest message was first enqueued.
+    pub oldest_enqueued_at_ms: Option<UnixMs>,
+}

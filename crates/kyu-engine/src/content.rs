@@ -1,0 +1,173 @@
+//! What a message carries: body and attributes, in one encoding that every door reads, so that a
+//! message sent through one door can be received through another.
+
+use bytes::Bytes;
+
+use crate::wire::{Malformed, Reader, Write};
+
+/// Body and attributes of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The payload.
+    pub body: Bytes,
+    /// Attributes that the sender gave, in the sender's order.
+    pub attributes: Vec<Attribute>,
+    /// Facts that doors add, at most one each.
+    pub properties: Vec<(Property, String)>,
+}
+
+/// A named, typed value beside the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Name.
+    pub name: String,
+    /// The sender's name of the type, such as `String`, `Number.int`, `Binary`.
+    pub data_type: String,
+    /// Value.
+    pub value: AttributeValue,
+}
+
+/// Value of an [`Attribute`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttributeValue {
+    /// Text and numbers, as the sender wrote them.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+/// Facts about a message beside its attributes. Numbers are frozen: they are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Property {
+    /// Who sent it (SQS SenderId).
+    SenderId = 16,
+    /// Trace context (SQS AWSTraceHeader).
+    TraceHeader = 17,
+}
+
+const VERSION: u8 = 1;
+const TAG_BODY: u8 = 0;
+const TAG_TEXT: u8 = 1;
+const TAG_BINARY: u8 = 2;
+
+impl Content {
+    /// Only a body.
+    pub fn of(body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..Self::default() }
+    }
+
+    /// A property's value.
+    pub fn property(&self, property: Property) -> Option<&str> {
+        self.properties.iter().find(|(p, _)| *p == property).map(|(_, v)| v.as_str())
+    }
+
+    /// The frozen binary form: version, tagged fields, and last the body to the end.
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(self.body.len() + 16 + 64 * self.attributes.len());
+        out.u8(VERSION);
+        for attribute in &self.attributes {
+            match &attribute.value {
+                AttributeValue::Text(text) => {
+                    out.u8(TAG_TEXT);
+                    out.str(&attribute.name);
+                    out.str(&attribute.data_type);
+                    out.str(text);
+                }
+                AttributeValue::Binary(bytes) => {
+                    out.u8(TAG_BINARY);
+                    out.str(&attribute.name);
+                    out.str(&attribute.data_type);
+                    out.bytes(bytes);
+                }
+            }
+        }
+        for (property, value) in &self.properties {
+            out.u8(*property as u8);
+            out.str(value);
+        }
+        out.u8(TAG_BODY);
+        out.extend_from_slice(&self.body);
+        out.into()
+    }
+
+    /// Reads the binary form; the body is not copied.
+    pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return Err(Malformed("content version"));
+        }
+        let mut content = Self::default();
+        loop {
+            match reader.u8()? {
+                TAG_BODY => {
+                    content.body = reader.rest();
+                    return Ok(content);
+                }
+                tag @ (TAG_TEXT | TAG_BINARY) => {
+                    let name = reader.string()?;
+                    let data_type = reader.string()?;
+                    let value = if tag == TAG_TEXT {
+                        AttributeValue::Text(reader.string()?)
+                    } else {
+                        AttributeValue::Binary(reader.bytes()?)
+                    };
+                    content.attributes.push(Attribute { name, data_type, value });
+                }
+                tag => {
+                    let property = Property::from_number(tag)?;
+                    content.properties.push((property, reader.string()?));
+                }
+            }
+        }
+    }
+}
+
+impl Property {
+    fn from_number(number: u8) -> Result<Self, Malformed> {
+        match number {
+            16 => Ok(Self::SenderId),
+            17 => Ok(Self::TraceHeader),
+            _ => Err(Malformed("content tag")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Content {
+        Content {
+            body: Bytes::from_static(b"body"),
+            attributes: vec![
+                Attribute {
+                    name: "n".into(),
+                    data_type: "Number".into(),
+                    value: AttributeValue::Text("1".into()),
+                },
+                Attribute {
+                    name: "b".into(),
+                    data_type: "Binary".into(),
+                    value: AttributeValue::Binary(Bytes::from_static(&[0, 255])),
+                },
+            ],
+            properties: vec![(Property::SenderId, "AIDA".into())],
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let golden = b"\x01\x01\x01n\x06Number\x011\x02\x01b\x06Binary\x02\x00\xff\x10\x04AIDA\x00body";
+        assert_eq!(sample().encode(), Bytes::from_static(golden));
+        assert_eq!(Content::decode(Bytes::from_static(golden)), Ok(sample()));
+    }
+
+    #[test]
+    fn every_truncation_before_the_body_is_refused() {
+        let bytes = sample().encode();
+        for end in 0..bytes.len() - 4 {
+            assert!(Content::decode(bytes.slice(..end)).is_err(), "cut at {end}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Every bound of the engine, with its reason and the refusal it causes.
+
+/// Largest encoded content: 1 MiB of SQS message plus room for headers. `EnqueueRefusal::TooLarge`.
+pub const MAX_CONTENT_BYTES: usize = 2 << 20;
+/// Lane names and deduplication ids (SQS allows 128 characters). `EnqueueRefusal::Malformed`.
+pub const MAX_KEY_BYTES: usize = 512;
+/// Queues that one message may be enqueued into. `EnqueueRefusal::Malformed`.
+pub const MAX_TARGETS: usize = 1_000;
+/// Messages of one enqueue, settle or extend. `Refusal::LimitExceeded`.
+pub const MAX_BATCH: usize = 1_000;
+/// Messages of one acquire or peek: the size of a record and of a reply. `Refusal::LimitExceeded`.
+pub const MAX_ACQUIRE: u32 = 1_000;
+/// Commands of one atomic group, for the size of a record. `Refusal::LimitExceeded`.
+pub const MAX_ATOMIC: usize = 1_000;
+/// Queues of one server, for RAM. `Refusal::LimitExceeded`.
+pub const MAX_QUEUES: usize = 1_000_000;
+/// Bytes of a queue's attributes and tags together, for the size of a record. `Refusal::InvalidConfig`.
+pub const MAX_CONFIG_BYTES: usize = 64 << 10;
+/// A lease ends at the latest 12 hours after its receive (SQS ChangeMessageVisibility). `Extended::TooLong`.
+pub const MAX_LEASE_MS: u64 = 43_200_000;
+/// How long a receive attempt can be replayed (SQS ReceiveRequestAttemptId).
+pub const ATTEMPT_WINDOW_MS: u64 = 300_000;
+/// Move tasks remembered for a source (SQS ListMessageMoveTasks shows ten). The oldest is forgotten.
+pub const MAX_MOVE_TASKS_KEPT: usize = 10;
+/// Messages that one tick moves, promotes or expires, so that no command waits long behind it.
+pub const MAX_TICK_MESSAGES: usize = 1_000;

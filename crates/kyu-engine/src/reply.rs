@@ -1,0 +1,214 @@
+//! What the engine answers.
+
+use std::sync::Arc;
+
+use crate::config::{QueueInfo, QueueStats};
+use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
+
+/// Answer to a [`crate::Command`], one variant each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The new queue.
+    QueueCreated(Arc<QueueInfo>),
+    /// The queue with its new settings.
+    QueueConfigured(Arc<QueueInfo>),
+    /// The queue is gone.
+    QueueDeleted,
+    /// How many messages were dropped.
+    QueuePurged {
+        /// Messages dropped.
+        messages: u64,
+    },
+    /// One result for each message, in order.
+    Enqueued(Vec<Result<Enqueued, EnqueueRefusal>>),
+    /// Leased messages, in order; empty when none is ready.
+    Acquired(Vec<Delivery>),
+    /// One result for each item, in order.
+    Settled(Vec<Settled>),
+    /// One result for each item, in order.
+    Extended(Vec<Extended>),
+    /// How many messages went back.
+    SessionEnded {
+        /// Messages given back.
+        messages: u64,
+    },
+    /// Identifier of the new task.
+    MoveTaskStarted {
+        /// The task.
+        task: u64,
+    },
+    /// The task as it was when it stopped.
+    MoveTaskCancelled(MoveTask),
+    /// Whether the frame was still live at that address.
+    Relocated {
+        /// Live and moved.
+        moved: bool,
+    },
+    /// Time has been applied.
+    Ticked {
+        /// More work is due now.
+        more: bool,
+    },
+    /// Replies of the group's commands.
+    Atomic(Vec<Reply>),
+}
+
+/// Answer to a [`crate::Query`], one variant each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Counts.
+    Stats(QueueStats),
+    /// Queues, by name.
+    DeadLetterSources(Vec<QueueName>),
+    /// Tasks, newest first.
+    MoveTasks(Vec<MoveTask>),
+    /// Messages in order of delivery.
+    Peeked(Vec<Delivery>),
+}
+
+/// A message that was accepted (or recognised as a duplicate of one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Identifier; the original's if this is a duplicate.
+    pub message_id: MessageId,
+    /// Position in the first target queue; the original's if this is a duplicate.
+    pub seq: Seq,
+    /// Within the deduplication window of an equal id: accepted, but not enqueued again.
+    pub duplicate: bool,
+}
+
+/// Why one message of an enqueue was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnqueueRefusal {
+    /// A target does not exist.
+    QueueNotFound(QueueId),
+    /// A target is at its limit and refuses.
+    QueueFull(QueueId),
+    /// A FIFO target needs a lane.
+    LaneRequired(QueueId),
+    /// Lane or deduplication id is empty or too long, or there are no or too many targets.
+    Malformed,
+    /// The content is larger than a log record may be.
+    TooLarge,
+}
+
+/// One message under lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Proof of this delivery.
+    pub receipt: Receipt,
+    /// Where the frame is in the log.
+    pub frame_at: Address,
+    /// The frame's length in bytes.
+    pub frame_bytes: u32,
+    /// Times acquired, with this one.
+    pub receive_count: u32,
+    /// When it was first acquired.
+    pub first_received_at_ms: UnixMs,
+    /// The queue it was dead-lettered from.
+    pub dead_letter_source: Option<Arc<QueueName>>,
+}
+
+/// Result of settling one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Done as asked.
+    Done,
+    /// The message is no longer there: acknowledged before, expired, or purged.
+    Gone,
+    /// A later delivery exists: this one may not decide (fencing).
+    Stale,
+    /// The lease has lapsed and the queue's contract (FIFO) does not accept it any more.
+    Lapsed,
+    /// The receipt was made by another queue or never.
+    Foreign,
+}
+
+/// Result of extending one lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// Done as asked.
+    Done,
+    /// The message is no longer there.
+    Gone,
+    /// The message is there but not in flight under this receipt.
+    NotInFlight,
+    /// The receipt was made by another queue or never.
+    Foreign,
+    /// The lease would outlast the limit of [`crate::limits::MAX_LEASE_MS`] from its receive.
+    TooLong,
+}
+
+/// State of a move task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MoveStatus {
+    /// Moving.
+    Running = 0,
+    /// All that was there has been moved.
+    Completed = 1,
+    /// Stopped by request.
+    Cancelled = 2,
+    /// A destination does not exist.
+    Failed = 3,
+}
+
+/// A move task; the last [`crate::limits::MAX_MOVE_TASKS_KEPT`] of a source are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveTask {
+    /// Identifier, never reused.
+    pub id: u64,
+    /// The queue being emptied.
+    pub source: QueueId,
+    /// Where to; `None` for the queue each message came from.
+    pub destination: Option<QueueName>,
+    /// Most messages a second.
+    pub max_per_second: Option<u32>,
+    /// State.
+    pub status: MoveStatus,
+    /// When it started.
+    pub started_at_ms: UnixMs,
+    /// Messages moved so far.
+    pub moved: u64,
+    /// Messages in the source when it started.
+    pub to_move: u64,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
+/// Why a whole command was refused. Nothing has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// No such queue.
+    QueueNotFound,
+    /// The name is taken.
+    QueueExists(Arc<QueueInfo>),
+    /// The name was in use until less than the demanded time ago.
+    QueueDeletedRecently {
+        /// Time to wait.
+        wait_ms: u64,
+    },
+    /// The last purge is less than the demanded time ago.
+    PurgeInProgress,
+    /// The settings have changed since they were read.
+    VersionConflict,
+    /// A setting that cannot change was to change, or is out of bounds.
+    InvalidConfig(&'static str),
+    /// As many messages are in flight as the queue allows.
+    TooManyInFlight,
+    /// A limit of [`crate::limits`] would be passed.
+    LimitExceeded(&'static str),
+    /// A move task of this source is running.
+    MoveTaskRunning,
+    /// No such task, or it has ended.
+    MoveTaskNotFound,
+    /// In an atomic group the command at this place was refused, so none was applied.
+    Atomic {
+        /// Index in the group.
+        at: usize,
+        /// Its refusal; `None` when entries of it were refused one by one.
+        refusal: Option<Box<Refusal>>,
+    },
+    /// The command may not stand inside an atomic group.
+    NotInAtomic,
+}
