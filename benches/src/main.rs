@@ -1,0 +1,130 @@
+//! The performance truth of Kyu: loads a server over its real protocol and reports throughput,
+//! latency and cost beside the raw limits of the same machine in the same run.
+//!
+//! Nothing here is asserted: these are figures to read (`benches/README.md`), not tests.
+
+#![forbid(unsafe_code)]
+
+mod histogram;
+mod http;
+mod limits;
+mod load;
+mod machine;
+mod options;
+mod process;
+mod report;
+mod server;
+mod sqs;
+
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+
+use crate::limits::echo;
+use crate::load::{Pace, Plan};
+use crate::machine::Machine;
+use crate::options::{ChildRole, Options, Output, Workload};
+use crate::report::{Report, Row};
+use crate::server::{ScratchDir, Server};
+
+/// What stops a run, as a sentence for the person who started it.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let result = match &options.child {
+        Some(ChildRole::EchoHyper { address, workers }) => {
+            echo::serve_hyper(*address, *workers).map(|()| true)
+        }
+        Some(ChildRole::EchoRaw { address }) => echo::serve_raw(*address).map(|()| true),
+        None => run(&options),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("kyu-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the plan and prints the report; false when a row is wrong.
+fn run(options: &Options) -> Result<bool, Error> {
+    let mut report = Report::new(Machine::look(&options.data_dir));
+    let directory = ScratchDir::new(&options.data_dir, "data")?;
+    let mut kyu = None;
+    for workload in options.plan() {
+        eprintln!("{workload:?}");
+        match workload {
+            Workload::Limits => report.limits = limits::measure(directory.path())?,
+            Workload::Echo => run_echoes(options, &directory, &mut report)?,
+            _ => {
+                if kyu.is_none() {
+                    kyu = Some(Kyu::find(options, &directory)?);
+                }
+                if let Some(kyu) = &kyu {
+                    sqs::run(&kyu.target, workload, options, &mut report)?;
+                }
+            }
+        }
+    }
+    if let Some(server) = kyu.and_then(|kyu| kyu.server) {
+        server.stop()?;
+    }
+    match options.output {
+        Output::Table => print!("{}", report.to_table()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(report.is_sound())
+}
+
+/// The Kyu under load, ours to stop when we started it.
+struct Kyu {
+    target: sqs::Target,
+    server: Option<Server>,
+}
+
+impl Kyu {
+    fn find(options: &Options, directory: &ScratchDir) -> Result<Self, Error> {
+        let system = "kyu".to_owned();
+        if let Some(address) = options.url_address()? {
+            let target = sqs::Target { system, address, pid: options.server_pid };
+            return Ok(Self { target, server: None });
+        }
+        let binary = options.server_bin.as_ref().ok_or("give --server-bin or --url")?;
+        let log = options.data_dir.join("kyu-bench-server.log");
+        let server = Server::start_kyu(binary, &directory.path().join("kyu"), &log)?;
+        let target = sqs::Target { system, address: server.address, pid: Some(server.pid()) };
+        Ok(Self { target, server: Some(server) })
+    }
+}
+
+/// Loads servers that do nothing with the same requests.
+fn run_echoes(options: &Options, directory: &ScratchDir, report: &mut Report) -> Result<(), Error> {
+    let all = usize::from(options.connections);
+    let kinds = [("raw epoll", "echo-raw", None), ("bare hyper", "echo-hyper", Some("2"))];
+    for (system, role, workers) in kinds {
+        let address = server::free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(role).arg(address.to_string()).args(workers);
+        let log = directory.path().join("echo.log");
+        let server = Server::start(command, address, echo::READY, &log)?;
+        for connections in [1, all] {
+            let plan = Plan {
+                target: address,
+                connections,
+                pace: Pace::Closed,
+                warm_up: std::time::Duration::from_millis(500),
+                window: options.window(),
+                server_pid: Some(server.pid()),
+            };
+            let url = format!("http://{address}/000000000000/echo");
+            let mut traffic = sqs::Producer::new(address, &url, sqs::Shape::Single, options.size);
+            let outcome = load::run(&plan, &mut traffic)?;
+            report.add(Row::new(system, "SendMessage", &plan, &outcome));
+        }
+        server.kill()?;
+    }
+    Ok(())
+}
