@@ -11,6 +11,7 @@ mod limits;
 mod load;
 mod machine;
 mod options;
+mod peers;
 mod process;
 mod report;
 mod server;
@@ -59,6 +60,7 @@ fn run(options: &Options) -> Result<bool, Error> {
         match workload {
             Workload::Limits => report.limits = limits::measure(directory.path())?,
             Workload::Echo => run_echoes(options, &directory, &mut report)?,
+            Workload::Redis => peers::redis::run(options, &directory, &mut report)?,
             _ => {
                 if kyu.is_none() {
                     kyu = Some(Kyu::find(options, &directory)?);
