@@ -1,0 +1,155 @@
+//! The disk of the operating system.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, OFlags};
+
+use super::{Disk, DiskFile, DiskLock};
+use crate::limits::FILL_STEP_BYTES;
+
+/// Files of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)?;
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, file: &Path, direct: bool) -> io::Result<Box<dyn DiskFile>> {
+        open(file, direct, false)
+    }
+
+    fn create(&self, file: &Path, direct: bool) -> io::Result<Box<dyn DiskFile>> {
+        open(file, direct, true)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        std::fs::remove_file(file)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            // A name that is not UTF-8 is not ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self, file: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(file)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unique(&self) -> u64 {
+        // The standard library's only source of randomness: the keys of its hash maps.
+        RandomState::new().build_hasher().finish()
+    }
+}
+
+fn open(path: &Path, direct: bool, create: bool) -> io::Result<Box<dyn DiskFile>> {
+    let buffered =
+        OpenOptions::new().read(true).write(true).create(create).truncate(create).open(path)?;
+    // Opening is where a file system says that it cannot do direct I/O (EINVAL).
+    let direct = direct
+        .then(|| {
+            let flags = OFlags::DIRECT | OFlags::DSYNC;
+            OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path).ok()
+        })
+        .flatten();
+    Ok(Box::new(RealFile { buffered, direct }))
+}
+
+/// Reads go through the page cache, which the kernel keeps coherent with direct writes; it gives cold
+/// reads their read-ahead.
+struct RealFile {
+    buffered: File,
+    /// Opened with O_DIRECT|O_DSYNC: a returned write is on disk.
+    direct: Option<File>,
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.buffered.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.buffered.write_all_at(bytes, offset)
+    }
+
+    fn write_durable_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match &self.direct {
+            Some(direct) => direct.write_all_at(bytes, offset),
+            None => {
+                self.buffered.write_all_at(bytes, offset)?;
+                self.buffered.sync_data()
+            }
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.buffered.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.buffered.metadata()?.len())
+    }
+
+    fn is_direct(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    fn fill_zeros(&self, len: u64) -> io::Result<()> {
+        // Reserving first keeps the file in few extents and finds a full disk before any work. A file
+        // system without it is filled all the same.
+        match rustix::fs::fallocate(&self.buffered, FallocateFlags::empty(), 0, len) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let zeros = vec![0; FILL_STEP_BYTES];
+        let mut done = 0;
+        while done < len {
+            let step = (len - done).min(FILL_STEP_BYTES as u64);
+            let zeros = zeros.get(..step as usize).unwrap_or_default();
+            self.buffered.write_all_at(zeros, done)?;
+            self.buffered.sync_data()?;
+            done += step;
+        }
+        self.buffered.sync_all()
+    }
+}
+
+struct RealLock {
+    /// The lock ends when the file is closed.
+    _file: File,
+}
+
+impl DiskLock for RealLock {}

@@ -1,0 +1,8 @@
+//! The log's tests: one suite that every disk must pass, and faults on the simulated one.
+
+mod conformance;
+mod crash;
+mod damage;
+mod model;
+mod space;
+mod support;
