@@ -39,8 +39,9 @@ def free_port() -> int:
 class Server:
     """One server process on its own data directory; it can be stopped, killed and started again."""
 
-    def __init__(self, *args: str, data: str | None = None, env: dict[str, str] | None = None):
+    def __init__(self, *args: str, data: str | None = None, env: dict[str, str] | None = None, host="127.0.0.1"):
         self.args = list(args)
+        self.host = host
         self.env = env or {}
         self.owns_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="kyu-conformance-")
@@ -58,7 +59,7 @@ class Server:
 
     def start(self) -> "Server":
         """Returns once the server printed its `kyu ready` line."""
-        command = [binary(), "server", "--data", self.data, "--http", f"127.0.0.1:{self.port}", *self.args]
+        command = [binary(), "server", "--data", self.data, "--http", f"{self.host}:{self.port}", *self.args]
         # No credential of the machine may leak in: the server would start to verify signatures.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "KYU_"))}
         self.process = subprocess.Popen(

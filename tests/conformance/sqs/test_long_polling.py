@@ -5,6 +5,8 @@ that asked for 20 seconds and is answered at all before 10 seconds was woken, no
 """
 
 import concurrent.futures
+import json
+import socket
 import time
 
 import pytest
@@ -146,9 +148,6 @@ def test_a_waiter_on_another_queue_is_left_alone(queue, new_queue, background):
 
 def test_a_waiter_that_hung_up_takes_nothing(queue, server):
     """A message must not be leased to a connection that is gone."""
-    import json
-    import socket
-
     body = json.dumps({"QueueUrl": queue.url, "WaitTimeSeconds": LONG}).encode()
     head = (
         f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\n"
