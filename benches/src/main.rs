@@ -7,6 +7,7 @@
 
 mod histogram;
 mod http;
+mod kyu;
 mod limits;
 mod load;
 mod machine;
@@ -21,6 +22,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Parser;
 
+use crate::kyu::Kyu;
 use crate::limits::echo;
 use crate::load::{Pace, Plan};
 use crate::machine::Machine;
@@ -62,44 +64,27 @@ fn run(options: &Options) -> Result<bool, Error> {
             Workload::Echo => run_echoes(options, &directory, &mut report)?,
             Workload::Redis => peers::redis::run(options, &directory, &mut report)?,
             _ => {
-                if kyu.is_none() {
-                    kyu = Some(Kyu::find(options, &directory)?);
-                }
-                if let Some(kyu) = &kyu {
-                    sqs::run(&kyu.target, workload, options, &mut report)?;
+                let kyu = match &mut kyu {
+                    Some(kyu) => kyu,
+                    none => none.insert(Kyu::find(options, directory.path())?),
+                };
+                match workload {
+                    Workload::Steady | Workload::Backlog | Workload::Delayed => {
+                        sqs::run_long(kyu, workload, options, &mut report)?;
+                    }
+                    _ => sqs::run(&kyu.target, workload, options, &mut report)?,
                 }
             }
         }
     }
-    if let Some(server) = kyu.and_then(|kyu| kyu.server) {
-        server.stop()?;
+    if let Some(kyu) = kyu {
+        kyu.stop()?;
     }
     match options.output {
         Output::Table => print!("{}", report.to_table()),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(report.is_sound())
-}
-
-/// The Kyu under load, ours to stop when we started it.
-struct Kyu {
-    target: sqs::Target,
-    server: Option<Server>,
-}
-
-impl Kyu {
-    fn find(options: &Options, directory: &ScratchDir) -> Result<Self, Error> {
-        let system = "kyu".to_owned();
-        if let Some(address) = options.url_address()? {
-            let target = sqs::Target { system, address, pid: options.server_pid };
-            return Ok(Self { target, server: None });
-        }
-        let binary = options.server_bin.as_ref().ok_or("give --server-bin or --url")?;
-        let log = options.data_dir.join("kyu-bench-server.log");
-        let server = Server::start_kyu(binary, &directory.path().join("kyu"), &log)?;
-        let target = sqs::Target { system, address: server.address, pid: Some(server.pid()) };
-        Ok(Self { target, server: Some(server) })
-    }
 }
 
 /// Loads servers that do nothing with the same requests.

@@ -136,7 +136,13 @@ impl Cost {
 impl Report {
     /// An empty report.
     pub(crate) fn new(machine: Machine) -> Self {
-        Self { machine, limits: Vec::new(), rows: Vec::new(), facts: Vec::new() }
+        Self {
+            machine,
+            limits: Vec::new(),
+            rows: Vec::new(),
+            facts: Vec::new(),
+            wrongs: Vec::new(),
+        }
     }
 
     /// Adds a row and says on standard error that it is done.
@@ -158,9 +164,15 @@ impl Report {
         self.facts.push(Fact { system: system.into(), name, value, unit });
     }
 
+    /// Notes a finding that must not go unseen.
+    pub(crate) fn wrong(&mut self, finding: String) {
+        eprintln!("  WRONG {finding}");
+        self.wrongs.push(finding);
+    }
+
     /// Whether every row is worth something.
     pub(crate) fn is_sound(&self) -> bool {
-        self.rows.iter().all(|row| row.wrong.is_none())
+        self.wrongs.is_empty() && self.rows.iter().all(|row| row.wrong.is_none())
     }
 
     /// The report as text.
@@ -183,6 +195,7 @@ impl Report {
         if !self.facts.is_empty() {
             text += &align(&self.fact_cells());
         }
+        self.wrongs.iter().for_each(|finding| text += &format!("WRONG  {finding}\n"));
         text
     }
 

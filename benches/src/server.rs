@@ -62,9 +62,13 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts `kyu server` on `data` with a free port.
-    pub(crate) fn start_kyu(binary: &Path, data: &Path, log: &Path) -> Result<Self, Error> {
-        let address = free_address()?;
+    /// Starts `kyu server` on `data` with its HTTP door at `address`.
+    pub(crate) fn start_kyu(
+        binary: &Path,
+        data: &Path,
+        address: SocketAddr,
+        log: &Path,
+    ) -> Result<Self, Error> {
         let mut command = Command::new(binary);
         command.arg("server").arg("--data").arg(data).arg("--http").arg(address.to_string());
         Self::start(command, address, "kyu ready", log)

@@ -57,10 +57,8 @@ impl Consumer {
             WhenEmpty::Finish => 0,
             WhenEmpty::Wait { seconds } => seconds,
         };
-        let body =
-            json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": wait_seconds});
         Self {
-            receive: Template::new(server, "ReceiveMessage", &body.to_string()),
+            receive: receive_template(server, url, 10, wait_seconds),
             delete_head: request::head(server, "DeleteMessageBatch"),
             delete_prefix: format!("{{\"QueueUrl\": \"{url}\", \"Entries\": ["),
             when_empty,
@@ -68,6 +66,16 @@ impl Consumer {
             body: Vec::new(),
             deleted_messages: 0,
         }
+    }
+
+    /// The same, receiving at most one message at a time and never waiting.
+    pub(crate) fn one_by_one(self, server: SocketAddr, url: &str) -> Self {
+        Self { receive: receive_template(server, url, 1, 0), ..self }
+    }
+
+    /// Whether the next request of `connection` deletes what it received.
+    pub(crate) fn is_deleting(&self, connection: usize) -> bool {
+        self.lanes.get(connection).is_some_and(|lane| lane.deleting)
     }
 
     fn take_received(&mut self, connection: usize, body: &[u8], recorder: &mut Recorder) -> bool {
@@ -90,6 +98,12 @@ impl Consumer {
         lane.finished = lane.handles == 0 && self.when_empty == WhenEmpty::Finish;
         true
     }
+}
+
+fn receive_template(server: SocketAddr, url: &str, most: u32, wait_seconds: u32) -> Template {
+    let body =
+        json!({"QueueUrl": url, "MaxNumberOfMessages": most, "WaitTimeSeconds": wait_seconds});
+    Template::new(server, "ReceiveMessage", &body.to_string())
 }
 
 impl Traffic for Consumer {
@@ -125,8 +139,7 @@ impl Traffic for Consumer {
         let Some(response) = Response::parse(received)? else { return Ok(None) };
         let body = response.body(received);
         let bytes = response.total_bytes();
-        let deleting = self.lanes.get(connection).is_some_and(|lane| lane.deleting);
-        if !deleting {
+        if !self.is_deleting(connection) {
             let refused = response.status != 200 || !self.take_received(connection, body, recorder);
             return Ok(Some(Answer { bytes, operation: RECEIVE, messages: 0, refused }));
         }

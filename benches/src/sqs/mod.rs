@@ -3,10 +3,13 @@
 mod call;
 mod consumer;
 mod flow;
+mod long;
+mod probe;
 mod producer;
 mod request;
 mod workloads;
 
+pub(crate) use long::run_long;
 pub(crate) use producer::{Producer, Shape};
 pub(crate) use workloads::{Target, run};
 

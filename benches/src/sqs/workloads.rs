@@ -16,6 +16,8 @@ use crate::report::{Report, Row};
 
 /// Load before the measured window.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Depth at which the producers of a steady flow pause.
+const STEADY_DEPTH: u64 = 100_000;
 /// A workload that ends by count gives up after this.
 const COUNT_LIMIT: Duration = Duration::from_secs(3600);
 /// Messages that a drain finds, unless told otherwise.
@@ -79,18 +81,19 @@ pub(crate) fn run(
     delete_queue(target.address, &url)
 }
 
-struct Bench<'a> {
-    target: &'a Target,
-    options: &'a Options,
-    url: &'a str,
+/// One queue, the server that has it, and how to load it.
+pub(super) struct Bench<'a> {
+    pub(super) target: &'a Target,
+    pub(super) options: &'a Options,
+    pub(super) url: &'a str,
 }
 
 impl Bench<'_> {
-    fn all(&self) -> usize {
+    pub(super) fn all(&self) -> usize {
         usize::from(self.options.connections)
     }
 
-    fn plan(&self, connections: usize, pace: Pace) -> Plan {
+    pub(super) fn plan(&self, connections: usize, pace: Pace) -> Plan {
         Plan {
             target: self.target.address,
             connections,
@@ -101,16 +104,16 @@ impl Bench<'_> {
         }
     }
 
-    fn until_done(&self, connections: usize) -> Plan {
+    pub(super) fn until_done(&self, connections: usize) -> Plan {
         let plan = self.plan(connections, Pace::Closed);
         Plan { warm_up: Duration::ZERO, window: COUNT_LIMIT, ..plan }
     }
 
-    fn producer(&self, shape: Shape) -> Producer {
+    pub(super) fn producer(&self, shape: Shape) -> Producer {
         Producer::new(self.target.address, self.url, shape, self.options.size)
     }
 
-    fn row(
+    pub(super) fn row(
         &self,
         report: &mut Report,
         name: &str,
@@ -168,16 +171,39 @@ impl Bench<'_> {
     }
 
     fn mixed(&self, report: &mut Report) -> Result<(), Error> {
-        let producers = (self.all() / 2).max(1);
-        let consumers = (self.all() - producers).max(1);
-        let wait = WhenEmpty::Wait { seconds: LONG_POLL_SECONDS };
-        let mut flow = Flow {
-            producer: self.producer(Shape::Single),
-            consumer: Consumer::new(self.target.address, self.url, wait, consumers),
-            producers,
-            max_depth: MIXED_DEPTH,
-        };
-        let plan = self.plan(producers + consumers, Pace::Closed);
+        let mut flow = self.flow(self.producer(Shape::Single), MIXED_DEPTH);
+        let plan = self.plan(self.flow_connections(), Pace::Closed);
         self.row(report, "mixed send/receive/delete", &plan, &mut flow).map(drop)
+    }
+
+    /// Sends `messages` in batches through the queue, half of the connections consuming.
+    pub(super) fn steady(&self, report: &mut Report, messages: u64) -> Result<(), Error> {
+        let producer = self.producer(Shape::Batch).limited(messages);
+        let mut flow = self.flow(producer, STEADY_DEPTH);
+        let plan = self.until_done(self.flow_connections());
+        let outcome = load::run(&plan, &mut flow)?;
+        let mut row = Row::new(&self.target.system, "steady flow, batches", &plan, &outcome);
+        let (sent, deleted) = (flow.producer.sent_messages, flow.consumer.deleted_messages);
+        let left = message_count(self.target.address, self.url)?;
+        if row.wrong.is_none() && (sent != deleted || left != 0) {
+            row.wrong = Some(format!("sent {sent}, deleted {deleted}, left {left}"));
+        }
+        report.add(row);
+        Ok(())
+    }
+
+    fn producers(&self) -> usize {
+        (self.all() / 2).max(1)
+    }
+
+    fn flow_connections(&self) -> usize {
+        self.all().max(2)
+    }
+
+    fn flow(&self, producer: Producer, max_depth: u64) -> Flow {
+        let wait = WhenEmpty::Wait { seconds: LONG_POLL_SECONDS };
+        let consumers = self.flow_connections() - self.producers();
+        let consumer = Consumer::new(self.target.address, self.url, wait, consumers);
+        Flow { producer, consumer, producers: self.producers(), max_depth }
     }
 }
