@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::config::QueueConfig;
-use crate::ids::{Address, QueueId, QueueName, Receipt, SessionId, UnixMs};
+use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
 
 /// Circumstances of a command: all that the engine knows of the outside world.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +209,8 @@ pub struct Relocate {
     pub from: Address,
     /// The frame, byte for byte.
     pub frame: Bytes,
+    /// Every message that needs it, as [`crate::Engine::live_frames`] gave them.
+    pub owners: Vec<(QueueId, Seq)>,
 }
 
 /// A question that changes nothing.
@@ -216,6 +218,8 @@ pub struct Relocate {
 pub enum Query {
     /// Counts of a queue.
     Stats(QueueId),
+    /// What has happened in a queue since it was created.
+    Totals(QueueId),
     /// Queues whose dead-letter target is this one.
     DeadLetterSources(QueueName),
     /// Move tasks of a source queue, newest first.

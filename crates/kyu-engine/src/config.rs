@@ -141,3 +141,27 @@ pub struct QueueStats {
     /// When the oldest message was first enqueued.
     pub oldest_enqueued_at_ms: Option<UnixMs>,
 }
+
+/// What has happened in a queue since it was created. Every message that came in (sent, moved in)
+/// is still there or went out once (acked, expired, dropped, rejected, moved out, purged).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct QueueTotals {
+    /// Messages enqueued.
+    pub sent: u64,
+    /// Deliveries.
+    pub received: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Messages past their retention or expiry.
+    pub expired: u64,
+    /// Messages dropped to make room.
+    pub dropped: u64,
+    /// Messages rejected for good with no dead-letter queue.
+    pub rejected: u64,
+    /// Messages that came from another queue.
+    pub moved_in: u64,
+    /// Messages that went to another queue.
+    pub moved_out: u64,
+    /// Messages purged.
+    pub purged: u64,
+}

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let golden = b"\x01\x01\x01n\x06Number\x011\x02\x01b\x06Binary\x02\x00\xff\x10\x04AIDA\x00body";
+        let golden =
+            b"\x01\x01\x01n\x06Number\x011\x02\x01b\x06Binary\x02\x00\xff\x10\x04AIDA\x00body";
         assert_eq!(sample().encode(), Bytes::from_static(golden));
         assert_eq!(Content::decode(Bytes::from_static(golden)), Ok(sample()));
     }

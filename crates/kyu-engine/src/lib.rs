@@ -1,18 +1,52 @@
 //! The queue engine: a pure, deterministic state machine.
+//!
+//! Commands are decided into effects, effects go to the log, and applying them is the only way
+//! state changes: `state == replay(log)` at every position. The engine knows no clock, no
+//! randomness, no I/O and no threads; time and random bits come in with each command.
+//!
+//! ```text
+//!            enqueue                    acquire                   ack
+//!  (nothing) ------> DELAYED --time--> READY ------> LEASED/HELD ----> (gone)
+//!               \______________________^ ^                 |  |
+//!                                        \__ release, lapse, end of session
+//!                                                           |
+//!                 received too often, or dead -----> READY in the dead-letter queue
+//! ```
+//!
+//! Bodies are not here: a message knows the address of its [`Frame`] in the log.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+mod apply;
+mod attempts;
+mod chunk;
 mod command;
 mod config;
 mod content;
+mod decide;
+mod dedup;
+mod effect;
+mod effect_codec;
+mod engine;
 mod frame;
 mod ids;
+mod lane;
 pub mod limits;
+mod message;
+mod queue;
 mod reply;
+mod seq_set;
+mod snapshot;
+mod state;
 pub mod wire;
 
 pub use command::*;
 pub use config::*;
 pub use content::{Attribute, AttributeValue, Content, Property};
+pub use decide::{Decision, Wait};
+pub use effect::Effects;
+pub use engine::{Engine, LiveFrame};
 pub use frame::Frame;
 pub use ids::*;
 pub use reply::*;
+pub use snapshot::{Frozen, LoadError};
+pub use state::DirectoryChange;

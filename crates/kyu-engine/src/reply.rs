@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{QueueInfo, QueueStats};
+use crate::config::{QueueInfo, QueueStats, QueueTotals};
+use crate::decide::UNPLACED;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 
 /// Answer to a [`crate::Command`], one variant each.
@@ -58,6 +59,8 @@ pub enum Reply {
 pub enum Answer {
     /// Counts.
     Stats(QueueStats),
+    /// Totals.
+    Totals(QueueTotals),
     /// Queues, by name.
     DeadLetterSources(Vec<QueueName>),
     /// Tasks, newest first.
@@ -211,4 +214,20 @@ pub enum Refusal {
     },
     /// The command may not stand inside an atomic group.
     NotInAtomic,
+}
+
+impl Reply {
+    /// Puts in the address that the record got in the log, for deliveries of messages that the
+    /// same atomic group enqueued.
+    pub fn place(&mut self, record_at: Address) {
+        match self {
+            Self::Acquired(deliveries) => {
+                for delivery in deliveries.iter_mut().filter(|d| d.frame_at >= UNPLACED) {
+                    delivery.frame_at = delivery.frame_at - UNPLACED + record_at;
+                }
+            }
+            Self::Atomic(replies) => replies.iter_mut().for_each(|reply| reply.place(record_at)),
+            _ => {}
+        }
+    }
 }

@@ -1,0 +1,372 @@
+//! Applying effects: small and total. Whatever the record says is carried out as far as the state
+//! allows; nothing is judged here, and nothing can fail. Code in this file may only be added to:
+//! the same record must mean the same for ever.
+
+use std::sync::Arc;
+
+use crate::attempts::Attempt;
+use crate::config::{QueueConfig, QueueInfo};
+use crate::dedup::Original;
+use crate::effect::{Effect, Effects, EnqueuedEffect, FramePlace, LeaseEnd, MoveReason, Removal};
+use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
+use crate::limits::{ATTEMPT_WINDOW_MS, MAX_MOVE_TASKS_KEPT};
+use crate::message::{FrameRef, History, Message, Phase};
+use crate::queue::Queue;
+use crate::reply::{MoveStatus, MoveTask};
+use crate::state::{DirectoryChange, State};
+
+impl State {
+    /// Applies a record whose first byte is at `base` in the log.
+    pub(crate) fn apply(&mut self, effects: &Effects, base: Address) {
+        self.apply_from(effects, 0, base);
+    }
+
+    /// Applies the effects of a record from the given one on.
+    pub(crate) fn apply_from(&mut self, effects: &Effects, first: usize, base: Address) {
+        for effect in effects.list.iter().skip(first) {
+            self.apply_one(effect, base);
+        }
+    }
+
+    fn apply_one(&mut self, effect: &Effect, base: Address) {
+        match effect {
+            Effect::QueueCreated { queue, at_ms, name, config } => {
+                self.create_queue(*queue, *at_ms, name, config);
+            }
+            Effect::QueueConfigured { queue, at_ms, config } => {
+                self.configure_queue(*queue, *at_ms, config);
+            }
+            Effect::QueueDeleted { queue, at_ms } => self.delete_queue(*queue, *at_ms),
+            Effect::QueuePurged { queue, at_ms } => self.purge_queue(*queue, *at_ms),
+            Effect::Enqueued(enqueued) => self.enqueue(enqueued, base),
+            Effect::Leased { queue, at_ms, epoch, end, attempt, seqs } => {
+                self.lease(*queue, *at_ms, *epoch, *end, seqs);
+                if let Some(id) = attempt {
+                    self.note_attempt(*queue, id, *at_ms, seqs);
+                }
+            }
+            Effect::Removed { queue, reason, seqs } => self.remove(*queue, *reason, seqs),
+            Effect::Released { queue, seq, ready_at_ms, order, counted } => {
+                self.release(*queue, *seq, *ready_at_ms, *order, *counted);
+            }
+            Effect::Extended { queue, seq, until_ms } => self.extend(*queue, *seq, *until_ms),
+            Effect::Promoted { queue, seqs } => {
+                for seq in seqs {
+                    self.release(*queue, *seq, None, None, true);
+                }
+            }
+            Effect::Moved { from, seq, to, to_seq, at_ms, reason } => {
+                self.move_message((*from, *seq), (*to, *to_seq), *at_ms, *reason);
+            }
+            Effect::Relocated { from, owners, frame } => {
+                self.relocate(*from, owners, *frame, base);
+            }
+            Effect::MoveTaskStarted { .. } | Effect::MoveTaskProgressed { .. } => {
+                self.apply_task(effect);
+            }
+            Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
+            Effect::NamesSwept { before_ms } => {
+                self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
+            }
+        }
+    }
+
+    fn note_time(&mut self, at_ms: UnixMs) {
+        self.last_time_ms = self.last_time_ms.max(at_ms);
+    }
+
+    fn create_queue(&mut self, id: QueueId, at_ms: UnixMs, name: &QueueName, config: &QueueConfig) {
+        self.note_time(at_ms);
+        let info = Arc::new(QueueInfo {
+            id,
+            name: name.clone(),
+            config: config.clone(),
+            version: 1,
+            created_at_ms: at_ms,
+            modified_at_ms: at_ms,
+        });
+        self.next_queue = self.next_queue.max(id.0 + 1);
+        self.deleted_names.remove(name);
+        self.names.insert(name.clone(), id);
+        self.directory_changes.push(DirectoryChange::Put(info.clone()));
+        self.queues.insert(id, Queue::new(info));
+    }
+
+    fn configure_queue(&mut self, id: QueueId, at_ms: UnixMs, config: &QueueConfig) {
+        self.note_time(at_ms);
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let info = Arc::make_mut(&mut queue.info);
+        info.config = config.clone();
+        info.version += 1;
+        info.modified_at_ms = at_ms;
+        self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
+        // A shorter retention or a new dead-letter rule may have work at once.
+        let due_ms = queue.next_due_ms();
+        self.watch(id, due_ms);
+        self.woken.insert(id);
+    }
+
+    fn delete_queue(&mut self, id: QueueId, at_ms: UnixMs) {
+        self.note_time(at_ms);
+        self.watch(id, None);
+        let Some(queue) = self.queues.remove(&id) else { return };
+        for (_, message) in queue.messages.iter() {
+            self.free(message.frame);
+        }
+        self.names.remove(&queue.info.name);
+        self.deleted_names.insert(queue.info.name.clone(), at_ms);
+        self.tasks.retain(|_, task| task.source != id);
+        self.woken.insert(id);
+        self.directory_changes.push(DirectoryChange::Removed(id));
+    }
+
+    fn purge_queue(&mut self, id: QueueId, at_ms: UnixMs) {
+        self.note_time(at_ms);
+        self.watch(id, None);
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let mut empty = Queue::new(queue.info.clone());
+        empty.next_seq = queue.next_seq;
+        empty.newest_ms = queue.newest_ms;
+        empty.totals = queue.totals;
+        empty.totals.purged += queue.len();
+        empty.purged_at_ms = Some(at_ms);
+        let purged = std::mem::replace(queue, empty);
+        for (_, message) in purged.messages.iter() {
+            self.free(message.frame);
+        }
+    }
+
+    fn enqueue(&mut self, e: &EnqueuedEffect, base: Address) {
+        self.note_time(e.at_ms);
+        self.keep_counters(e.queue);
+        let frame = FrameRef { at: base + u64::from(e.frame.offset), bytes: e.frame.bytes };
+        let Some(queue) = self.queues.get_mut(&e.queue) else { return };
+        queue.next_seq = queue.next_seq.max(e.seq + 1);
+        queue.totals.sent += 1;
+        let mut message = Message::new(frame, e.seq, e.at_ms);
+        message.out_of_age_order = e.at_ms < queue.newest_ms;
+        queue.newest_ms = queue.newest_ms.max(e.at_ms);
+        message.phase = e.ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
+        message.expires_at_ms = e.expires_at_ms;
+        message.priority = e.priority;
+        message.lane = queue.lanes.of_key(e.lane.as_deref());
+        if let Some((id, until_ms)) = &e.dedup {
+            let key = queue.dedup_key(e.lane.as_deref(), id);
+            let message_id = MessageId(e.message_id);
+            let original = Original { message_id, seq: e.seq, until_ms: *until_ms };
+            self.remember_id(e.queue, &key, original);
+        }
+        self.hold(frame, e.shares);
+        self.put(e.queue, e.seq, Some(message));
+    }
+
+    fn lease(&mut self, id: QueueId, at_ms: UnixMs, epoch: u32, end: LeaseEnd, seqs: &[Seq]) {
+        self.note_time(at_ms);
+        self.keep_counters(id);
+        for seq in seqs {
+            let Some(queue) = self.queues.get_mut(&id) else { return };
+            let Some(mut message) = queue.messages.get(*seq) else { continue };
+            queue.totals.received += 1;
+            let history = &mut message.history;
+            history.deliveries += 1;
+            history.receives += 1;
+            history.epoch = epoch;
+            history.last_received_at_ms = at_ms;
+            if history.first_received_at_ms == 0 {
+                history.first_received_at_ms = at_ms;
+            }
+            message.phase = match end {
+                LeaseEnd::At(until_ms) => Phase::Leased(until_ms),
+                LeaseEnd::Session(session) => Phase::Held(session),
+            };
+            self.put(id, *seq, Some(message));
+        }
+    }
+
+    fn note_attempt(&mut self, id: QueueId, attempt_id: &str, at_ms: UnixMs, seqs: &[Seq]) {
+        let Some(queue) = self.queues.get(&id) else { return };
+        let receipts = seqs.iter().filter_map(|seq| {
+            let history = queue.messages.get(*seq)?.history;
+            Some(Receipt {
+                queue: id,
+                seq: *seq,
+                delivery: history.deliveries,
+                epoch: history.epoch,
+            })
+        });
+        let attempt = Attempt { until_ms: at_ms + ATTEMPT_WINDOW_MS, receipts: receipts.collect() };
+        self.remember_attempt(id, attempt_id, attempt);
+    }
+
+    fn remove(&mut self, id: QueueId, reason: Removal, seqs: &[Seq]) {
+        self.keep_counters(id);
+        for seq in seqs {
+            let Some(message) = self.put(id, *seq, None) else { continue };
+            self.free(message.frame);
+            let Some(queue) = self.queues.get_mut(&id) else { return };
+            match reason {
+                Removal::Acked => queue.totals.acked += 1,
+                Removal::Expired => queue.totals.expired += 1,
+                Removal::Dropped => queue.totals.dropped += 1,
+                Removal::Rejected => queue.totals.rejected += 1,
+            }
+        }
+        self.sweep_lanes(id);
+    }
+
+    fn release(
+        &mut self,
+        id: QueueId,
+        seq: Seq,
+        ready_at_ms: Option<UnixMs>,
+        order: Option<u64>,
+        counted: bool,
+    ) {
+        if order.is_some() {
+            self.keep_counters(id);
+        }
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(mut message) = queue.messages.get(seq) else { return };
+        if let Some(order) = order {
+            message.order = order;
+            queue.next_seq = queue.next_seq.max(order + 1);
+        }
+        if !counted {
+            message.history.receives = message.history.receives.saturating_sub(1);
+        }
+        message.phase = ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
+        self.put(id, seq, Some(message));
+        self.sweep_lanes(id);
+    }
+
+    fn extend(&mut self, id: QueueId, seq: Seq, until_ms: UnixMs) {
+        let Some(queue) = self.queues.get(&id) else { return };
+        let Some(mut message) = queue.messages.get(seq) else { return };
+        message.phase = Phase::Leased(until_ms);
+        self.put(id, seq, Some(message));
+    }
+
+    fn move_message(
+        &mut self,
+        (from, seq): (QueueId, Seq),
+        (to, to_seq): (QueueId, Seq),
+        at_ms: UnixMs,
+        reason: MoveReason,
+    ) {
+        self.note_time(at_ms);
+        if !self.queues.contains_key(&to) {
+            return;
+        }
+        self.keep_counters(from);
+        self.keep_counters(to);
+        let Some(mut message) = self.put(from, seq, None) else { return };
+        let Some(source) = self.queues.get_mut(&from) else { return };
+        source.totals.moved_out += 1;
+        // The lane is swept only at the end, so its key can still be read.
+        let lane = source.lane_key(&message).map(str::to_owned);
+        let source_name = Arc::new(source.info.name.clone());
+        let Some(target) = self.queues.get_mut(&to) else { return };
+        target.next_seq = target.next_seq.max(to_seq + 1);
+        target.totals.moved_in += 1;
+        match reason {
+            MoveReason::MaxReceives | MoveReason::Rejected => message.source = Some(source_name),
+            MoveReason::Redrive => {
+                message.source = None;
+                message.history = History::default();
+            }
+        }
+        // A dead letter of a standard queue keeps its age (SQS developer guide, "Using
+        // dead-letter queues"); in a FIFO queue and after a redrive the clock starts anew.
+        if reason == MoveReason::Redrive || target.is_fifo() {
+            message.enqueued_at_ms = at_ms;
+        }
+        message.out_of_age_order = message.enqueued_at_ms < target.newest_ms;
+        target.newest_ms = target.newest_ms.max(message.enqueued_at_ms);
+        message.order = to_seq;
+        message.phase = Phase::Ready;
+        message.lane = target.lanes.of_key(lane.as_deref());
+        self.put(to, to_seq, Some(message));
+        self.sweep_lanes(from);
+    }
+
+    fn relocate(
+        &mut self,
+        from: Address,
+        owners: &[(QueueId, Seq)],
+        place: FramePlace,
+        base: Address,
+    ) {
+        let to = FrameRef { at: base + u64::from(place.offset), bytes: place.bytes };
+        let mut old = None;
+        for (id, seq) in owners {
+            let message = self.queues.get(id).and_then(|queue| queue.messages.get(*seq));
+            if let Some(mut message) = message.filter(|m| m.frame.at == from) {
+                old = Some(message.frame);
+                message.frame = to;
+                self.put(*id, *seq, Some(message));
+            }
+        }
+        if let Some(old) = old {
+            self.shift(old, to);
+        }
+    }
+
+    fn apply_task(&mut self, effect: &Effect) {
+        match effect {
+            Effect::MoveTaskStarted {
+                task,
+                source,
+                destination,
+                max_per_second,
+                at_ms,
+                to_move,
+            } => {
+                self.note_time(*at_ms);
+                self.next_task = self.next_task.max(task + 1);
+                let started = MoveTask {
+                    id: *task,
+                    source: *source,
+                    destination: destination.clone(),
+                    max_per_second: *max_per_second,
+                    status: MoveStatus::Running,
+                    started_at_ms: *at_ms,
+                    moved: 0,
+                    to_move: *to_move,
+                    failure: None,
+                };
+                self.tasks.insert(*task, started);
+                let of_source = self.tasks.values().filter(|t| t.source == *source);
+                let oldest: Vec<u64> =
+                    of_source.map(|t| t.id).rev().skip(MAX_MOVE_TASKS_KEPT).collect();
+                for id in oldest {
+                    self.tasks.remove(&id);
+                }
+            }
+            Effect::MoveTaskProgressed { task, at_ms, moved, status, failure } => {
+                self.note_time(*at_ms);
+                if let Some(task) = self.tasks.get_mut(task) {
+                    task.moved = *moved;
+                    task.status = *status;
+                    task.failure.clone_from(failure);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn sweep(&mut self, id: QueueId, at_ms: UnixMs) {
+        self.note_time(at_ms);
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.dedup.sweep(at_ms);
+            queue.attempts.sweep(at_ms);
+        }
+    }
+
+    fn sweep_lanes(&mut self, id: QueueId) {
+        if !self.in_trial()
+            && let Some(queue) = self.queues.get_mut(&id)
+        {
+            queue.lanes.sweep();
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Enqueue: validate each message, give it its place, and store its content once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::command::{Context, Enqueue, NewMessage};
+use crate::config::Overflow;
+use crate::decide::{Decided, Sequences, Wait};
+use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
+use crate::frame::Frame;
+use crate::ids::{MessageId, QueueId, Seq, UnixMs};
+use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
+use crate::queue::Queue;
+use crate::reply::{EnqueueRefusal, Enqueued, Refusal, Reply};
+use crate::state::State;
+
+pub(super) fn decide(
+    state: &State,
+    command: &Enqueue,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided {
+    if command.messages.len() > MAX_BATCH {
+        return Err(Refusal::LimitExceeded("messages of one enqueue"));
+    }
+    let mut batch = Batch { state, ctx, added: Added::default() };
+    let results = command.messages.iter().enumerate();
+    let results = results.map(|(i, message)| batch.add(i, message, effects)).collect();
+    Ok((Reply::Enqueued(results), Wait::Record))
+}
+
+/// What earlier messages of the same batch have taken.
+#[derive(Default)]
+struct Added {
+    sequences: Sequences,
+    /// Messages and bytes by queue.
+    sizes: BTreeMap<QueueId, (u64, u64)>,
+    ids: BTreeMap<(QueueId, String), Enqueued>,
+    dropped: BTreeMap<QueueId, BTreeSet<Seq>>,
+}
+
+struct Batch<'a> {
+    state: &'a State,
+    ctx: &'a Context,
+    added: Added,
+}
+
+impl<'a> Batch<'a> {
+    fn add(
+        &mut self,
+        index: usize,
+        message: &NewMessage,
+        effects: &mut Effects,
+    ) -> Result<Enqueued, EnqueueRefusal> {
+        check_shape(message)?;
+        let targets = self.targets(message)?;
+        let first = targets.first().ok_or(EnqueueRefusal::Malformed)?;
+        let mut fresh = Vec::with_capacity(targets.len());
+        let mut original = None;
+        for target in &targets {
+            match self.original(target, message) {
+                Some(found) => original = original.or(Some(found)),
+                None => fresh.push(*target),
+            }
+        }
+        if let (true, Some(original)) = (fresh.is_empty(), original) {
+            return Ok(original);
+        }
+        let bytes = message.content.len() as u64;
+        for target in &fresh {
+            self.make_room(target, bytes, effects)?;
+        }
+        let message_id = new_message_id(self.ctx.seed, index as u64);
+        let frame = Frame {
+            message_id,
+            sent_at_ms: self.ctx.now_ms,
+            lane: message.lane.clone(),
+            dedup_id: message.dedup_id.clone(),
+            content: message.content.clone(),
+        };
+        let place = effects.frame(|out| frame.encode(out));
+        let shares = fresh.len() as u32;
+        let mut answer = None;
+        for target in fresh {
+            let seq = self.added.sequences.next(target);
+            let enqueued = Enqueued { message_id, seq, duplicate: false };
+            if target.id() == first.id() {
+                answer = Some(enqueued);
+            }
+            self.note(target, message, enqueued, bytes);
+            effects.push(Effect::Enqueued(Box::new(EnqueuedEffect {
+                queue: target.id(),
+                seq,
+                at_ms: self.ctx.now_ms,
+                ready_at_ms: self.ready_at_ms(target, message),
+                expires_at_ms: message.expires_at_ms,
+                priority: message.priority,
+                lane: message.lane.clone(),
+                dedup: message.dedup_id.as_ref().map(|id| {
+                    (id.clone(), self.ctx.now_ms.saturating_add(target.info.config.dedup_window_ms))
+                }),
+                message_id: message_id.0,
+                frame: place,
+                shares,
+            })));
+        }
+        Ok(answer.or(original).unwrap_or(Enqueued { message_id, seq: 0, duplicate: false }))
+    }
+
+    /// The target queues, each once.
+    fn targets(&self, message: &NewMessage) -> Result<Vec<&'a Queue>, EnqueueRefusal> {
+        let mut targets: Vec<&'a Queue> = Vec::with_capacity(message.queues.len());
+        for id in &message.queues {
+            let state: &'a State = self.state;
+            let queue = state.queues.get(id).ok_or(EnqueueRefusal::QueueNotFound(*id))?;
+            if queue.is_fifo() && message.lane.is_none() {
+                return Err(EnqueueRefusal::LaneRequired(*id));
+            }
+            if !targets.iter().any(|target| target.id() == *id) {
+                targets.push(queue);
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The message that this one repeats, within the window.
+    fn original(&self, queue: &Queue, message: &NewMessage) -> Option<Enqueued> {
+        let key = queue.dedup_key(message.lane.as_deref(), message.dedup_id.as_deref()?);
+        let known = queue.dedup.get(&key, self.ctx.now_ms).map(|original| Enqueued {
+            message_id: original.message_id,
+            seq: original.seq,
+            duplicate: true,
+        });
+        known.or_else(|| {
+            let earlier = self.added.ids.get(&(queue.id(), key))?;
+            Some(Enqueued { duplicate: true, ..*earlier })
+        })
+    }
+
+    fn note(&mut self, queue: &Queue, message: &NewMessage, enqueued: Enqueued, bytes: u64) {
+        if let Some(id) = &message.dedup_id {
+            let key = queue.dedup_key(message.lane.as_deref(), id);
+            self.added.ids.insert((queue.id(), key), enqueued);
+        }
+        if queue.info.config.max_messages.is_some() || queue.info.config.max_bytes.is_some() {
+            let (messages, total) = self.added.sizes.entry(queue.id()).or_default();
+            *messages += 1;
+            *total += bytes;
+        }
+    }
+
+    fn ready_at_ms(&self, queue: &Queue, message: &NewMessage) -> Option<UnixMs> {
+        let delay_ms = message.delay_ms.unwrap_or(queue.info.config.delay_ms);
+        (delay_ms > 0).then(|| self.ctx.now_ms.saturating_add(delay_ms))
+    }
+
+    /// Keeps a queue within its limits, by refusing or by dropping its oldest ready messages.
+    fn make_room(
+        &mut self,
+        queue: &Queue,
+        bytes: u64,
+        effects: &mut Effects,
+    ) -> Result<(), EnqueueRefusal> {
+        let config = &queue.info.config;
+        let (most_messages, most_bytes) =
+            (config.max_messages.unwrap_or(u64::MAX), config.max_bytes.unwrap_or(u64::MAX));
+        if most_messages == u64::MAX && most_bytes == u64::MAX {
+            return Ok(());
+        }
+        let (added_messages, added_bytes) =
+            self.added.sizes.get(&queue.id()).copied().unwrap_or_default();
+        let dropped = self.added.dropped.entry(queue.id()).or_default();
+        let size_of = |seq: &Seq| queue.messages.get(*seq).map_or(0, |m| u64::from(m.frame.bytes));
+        let mut freed: u64 = dropped.iter().map(size_of).sum();
+        let mut heads = queue.lanes.picks().map(|(rank, _)| queue.seq_at(rank.order));
+        loop {
+            let messages = queue.len() + added_messages - dropped.len() as u64;
+            let total = (queue.bytes + added_bytes).saturating_sub(freed);
+            if messages < most_messages && total.saturating_add(bytes) <= most_bytes {
+                return Ok(());
+            }
+            if config.overflow == Overflow::Refuse {
+                return Err(EnqueueRefusal::QueueFull(queue.id()));
+            }
+            let Some(seq) = heads.find(|seq| !dropped.contains(seq)) else {
+                return Err(EnqueueRefusal::QueueFull(queue.id()));
+            };
+            freed += size_of(&seq);
+            dropped.insert(seq);
+            let (queue, reason) = (queue.id(), Removal::Dropped);
+            effects.push(Effect::Removed { queue, reason, seqs: vec![seq] });
+        }
+    }
+}
+
+fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
+    let key_ok = |key: &Option<String>| {
+        key.as_ref().is_none_or(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)
+    };
+    if !key_ok(&message.lane) || !key_ok(&message.dedup_id) {
+        return Err(EnqueueRefusal::Malformed);
+    }
+    if message.queues.is_empty() || message.queues.len() > MAX_TARGETS {
+        return Err(EnqueueRefusal::Malformed);
+    }
+    if message.content.len() > MAX_CONTENT_BYTES {
+        return Err(EnqueueRefusal::TooLarge);
+    }
+    Ok(())
+}
+
+/// A version 4 UUID (RFC 9562 section 5.4) from the command's random bits (splitmix64).
+fn new_message_id(seed: u64, index: u64) -> MessageId {
+    let mut state = seed.wrapping_add(index.wrapping_mul(0xd129_0bd5_8f3b_6a47));
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let bits = u128::from(next()) << 64 | u128::from(next());
+    let version = bits & !(0xf << 76) | 0x4 << 76;
+    MessageId(version & !(0x3 << 62) | 0x2 << 62)
+}

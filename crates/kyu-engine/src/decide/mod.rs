@@ -1,0 +1,119 @@
+//! Deciding: what follows from a command in this state, at this time. Nothing is changed here;
+//! effects are, by [`crate::state::State::apply`]. One file for each command.
+
+mod acquire;
+mod atomic;
+mod enqueue;
+mod extend;
+mod move_task;
+mod queue;
+mod relocate;
+mod session;
+mod settle;
+mod tick;
+
+pub(crate) use acquire::peek;
+pub(crate) use atomic::UNPLACED;
+
+use std::collections::BTreeMap;
+
+use crate::command::{Command, Context};
+use crate::effect::{Effect, Effects, MoveReason, Removal};
+use crate::ids::{Address, QueueId, Seq};
+use crate::queue::Queue;
+use crate::reply::{Refusal, Reply};
+use crate::state::State;
+
+/// What a reply must wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The record of this command (and with it all before it).
+    Record,
+    /// Only the log up to this address: leases of a queue that is at-least-once are logged
+    /// lazily, but no message is handed out before its enqueue is durable.
+    Until(Address),
+}
+
+/// The outcome of a command.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Facts to log and then to apply.
+    pub effects: Effects,
+    /// Answer, to be given when `wait` is over.
+    pub reply: Reply,
+    /// What the answer waits for.
+    pub wait: Wait,
+}
+
+pub(crate) type Decided = Result<(Reply, Wait), Refusal>;
+
+pub(crate) fn decide(
+    state: &mut State,
+    command: &Command,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided {
+    match command {
+        Command::CreateQueue(c) => queue::create(state, c, ctx, effects),
+        Command::ConfigureQueue(c) => queue::configure(state, c, ctx, effects),
+        Command::DeleteQueue(c) => queue::delete(state, c, ctx, effects),
+        Command::PurgeQueue(c) => queue::purge(state, c, ctx, effects),
+        Command::Enqueue(c) => enqueue::decide(state, c, ctx, effects),
+        Command::Acquire(c) => acquire::decide(state, c, ctx, effects),
+        Command::Settle(c) => settle::decide(state, c, ctx, effects),
+        Command::Extend(c) => extend::decide(state, c, ctx, effects),
+        Command::EndSession(c) => session::decide(state, c, effects),
+        Command::StartMoveTask(c) => move_task::start(state, c, ctx, effects),
+        Command::CancelMoveTask(c) => move_task::cancel(state, c, ctx, effects),
+        Command::Relocate(c) => relocate::decide(state, c, effects),
+        Command::Tick => tick::decide(state, ctx, effects),
+        Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),
+    }
+}
+
+/// Gives out sequence numbers that no effect has taken yet.
+#[derive(Default)]
+struct Sequences {
+    given: BTreeMap<QueueId, u64>,
+}
+
+impl Sequences {
+    fn next(&mut self, queue: &Queue) -> Seq {
+        let given = self.given.entry(queue.id()).or_default();
+        *given += 1;
+        queue.next_seq + *given - 1
+    }
+}
+
+/// Ends a message's life in its queue: on to the dead-letter queue, or removed without one.
+fn dead_letter(
+    state: &State,
+    queue: &Queue,
+    seq: Seq,
+    reason: MoveReason,
+    ctx: &Context,
+    sequences: &mut Sequences,
+    effects: &mut Effects,
+) {
+    match dead_letter_target(state, queue) {
+        Some(target) => effects.push(Effect::Moved {
+            from: queue.id(),
+            seq,
+            to: target.id(),
+            to_seq: sequences.next(target),
+            at_ms: ctx.now_ms,
+            reason,
+        }),
+        None => effects.push(Effect::Removed {
+            queue: queue.id(),
+            reason: Removal::Rejected,
+            seqs: vec![seq],
+        }),
+    }
+}
+
+/// The dead-letter queue, if the rule names one that exists and is another queue.
+fn dead_letter_target<'a>(state: &'a State, queue: &Queue) -> Option<&'a Queue> {
+    let rule = queue.info.config.dead_letter.as_ref()?;
+    state.by_name(&rule.target).filter(|target| target.id() != queue.id())
+}

@@ -1,0 +1,28 @@
+//! Relocate: a live frame is written again at the tail, so that its old segment can be recycled.
+
+use crate::command::Relocate;
+use crate::decide::{Decided, Wait};
+use crate::effect::{Effect, Effects};
+use crate::reply::Reply;
+use crate::state::State;
+
+/// Moves the frame if every message that needs it is named; otherwise nothing happens, and a
+/// later look at the segment finds the right owners.
+pub(super) fn decide(state: &State, command: &Relocate, effects: &mut Effects) -> Decided {
+    let shares = state.shared.get(&command.from).map_or(1, |shares| *shares as usize);
+    let mut owners = command.owners.clone();
+    owners.sort_unstable();
+    owners.dedup();
+    owners.retain(|(id, seq)| {
+        let message = state.queues.get(id).and_then(|queue| queue.messages.get(*seq));
+        message.is_some_and(|message| {
+            message.frame.at == command.from && message.frame.bytes as usize == command.frame.len()
+        })
+    });
+    let moved = owners.len() == shares;
+    if moved {
+        let frame = effects.frame(|out| out.extend_from_slice(&command.frame));
+        effects.push(Effect::Relocated { from: command.from, owners, frame });
+    }
+    Ok((Reply::Relocated { moved }, Wait::Record))
+}

@@ -1,0 +1,446 @@
+//! The frozen binary form of effects. A record is a row of `number, fields`; numbers and fields
+//! are as given here for ever (golden bytes below).
+
+use crate::config::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
+use crate::effect::{Effect, EnqueuedEffect, FramePlace, LeaseEnd, MoveReason, Removal};
+use crate::ids::{QueueId, QueueName, Seq, SessionId};
+use crate::reply::MoveStatus;
+use crate::wire::{Malformed, Reader, Write};
+
+/// Frozen numbers of the effects.
+pub(crate) mod number {
+    pub(crate) const QUEUE_CREATED: u8 = 1;
+    pub(crate) const QUEUE_CONFIGURED: u8 = 2;
+    pub(crate) const QUEUE_DELETED: u8 = 3;
+    pub(crate) const QUEUE_PURGED: u8 = 4;
+    pub(crate) const ENQUEUED: u8 = 5;
+    pub(crate) const LEASED: u8 = 6;
+    pub(crate) const REMOVED: u8 = 7;
+    pub(crate) const RELEASED: u8 = 8;
+    pub(crate) const EXTENDED: u8 = 9;
+    pub(crate) const PROMOTED: u8 = 10;
+    pub(crate) const MOVED: u8 = 11;
+    pub(crate) const RELOCATED: u8 = 12;
+    pub(crate) const MOVE_TASK_STARTED: u8 = 13;
+    pub(crate) const MOVE_TASK_PROGRESSED: u8 = 14;
+    pub(crate) const SWEPT: u8 = 15;
+    /// A frame's bytes; effects after it refer to them by offset.
+    pub(crate) const FRAME: u8 = 16;
+    pub(crate) const NAMES_SWEPT: u8 = 17;
+}
+
+impl Effect {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::QueueCreated { .. }
+            | Self::QueueConfigured { .. }
+            | Self::QueueDeleted { .. }
+            | Self::QueuePurged { .. }
+            | Self::Swept { .. }
+            | Self::NamesSwept { .. } => self.encode_queue(out),
+            Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => self.encode_task(out),
+            Self::Enqueued(enqueued) => enqueued.encode(out),
+            _ => self.encode_message(out),
+        }
+    }
+
+    fn encode_queue(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::QueueCreated { queue, at_ms, name, config } => {
+                head(out, number::QUEUE_CREATED, *queue);
+                out.varint(*at_ms);
+                encode_name(name, out);
+                encode_config(config, out);
+            }
+            Self::QueueConfigured { queue, at_ms, config } => {
+                head(out, number::QUEUE_CONFIGURED, *queue);
+                out.varint(*at_ms);
+                encode_config(config, out);
+            }
+            Self::QueueDeleted { queue, at_ms } => {
+                head(out, number::QUEUE_DELETED, *queue);
+                out.varint(*at_ms);
+            }
+            Self::QueuePurged { queue, at_ms } => {
+                head(out, number::QUEUE_PURGED, *queue);
+                out.varint(*at_ms);
+            }
+            Self::Swept { queue, at_ms } => {
+                head(out, number::SWEPT, *queue);
+                out.varint(*at_ms);
+            }
+            Self::NamesSwept { before_ms } => {
+                out.u8(number::NAMES_SWEPT);
+                out.varint(*before_ms);
+            }
+            _ => {}
+        }
+    }
+
+    fn encode_message(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Leased { queue, at_ms, epoch, end, attempt, seqs } => {
+                head(out, number::LEASED, *queue);
+                out.varint(*at_ms);
+                out.varint(u64::from(*epoch));
+                let (kind, value) = match end {
+                    LeaseEnd::At(until_ms) => (0, *until_ms),
+                    LeaseEnd::Session(session) => (1, session.0),
+                };
+                out.u8(kind);
+                out.varint(value);
+                out.opt_str(attempt.as_deref());
+                encode_seqs(seqs, out);
+            }
+            Self::Removed { queue, reason, seqs } => {
+                head(out, number::REMOVED, *queue);
+                out.u8(*reason as u8);
+                encode_seqs(seqs, out);
+            }
+            Self::Released { queue, seq, ready_at_ms, order, counted } => {
+                head(out, number::RELEASED, *queue);
+                out.varint(*seq);
+                out.opt_varint(*ready_at_ms);
+                out.opt_varint(*order);
+                out.u8(u8::from(*counted));
+            }
+            Self::Extended { queue, seq, until_ms } => {
+                head(out, number::EXTENDED, *queue);
+                out.varint(*seq);
+                out.varint(*until_ms);
+            }
+            Self::Promoted { queue, seqs } => {
+                head(out, number::PROMOTED, *queue);
+                encode_seqs(seqs, out);
+            }
+            Self::Moved { from, seq, to, to_seq, at_ms, reason } => {
+                head(out, number::MOVED, *from);
+                out.varint(*seq);
+                out.varint(u64::from(to.0));
+                out.varint(*to_seq);
+                out.varint(*at_ms);
+                out.u8(*reason as u8);
+            }
+            Self::Relocated { from, owners, frame } => {
+                out.u8(number::RELOCATED);
+                out.varint(*from);
+                frame.encode(out);
+                out.varint(owners.len() as u64);
+                for (queue, seq) in owners {
+                    out.varint(u64::from(queue.0));
+                    out.varint(*seq);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn encode_task(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::MoveTaskStarted { task, source, destination, max_per_second, at_ms, to_move } => {
+                out.u8(number::MOVE_TASK_STARTED);
+                out.varint(*task);
+                out.varint(u64::from(source.0));
+                encode_opt_name(destination.as_ref(), out);
+                out.opt_varint(max_per_second.map(u64::from));
+                out.varint(*at_ms);
+                out.varint(*to_move);
+            }
+            Self::MoveTaskProgressed { task, at_ms, moved, status, failure } => {
+                out.u8(number::MOVE_TASK_PROGRESSED);
+                out.varint(*task);
+                out.varint(*at_ms);
+                out.varint(*moved);
+                out.u8(*status as u8);
+                out.opt_str(failure.as_deref());
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn decode(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(match tag {
+            number::QUEUE_CREATED => Self::QueueCreated {
+                queue: queue(r)?,
+                at_ms: r.varint()?,
+                name: decode_name(r)?,
+                config: Box::new(decode_config(r)?),
+            },
+            number::QUEUE_CONFIGURED => Self::QueueConfigured {
+                queue: queue(r)?,
+                at_ms: r.varint()?,
+                config: Box::new(decode_config(r)?),
+            },
+            number::QUEUE_DELETED => Self::QueueDeleted { queue: queue(r)?, at_ms: r.varint()? },
+            number::QUEUE_PURGED => Self::QueuePurged { queue: queue(r)?, at_ms: r.varint()? },
+            number::SWEPT => Self::Swept { queue: queue(r)?, at_ms: r.varint()? },
+            number::NAMES_SWEPT => Self::NamesSwept { before_ms: r.varint()? },
+            number::ENQUEUED => Self::Enqueued(Box::new(EnqueuedEffect::decode(r)?)),
+            number::LEASED => Self::decode_leased(r)?,
+            number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
+            _ => Self::decode_message(tag, r)?,
+        })
+    }
+
+    fn decode_leased(r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self::Leased {
+            queue: queue(r)?,
+            at_ms: r.varint()?,
+            epoch: r.varint32()?,
+            end: match (r.u8()?, r.varint()?) {
+                (0, until_ms) => LeaseEnd::At(until_ms),
+                (1, session) => LeaseEnd::Session(SessionId(session)),
+                _ => return Err(Malformed("lease end")),
+            },
+            attempt: r.opt_string()?,
+            seqs: decode_seqs(r)?,
+        })
+    }
+
+    fn decode_message(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(match tag {
+            number::REMOVED => Self::Removed {
+                queue: queue(r)?,
+                reason: match r.u8()? {
+                    0 => Removal::Acked,
+                    1 => Removal::Expired,
+                    2 => Removal::Dropped,
+                    3 => Removal::Rejected,
+                    _ => return Err(Malformed("removal")),
+                },
+                seqs: decode_seqs(r)?,
+            },
+            number::RELEASED => Self::Released {
+                queue: queue(r)?,
+                seq: r.varint()?,
+                ready_at_ms: r.opt_varint()?,
+                order: r.opt_varint()?,
+                counted: r.bool()?,
+            },
+            number::EXTENDED => {
+                Self::Extended { queue: queue(r)?, seq: r.varint()?, until_ms: r.varint()? }
+            }
+            number::PROMOTED => Self::Promoted { queue: queue(r)?, seqs: decode_seqs(r)? },
+            number::MOVED => Self::Moved {
+                from: queue(r)?,
+                seq: r.varint()?,
+                to: queue(r)?,
+                to_seq: r.varint()?,
+                at_ms: r.varint()?,
+                reason: match r.u8()? {
+                    0 => MoveReason::MaxReceives,
+                    1 => MoveReason::Rejected,
+                    2 => MoveReason::Redrive,
+                    _ => return Err(Malformed("move reason")),
+                },
+            },
+            number::RELOCATED => Self::Relocated {
+                from: r.varint()?,
+                frame: FramePlace::decode(r)?,
+                owners: (0..r.count()?)
+                    .map(|_| Ok((queue(r)?, r.varint()?)))
+                    .collect::<Result<_, _>>()?,
+            },
+            _ => return Err(Malformed("effect number")),
+        })
+    }
+
+    fn decode_task(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
+        if tag == number::MOVE_TASK_STARTED {
+            return Ok(Self::MoveTaskStarted {
+                task: r.varint()?,
+                source: queue(r)?,
+                destination: decode_opt_name(r)?,
+                max_per_second: opt_u32(r)?,
+                at_ms: r.varint()?,
+                to_move: r.varint()?,
+            });
+        }
+        Ok(Self::MoveTaskProgressed {
+            task: r.varint()?,
+            at_ms: r.varint()?,
+            moved: r.varint()?,
+            status: decode_status(r)?,
+            failure: r.opt_string()?,
+        })
+    }
+}
+
+impl FramePlace {
+    fn encode(self, out: &mut Vec<u8>) {
+        out.varint(u64::from(self.offset));
+        out.varint(u64::from(self.bytes));
+    }
+
+    fn decode(r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self { offset: r.varint32()?, bytes: r.varint32()? })
+    }
+}
+
+impl EnqueuedEffect {
+    fn encode(&self, out: &mut Vec<u8>) {
+        head(out, number::ENQUEUED, self.queue);
+        out.varint(self.seq);
+        out.varint(self.at_ms);
+        out.opt_varint(self.ready_at_ms);
+        out.opt_varint(self.expires_at_ms);
+        out.u8(self.priority);
+        out.opt_str(self.lane.as_deref());
+        match &self.dedup {
+            None => out.u8(0),
+            Some((id, until_ms)) => {
+                out.u8(1);
+                out.str(id);
+                out.varint(*until_ms);
+            }
+        }
+        out.u128(self.message_id);
+        self.frame.encode(out);
+        out.varint(u64::from(self.shares));
+    }
+
+    fn decode(r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            queue: queue(r)?,
+            seq: r.varint()?,
+            at_ms: r.varint()?,
+            ready_at_ms: r.opt_varint()?,
+            expires_at_ms: r.opt_varint()?,
+            priority: r.u8()?,
+            lane: r.opt_string()?,
+            dedup: if r.bool()? { Some((r.string()?, r.varint()?)) } else { None },
+            message_id: r.u128()?,
+            frame: FramePlace::decode(r)?,
+            shares: r.varint32()?,
+        })
+    }
+}
+
+fn head(out: &mut Vec<u8>, number: u8, queue: QueueId) {
+    out.u8(number);
+    out.varint(u64::from(queue.0));
+}
+
+fn queue(r: &mut Reader) -> Result<QueueId, Malformed> {
+    Ok(QueueId(r.varint32()?))
+}
+
+/// A count, the first number, then the differences (zigzag): neighbours take a byte each.
+fn encode_seqs(seqs: &[Seq], out: &mut Vec<u8>) {
+    out.varint(seqs.len() as u64);
+    let mut last = 0u64;
+    for seq in seqs {
+        let step = seq.wrapping_sub(last) as i64;
+        out.varint((step << 1 ^ step >> 63) as u64);
+        last = *seq;
+    }
+}
+
+fn decode_seqs(r: &mut Reader) -> Result<Vec<Seq>, Malformed> {
+    let count = r.count()?;
+    let mut seqs = Vec::with_capacity(count);
+    let mut last = 0u64;
+    for _ in 0..count {
+        let zigzag = r.varint()?;
+        let step = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        last = last.wrapping_add(step as u64);
+        seqs.push(last);
+    }
+    Ok(seqs)
+}
+
+pub(crate) fn encode_name(name: &QueueName, out: &mut Vec<u8>) {
+    out.str(&name.namespace);
+    out.str(&name.name);
+}
+
+pub(crate) fn decode_name(r: &mut Reader) -> Result<QueueName, Malformed> {
+    Ok(QueueName { namespace: r.string()?, name: r.string()? })
+}
+
+pub(crate) fn encode_opt_name(name: Option<&QueueName>, out: &mut Vec<u8>) {
+    out.u8(u8::from(name.is_some()));
+    if let Some(name) = name {
+        encode_name(name, out);
+    }
+}
+
+pub(crate) fn decode_opt_name(r: &mut Reader) -> Result<Option<QueueName>, Malformed> {
+    Ok(if r.bool()? { Some(decode_name(r)?) } else { None })
+}
+
+pub(crate) fn opt_u32(r: &mut Reader) -> Result<Option<u32>, Malformed> {
+    r.opt_varint()?.map(|v| u32::try_from(v).map_err(|_| Malformed("number"))).transpose()
+}
+
+pub(crate) fn decode_status(r: &mut Reader) -> Result<MoveStatus, Malformed> {
+    match r.u8()? {
+        0 => Ok(MoveStatus::Running),
+        1 => Ok(MoveStatus::Completed),
+        2 => Ok(MoveStatus::Cancelled),
+        3 => Ok(MoveStatus::Failed),
+        _ => Err(Malformed("move status")),
+    }
+}
+
+/// Version of the configuration's layout; a new field makes a new version that reads the old.
+const CONFIG_VERSION: u8 = 1;
+
+pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
+    out.u8(CONFIG_VERSION);
+    out.u8(config.kind as u8);
+    out.varint(config.visibility_timeout_ms);
+    out.varint(config.delay_ms);
+    out.varint(config.retention_ms);
+    out.varint(config.receive_wait_ms);
+    out.varint(u64::from(config.max_message_bytes));
+    out.varint(u64::from(config.max_in_flight));
+    out.opt_varint(config.max_messages);
+    out.opt_varint(config.max_bytes);
+    out.u8(config.overflow as u8);
+    out.u8(u8::from(config.content_based_deduplication));
+    out.u8(config.dedup_scope as u8);
+    out.varint(config.dedup_window_ms);
+    encode_opt_name(config.dead_letter.as_ref().map(|rule| &rule.target), out);
+    if let Some(rule) = &config.dead_letter {
+        out.varint(u64::from(rule.max_receives));
+    }
+    for map in [&config.attributes, &config.tags] {
+        out.varint(map.len() as u64);
+        for (key, value) in map {
+            out.str(key);
+            out.str(value);
+        }
+    }
+}
+
+pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
+    if r.u8()? != CONFIG_VERSION {
+        return Err(Malformed("configuration version"));
+    }
+    Ok(QueueConfig {
+        kind: if r.bool()? { QueueKind::Fifo } else { QueueKind::Standard },
+        visibility_timeout_ms: r.varint()?,
+        delay_ms: r.varint()?,
+        retention_ms: r.varint()?,
+        receive_wait_ms: r.varint()?,
+        max_message_bytes: r.varint32()?,
+        max_in_flight: r.varint32()?,
+        max_messages: r.opt_varint()?,
+        max_bytes: r.opt_varint()?,
+        overflow: if r.bool()? { Overflow::DropHead } else { Overflow::Refuse },
+        content_based_deduplication: r.bool()?,
+        dedup_scope: if r.bool()? { DedupScope::Lane } else { DedupScope::Queue },
+        dedup_window_ms: r.varint()?,
+        dead_letter: match decode_opt_name(r)? {
+            Some(target) => Some(DeadLetter { target, max_receives: r.varint32()? }),
+            None => None,
+        },
+        attributes: decode_map(r)?,
+        tags: decode_map(r)?,
+    })
+}
+
+fn decode_map(r: &mut Reader) -> Result<std::collections::BTreeMap<String, String>, Malformed> {
+    (0..r.count()?).map(|_| Ok((r.string()?, r.string()?))).collect()
+}

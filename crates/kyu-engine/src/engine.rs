@@ -1,0 +1,157 @@
+//! The engine's face: decide, apply, replay, ask, freeze.
+
+use std::sync::Arc;
+
+use crate::command::{Command, Context, Query};
+use crate::config::QueueInfo;
+use crate::decide::{self, Decision};
+use crate::effect::Effects;
+use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
+use crate::reply::{Answer, MoveTask, Refusal};
+use crate::snapshot::Frozen;
+use crate::state::{DirectoryChange, State};
+use crate::wire::Malformed;
+
+/// The state machine. `decide` says what follows from a command, `apply` makes it so; the state
+/// is always what a replay of the applied records gives.
+pub struct Engine {
+    state: State,
+}
+
+/// A frame that messages need, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveFrame {
+    /// Its address.
+    pub at: Address,
+    /// Its length.
+    pub bytes: u32,
+    /// The messages that need it.
+    pub owners: Vec<(QueueId, Seq)>,
+}
+
+impl Engine {
+    /// An empty engine over a log whose segments have this length.
+    pub fn new(segment_bytes: u64) -> Self {
+        Self { state: State::new(segment_bytes) }
+    }
+
+    pub(crate) fn from_state(state: State) -> Self {
+        Self { state }
+    }
+
+    /// What follows from a command. The state that can be seen does not change.
+    ///
+    /// The caller appends `effects.bytes()` to the log unless they are empty, calls
+    /// [`Engine::apply`] and [`crate::Reply::place`] with the address that the record got, and
+    /// gives the reply when `wait` is over.
+    pub fn decide(&mut self, command: &Command, ctx: &Context) -> Result<Decision, Refusal> {
+        let mut effects = Effects::default();
+        let (reply, wait) = decide::decide(&mut self.state, command, ctx, &mut effects)?;
+        Ok(Decision { effects, reply, wait })
+    }
+
+    /// Makes the facts so. `record_at` is the address of the record's first byte.
+    pub fn apply(&mut self, effects: &Effects, record_at: Address) {
+        self.state.apply(effects, record_at);
+    }
+
+    /// Applies a record read back from the log.
+    pub fn replay(&mut self, record_at: Address, record: &[u8]) -> Result<(), Malformed> {
+        let effects = Effects::decode(record)?;
+        self.state.apply(&effects, record_at);
+        Ok(())
+    }
+
+    /// Answers a question.
+    pub fn query(&self, query: &Query) -> Result<Answer, Refusal> {
+        Ok(match query {
+            Query::Stats(id) => Answer::Stats(self.state.queue(*id)?.stats()),
+            Query::Totals(id) => Answer::Totals(self.state.queue(*id)?.totals),
+            Query::DeadLetterSources(name) => {
+                let sources = self.queues().filter(|info| {
+                    info.config.dead_letter.as_ref().is_some_and(|rule| rule.target == *name)
+                });
+                let mut names: Vec<_> = sources.map(|info| info.name.clone()).collect();
+                names.sort();
+                Answer::DeadLetterSources(names)
+            }
+            Query::MoveTasks(source) => {
+                self.state.queue(*source)?;
+                let tasks = self.state.tasks.values().rev().filter(|task| task.source == *source);
+                Answer::MoveTasks(tasks.cloned().collect::<Vec<MoveTask>>())
+            }
+            Query::Peek { queue, max_messages } => {
+                decide::peek(self.state.queue(*queue)?, *max_messages)
+            }
+        })
+    }
+
+    /// When the next [`Command::Tick`] may have work. Never too late, sometimes too early.
+    pub fn next_due_ms(&self) -> Option<UnixMs> {
+        self.state.next_due_ms()
+    }
+
+    /// Takes the queues in which a message may have become receivable since the last call, or
+    /// that are gone.
+    pub fn take_woken(&mut self, woken: &mut Vec<QueueId>) {
+        woken.extend(std::mem::take(&mut self.state.woken));
+    }
+
+    /// Takes the changes of the set of queues since the last call.
+    pub fn take_directory_changes(&mut self) -> Vec<DirectoryChange> {
+        std::mem::take(&mut self.state.directory_changes)
+    }
+
+    /// All queues, by identifier.
+    pub fn queues(&self) -> impl Iterator<Item = &Arc<QueueInfo>> {
+        self.state.queues.values().map(|queue| &queue.info)
+    }
+
+    /// Sessions that hold messages. After a restart none of them exists any more.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        let all = self.state.queues.values().flat_map(|queue| queue.sessions.keys());
+        let mut sessions: Vec<SessionId> = all.copied().collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
+    /// The largest time in any applied record.
+    pub fn last_time_ms(&self) -> UnixMs {
+        self.state.last_time_ms
+    }
+
+    /// Bytes of frames in a log segment that messages still need.
+    pub fn live_bytes(&self, segment: u64) -> u64 {
+        self.state.live_bytes(segment)
+    }
+
+    /// The frames in a log segment that messages still need, by address.
+    pub fn live_frames(&self, segment: u64) -> Vec<LiveFrame> {
+        let (from, to) = self.state.segment_range(segment);
+        let mut found: Vec<(Address, u32, QueueId, Seq)> = Vec::new();
+        for (id, queue) in &self.state.queues {
+            let messages = queue.messages.in_addresses(from, to);
+            found.extend(messages.map(|(seq, m)| (m.frame.at, m.frame.bytes, *id, seq)));
+        }
+        found.sort_unstable();
+        let mut frames: Vec<LiveFrame> = Vec::new();
+        for (at, bytes, queue, seq) in found {
+            match frames.last_mut() {
+                Some(last) if last.at == at => last.owners.push((queue, seq)),
+                _ => frames.push(LiveFrame { at, bytes, owners: vec![(queue, seq)] }),
+            }
+        }
+        frames
+    }
+
+    /// The state at this moment, to be written by another thread. Copies pointers, not messages.
+    pub fn freeze(&self) -> Frozen {
+        Frozen::of(&self.state)
+    }
+
+    /// A number that is equal for equal states.
+    pub fn digest(&self) -> u64 {
+        self.freeze().digest()
+    }
+}

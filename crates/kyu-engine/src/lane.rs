@@ -1,0 +1,398 @@
+//! Lanes: the messages of one queue that share a key, and the order in which lanes are served.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use crate::message::LaneId;
+use crate::seq_set::SeqSet;
+
+/// Place in the order of service: priority first, then order of arrival. Unique in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// 255 less the priority, so that the smallest rank is served first.
+    pub(crate) urgency: u8,
+    pub(crate) order: u64,
+}
+
+impl Rank {
+    pub(crate) fn new(priority: u8, order: u64) -> Self {
+        Self { urgency: u8::MAX - priority, order }
+    }
+}
+
+/// Urgency of messages without a priority, which have a set of their own.
+const NORMAL: u8 = u8::MAX;
+
+#[derive(Clone, Default)]
+pub(crate) struct Lane {
+    pub(crate) key: Option<Arc<str>>,
+    normal: SeqSet,
+    raised: BTreeMap<u8, SeqSet>,
+    /// Messages under lease.
+    pub(crate) in_flight: u32,
+    /// Messages in any phase.
+    messages: u64,
+}
+
+impl Lane {
+    fn insert(&mut self, rank: Rank) {
+        if rank.urgency == NORMAL {
+            self.normal.insert(rank.order);
+        } else {
+            self.raised.entry(rank.urgency).or_default().insert(rank.order);
+        }
+    }
+
+    fn remove(&mut self, rank: Rank) {
+        if rank.urgency == NORMAL {
+            self.normal.remove(rank.order);
+        } else if let Some(set) = self.raised.get_mut(&rank.urgency) {
+            set.remove(rank.order);
+            if set.is_empty() {
+                self.raised.remove(&rank.urgency);
+            }
+        }
+    }
+
+    pub(crate) fn first(&self) -> Option<Rank> {
+        if let Some((urgency, set)) = self.raised.first_key_value() {
+            return set.first().map(|order| Rank { urgency: *urgency, order });
+        }
+        self.normal.first().map(|order| Rank { urgency: NORMAL, order })
+    }
+
+    /// The next ready message of this lane.
+    pub(crate) fn after(&self, rank: Rank) -> Option<Rank> {
+        if rank.urgency == NORMAL {
+            return self.normal.after(rank.order).map(|order| Rank { order, ..rank });
+        }
+        if let Some(order) = self.raised.get(&rank.urgency).and_then(|set| set.after(rank.order)) {
+            return Some(Rank { order, ..rank });
+        }
+        let next = self.raised.range(rank.urgency + 1..).next();
+        next.and_then(|(urgency, set)| Some(Rank { urgency: *urgency, order: set.first()? }))
+            .or_else(|| self.normal.first().map(|order| Rank { urgency: NORMAL, order }))
+    }
+}
+
+/// All lanes of a queue; index 0 is for messages without a key.
+#[derive(Clone)]
+pub(crate) struct Lanes {
+    all: Vec<Lane>,
+    by_key: BTreeMap<Arc<str>, LaneId>,
+    free: Vec<LaneId>,
+    /// Lanes that lost their last message and have not been given back yet.
+    vacant: Vec<LaneId>,
+    /// Lanes that may be served, by the rank of their first message. Not kept while lane 0 is
+    /// the only one.
+    servable: BTreeSet<(Rank, LaneId)>,
+    /// One message in flight locks the lane (FIFO).
+    locking: bool,
+    /// Lanes with a message in flight.
+    pub(crate) with_in_flight: u64,
+    pub(crate) in_flight: u64,
+}
+
+impl Lanes {
+    pub(crate) fn new(locking: bool) -> Self {
+        Self {
+            all: vec![Lane::default()],
+            by_key: BTreeMap::new(),
+            free: Vec::new(),
+            vacant: Vec::new(),
+            servable: BTreeSet::new(),
+            locking,
+            with_in_flight: 0,
+            in_flight: 0,
+        }
+    }
+
+    fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.all.get_mut(id.0 as usize)
+    }
+
+    pub(crate) fn get(&self, id: LaneId) -> Option<&Lane> {
+        self.all.get(id.0 as usize)
+    }
+
+    /// The lane of a key, made if it is new.
+    pub(crate) fn of_key(&mut self, key: Option<&str>) -> LaneId {
+        let Some(key) = key else { return LaneId::NONE };
+        if let Some(id) = self.by_key.get(key) {
+            return *id;
+        }
+        let key: Arc<str> = key.into();
+        let lane = Lane { key: Some(key.clone()), ..Lane::default() };
+        let id = match self.free.pop() {
+            Some(id) => {
+                if let Some(place) = self.get_mut(id) {
+                    *place = lane;
+                }
+                id
+            }
+            None => {
+                if self.all.len() == 1 {
+                    self.note_first();
+                }
+                self.all.push(lane);
+                LaneId(self.all.len() as u32 - 1)
+            }
+        };
+        self.by_key.insert(key, id);
+        self.vacant.push(id); // until its first message
+        id
+    }
+
+    /// Lane 0 is no longer alone: from now on it stands in `servable` like any other.
+    fn note_first(&mut self) {
+        if let Some(rank) =
+            self.all.first().filter(|l| l.may_serve(self.locking)).and_then(Lane::first)
+        {
+            self.servable.insert((rank, LaneId::NONE));
+        }
+    }
+
+    /// Changes a lane and keeps `servable` right. Returns whether it has become servable, or got
+    /// another ready message while it was.
+    pub(crate) fn change(&mut self, id: LaneId, change: Change) -> bool {
+        let (locking, alone) = (self.locking, self.all.len() == 1);
+        let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
+        let before = if alone { None } else { lane.servable_rank(locking) };
+        let was_in_flight = lane.in_flight > 0;
+        match change {
+            Change::Joined => lane.messages += 1,
+            Change::Left => lane.messages = lane.messages.saturating_sub(1),
+            Change::Ready(rank) => lane.insert(rank),
+            Change::NotReady(rank) => lane.remove(rank),
+            Change::Leased => {
+                lane.in_flight += 1;
+                self.in_flight += 1;
+            }
+            Change::Unleased => {
+                lane.in_flight = lane.in_flight.saturating_sub(1);
+                self.in_flight = self.in_flight.saturating_sub(1);
+            }
+        }
+        match (was_in_flight, lane.in_flight > 0) {
+            (false, true) => self.with_in_flight += 1,
+            (true, false) => self.with_in_flight = self.with_in_flight.saturating_sub(1),
+            _ => {}
+        }
+        let after = lane.servable_rank(locking);
+        if lane.messages == 0 && id != LaneId::NONE {
+            self.vacant.push(id);
+        }
+        if !alone && before != after {
+            if let Some(rank) = before {
+                self.servable.remove(&(rank, id));
+            }
+            if let Some(rank) = after {
+                self.servable.insert((rank, id));
+            }
+        }
+        after.is_some() && matches!(change, Change::Ready(_) | Change::Unleased)
+    }
+
+    /// Gives back lanes without messages. Not called while a change may still be rolled back,
+    /// because a rolled-back message names its lane by index.
+    pub(crate) fn sweep(&mut self) {
+        while let Some(id) = self.vacant.pop() {
+            let Some(lane) = self.all.get_mut(id.0 as usize) else { continue };
+            if lane.messages > 0 {
+                continue;
+            }
+            if let Some(key) = lane.key.take() {
+                self.by_key.remove(&key);
+                self.free.push(id);
+            }
+        }
+    }
+
+    /// Keys by index.
+    pub(crate) fn keys(&self) -> Vec<Option<Arc<str>>> {
+        self.all.iter().map(|lane| lane.key.clone()).collect()
+    }
+
+    /// Ready messages in the order in which an acquire should take them.
+    pub(crate) fn picks(&self) -> Picks<'_> {
+        Picks {
+            lanes: self,
+            rest: self.servable.iter(),
+            alone: (self.all.len() == 1)
+                .then(|| self.all.first().and_then(|lane| lane.servable_rank(self.locking)))
+                .flatten(),
+            open: BinaryHeap::new(),
+            noisy: Vec::new(),
+            taken: BTreeMap::new(),
+            taken_total: 0,
+        }
+    }
+}
+
+/// What can happen to a lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Joined,
+    Left,
+    Ready(Rank),
+    NotReady(Rank),
+    Leased,
+    Unleased,
+}
+
+impl Lane {
+    fn may_serve(&self, locking: bool) -> bool {
+        // Messages of a FIFO queue always have a key, so lane 0 never locks.
+        !(locking && self.key.is_some() && self.in_flight > 0)
+    }
+
+    fn servable_rank(&self, locking: bool) -> Option<Rank> {
+        if self.may_serve(locking) { self.first() } else { None }
+    }
+}
+
+/// A lane is noisy from this many messages in flight on ...
+const NOISY_IN_FLIGHT: u64 = 30;
+/// ... if they are more than one in this many of all in flight (SQS fair queues).
+const NOISY_SHARE: u64 = 10;
+
+/// Iterator over ready messages. In a FIFO queue a lane is emptied before the next one is
+/// opened; in a standard queue quiet lanes come first and share by rank, then the noisy ones,
+/// the one with the fewest in flight first (SQS developer guide, "fair queues"). At most nine
+/// lanes can hold more than a tenth, so the search is short.
+pub(crate) struct Picks<'a> {
+    lanes: &'a Lanes,
+    rest: std::collections::btree_set::Iter<'a, (Rank, LaneId)>,
+    alone: Option<Rank>,
+    open: BinaryHeap<Reverse<(Rank, LaneId)>>,
+    noisy: Vec<(Rank, LaneId)>,
+    taken: BTreeMap<LaneId, u64>,
+    taken_total: u64,
+}
+
+impl Picks<'_> {
+    fn in_flight(&self, id: LaneId) -> u64 {
+        let lane = self.lanes.get(id).map_or(0, |lane| u64::from(lane.in_flight));
+        lane + self.taken.get(&id).copied().unwrap_or(0)
+    }
+
+    fn is_noisy(&self, id: LaneId) -> bool {
+        let mine = self.in_flight(id);
+        let all = self.lanes.in_flight + self.taken_total;
+        id != LaneId::NONE && mine >= NOISY_IN_FLIGHT && mine * NOISY_SHARE > all
+    }
+
+    fn next_lane(&mut self) -> Option<(Rank, LaneId)> {
+        if self.lanes.locking {
+            return self.open.pop().map(|Reverse(pick)| pick).or_else(|| self.rest.next().copied());
+        }
+        loop {
+            let unopened = self.rest.clone().next();
+            let opened = self.open.peek().map(|Reverse(pick)| pick);
+            let (rank, id) = match (unopened, opened) {
+                (None, None) => break,
+                (Some(unopened), opened) if opened.is_none_or(|opened| unopened < opened) => {
+                    self.rest.next().copied()?
+                }
+                _ => self.open.pop()?.0,
+            };
+            if !self.is_noisy(id) {
+                return Some((rank, id));
+            }
+            self.noisy.push((rank, id));
+        }
+        let quietest = (0..self.noisy.len())
+            .min_by_key(|i| self.noisy.get(*i).map(|n| (self.in_flight(n.1), n.0)))?;
+        Some(self.noisy.swap_remove(quietest))
+    }
+
+    /// Counts a pick as in flight for the picks that follow.
+    pub(crate) fn took(&mut self, id: LaneId) {
+        *self.taken.entry(id).or_default() += 1;
+        self.taken_total += 1;
+    }
+}
+
+impl Iterator for Picks<'_> {
+    type Item = (Rank, LaneId);
+
+    fn next(&mut self) -> Option<(Rank, LaneId)> {
+        if let Some(rank) = self.alone {
+            self.alone = self.lanes.all.first().and_then(|lane| lane.after(rank));
+            return Some((rank, LaneId::NONE));
+        }
+        let (rank, id) = self.next_lane()?;
+        if let Some(next) = self.lanes.get(id).and_then(|lane| lane.after(rank)) {
+            self.open.push(Reverse((next, id)));
+        }
+        Some((rank, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(locking: bool, messages: &[(&str, u8)]) -> Lanes {
+        let mut lanes = Lanes::new(locking);
+        for (order, (key, priority)) in messages.iter().enumerate() {
+            let id = lanes.of_key((!key.is_empty()).then_some(*key));
+            lanes.change(id, Change::Joined);
+            lanes.change(id, Change::Ready(Rank::new(*priority, order as u64)));
+        }
+        lanes.sweep();
+        lanes
+    }
+
+    fn orders(lanes: &Lanes) -> Vec<u64> {
+        lanes.picks().map(|(rank, _)| rank.order).collect()
+    }
+
+    #[test]
+    fn without_keys_the_order_is_priority_then_arrival() {
+        assert_eq!(
+            orders(&lanes(false, &[("", 0), ("", 9), ("", 0), ("", 9), ("", 3)])),
+            [1, 3, 4, 0, 2]
+        );
+    }
+
+    #[test]
+    fn a_fifo_lane_is_emptied_before_the_next_is_opened() {
+        assert_eq!(orders(&lanes(true, &[("a", 0), ("b", 0), ("a", 0), ("b", 0)])), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn a_message_in_flight_locks_its_fifo_lane() {
+        let mut lanes = lanes(true, &[("a", 0), ("b", 0), ("a", 0)]);
+        let a = lanes.of_key(Some("a"));
+        lanes.change(a, Change::NotReady(Rank::new(0, 0)));
+        lanes.change(a, Change::Leased);
+        assert_eq!(orders(&lanes), [1]);
+        assert!(lanes.change(a, Change::Unleased), "the lane is servable again");
+        assert_eq!(orders(&lanes), [1, 2]);
+    }
+
+    #[test]
+    fn quiet_lanes_come_before_a_noisy_one() {
+        let mut messages = vec![("noisy", 0); 5];
+        messages.extend([("quiet", 0), ("", 0)]);
+        let mut lanes = lanes(false, &messages);
+        let noisy = lanes.of_key(Some("noisy"));
+        for _ in 0..30 {
+            lanes.change(noisy, Change::Leased);
+        }
+        assert_eq!(orders(&lanes), [5, 6, 0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_lane_without_messages_is_given_back() {
+        let mut lanes = lanes(false, &[("a", 0)]);
+        let a = lanes.of_key(Some("a"));
+        lanes.change(a, Change::NotReady(Rank::new(0, 0)));
+        lanes.change(a, Change::Left);
+        lanes.sweep();
+        assert!(lanes.by_key.is_empty());
+        assert_eq!(lanes.of_key(Some("b")), a, "its index is used again");
+    }
+}

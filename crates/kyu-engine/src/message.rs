@@ -1,0 +1,133 @@
+//! One message as the state machine knows it: everything but its content, which stays in the log.
+
+use std::sync::Arc;
+
+use crate::ids::{Address, QueueName, Receipt, SessionId, UnixMs};
+
+/// Where a message's frame is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameRef {
+    pub(crate) at: Address,
+    pub(crate) bytes: u32,
+}
+
+/// Where a message is in its life. ARCHITECTURE.md draws the transitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// An acquire may return it (if its lane allows).
+    Ready,
+    /// Becomes ready at this time.
+    Delayed(UnixMs),
+    /// Under lease until this time.
+    Leased(UnixMs),
+    /// Under lease until the session ends.
+    Held(SessionId),
+}
+
+impl Phase {
+    pub(crate) fn in_flight(self) -> bool {
+        matches!(self, Self::Leased(_) | Self::Held(_))
+    }
+
+    /// When time alone moves the message on.
+    pub(crate) fn deadline(self) -> Option<UnixMs> {
+        match self {
+            Self::Delayed(until) | Self::Leased(until) => Some(until),
+            Self::Ready | Self::Held(_) => None,
+        }
+    }
+}
+
+/// Index of a lane in its queue; [`LaneId::NONE`] for messages without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LaneId(pub(crate) u32);
+
+impl LaneId {
+    pub(crate) const NONE: Self = Self(0);
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) frame: FrameRef,
+    pub(crate) phase: Phase,
+    /// Place in the ready order: the sequence number, or a later number after a move to the tail.
+    pub(crate) order: u64,
+    pub(crate) priority: u8,
+    pub(crate) lane: LaneId,
+    /// Start of the retention period.
+    pub(crate) enqueued_at_ms: UnixMs,
+    /// Younger messages stand before it, so that its age is kept in an index of its own.
+    pub(crate) out_of_age_order: bool,
+    pub(crate) expires_at_ms: Option<UnixMs>,
+    pub(crate) history: History,
+    /// The queue it was dead-lettered from.
+    pub(crate) source: Option<Arc<QueueName>>,
+}
+
+/// What has happened to a message so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    /// Deliveries so far: the fencing number of the last receipt. Never falls.
+    pub(crate) deliveries: u32,
+    /// Deliveries that count: the receive count.
+    pub(crate) receives: u32,
+    /// Log epoch of the last delivery.
+    pub(crate) epoch: u32,
+    /// Time of the last delivery.
+    pub(crate) last_received_at_ms: UnixMs,
+    pub(crate) first_received_at_ms: UnixMs,
+}
+
+/// How a receipt compares with what the message knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The last delivery, or one whose record a crash lost and that no other followed.
+    Latest,
+    /// A later delivery exists.
+    Stale,
+}
+
+impl Message {
+    /// A ready message that was never received.
+    pub(crate) fn new(frame: FrameRef, order: u64, enqueued_at_ms: UnixMs) -> Self {
+        Self {
+            frame,
+            phase: Phase::Ready,
+            order,
+            priority: 0,
+            lane: LaneId::NONE,
+            enqueued_at_ms,
+            out_of_age_order: false,
+            expires_at_ms: None,
+            history: History::default(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn standing(&self, receipt: &Receipt) -> Standing {
+        // Epoch first: after a crash that lost a lease, the next lease has the same number.
+        if (receipt.epoch, receipt.delivery) >= (self.history.epoch, self.history.deliveries) {
+            Standing::Latest
+        } else {
+            Standing::Stale
+        }
+    }
+
+    /// Whether the receipt's lease is the one that runs now.
+    pub(crate) fn is_held_by(&self, receipt: &Receipt) -> bool {
+        self.phase.in_flight()
+            && (receipt.epoch, receipt.delivery) == (self.history.epoch, self.history.deliveries)
+    }
+
+    /// Whether a [`crate::chunk::Chunk`] can hold it in a bare slot.
+    pub(crate) fn is_plain(&self, seq: u64) -> bool {
+        self.phase == Phase::Ready
+            && self.order == seq
+            && self.priority == 0
+            && self.lane == LaneId::NONE
+            && !self.out_of_age_order
+            && self.expires_at_ms.is_none()
+            && self.history == History::default()
+            && self.source.is_none()
+    }
+}

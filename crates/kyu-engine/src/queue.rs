@@ -1,0 +1,257 @@
+//! One queue: its messages and the indexes that follow from them. [`Queue::replace`] is the only
+//! way in, so that no index can disagree with the messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::attempts::Attempts;
+use crate::chunk::Messages;
+use crate::config::{DedupScope, QueueInfo, QueueKind, QueueStats, QueueTotals};
+use crate::dedup::Dedup;
+use crate::ids::{QueueId, Seq, SessionId, UnixMs};
+use crate::lane::{Change, Lanes, Rank};
+use crate::message::{Message, Phase};
+use crate::seq_set::SeqSet;
+
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) info: Arc<QueueInfo>,
+    pub(crate) messages: Messages,
+    pub(crate) lanes: Lanes,
+    pub(crate) dedup: Dedup,
+    pub(crate) attempts: Attempts,
+    pub(crate) totals: QueueTotals,
+    /// The next sequence number; also gives places at the tail of the ready order.
+    pub(crate) next_seq: Seq,
+    pub(crate) purged_at_ms: Option<UnixMs>,
+    /// Age of the youngest message that is in age order.
+    pub(crate) newest_ms: UnixMs,
+
+    ready: u64,
+    delayed: u64,
+    in_flight: u64,
+    pub(crate) bytes: u64,
+    /// Messages whose phase ends by time.
+    deadlines: BTreeSet<(UnixMs, Seq)>,
+    /// Messages with an expiry of their own.
+    expiries: BTreeSet<(UnixMs, Seq)>,
+    /// Enqueue times of messages out of age order.
+    ages: BTreeSet<(UnixMs, Seq)>,
+    /// Messages whose place in the ready order is not their sequence number, by place.
+    reordered: BTreeMap<u64, Seq>,
+    pub(crate) sessions: BTreeMap<SessionId, SeqSet>,
+    /// When the state next looks here; never later than there is work.
+    pub(crate) watched_ms: Option<UnixMs>,
+}
+
+/// What a change means for those who wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effectuated {
+    /// A message may have become receivable.
+    pub(crate) wakes: bool,
+    /// Time has work at this moment, at the latest.
+    pub(crate) due_ms: Option<UnixMs>,
+}
+
+impl Queue {
+    pub(crate) fn new(info: Arc<QueueInfo>) -> Self {
+        let locking = info.config.kind == QueueKind::Fifo;
+        Self {
+            info,
+            messages: Messages::default(),
+            lanes: Lanes::new(locking),
+            dedup: Dedup::default(),
+            attempts: Attempts::default(),
+            totals: QueueTotals::default(),
+            next_seq: 1,
+            purged_at_ms: None,
+            newest_ms: 0,
+            ready: 0,
+            delayed: 0,
+            in_flight: 0,
+            bytes: 0,
+            deadlines: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            ages: BTreeSet::new(),
+            reordered: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            watched_ms: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> QueueId {
+        self.info.id
+    }
+
+    pub(crate) fn is_fifo(&self) -> bool {
+        self.info.config.kind == QueueKind::Fifo
+    }
+
+    /// Puts a message in place of another and keeps every index right.
+    pub(crate) fn replace(
+        &mut self,
+        seq: Seq,
+        new: Option<Message>,
+    ) -> (Option<Message>, Effectuated) {
+        let mut done = Effectuated::default();
+        let old = self.messages.replace(seq, new.clone());
+        if let Some(old) = &old {
+            done.wakes |= self.unindex(seq, old);
+        }
+        if let Some(new) = &new {
+            done.wakes |= self.index(seq, new);
+            done.due_ms = [new.phase.deadline(), new.expires_at_ms].into_iter().flatten().min();
+            let expiry = new.enqueued_at_ms.saturating_add(self.info.config.retention_ms);
+            done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
+        }
+        (old, done)
+    }
+
+    fn index(&mut self, seq: Seq, message: &Message) -> bool {
+        self.bytes += u64::from(message.frame.bytes);
+        let mut wakes = self.lanes.change(message.lane, Change::Joined);
+        match message.phase {
+            Phase::Ready => {
+                self.ready += 1;
+                let rank = Rank::new(message.priority, message.order);
+                wakes |= self.lanes.change(message.lane, Change::Ready(rank));
+            }
+            Phase::Delayed(_) => self.delayed += 1,
+            Phase::Leased(_) | Phase::Held(_) => {
+                self.in_flight += 1;
+                self.lanes.change(message.lane, Change::Leased);
+            }
+        }
+        if let Some(deadline) = message.phase.deadline() {
+            self.deadlines.insert((deadline, seq));
+        }
+        if let Phase::Held(session) = message.phase {
+            self.sessions.entry(session).or_default().insert(seq);
+        }
+        if let Some(expires_at_ms) = message.expires_at_ms {
+            self.expiries.insert((expires_at_ms, seq));
+        }
+        if message.out_of_age_order {
+            self.ages.insert((message.enqueued_at_ms, seq));
+        }
+        if message.order != seq {
+            self.reordered.insert(message.order, seq);
+        }
+        wakes
+    }
+
+    fn unindex(&mut self, seq: Seq, message: &Message) -> bool {
+        let mut wakes = false;
+        self.bytes -= u64::from(message.frame.bytes);
+        match message.phase {
+            Phase::Ready => {
+                self.ready -= 1;
+                let rank = Rank::new(message.priority, message.order);
+                self.lanes.change(message.lane, Change::NotReady(rank));
+            }
+            Phase::Delayed(_) => self.delayed -= 1,
+            Phase::Leased(_) | Phase::Held(_) => {
+                self.in_flight -= 1;
+                wakes = self.lanes.change(message.lane, Change::Unleased);
+            }
+        }
+        if let Some(deadline) = message.phase.deadline() {
+            self.deadlines.remove(&(deadline, seq));
+        }
+        if let Phase::Held(session) = message.phase
+            && let Some(held) = self.sessions.get_mut(&session)
+        {
+            held.remove(seq);
+            if held.is_empty() {
+                self.sessions.remove(&session);
+            }
+        }
+        if let Some(expires_at_ms) = message.expires_at_ms {
+            self.expiries.remove(&(expires_at_ms, seq));
+        }
+        if message.out_of_age_order {
+            self.ages.remove(&(message.enqueued_at_ms, seq));
+        }
+        if message.order != seq {
+            self.reordered.remove(&message.order);
+        }
+        self.lanes.change(message.lane, Change::Left);
+        wakes
+    }
+
+    /// The message at a place of the ready order.
+    pub(crate) fn seq_at(&self, order: u64) -> Seq {
+        self.reordered.get(&order).copied().unwrap_or(order)
+    }
+
+    /// Messages whose phase ends at or before `now_ms`, first deadline first.
+    pub(crate) fn due(&self, now_ms: UnixMs) -> impl Iterator<Item = Seq> + '_ {
+        self.deadlines.range(..=(now_ms, Seq::MAX)).map(|(_, seq)| *seq)
+    }
+
+    /// Messages past their own expiry or the queue's retention.
+    pub(crate) fn expired(&self, now_ms: UnixMs, most: usize) -> BTreeSet<Seq> {
+        let mut expired: BTreeSet<Seq> =
+            self.expiries.range(..=(now_ms, Seq::MAX)).map(|(_, seq)| *seq).take(most).collect();
+        let Some(born_by) = now_ms.checked_sub(self.info.config.retention_ms) else {
+            return expired;
+        };
+        expired.extend(self.ages.range(..=(born_by, Seq::MAX)).map(|(_, seq)| *seq).take(most));
+        if self.messages.oldest_in_age_order().is_some_and(|(_, at)| at <= born_by) {
+            let old = self.messages.iter().filter(|(_, m)| !m.out_of_age_order);
+            let old = old.take_while(|(_, m)| m.enqueued_at_ms <= born_by);
+            expired.extend(old.map(|(seq, _)| seq).take(most));
+        }
+        expired
+    }
+
+    /// Exactly when time next has work here.
+    pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {
+        let retention =
+            self.oldest_enqueued_at_ms().map(|at| at.saturating_add(self.info.config.retention_ms));
+        [
+            self.deadlines.first().map(|(at, _)| *at),
+            self.expiries.first().map(|(at, _)| *at),
+            retention,
+            self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
+            self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn oldest_enqueued_at_ms(&self) -> Option<UnixMs> {
+        let in_order = self.messages.oldest_in_age_order().map(|(_, at)| at);
+        let out_of_order = self.ages.first().map(|(at, _)| *at);
+        [in_order, out_of_order].into_iter().flatten().min()
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        QueueStats {
+            ready: self.ready,
+            delayed: self.delayed,
+            in_flight: self.in_flight,
+            bytes: self.bytes,
+            lanes_in_flight: self.lanes.with_in_flight,
+            oldest_enqueued_at_ms: self.oldest_enqueued_at_ms(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.ready + self.delayed + self.in_flight
+    }
+
+    /// The key under which a deduplication id is remembered.
+    pub(crate) fn dedup_key(&self, lane: Option<&str>, id: &str) -> String {
+        let lane = lane.filter(|_| self.info.config.dedup_scope == DedupScope::Lane);
+        Dedup::key(lane, id)
+    }
+
+    pub(crate) fn lane_key(&self, message: &Message) -> Option<&str> {
+        self.lanes.get(message.lane).and_then(|lane| lane.key.as_deref())
+    }
+}
+
+/// Forgetting expired ids is housekeeping: it waits so that one tick forgets many.
+pub(crate) const SWEEP_SLACK_MS: u64 = 10_000;

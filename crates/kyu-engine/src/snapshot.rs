@@ -1,0 +1,595 @@
+//! Snapshots: the whole state at one moment, written by another thread while the engine goes on.
+//!
+//! Layout, frozen: a row of blocks, each `length u32, kind u8, fields`. Kinds: [`block`]. What
+//! follows from the messages (ready order, deadlines, counts) is not written but built anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use crate::attempts::{Attempt, Attempts};
+use crate::chunk::Messages;
+use crate::config::{QueueInfo, QueueTotals};
+use crate::dedup::{Dedup, Original};
+use crate::effect_codec::{
+    decode_config, decode_name, decode_opt_name, decode_status, encode_config, encode_name,
+    encode_opt_name, opt_u32,
+};
+use crate::engine::Engine;
+use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
+use crate::message::{FrameRef, History, LaneId, Message, Phase};
+use crate::queue::Queue;
+use crate::reply::MoveTask;
+use crate::state::State;
+use crate::wire::{Malformed, Reader, Write};
+
+/// Kinds of blocks. Frozen.
+mod block {
+    /// Counters and names; first. Starts with the version of the layout.
+    pub(super) const GLOBAL: u8 = 1;
+    /// Begins a queue; the following message and id blocks belong to it.
+    pub(super) const QUEUE: u8 = 2;
+    pub(super) const MESSAGES: u8 = 3;
+    pub(super) const DEDUP: u8 = 4;
+    pub(super) const ATTEMPTS: u8 = 5;
+    pub(super) const TASK: u8 = 6;
+    /// Last; without it the snapshot is not complete.
+    pub(super) const END: u8 = 7;
+}
+
+const VERSION: u8 = 1;
+/// Messages or ids of one block.
+const BLOCK_ITEMS: usize = 4_096;
+/// No block of ours is longer: 4,096 full messages, or a queue's configuration.
+const MAX_BLOCK_BYTES: u32 = 64 << 20;
+
+/// The state at one moment. Holds pointers into the engine's copy-on-write structures.
+pub struct Frozen {
+    next_queue: u32,
+    next_task: u64,
+    last_time_ms: UnixMs,
+    deleted_names: BTreeMap<QueueName, UnixMs>,
+    shared: BTreeMap<Address, u32>,
+    tasks: BTreeMap<u64, MoveTask>,
+    queues: Vec<FrozenQueue>,
+}
+
+struct FrozenQueue {
+    info: Arc<QueueInfo>,
+    totals: QueueTotals,
+    next_seq: Seq,
+    newest_ms: UnixMs,
+    purged_at_ms: Option<UnixMs>,
+    messages: Messages,
+    lane_keys: Vec<Option<Arc<str>>>,
+    dedup: Dedup,
+    attempts: Attempts,
+}
+
+impl Frozen {
+    pub(crate) fn of(state: &State) -> Self {
+        let queues = state.queues.values().map(|queue| FrozenQueue {
+            info: queue.info.clone(),
+            totals: queue.totals,
+            next_seq: queue.next_seq,
+            newest_ms: queue.newest_ms,
+            purged_at_ms: queue.purged_at_ms,
+            messages: queue.messages.clone(),
+            lane_keys: queue.lanes.keys(),
+            dedup: queue.dedup.clone(),
+            attempts: queue.attempts.clone(),
+        });
+        Self {
+            next_queue: state.next_queue,
+            next_task: state.next_task,
+            last_time_ms: state.last_time_ms,
+            deleted_names: state.deleted_names.clone(),
+            shared: state.shared.clone(),
+            tasks: state.tasks.clone(),
+            queues: queues.collect(),
+        }
+    }
+
+    /// Writes the snapshot.
+    pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let mut blocks = Blocks { out, buffer: Vec::new() };
+        blocks.write(block::GLOBAL, |b| self.encode_global(b))?;
+        for task in self.tasks.values() {
+            blocks.write(block::TASK, |b| encode_task(task, b))?;
+        }
+        for queue in &self.queues {
+            queue.write(&mut blocks)?;
+        }
+        blocks.write(block::END, |_| {})
+    }
+
+    /// A number that is equal for equal states (FNV-1a of what [`Frozen::write`] writes).
+    pub fn digest(&self) -> u64 {
+        let mut fnv = Fnv(0xcbf2_9ce4_8422_2325);
+        // Writing into a hash cannot fail.
+        let _ = self.write(&mut fnv);
+        fnv.0
+    }
+
+    fn encode_global(&self, out: &mut Vec<u8>) {
+        out.u8(VERSION);
+        out.varint(u64::from(self.next_queue));
+        out.varint(self.next_task);
+        out.varint(self.last_time_ms);
+        out.varint(self.deleted_names.len() as u64);
+        for (name, at_ms) in &self.deleted_names {
+            encode_name(name, out);
+            out.varint(*at_ms);
+        }
+        out.varint(self.shared.len() as u64);
+        for (at, shares) in &self.shared {
+            out.varint(*at);
+            out.varint(u64::from(*shares));
+        }
+    }
+}
+
+impl FrozenQueue {
+    fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+        blocks.write(block::QUEUE, |b| self.encode_head(b))?;
+        let mut lanes = LaneWriter { keys: &self.lane_keys, written: BTreeMap::new() };
+        let mut messages = self.messages.iter().peekable();
+        while messages.peek().is_some() {
+            blocks.write(block::MESSAGES, |b| {
+                let mut last = Last::default();
+                for (seq, message) in messages.by_ref().take(BLOCK_ITEMS) {
+                    encode_message(seq, &message, &mut last, &mut lanes, b);
+                }
+            })?;
+        }
+        let mut ids = self.dedup.iter().peekable();
+        while ids.peek().is_some() {
+            blocks.write(block::DEDUP, |b| {
+                for (key, original) in ids.by_ref().take(BLOCK_ITEMS) {
+                    b.str(key);
+                    b.u128(original.message_id.0);
+                    b.varint(original.seq);
+                    b.varint(original.until_ms);
+                }
+            })?;
+        }
+        let mut attempts = self.attempts.iter().peekable();
+        while attempts.peek().is_some() {
+            blocks.write(block::ATTEMPTS, |b| {
+                for (id, attempt) in attempts.by_ref().take(BLOCK_ITEMS) {
+                    encode_attempt(id, attempt, b);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn encode_head(&self, out: &mut Vec<u8>) {
+        out.varint(u64::from(self.info.id.0));
+        encode_name(&self.info.name, out);
+        encode_config(&self.info.config, out);
+        out.varint(self.info.version);
+        out.varint(self.info.created_at_ms);
+        out.varint(self.info.modified_at_ms);
+        out.varint(self.next_seq);
+        out.varint(self.newest_ms);
+        out.opt_varint(self.purged_at_ms);
+        let t = &self.totals;
+        for total in [
+            t.sent,
+            t.received,
+            t.acked,
+            t.expired,
+            t.dropped,
+            t.rejected,
+            t.moved_in,
+            t.moved_out,
+            t.purged,
+        ] {
+            out.varint(total);
+        }
+    }
+}
+
+struct Blocks<'a, W> {
+    out: &'a mut W,
+    buffer: Vec<u8>,
+}
+
+impl<W: io::Write> Blocks<'_, W> {
+    fn write(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        self.buffer.clear();
+        self.buffer.u8(kind);
+        fill(&mut self.buffer);
+        self.out.write_all(&(self.buffer.len() as u32).to_le_bytes())?;
+        self.out.write_all(&self.buffer)
+    }
+}
+
+struct Fnv(u64);
+
+impl io::Write for Fnv {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The message before, in the same block: numbers are written as steps from it.
+#[derive(Default)]
+struct Last {
+    seq: Seq,
+    at: Address,
+    enqueued_at_ms: UnixMs,
+}
+
+/// Lane keys in order of first use, so that equal states are written equally.
+struct LaneWriter<'a> {
+    keys: &'a [Option<Arc<str>>],
+    written: BTreeMap<LaneId, u64>,
+}
+
+impl LaneWriter<'_> {
+    /// 0 is no lane, 1 a new key that follows, `n + 2` the key that came as number `n`.
+    fn write(&mut self, lane: LaneId, out: &mut Vec<u8>) {
+        let Some(Some(key)) = self.keys.get(lane.0 as usize) else { return out.u8(0) };
+        match self.written.get(&lane) {
+            Some(number) => out.varint(number + 2),
+            None => {
+                self.written.insert(lane, self.written.len() as u64);
+                out.u8(1);
+                out.str(key);
+            }
+        }
+    }
+}
+
+const PLAIN: u8 = 0;
+const FULL: u8 = 1;
+
+fn zigzag(step: u64) -> u64 {
+    let step = step as i64;
+    (step << 1 ^ step >> 63) as u64
+}
+
+fn unzigzag(v: u64) -> u64 {
+    (v >> 1) ^ (v & 1).wrapping_neg()
+}
+
+fn encode_message(
+    seq: Seq,
+    m: &Message,
+    last: &mut Last,
+    lanes: &mut LaneWriter<'_>,
+    out: &mut Vec<u8>,
+) {
+    let plain = m.is_plain(seq);
+    out.u8(if plain { PLAIN } else { FULL });
+    out.varint(seq.wrapping_sub(last.seq));
+    out.varint(zigzag(m.frame.at.wrapping_sub(last.at)));
+    out.varint(u64::from(m.frame.bytes));
+    out.varint(zigzag(m.enqueued_at_ms.wrapping_sub(last.enqueued_at_ms)));
+    *last = Last { seq, at: m.frame.at, enqueued_at_ms: m.enqueued_at_ms };
+    if plain {
+        return;
+    }
+    let (phase, value) = match m.phase {
+        Phase::Ready => (0, 0),
+        Phase::Delayed(until_ms) => (1, until_ms),
+        Phase::Leased(until_ms) => (2, until_ms),
+        Phase::Held(session) => (3, session.0),
+    };
+    out.u8(phase);
+    out.varint(value);
+    out.varint(m.order);
+    out.u8(m.priority);
+    lanes.write(m.lane, out);
+    out.u8(u8::from(m.out_of_age_order));
+    out.opt_varint(m.expires_at_ms);
+    let h = &m.history;
+    out.varint(u64::from(h.deliveries));
+    out.varint(u64::from(h.receives));
+    out.varint(u64::from(h.epoch));
+    out.varint(h.last_received_at_ms);
+    out.varint(h.first_received_at_ms);
+    encode_opt_name(m.source.as_deref(), out);
+}
+
+fn encode_attempt(id: &str, attempt: &Attempt, out: &mut Vec<u8>) {
+    out.str(id);
+    out.varint(attempt.until_ms);
+    out.varint(attempt.receipts.len() as u64);
+    for receipt in &attempt.receipts {
+        out.varint(receipt.seq);
+        out.varint(u64::from(receipt.delivery));
+        out.varint(u64::from(receipt.epoch));
+    }
+}
+
+fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
+    out.varint(task.id);
+    out.varint(u64::from(task.source.0));
+    encode_opt_name(task.destination.as_ref(), out);
+    out.opt_varint(task.max_per_second.map(u64::from));
+    out.u8(task.status as u8);
+    out.varint(task.started_at_ms);
+    out.varint(task.moved);
+    out.varint(task.to_move);
+    out.opt_str(task.failure.as_deref());
+}
+
+/// Why a snapshot could not be loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It could not be read.
+    Io(io::Error),
+    /// It is not a complete snapshot of this version.
+    Malformed(Malformed),
+}
+
+impl std::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "snapshot cannot be read: {error}"),
+            Self::Malformed(malformed) => write!(f, "snapshot: {malformed}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl From<io::Error> for LoadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Malformed> for LoadError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl Engine {
+    /// Loads what [`Frozen::write`] wrote.
+    pub fn load(from: &mut impl io::Read, segment_bytes: u64) -> Result<Self, LoadError> {
+        let mut loader = Loader {
+            state: State::new(segment_bytes),
+            queue: None,
+            lane_keys: Vec::new(),
+            dedup: Vec::new(),
+            counted: BTreeSet::new(),
+        };
+        loop {
+            let mut length = [0; 4];
+            from.read_exact(&mut length)?;
+            let length = u32::from_le_bytes(length);
+            if length == 0 || length > MAX_BLOCK_BYTES {
+                return Err(Malformed("block length").into());
+            }
+            let mut bytes = vec![0; length as usize];
+            from.read_exact(&mut bytes)?;
+            let mut reader = Reader::new(bytes.into());
+            if loader.block(&mut reader)? == Progress::Ended {
+                return Ok(Self::from_state(loader.state));
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Progress {
+    More,
+    Ended,
+}
+
+struct Loader {
+    state: State,
+    /// The queue that the following blocks belong to.
+    queue: Option<QueueId>,
+    lane_keys: Vec<String>,
+    dedup: Vec<(String, Original)>,
+    /// Shared frames that are counted as live already.
+    counted: BTreeSet<Address>,
+}
+
+impl Loader {
+    fn block(&mut self, r: &mut Reader) -> Result<Progress, Malformed> {
+        match r.u8()? {
+            block::GLOBAL => self.global(r)?,
+            block::TASK => {
+                let task = decode_task(r)?;
+                self.state.tasks.insert(task.id, task);
+            }
+            block::QUEUE => {
+                self.end_queue();
+                self.begin_queue(r)?;
+            }
+            block::MESSAGES => self.messages(r)?,
+            block::DEDUP => {
+                while r.remaining() > 0 {
+                    let key = r.string()?;
+                    let message_id = MessageId(r.u128()?);
+                    let (seq, until_ms) = (r.varint()?, r.varint()?);
+                    self.dedup.push((key, Original { message_id, seq, until_ms }));
+                }
+            }
+            block::ATTEMPTS => self.attempts(r)?,
+            block::END => {
+                self.end_queue();
+                self.state.directory_changes.clear();
+                return Ok(Progress::Ended);
+            }
+            _ => return Err(Malformed("block kind")),
+        }
+        if r.remaining() > 0 {
+            return Err(Malformed("block"));
+        }
+        Ok(Progress::More)
+    }
+
+    fn global(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        if r.u8()? != VERSION {
+            return Err(Malformed("snapshot version"));
+        }
+        self.state.next_queue = r.varint32()?;
+        self.state.next_task = r.varint()?;
+        self.state.last_time_ms = r.varint()?;
+        for _ in 0..r.count()? {
+            let name = decode_name(r)?;
+            self.state.deleted_names.insert(name, r.varint()?);
+        }
+        for _ in 0..r.count()? {
+            let at = r.varint()?;
+            self.state.shared.insert(at, r.varint32()?);
+        }
+        Ok(())
+    }
+
+    fn begin_queue(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        let info = Arc::new(QueueInfo {
+            id: QueueId(r.varint32()?),
+            name: decode_name(r)?,
+            config: decode_config(r)?,
+            version: r.varint()?,
+            created_at_ms: r.varint()?,
+            modified_at_ms: r.varint()?,
+        });
+        let mut queue = Queue::new(info.clone());
+        queue.next_seq = r.varint()?;
+        queue.newest_ms = r.varint()?;
+        queue.purged_at_ms = r.opt_varint()?;
+        queue.totals = QueueTotals {
+            sent: r.varint()?,
+            received: r.varint()?,
+            acked: r.varint()?,
+            expired: r.varint()?,
+            dropped: r.varint()?,
+            rejected: r.varint()?,
+            moved_in: r.varint()?,
+            moved_out: r.varint()?,
+            purged: r.varint()?,
+        };
+        self.state.names.insert(info.name.clone(), info.id);
+        self.state.queues.insert(info.id, queue);
+        self.queue = Some(info.id);
+        self.lane_keys.clear();
+        Ok(())
+    }
+
+    fn end_queue(&mut self) {
+        let dedup = std::mem::take(&mut self.dedup);
+        let Some(id) = self.queue.take() else { return };
+        if let Some(queue) = self.state.queues.get_mut(&id) {
+            queue.dedup = Dedup::restore(dedup);
+            queue.lanes.sweep();
+            let due_ms = queue.next_due_ms();
+            self.state.watch(id, due_ms);
+        }
+    }
+
+    fn messages(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        let id = self.queue.ok_or(Malformed("block order"))?;
+        let mut last = Last::default();
+        while r.remaining() > 0 {
+            let full = r.u8()? == FULL;
+            let seq = last.seq.wrapping_add(r.varint()?);
+            let at = last.at.wrapping_add(unzigzag(r.varint()?));
+            let frame = FrameRef { at, bytes: r.varint32()? };
+            let enqueued_at_ms = last.enqueued_at_ms.wrapping_add(unzigzag(r.varint()?));
+            last = Last { seq, at, enqueued_at_ms };
+            let mut message = Message::new(frame, seq, enqueued_at_ms);
+            if full {
+                self.full_message(id, &mut message, r)?;
+            }
+            if !self.state.shared.contains_key(&at) || self.counted.insert(at) {
+                // A shared frame is in the map with its count already.
+                self.state.count_live(frame);
+            }
+            self.state.put(id, seq, Some(message));
+        }
+        Ok(())
+    }
+
+    fn full_message(
+        &mut self,
+        id: QueueId,
+        m: &mut Message,
+        r: &mut Reader,
+    ) -> Result<(), Malformed> {
+        m.phase = match (r.u8()?, r.varint()?) {
+            (0, _) => Phase::Ready,
+            (1, until_ms) => Phase::Delayed(until_ms),
+            (2, until_ms) => Phase::Leased(until_ms),
+            (3, session) => Phase::Held(SessionId(session)),
+            _ => return Err(Malformed("phase")),
+        };
+        m.order = r.varint()?;
+        m.priority = r.u8()?;
+        m.lane = self.lane(id, r)?;
+        m.out_of_age_order = r.bool()?;
+        m.expires_at_ms = r.opt_varint()?;
+        m.history = History {
+            deliveries: r.varint32()?,
+            receives: r.varint32()?,
+            epoch: r.varint32()?,
+            last_received_at_ms: r.varint()?,
+            first_received_at_ms: r.varint()?,
+        };
+        m.source = decode_opt_name(r)?.map(Arc::new);
+        Ok(())
+    }
+
+    fn lane(&mut self, id: QueueId, r: &mut Reader) -> Result<LaneId, Malformed> {
+        let key = match r.varint()? {
+            0 => return Ok(LaneId::NONE),
+            1 => {
+                self.lane_keys.push(r.string()?);
+                self.lane_keys.last()
+            }
+            number => self.lane_keys.get(number as usize - 2),
+        };
+        let key = key.ok_or(Malformed("lane"))?;
+        let queue = self.state.queues.get_mut(&id).ok_or(Malformed("block order"))?;
+        Ok(queue.lanes.of_key(Some(key)))
+    }
+
+    fn attempts(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        let id = self.queue.ok_or(Malformed("block order"))?;
+        while r.remaining() > 0 {
+            let attempt_id = r.string()?;
+            let until_ms = r.varint()?;
+            let receipts = (0..r.count()?).map(|_| {
+                Ok(Receipt {
+                    queue: id,
+                    seq: r.varint()?,
+                    delivery: r.varint32()?,
+                    epoch: r.varint32()?,
+                })
+            });
+            let receipts = receipts.collect::<Result<_, Malformed>>()?;
+            self.state.remember_attempt(id, &attempt_id, Attempt { until_ms, receipts });
+        }
+        Ok(())
+    }
+}
+
+fn decode_task(r: &mut Reader) -> Result<MoveTask, Malformed> {
+    Ok(MoveTask {
+        id: r.varint()?,
+        source: QueueId(r.varint32()?),
+        destination: decode_opt_name(r)?,
+        max_per_second: opt_u32(r)?,
+        status: decode_status(r)?,
+        started_at_ms: r.varint()?,
+        moved: r.varint()?,
+        to_move: r.varint()?,
+        failure: r.opt_string()?,
+    })
+}

@@ -1,0 +1,301 @@
+//! The whole state: queues, names, move tasks, and what the log must keep for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::attempts::Attempt;
+use crate::config::{QueueInfo, QueueTotals};
+use crate::dedup::Original;
+use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
+use crate::message::{FrameRef, Message};
+use crate::queue::Queue;
+use crate::reply::{MoveStatus, MoveTask, Refusal};
+
+/// A change of the set of queues, for directories outside the engine.
+#[derive(Clone, Debug)]
+pub enum DirectoryChange {
+    /// A queue is new or has new settings.
+    Put(Arc<QueueInfo>),
+    /// A queue is gone.
+    Removed(QueueId),
+}
+
+pub(crate) struct State {
+    pub(crate) queues: BTreeMap<QueueId, Queue>,
+    pub(crate) names: BTreeMap<QueueName, QueueId>,
+    /// When queues were deleted whose names are still remembered.
+    pub(crate) deleted_names: BTreeMap<QueueName, UnixMs>,
+    pub(crate) tasks: BTreeMap<u64, MoveTask>,
+    pub(crate) next_queue: u32,
+    pub(crate) next_task: u64,
+    pub(crate) last_time_ms: UnixMs,
+    /// Frames that several messages share, with how many; any other live frame has one.
+    pub(crate) shared: BTreeMap<Address, u32>,
+
+    // What follows is derived, and not in snapshots.
+    segment_bytes: u64,
+    /// Bytes of live frames by log segment.
+    live: BTreeMap<u64, u64>,
+    /// Queues by the time at which to look at them.
+    watch: BTreeSet<(UnixMs, QueueId)>,
+    pub(crate) woken: BTreeSet<QueueId>,
+    pub(crate) directory_changes: Vec<DirectoryChange>,
+    /// While a trial runs: how to take back what it does.
+    journal: Option<Vec<Undo>>,
+}
+
+/// One step back.
+enum Undo {
+    Message { queue: QueueId, seq: Seq, old: Option<Message> },
+    Counters { queue: QueueId, next_seq: Seq, newest_ms: UnixMs, totals: QueueTotals },
+    Dedup { queue: QueueId, key: String, old: Option<Original> },
+    Attempt { queue: QueueId, id: String, old: Option<Attempt> },
+    Live { segment: u64, old: Option<u64> },
+    Shared { at: Address, old: Option<u32> },
+    Time { last_time_ms: UnixMs },
+}
+
+/// How long the name of a deleted queue is remembered (SQS asks for 60 seconds).
+pub(crate) const NAME_MEMORY_MS: u64 = 120_000;
+
+impl State {
+    pub(crate) fn new(segment_bytes: u64) -> Self {
+        Self {
+            queues: BTreeMap::new(),
+            names: BTreeMap::new(),
+            deleted_names: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            next_queue: 1,
+            next_task: 1,
+            last_time_ms: 0,
+            shared: BTreeMap::new(),
+            segment_bytes: segment_bytes.max(1),
+            live: BTreeMap::new(),
+            watch: BTreeSet::new(),
+            woken: BTreeSet::new(),
+            directory_changes: Vec::new(),
+            journal: None,
+        }
+    }
+
+    pub(crate) fn queue(&self, id: QueueId) -> Result<&Queue, Refusal> {
+        self.queues.get(&id).ok_or(Refusal::QueueNotFound)
+    }
+
+    pub(crate) fn by_name(&self, name: &QueueName) -> Option<&Queue> {
+        self.queues.get(self.names.get(name)?)
+    }
+
+    /// Puts a message in place of another. Says nothing about frames: see [`State::hold`].
+    pub(crate) fn put(&mut self, id: QueueId, seq: Seq, new: Option<Message>) -> Option<Message> {
+        let queue = self.queues.get_mut(&id)?;
+        let (old, done) = queue.replace(seq, new);
+        if done.wakes {
+            self.woken.insert(id);
+        }
+        if let Some(due_ms) = done.due_ms
+            && queue.watched_ms.is_none_or(|watched| due_ms < watched)
+        {
+            self.watch(id, Some(due_ms));
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Message { queue: id, seq, old: old.clone() });
+        }
+        old
+    }
+
+    /// Notes when to look at a queue next.
+    pub(crate) fn watch(&mut self, id: QueueId, at_ms: Option<UnixMs>) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if let Some(before) = queue.watched_ms {
+            self.watch.remove(&(before, id));
+        }
+        queue.watched_ms = at_ms;
+        if let Some(at_ms) = at_ms {
+            self.watch.insert((at_ms, id));
+        }
+    }
+
+    /// Queues to look at by `now_ms`, each watched anew for exactly when it has work.
+    pub(crate) fn due_queues(&mut self, now_ms: UnixMs, most: usize) -> Vec<QueueId> {
+        let due = self.watch.range(..=(now_ms, QueueId(u32::MAX)));
+        let due: Vec<QueueId> = due.map(|(_, id)| *id).take(most).collect();
+        for id in &due {
+            let at_ms = self.queues.get(id).and_then(Queue::next_due_ms);
+            self.watch(*id, at_ms);
+        }
+        due
+    }
+
+    pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {
+        let queues = self.watch.first().map(|(at, _)| *at);
+        let tasks = self.tasks.values().filter_map(task_due_ms).min();
+        let names = self.deleted_names.values().min().map(|at| at + NAME_MEMORY_MS);
+        [queues, tasks, names].into_iter().flatten().min()
+    }
+
+    /// Counts a frame as live, for `shares` messages.
+    pub(crate) fn hold(&mut self, frame: FrameRef, shares: u32) {
+        if shares > 1 {
+            if self.shared.contains_key(&frame.at) {
+                return;
+            }
+            self.set_shared(frame.at, Some(shares));
+        }
+        self.count_live(frame);
+    }
+
+    /// Counts a frame as live, once.
+    pub(crate) fn count_live(&mut self, frame: FrameRef) {
+        let segment = frame.at / self.segment_bytes;
+        let bytes = self.live.get(&segment).copied().unwrap_or(0) + u64::from(frame.bytes);
+        self.set_live(segment, Some(bytes));
+    }
+
+    /// One message less needs the frame.
+    pub(crate) fn free(&mut self, frame: FrameRef) {
+        if let Some(shares) = self.shared.get(&frame.at).copied() {
+            self.set_shared(frame.at, (shares > 2).then(|| shares - 1));
+            return;
+        }
+        let segment = frame.at / self.segment_bytes;
+        let bytes = self.live.get(&segment).copied().unwrap_or(0);
+        let left = bytes.saturating_sub(u64::from(frame.bytes));
+        self.set_live(segment, (left > 0).then_some(left));
+    }
+
+    /// The frame now stands somewhere else, for all that share it.
+    pub(crate) fn shift(&mut self, from: FrameRef, to: FrameRef) {
+        let shares = self.shared.get(&from.at).copied();
+        self.set_shared(from.at, None);
+        self.free(from);
+        self.hold(to, shares.unwrap_or(1));
+    }
+
+    fn set_shared(&mut self, at: Address, shares: Option<u32>) {
+        let old = match shares {
+            Some(shares) => self.shared.insert(at, shares),
+            None => self.shared.remove(&at),
+        };
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Shared { at, old });
+        }
+    }
+
+    fn set_live(&mut self, segment: u64, bytes: Option<u64>) {
+        let old = match bytes {
+            Some(bytes) => self.live.insert(segment, bytes),
+            None => self.live.remove(&segment),
+        };
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Live { segment, old });
+        }
+    }
+
+    pub(crate) fn live_bytes(&self, segment: u64) -> u64 {
+        self.live.get(&segment).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn segment_range(&self, segment: u64) -> (Address, Address) {
+        let from = segment.saturating_mul(self.segment_bytes);
+        (from, from.saturating_add(self.segment_bytes))
+    }
+
+    /// Notes counters before they change, for a trial.
+    pub(crate) fn keep_counters(&mut self, id: QueueId) {
+        let Some(journal) = &mut self.journal else { return };
+        if let Some(queue) = self.queues.get(&id) {
+            journal.push(Undo::Counters {
+                queue: id,
+                next_seq: queue.next_seq,
+                newest_ms: queue.newest_ms,
+                totals: queue.totals,
+            });
+        }
+    }
+
+    pub(crate) fn remember_id(&mut self, id: QueueId, key: &str, original: Original) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let old = queue.dedup.replace(key, Some(original));
+        let due_ms = original.until_ms.saturating_add(crate::queue::SWEEP_SLACK_MS);
+        if queue.watched_ms.is_none_or(|watched| due_ms < watched) {
+            self.watch(id, Some(due_ms));
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Dedup { queue: id, key: key.to_owned(), old });
+        }
+    }
+
+    pub(crate) fn remember_attempt(&mut self, id: QueueId, attempt_id: &str, attempt: Attempt) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let due_ms = attempt.until_ms.saturating_add(crate::queue::SWEEP_SLACK_MS);
+        let old = queue.attempts.replace(attempt_id, Some(attempt));
+        if queue.watched_ms.is_none_or(|watched| due_ms < watched) {
+            self.watch(id, Some(due_ms));
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Attempt { queue: id, id: attempt_id.to_owned(), old });
+        }
+    }
+
+    /// From here on changes can be taken back by [`State::roll_back`].
+    pub(crate) fn begin_trial(&mut self) {
+        self.journal = Some(vec![Undo::Time { last_time_ms: self.last_time_ms }]);
+    }
+
+    pub(crate) fn in_trial(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Takes back everything since [`State::begin_trial`].
+    pub(crate) fn roll_back(&mut self) {
+        let steps = self.journal.take().unwrap_or_default();
+        for step in steps.into_iter().rev() {
+            self.undo(step);
+        }
+        for queue in self.queues.values_mut() {
+            queue.lanes.sweep();
+        }
+    }
+
+    fn undo(&mut self, step: Undo) {
+        match step {
+            Undo::Message { queue, seq, old } => {
+                self.put(queue, seq, old);
+            }
+            Undo::Counters { queue, next_seq, newest_ms, totals } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.next_seq = next_seq;
+                    queue.newest_ms = newest_ms;
+                    queue.totals = totals;
+                }
+            }
+            Undo::Dedup { queue, key, old } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.dedup.replace(&key, old);
+                }
+            }
+            Undo::Attempt { queue, id, old } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.attempts.replace(&id, old);
+                }
+            }
+            Undo::Live { segment, old } => self.set_live(segment, old),
+            Undo::Shared { at, old } => self.set_shared(at, old),
+            Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,
+        }
+    }
+}
+
+/// When a running task may move its next message.
+pub(crate) fn task_due_ms(task: &MoveTask) -> Option<UnixMs> {
+    if task.status != MoveStatus::Running {
+        return None;
+    }
+    Some(match task.max_per_second {
+        None => task.started_at_ms,
+        Some(rate) => {
+            task.started_at_ms.saturating_add((task.moved + 1) * 1_000 / u64::from(rate.max(1)))
+        }
+    })
+}
