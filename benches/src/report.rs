@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub rows: Vec<Row>,
     /// Single figures: restart time, disk use.
     pub facts: Vec<Fact>,
+    /// Findings that make the whole run worthless.
+    pub wrongs: Vec<String>,
 }
 
 /// One load on one system.
