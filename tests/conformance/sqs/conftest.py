@@ -14,10 +14,11 @@ from botocore.exceptions import ClientError
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from clients import speaks_json, sqs_client  # noqa: E402
+
 from kyu_server import Server  # noqa: E402
 
 # The suite creates and purges at will; the 60-second waits of AWS have tests of their own.
-NO_WAITS = {"KYU_SQS_PURGE_WAIT_SECONDS": "0", "KYU_SQS_RECREATE_WAIT_SECONDS": "0"}
+NO_WAITS = {"KYU_SQS_PURGE_WAIT_S": "0", "KYU_SQS_NAME_REUSE_WAIT_S": "0"}
 
 
 def pytest_configure(config):

@@ -6,7 +6,6 @@ import re
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-
 from clients import json_call, query_call, speaks_json, sqs_client
 
 # From botocore's model of the day, written out so that a new action in a newer model is noticed.

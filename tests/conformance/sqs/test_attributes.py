@@ -5,9 +5,8 @@ import re
 import time
 
 import pytest
-from conftest import refused, unique
-
 from clients import ACCOUNT, REGION
+from conftest import refused, unique
 
 COMMON = {
     "ApproximateNumberOfMessages": "0",

@@ -8,9 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import unique
-
 from clients import ACCOUNT
+from conftest import unique
 
 AWS = pathlib.Path(sys.executable).with_name("aws")
 pytestmark = pytest.mark.skipif(not AWS.exists(), reason="aws-cli is in the environment of the current clients")

@@ -7,9 +7,9 @@ import socket
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
+from clients import json_call, query_call, send, signed, sqs_client, transmit
 from conftest import NO_WAITS, queue_factory, refused
 
-from clients import json_call, query_call, send, signed, sqs_client, transmit
 from kyu_server import Server
 
 KEY, SECRET = "AKIDKYUEXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -4,9 +4,8 @@ import json
 import re
 
 import pytest
-from conftest import refused
-
 from clients import ACCOUNT, REGION
+from conftest import refused
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 

@@ -7,9 +7,8 @@ import socket
 import time
 
 import pytest
-from conftest import queue_factory
-
 from clients import json_call, send, sqs_client
+from conftest import queue_factory
 
 MIB = 1 << 20
 

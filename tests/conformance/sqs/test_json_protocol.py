@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from clients import ACCOUNT, json_call, send, sqs_client
 
 JSON = "application/x-amz-json-1.0"

@@ -5,9 +5,8 @@ import json
 import re
 
 import pytest
-from conftest import eventually, refused
-
 from clients import ACCOUNT, REGION
+from conftest import eventually, refused
 
 NO_SOURCE = "The resource that you specified for the SourceArn parameter doesn't exist."
 

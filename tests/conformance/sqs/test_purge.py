@@ -1,9 +1,8 @@
 """PurgeQueue."""
 
 import pytest
-from conftest import NO_WAITS, eventually, queue_factory, refused
-
 from clients import sqs_client
+from conftest import NO_WAITS, eventually, queue_factory, refused
 
 
 def test_everything_goes(queue, sqs):
@@ -42,7 +41,7 @@ def test_a_purge_unlocks_groups(fifo, sqs):
 @pytest.fixture()
 def strict(own_server):
     """A client of a server with AWS' wait between purges."""
-    return sqs_client(own_server(env={**NO_WAITS, "KYU_SQS_PURGE_WAIT_SECONDS": "60"}).url)
+    return sqs_client(own_server(env={**NO_WAITS, "KYU_SQS_PURGE_WAIT_S": "60"}).url)
 
 
 def test_once_in_sixty_seconds_when_the_wait_is_on(strict):
@@ -54,7 +53,7 @@ def test_once_in_sixty_seconds_when_the_wait_is_on(strict):
 
 
 def test_the_wait_is_shorter_when_set_so(own_server):
-    sqs = sqs_client(own_server(env={**NO_WAITS, "KYU_SQS_PURGE_WAIT_SECONDS": "1"}).url)
+    sqs = sqs_client(own_server(env={**NO_WAITS, "KYU_SQS_PURGE_WAIT_S": "1"}).url)
     queue = queue_factory(sqs)()
     sqs.purge_queue(QueueUrl=queue.url)
 

@@ -4,9 +4,8 @@ import base64
 import re
 
 import pytest
-from conftest import unique
-
 from clients import ACCOUNT, QUERY_NAMESPACE, json_call, query_call, send
+from conftest import unique
 
 VERSION = {"Version": "2012-11-05"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -245,7 +244,7 @@ def test_an_unknown_attribute(get):
 
 
 def test_a_purge_too_many_has_status_403(own_server):
-    server = own_server(env={"KYU_SQS_PURGE_WAIT_SECONDS": "60"})
+    server = own_server(env={"KYU_SQS_PURGE_WAIT_S": "60"})
     url = query_call(server.url, {"Action": "CreateQueue", "QueueName": "q"}).find("QueueUrl")
     assert query_call(url, {"Action": "PurgeQueue"}).status == 200
     assert_error(

@@ -3,9 +3,8 @@
 import re
 
 import pytest
-from conftest import NO_WAITS, Queue, queue_factory, refused, unique
-
 from clients import ACCOUNT, sqs_client
+from conftest import NO_WAITS, Queue, queue_factory, refused, unique
 
 BAD_NAME = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
 NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
@@ -140,7 +139,7 @@ def test_delete_takes_the_queue_and_its_messages(queue, sqs, new_queue):
 
 @pytest.mark.parametrize("fifo", [False, True])
 def test_create_right_after_delete_when_the_wait_is_on(own_server, fifo):
-    server = own_server(env={**NO_WAITS, "KYU_SQS_RECREATE_WAIT_SECONDS": "60"})
+    server = own_server(env={**NO_WAITS, "KYU_SQS_NAME_REUSE_WAIT_S": "60"})
     sqs = sqs_client(server.url)
     queue = queue_factory(sqs)(fifo=fifo)
     sqs.delete_queue(QueueUrl=queue.url)

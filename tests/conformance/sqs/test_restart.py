@@ -4,9 +4,9 @@ import concurrent.futures
 import time
 
 import pytest
+from clients import sqs_client
 from conftest import eventually, queue_factory, refused
 
-from clients import sqs_client
 from kyu_server import Server
 
 HOW = pytest.mark.parametrize("how", ["restart", "crash"])

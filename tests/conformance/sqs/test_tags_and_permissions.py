@@ -4,9 +4,8 @@ import json
 import re
 
 import pytest
-from conftest import refused
-
 from clients import ACCOUNT
+from conftest import refused
 
 
 @pytest.fixture()

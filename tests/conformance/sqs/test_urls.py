@@ -1,7 +1,6 @@
 """The ways in which clients write a queue's URL."""
 
 import pytest
-
 from clients import ACCOUNT, json_call, query_call, sqs_client
 
 

@@ -1,0 +1,20 @@
+"""Runs the suites of other languages against a fresh server: `sdk.py COMMAND...` with $KYU_SQS_URL set."""
+
+import os
+import subprocess
+import sys
+
+from kyu_server import Server
+
+
+def main() -> int:
+    with Server() as server:
+        done = subprocess.run(sys.argv[1:], env={**os.environ, "KYU_SQS_URL": server.url}, check=False)
+        if done.returncode != 0:
+            print(f"--- server\n{server.log()}", file=sys.stderr)
+        server.stop()
+        return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
