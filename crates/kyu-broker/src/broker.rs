@@ -1,0 +1,167 @@
+//! The handle that doors hold: typed requests in, durable answers out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kyu_engine::{Acquire, Answer, Command, Query, QueueId, Reply, UnixMs};
+use tokio::sync::oneshot;
+
+use crate::admission::{Admission, content_bytes};
+use crate::bodies::{Bodies, Received};
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::metrics::{Counter, Metrics, MetricsSnapshot};
+use crate::request::{Job, Leased, Ticket};
+use crate::thread::Threads;
+use crate::waiters::ReceiveId;
+
+/// One open broker. Clones are cheap and share it; when the last is dropped, it closes in the
+/// background. Use [`Broker::shutdown`] to wait for that.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) inbox: Arc<Inbox<Job>>,
+    pub(crate) admission: Admission,
+    pub(crate) bodies: Bodies,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) epoch: u32,
+    pub(crate) receives: AtomicU64,
+    pub(crate) threads: Mutex<Threads>,
+}
+
+impl Broker {
+    /// Carries out a command; the answer comes when its effects are durable.
+    pub async fn submit(&self, command: Command) -> Result<Reply, Error> {
+        let permit = self.admit(content_bytes(&command)).await?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Command(command, Ticket::Command(reply, permit)))?;
+        answer.await.map_err(|_| Error::Internal)?
+    }
+
+    /// Answers a question from the state after everything that was answered before.
+    pub async fn query(&self, query: Query) -> Result<Answer, Error> {
+        let permit = self.admit(0).await?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Query(query, Ticket::Query(reply, permit)))?;
+        answer.await.map_err(|_| Error::Internal)?
+    }
+
+    /// Leases messages, waiting up to `wait_ms` for the first; empty when the time is over. Who
+    /// waits longest is served first. If the future is dropped, the place in the line is given up
+    /// and messages on their way go back uncounted.
+    pub async fn receive(&self, acquire: Acquire, wait_ms: u64) -> Result<Vec<Received>, Error> {
+        let permit = self.admit(0).await?;
+        let id = ReceiveId(self.shared.receives.fetch_add(1, Ordering::Relaxed));
+        let queue = acquire.queue;
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket::Receive(queue, reply);
+        self.send(Job::Receive { id, acquire, wait_ms, ticket, permit })?;
+        let place = Place { queue, id, inbox: Some(&self.shared.inbox) };
+        let leased: Leased = answer.await.map_err(|_| Error::Internal)??;
+        place.served();
+        let received = self.shared.bodies.resolve(leased.deliveries().to_vec()).await?;
+        leased.taken();
+        Ok(received)
+    }
+
+    /// The queues, read without a lock.
+    pub fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    /// The broker's time.
+    pub fn now_ms(&self) -> UnixMs {
+        self.shared.clock.now_ms()
+    }
+
+    /// Number of this run of the log; part of every receipt.
+    pub fn epoch(&self) -> u32 {
+        self.shared.epoch
+    }
+
+    /// Counters and gauges.
+    pub async fn metrics(&self) -> Result<MetricsSnapshot, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Metrics(reply))?;
+        let mut snapshot = answer.await.map_err(|_| Error::Internal)?;
+        snapshot.gauges.waiting_requests = self.shared.admission.waiting() as u64;
+        Ok(snapshot)
+    }
+
+    /// Answers all long polls and lets no receive wait any more; the first step of ending a server,
+    /// so that its connections become free while everything else still works.
+    pub fn end_long_polls(&self) {
+        let _closed = self.send(Job::EndLongPolls);
+    }
+
+    /// Takes no more requests, answers those inside, writes a snapshot, closes the log.
+    pub async fn shutdown(&self) {
+        self.shared.inbox.close();
+        let threads = std::mem::take(
+            &mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        let shared = Arc::clone(&self.shared);
+        let joined = tokio::task::spawn_blocking(move || {
+            // The first is the engine's thread: the others have work as long as it runs.
+            for (at, thread) in threads.into_iter().enumerate() {
+                if thread.join().is_err() {
+                    tracing::error!("a broker thread ended badly");
+                }
+                if at == 0 {
+                    shared.bodies.close();
+                }
+            }
+        });
+        if let Err(error) = joined.await {
+            tracing::error!(%error, "waiting for the broker's threads");
+        }
+    }
+
+    async fn admit(&self, content_bytes: usize) -> Result<crate::admission::Permit, Error> {
+        self.shared.admission.admit(content_bytes).await.inspect_err(|error| {
+            if *error == Error::Overloaded {
+                self.shared.metrics.add(Counter::Overloads, 1);
+            }
+        })
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        self.shared.inbox.push(job).map_err(|_| Error::ShuttingDown)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.bodies.close();
+    }
+}
+
+/// A receive's place in the line, given up when its future is dropped.
+struct Place<'a> {
+    queue: QueueId,
+    id: ReceiveId,
+    inbox: Option<&'a Inbox<Job>>,
+}
+
+impl Place<'_> {
+    fn served(mut self) {
+        self.inbox = None;
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.inbox {
+            let _closed = inbox.push(Job::Cancel(self.queue, self.id));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The gateway without threads: decide, append, apply, and hold the reply until the log is durable.
+//!
+//! Deterministic: time, seeds and the order of calls come from the caller. The [`crate::Broker`]
+//! drives one from its engine thread; the simulation and the benchmarks drive theirs step by step.
+
+mod open;
+mod receive;
+mod upkeep;
+
+use std::sync::Arc;
+
+use kyu_engine::{
+    Address, Command, Context, Engine, Outcome, Query, QueueId, Receipt, Reply, Settle, UnixMs,
+    Wait,
+};
+use kyu_log::{AppendError, Class, FileLog, SnapshotStore};
+
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::metrics::{Counter, Metrics};
+use crate::options::Policy;
+use crate::outbox::{Completion, Held, Outbox, Response, Until};
+use crate::pins::Pins;
+use crate::seeds::Seeds;
+use crate::waiters::Waiters;
+
+pub use open::{CoreOptions, OpenError};
+pub use upkeep::Work;
+
+/// Takes completions to their callers; called on the thread that drives the core and on the log's
+/// writer thread.
+pub type Deliver<T> = Arc<dyn Fn(Completion<T>) + Send + Sync>;
+
+/// After a tick that left due work undone (the log is full), the next one comes this much later.
+const TICK_RETRY_MS: u64 = 100;
+
+/// See the module. `T` identifies a request to its caller.
+pub struct Core<T> {
+    engine: Engine,
+    log: FileLog,
+    /// Where the last appended record ends.
+    log_end: Address,
+    segment_bytes: u64,
+    epoch: u32,
+    seeds: Seeds,
+    now_ms: UnixMs,
+    tick_not_before_ms: UnixMs,
+    outbox: Arc<Outbox<T>>,
+    /// Replies since the last hand-over to the outbox.
+    replies: Vec<(Until, Held<T>)>,
+    deliver: Deliver<T>,
+    waiters: Waiters<T>,
+    long_polls_ended: bool,
+    woken: Vec<QueueId>,
+    pins: Pins,
+    upkeep: upkeep::Upkeep,
+    policy: Policy,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+    snapshots: SnapshotStore,
+}
+
+impl<T: Send + 'static> Core<T> {
+    /// Moves time forward: ticks that are due, then long polls whose time is over. Time never goes
+    /// back; call it before the commands of a batch.
+    pub fn advance(&mut self, now_ms: UnixMs) {
+        self.now_ms = self.now_ms.max(now_ms);
+        self.tick();
+        while let Some(waiter) = self.waiters.pop_expired(self.now_ms) {
+            self.reply_empty(waiter.ticket);
+        }
+    }
+
+    /// Carries out a command and answers under `ticket` once its effects are durable.
+    pub fn submit(&mut self, command: &Command, ticket: T) {
+        match self.execute(command) {
+            Ok((reply, until)) => self.reply(ticket, Ok(Response::Reply(reply)), until),
+            Err(error) => self.reply(ticket, Err(error), self.all()),
+        }
+        self.serve_woken();
+    }
+
+    /// Answers a query under `ticket` once everything it may have seen is durable.
+    pub fn query(&mut self, query: &Query, ticket: T) {
+        self.metrics.add(Counter::Queries, 1);
+        let result = self.engine.query(query).map(Response::Answer).map_err(Error::Refused);
+        self.reply(ticket, result, self.all());
+    }
+
+    /// Gives deliveries back that nobody took: at once, in their place, and not counted.
+    pub fn abandon(&mut self, queue: QueueId, receipts: Vec<Receipt>) {
+        self.metrics.add(Counter::AbandonedDeliveries, receipts.len() as u64);
+        let back = Outcome::Release { to_tail: false, delay_ms: 0, counted: false };
+        let items = receipts.into_iter().map(|receipt| (receipt, back)).collect();
+        // If this fails (the queue is gone, the log is full) the leases lapse in their own time.
+        let _lapses_later = self.execute(&Command::Settle(Settle { queue, items }));
+        self.serve_woken();
+    }
+
+    /// Lets go of the replies collected so far: each is delivered as soon as it is durable.
+    /// Call it after every batch of commands.
+    pub fn hand_over(&mut self) {
+        if self.replies.is_empty() {
+            return;
+        }
+        let mut done = Vec::new();
+        self.outbox.hold(&mut self.replies, &mut done);
+        for completion in done {
+            (self.deliver)(completion);
+        }
+    }
+
+    /// When [`Core::advance`] or [`Core::upkeep`] next has work, if nothing else happens.
+    pub fn next_wake_ms(&self) -> Option<UnixMs> {
+        let tick_ms = self.engine.next_due_ms().map(|due| due.max(self.tick_not_before_ms));
+        let wakes = [tick_ms, self.waiters.next_deadline_ms(), self.next_upkeep_ms()];
+        wakes.into_iter().flatten().min()
+    }
+
+    /// The state, for checks.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The log: a stepped one must be flushed by the caller.
+    pub fn log(&mut self) -> &mut FileLog {
+        &mut self.log
+    }
+
+    /// The durable queues.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Counters of this core.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Number of this run of the log.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The time of the last [`Core::advance`].
+    pub fn now_ms(&self) -> UnixMs {
+        self.now_ms
+    }
+
+    /// One bounded tick, if one is due. What it leaves is done after the commands that wait.
+    fn tick(&mut self) {
+        let due = |core: &Self| core.engine.next_due_ms().is_some_and(|at| at <= core.now_ms);
+        if self.now_ms < self.tick_not_before_ms || !due(self) {
+            return;
+        }
+        let ticked = self.execute(&Command::Tick);
+        self.serve_woken();
+        let goes_on = matches!(ticked, Ok((Reply::Ticked { more: true }, _)));
+        if !goes_on && due(self) {
+            self.tick_not_before_ms = self.now_ms + TICK_RETRY_MS;
+        }
+    }
+
+    /// Decide, append, apply. On an error nothing has changed.
+    fn execute(&mut self, command: &Command) -> Result<(Reply, Until), Error> {
+        self.metrics.add(Counter::Commands, 1);
+        let context = Context { now_ms: self.now_ms, seed: self.seeds.next(), epoch: self.epoch };
+        let mut decision = self.engine.decide(command, &context).inspect_err(|_| {
+            self.metrics.add(Counter::Refusals, 1);
+        })?;
+        if !decision.effects.is_empty() {
+            let class = if decision.effects.grows() { Class::Grow } else { Class::Shrink };
+            let appended = self
+                .log
+                .append(class, decision.effects.bytes())
+                .map_err(|error| self.append_error(error))?;
+            self.engine.apply(&decision.effects, appended.body_at.0);
+            decision.reply.place(appended.body_at.0);
+            self.log_end = appended.end.0;
+            let changes = self.engine.take_directory_changes();
+            if !changes.is_empty() {
+                self.replies.push((self.all(), Held::Directory(changes)));
+            }
+        }
+        self.metrics.count_reply(&decision.reply);
+        let until = match decision.wait {
+            Wait::Record => self.all(),
+            Wait::Until(end) => Until::Frames(end),
+        };
+        Ok((decision.reply, until))
+    }
+
+    fn append_error(&self, error: AppendError) -> Error {
+        match error {
+            AppendError::Full => {
+                self.metrics.add(Counter::StorageFull, 1);
+                Error::StorageFull
+            }
+            AppendError::TooLarge { .. } => {
+                Error::Refused(kyu_engine::Refusal::LimitExceeded("bytes of a log record"))
+            }
+            AppendError::Failed => Error::Internal,
+        }
+    }
+
+    /// Until everything appended so far is durable.
+    fn all(&self) -> Until {
+        Until::Log(self.log_end)
+    }
+
+    fn reply(&mut self, ticket: T, result: Result<Response, Error>, until: Until) {
+        let completion = Completion { ticket, result, pin: self.pins.pin() };
+        self.replies.push((until, Held::Reply(completion)));
+    }
+}

@@ -1,0 +1,90 @@
+//! Receives: at once if a message is there, else a long poll that the next message ends.
+
+use kyu_engine::{Acquire, Command, QueueId, Reply};
+
+use super::Core;
+use crate::error::Error;
+use crate::limits::MAX_WAIT_MS;
+use crate::outbox::Response;
+use crate::waiters::{ReceiveId, Waiter};
+
+impl<T: Send + 'static> Core<T> {
+    /// Leases messages, waiting up to `wait_ms` for the first. Those who wait are served in order
+    /// of arrival. The answer is `Reply::Acquired`, empty when the time is over.
+    pub fn receive(&mut self, id: ReceiveId, acquire: Acquire, wait_ms: u64, ticket: T) {
+        let waits = wait_ms > 0 && !self.long_polls_ended;
+        // Who comes later and can wait does so behind the others. An attempt key may name messages
+        // that were handed out before: those are there even when the queue has none to give.
+        if waits && acquire.attempt_id.is_none() && self.waiters.waits_on(acquire.queue) {
+            return self.wait(id, acquire, wait_ms, ticket);
+        }
+        let command = Command::Acquire(acquire);
+        match (self.execute(&command), command) {
+            (Ok((Reply::Acquired(none), _)), Command::Acquire(acquire))
+                if waits && none.is_empty() =>
+            {
+                self.wait(id, acquire, wait_ms, ticket);
+            }
+            (Ok((reply, until)), _) => self.reply(ticket, Ok(Response::Reply(reply)), until),
+            (Err(error), _) => self.reply(ticket, Err(error), self.all()),
+        }
+        // An acquire may dead-letter messages into a queue that somebody waits on.
+        self.serve_woken();
+    }
+
+    /// Ends a long poll whose caller has gone; nothing happens when it has been answered already.
+    pub fn cancel(&mut self, queue: QueueId, id: ReceiveId) {
+        self.waiters.remove(queue, id);
+    }
+
+    /// Long polls that wait now.
+    pub fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+
+    fn wait(&mut self, id: ReceiveId, acquire: Acquire, wait_ms: u64, ticket: T) {
+        if self.waiters.len() >= self.policy.max_waiting_receives {
+            return self.reply(ticket, Err(Error::Overloaded), self.all());
+        }
+        let deadline_ms = self.now_ms + wait_ms.min(MAX_WAIT_MS);
+        self.waiters.add(id, Waiter { acquire, deadline_ms, ticket });
+    }
+
+    /// Tries again for those who wait on queues that may have got a message.
+    pub(super) fn serve_woken(&mut self) {
+        self.engine.take_woken(&mut self.woken);
+        while let Some(queue) = self.woken.pop() {
+            self.serve(queue);
+            self.engine.take_woken(&mut self.woken);
+        }
+    }
+
+    /// Serves the longest waiting first, until the queue has no more to give.
+    fn serve(&mut self, queue: QueueId) {
+        while let Some((id, waiter)) = self.waiters.first(queue) {
+            let command = Command::Acquire(waiter.acquire.clone());
+            let (result, until) = match self.execute(&command) {
+                Ok((Reply::Acquired(none), _)) if none.is_empty() => return,
+                Ok((reply, until)) => (Ok(Response::Reply(reply)), until),
+                Err(error) => (Err(error), self.all()),
+            };
+            if let Some(waiter) = self.waiters.remove(queue, id) {
+                self.reply(waiter.ticket, result, until);
+            }
+        }
+    }
+
+    /// Answers everybody who waits, and lets nobody wait any more, because the server is about to
+    /// end. Everything else goes on.
+    pub fn end_long_polls(&mut self) {
+        self.long_polls_ended = true;
+        while let Some(waiter) = self.waiters.pop() {
+            self.reply_empty(waiter.ticket);
+        }
+    }
+
+    /// Answers that there is no message.
+    pub(super) fn reply_empty(&mut self, ticket: T) {
+        self.reply(ticket, Ok(Response::Reply(Reply::Acquired(Vec::new()))), self.all());
+    }
+}

@@ -1,0 +1,238 @@
+//! The queues by name and by identifier, read by all threads without a lock.
+//!
+//! Sorted chunks behind `Arc`s: a change copies one chunk and the list of chunks, not a million
+//! entries; readers keep the version they loaded.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use kyu_engine::{DirectoryChange, QueueId, QueueInfo, QueueName};
+
+/// A full chunk is split in two halves.
+const CHUNK_QUEUES: usize = 256;
+
+/// What doors look queues up in. Only durable facts are shown.
+#[derive(Debug)]
+pub struct Directory {
+    tables: ArcSwap<Tables>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    by_name: Sorted,
+    by_id: Sorted,
+}
+
+impl Directory {
+    pub(crate) fn new(queues: impl Iterator<Item = Arc<QueueInfo>>) -> Self {
+        let mut all: Vec<_> = queues.collect();
+        all.sort_unstable_by_key(|queue| queue.id);
+        let by_id = Sorted::from_sorted(&all);
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let by_name = Sorted::from_sorted(&all);
+        Self { tables: ArcSwap::from_pointee(Tables { by_name, by_id }) }
+    }
+
+    /// The queue of that name.
+    pub fn by_name(&self, name: &QueueName) -> Option<Arc<QueueInfo>> {
+        self.tables.load().by_name.find(|queue| queue.name.cmp(name)).cloned()
+    }
+
+    /// The queue with that identifier.
+    pub fn by_id(&self, id: QueueId) -> Option<Arc<QueueInfo>> {
+        self.tables.load().by_id.find(|queue| queue.id.cmp(&id)).cloned()
+    }
+
+    /// The queues of a namespace whose names begin with `prefix`, in order of name.
+    pub fn list(&self, namespace: &str, prefix: &str) -> Vec<Arc<QueueInfo>> {
+        let tables = self.tables.load();
+        tables
+            .by_name
+            .from(|queue| {
+                (queue.name.namespace.as_str(), queue.name.name.as_str()).cmp(&(namespace, prefix))
+            })
+            .take_while(|q| q.name.namespace == namespace && q.name.name.starts_with(prefix))
+            .cloned()
+            .collect()
+    }
+
+    /// How many queues there are.
+    pub fn len(&self) -> usize {
+        self.tables.load().by_id.len()
+    }
+
+    /// Whether there is no queue.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shows the changes, in order. Callers take turns: see [`crate::outbox`].
+    pub(crate) fn publish(&self, changes: Vec<DirectoryChange>) {
+        let mut tables = Tables::clone(&self.tables.load());
+        for change in changes {
+            match change {
+                DirectoryChange::Put(queue) => tables.put(queue),
+                DirectoryChange::Removed(id) => tables.remove(id),
+            }
+        }
+        self.tables.store(Arc::new(tables));
+    }
+}
+
+impl Tables {
+    fn put(&mut self, queue: Arc<QueueInfo>) {
+        self.by_id.put(Arc::clone(&queue), |other| other.id.cmp(&queue.id));
+        self.by_name.put(Arc::clone(&queue), |other| other.name.cmp(&queue.name));
+    }
+
+    fn remove(&mut self, id: QueueId) {
+        let Some(queue) = self.by_id.remove(|other| other.id.cmp(&id)) else { return };
+        // The name may already belong to a successor.
+        let named = self.by_name.find(|other| other.name.cmp(&queue.name));
+        if named.is_some_and(|named| named.id == id) {
+            self.by_name.remove(|other| other.name.cmp(&queue.name));
+        }
+    }
+}
+
+/// A sorted list in chunks, none of them empty. `order` says how an entry stands to what is sought.
+#[derive(Clone, Debug, Default)]
+struct Sorted {
+    chunks: Vec<Arc<Vec<Arc<QueueInfo>>>>,
+}
+
+impl Sorted {
+    fn from_sorted(queues: &[Arc<QueueInfo>]) -> Self {
+        let chunks =
+            queues.chunks(CHUNK_QUEUES / 2).map(|chunk| Arc::new(chunk.to_vec())).collect();
+        Self { chunks }
+    }
+
+    fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
+    }
+
+    /// The chunk that has or would have the entry: the last one that does not begin after it.
+    fn chunk_of(&self, order: impl Fn(&QueueInfo) -> Ordering) -> usize {
+        let begins_before = |chunk: &Arc<Vec<Arc<QueueInfo>>>| {
+            chunk.first().is_some_and(|first| order(first) != Ordering::Greater)
+        };
+        self.chunks.partition_point(begins_before).saturating_sub(1)
+    }
+
+    fn find(&self, order: impl Fn(&QueueInfo) -> Ordering) -> Option<&Arc<QueueInfo>> {
+        let chunk = self.chunks.get(self.chunk_of(&order))?;
+        let at = chunk.binary_search_by(|queue| order(queue)).ok()?;
+        chunk.get(at)
+    }
+
+    /// All entries from the first that is not less.
+    fn from(
+        &self,
+        order: impl Fn(&QueueInfo) -> Ordering,
+    ) -> impl Iterator<Item = &Arc<QueueInfo>> {
+        let rest = self.chunks.get(self.chunk_of(&order)..).unwrap_or_default();
+        rest.iter()
+            .flat_map(|chunk| chunk.iter())
+            .skip_while(move |queue| order(queue) == Ordering::Less)
+    }
+
+    fn put(&mut self, queue: Arc<QueueInfo>, order: impl Fn(&QueueInfo) -> Ordering) {
+        let at_chunk = self.chunk_of(&order);
+        let Some(chunk) = self.chunks.get_mut(at_chunk) else {
+            self.chunks.push(Arc::new(vec![queue]));
+            return;
+        };
+        let entries = Arc::make_mut(chunk);
+        match entries.binary_search_by(|other| order(other)) {
+            Ok(at) => {
+                if let Some(slot) = entries.get_mut(at) {
+                    *slot = queue;
+                }
+            }
+            Err(at) => entries.insert(at, queue),
+        }
+        if entries.len() > CHUNK_QUEUES {
+            let upper = entries.split_off(CHUNK_QUEUES / 2);
+            self.chunks.insert(at_chunk + 1, Arc::new(upper));
+        }
+    }
+
+    fn remove(&mut self, order: impl Fn(&QueueInfo) -> Ordering) -> Option<Arc<QueueInfo>> {
+        let at_chunk = self.chunk_of(&order);
+        let chunk = self.chunks.get_mut(at_chunk)?;
+        let at = chunk.binary_search_by(|queue| order(queue)).ok()?;
+        let removed = Arc::make_mut(chunk).remove(at);
+        if chunk.is_empty() {
+            self.chunks.remove(at_chunk);
+        }
+        Some(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kyu_engine::QueueConfig;
+
+    use super::*;
+
+    fn name(text: &str) -> QueueName {
+        QueueName { namespace: "n".into(), name: text.into() }
+    }
+
+    fn queue(id: u32, text: &str) -> Arc<QueueInfo> {
+        Arc::new(QueueInfo {
+            id: QueueId(id),
+            name: name(text),
+            config: QueueConfig::default(),
+            version: 1,
+            created_at_ms: 0,
+            modified_at_ms: 0,
+        })
+    }
+
+    #[test]
+    fn it_says_what_a_map_says_through_thousands_of_changes() {
+        let directory = Directory::new(std::iter::empty());
+        let mut model = BTreeMap::new();
+        for step in 0..6_000_u32 {
+            // A walk through all residues: inserts first, then ever more removals.
+            let at = step.wrapping_mul(2_654_435_761) % 3_000;
+            let text = format!("q{at:04}");
+            if let Some(id) = model.remove(&text) {
+                directory.publish(vec![DirectoryChange::Removed(QueueId(id))]);
+            } else {
+                directory.publish(vec![DirectoryChange::Put(queue(step, &text))]);
+                model.insert(text, step);
+            }
+        }
+        assert_eq!(directory.len(), model.len());
+        let listed: Vec<_> = directory.list("n", "").iter().map(|q| q.name.name.clone()).collect();
+        assert!(listed.iter().eq(model.keys()));
+        let part = directory.list("n", "q00");
+        assert_eq!(part.len(), model.keys().filter(|k| k.starts_with("q00")).count());
+        for at in 0..3_000 {
+            let text = format!("q{at:04}");
+            let found = directory.by_name(&name(&text)).map(|q| q.id.0);
+            assert_eq!(found, model.get(&text).copied());
+            assert_eq!(
+                found.and_then(|id| directory.by_id(QueueId(id))).is_some(),
+                found.is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn a_successor_of_the_same_name_survives_the_removal_of_the_first() {
+        let directory = Directory::new([queue(1, "a")].into_iter());
+        directory.publish(vec![
+            DirectoryChange::Put(queue(2, "a")),
+            DirectoryChange::Removed(QueueId(1)),
+        ]);
+        assert_eq!(directory.by_name(&name("a")).map(|q| q.id), Some(QueueId(2)));
+        assert!(directory.list("other", "").is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! The thread that drives the core: the only one that changes state or appends to the log.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use kyu_engine::Frozen;
+use kyu_log::Lsn;
+
+use crate::background::ReadOrder;
+use crate::clock::Clock;
+use crate::core::{Core, Work};
+use crate::inbox::Inbox;
+use crate::limits::COMMANDS_PER_HAND_OVER;
+use crate::request::{Job, Ticket};
+use crate::thread::Threads;
+
+/// Everything the thread owns.
+pub(crate) struct EngineThread {
+    pub(crate) core: Core<Ticket>,
+    pub(crate) inbox: Arc<Inbox<Job>>,
+    pub(crate) clock: Arc<Clock>,
+    /// To the thread that writes snapshots.
+    pub(crate) snapshots: Sender<(Lsn, Frozen)>,
+    /// To the thread that reads frames for relocation.
+    pub(crate) frame_reads: Sender<ReadOrder>,
+    /// That thread has given a part and waits for the word to go on.
+    pub(crate) frame_reader_waits: bool,
+    /// These two threads.
+    pub(crate) threads: Threads,
+}
+
+impl EngineThread {
+    /// Runs until the inbox is closed and empty, then closes the core.
+    pub(crate) fn run(mut self) {
+        let mut jobs = Vec::new();
+        let mut follower = self.clock.follower();
+        while self.inbox.take(&mut jobs, self.patience()) {
+            self.clock.follow_wall(&mut follower);
+            self.core.advance(self.clock.now_ms());
+            for (done, job) in jobs.drain(..).enumerate() {
+                self.handle(job);
+                if done % COMMANDS_PER_HAND_OVER == COMMANDS_PER_HAND_OVER - 1 {
+                    self.core.hand_over();
+                }
+            }
+            self.core.hand_over();
+            self.upkeep();
+        }
+        self.close();
+    }
+
+    /// Answers what is inside, writes the last snapshot, and only then gives up the log's lock.
+    fn close(mut self) {
+        if let Some(last) = self.core.finish() {
+            let _ends = self.snapshots.send(last);
+        }
+        drop(self.snapshots);
+        drop(self.frame_reads);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the broker ended badly");
+            }
+        }
+        self.core.close();
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let wake_ms = self.core.next_wake_ms()?;
+        Some(Duration::from_millis(wake_ms.saturating_sub(self.clock.now_ms())))
+    }
+
+    fn handle(&mut self, job: Job) {
+        match job {
+            Job::Command(command, ticket) => self.core.submit(&command, ticket),
+            Job::Query(query, ticket) => self.core.query(&query, ticket),
+            Job::Receive { id, acquire, wait_ms, ticket, permit } => {
+                self.core.receive(id, acquire, wait_ms, ticket);
+                drop(permit);
+            }
+            Job::Cancel(queue, id) => self.core.cancel(queue, id),
+            Job::Abandon(queue, receipts) => self.core.abandon(queue, receipts),
+            Job::SnapshotDone { lsn, bytes } => self.core.snapshot_done(lsn, bytes),
+            Job::FramesRead { frames, last } => {
+                self.core.frames_read(frames, last);
+                self.frame_reader_waits = !last;
+            }
+            Job::EndLongPolls => self.core.end_long_polls(),
+            Job::Metrics(caller) => {
+                let _gone = caller.send(self.core.measure());
+            }
+        }
+    }
+
+    /// A small step of upkeep; what takes long goes to other threads. A send fails only when the
+    /// process ends.
+    fn upkeep(&mut self) {
+        match self.core.upkeep() {
+            Some(Work::Snapshot { lsn, frozen }) => {
+                let _ends = self.snapshots.send((lsn, frozen));
+            }
+            Some(Work::ReadFrames(frames)) => {
+                let _ends = self.frame_reads.send(ReadOrder::Start(frames));
+            }
+            None => {}
+        }
+        if self.frame_reader_waits && self.core.wants_frames() {
+            self.frame_reader_waits = false;
+            let _ends = self.frame_reads.send(ReadOrder::GoOn);
+        }
+    }
+}

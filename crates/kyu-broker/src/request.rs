@@ -1,0 +1,118 @@
+//! What travels between the callers and the engine thread.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kyu_engine::{Acquire, Answer, Command, Delivery, LiveFrame, Query, QueueId, Receipt, Reply};
+use kyu_log::Lsn;
+use tokio::sync::oneshot;
+
+use crate::admission::Permit;
+use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::metrics::MetricsSnapshot;
+use crate::outbox::{Completion, Response};
+use crate::pins::Pin;
+use crate::waiters::ReceiveId;
+
+/// Into the engine thread.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Command(Command, Ticket),
+    Query(Query, Ticket),
+    /// The permit is given back when the receive has been answered or waits: those who wait have a
+    /// bound of their own.
+    Receive {
+        id: ReceiveId,
+        acquire: Acquire,
+        wait_ms: u64,
+        ticket: Ticket,
+        permit: Permit,
+    },
+    /// The caller of a receive has gone.
+    Cancel(QueueId, ReceiveId),
+    /// Nobody took these deliveries.
+    Abandon(QueueId, Vec<Receipt>),
+    SnapshotDone {
+        lsn: Lsn,
+        bytes: Option<u64>,
+    },
+    FramesRead {
+        frames: Vec<(LiveFrame, Bytes)>,
+        last: bool,
+    },
+    /// Receives do not wait from now on, and those that wait are answered.
+    EndLongPolls,
+    Metrics(oneshot::Sender<MetricsSnapshot>),
+}
+
+/// Where the result of a request goes.
+#[derive(Debug)]
+pub(crate) enum Ticket {
+    Command(oneshot::Sender<Result<Reply, Error>>, Permit),
+    Query(oneshot::Sender<Result<Answer, Error>>, Permit),
+    Receive(QueueId, oneshot::Sender<Result<Leased, Error>>),
+}
+
+/// Deliveries on their way to a receiver. Whatever happens to the receiver, they are either taken
+/// or given back.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    queue: QueueId,
+    deliveries: Vec<Delivery>,
+    /// Keeps the bodies where the deliveries say.
+    _pin: Pin,
+    inbox: Arc<Inbox<Job>>,
+}
+
+impl Leased {
+    /// The deliveries; they stay leased to this guard until [`Leased::taken`].
+    pub(crate) fn deliveries(&self) -> &[Delivery] {
+        &self.deliveries
+    }
+
+    /// The receiver has them now.
+    pub(crate) fn taken(mut self) {
+        self.deliveries.clear();
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        if !self.deliveries.is_empty() {
+            let receipts = self.deliveries.iter().map(|delivery| delivery.receipt).collect();
+            // A closed inbox means that the server ends: the leases lapse in their own time.
+            let _closed = self.inbox.push(Job::Abandon(self.queue, receipts));
+        }
+    }
+}
+
+/// Brings a completion to its caller. A caller that has gone takes nothing: a reply is dropped
+/// with it, and leased deliveries go back through [`Leased`].
+pub(crate) fn deliver(inbox: &Arc<Inbox<Job>>, completion: Completion<Ticket>) {
+    let Completion { ticket, result, pin } = completion;
+    match ticket {
+        Ticket::Command(caller, permit) => {
+            drop(permit);
+            let _gone = caller.send(result.and_then(|response| match response {
+                Response::Reply(reply) => Ok(reply),
+                Response::Answer(_) => Err(Error::Internal),
+            }));
+        }
+        Ticket::Query(caller, permit) => {
+            drop(permit);
+            let _gone = caller.send(result.and_then(|response| match response {
+                Response::Answer(answer) => Ok(answer),
+                Response::Reply(_) => Err(Error::Internal),
+            }));
+        }
+        Ticket::Receive(queue, caller) => {
+            let _gone = caller.send(result.and_then(|response| match response {
+                Response::Reply(Reply::Acquired(deliveries)) => {
+                    Ok(Leased { queue, deliveries, _pin: pin, inbox: Arc::clone(inbox) })
+                }
+                Response::Reply(_) | Response::Answer(_) => Err(Error::Internal),
+            }));
+        }
+    }
+}
