@@ -1,0 +1,232 @@
+//! The whole broker, threads and all, on a real directory.
+#![allow(missing_docs, reason = "tests")]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kyu_broker::{
+    Acquire, Answer, Broker, Command, Content, CreateQueue, DeleteQueue, Enqueue, Error, Lease,
+    NewMessage, OpenError, Options, Outcome, Query, QueueConfig, QueueId, QueueName, Refusal,
+    Reply, Settle,
+};
+
+/// A directory that is removed with the test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("kyu-broker-test-{}-{n}", std::process::id())))
+    }
+
+    fn open(&self) -> Result<Broker, OpenError> {
+        let mut options = Options::new(&self.0);
+        options.log.segment_bytes = 4 << 20;
+        options.log.reserve_bytes = 4 << 20;
+        options.log.spare_segments = 1;
+        options.log.hot_bytes = 1 << 20;
+        Broker::open(options)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _not_there = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn name() -> QueueName {
+    QueueName { namespace: "test".into(), name: "q".into() }
+}
+
+async fn create(broker: &Broker) -> QueueId {
+    let command =
+        CreateQueue { name: name(), config: QueueConfig::default(), name_reuse_wait_ms: 0 };
+    match broker.submit(Command::CreateQueue(command)).await {
+        Ok(Reply::QueueCreated(info)) => info.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn enqueue(queue: QueueId, body: Vec<u8>) -> Command {
+    let message = NewMessage {
+        queues: vec![queue],
+        content: Content::of(body).encode(),
+        delay_ms: None,
+        expires_at_ms: None,
+        priority: 0,
+        lane: None,
+        dedup_id: None,
+    };
+    Command::Enqueue(Enqueue { messages: vec![message] })
+}
+
+fn acquire(queue: QueueId) -> Acquire {
+    Acquire {
+        queue,
+        max_messages: 10,
+        max_bytes: 1 << 20,
+        lease: Lease::QueueDefault,
+        attempt_id: None,
+    }
+}
+
+async fn ready(broker: &Broker, queue: QueueId) -> u64 {
+    match broker.query(Query::Stats(queue)).await {
+        Ok(Answer::Stats(stats)) => stats.ready,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_goes_in_and_out_and_survives_a_restart() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    assert_eq!(broker.directory().by_name(&name()).map(|q| q.id), Some(queue));
+    broker.submit(enqueue(queue, b"one".to_vec())).await.unwrap();
+    broker.submit(enqueue(queue, b"two".to_vec())).await.unwrap();
+    let received = broker.receive(acquire(queue), 0).await.unwrap();
+    let bodies: Vec<_> = received.iter().map(|r| r.message.content().unwrap().body).collect();
+    assert_eq!(bodies, [&b"one"[..], b"two"]);
+    let items = vec![(received[0].delivery.receipt, Outcome::Ack)];
+    broker.submit(Command::Settle(Settle { queue, items })).await.unwrap();
+    let epoch = broker.epoch();
+    broker.shutdown().await;
+    assert_eq!(broker.submit(enqueue(queue, vec![])).await, Err(Error::ShuttingDown));
+
+    let broker = dir.open().unwrap();
+    assert_eq!(broker.epoch(), epoch + 1);
+    let items = vec![(received[1].delivery.receipt, Outcome::Ack)];
+    broker.submit(Command::Settle(Settle { queue, items })).await.unwrap();
+    assert_eq!(ready(&broker, queue).await, 0);
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn cold_bodies_come_back_from_disk() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    for n in 0..200_u8 {
+        broker.submit(enqueue(queue, vec![n; 20_000])).await.unwrap();
+    }
+    let mut expected = 0;
+    while expected < 200 {
+        for received in broker.receive(acquire(queue), 0).await.unwrap() {
+            let body = received.message.content().unwrap().body;
+            assert_eq!(body, vec![expected; 20_000]);
+            expected += 1;
+        }
+    }
+    let metrics = broker.metrics().await.unwrap();
+    assert!(metrics.log.cold_reads > 0, "the log was larger than memory");
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_long_poll_gets_the_next_message() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    let poll = tokio::spawn({
+        let broker = broker.clone();
+        async move { broker.receive(acquire(queue), 60_000).await }
+    });
+    while broker.metrics().await.unwrap().gauges.waiting_receives == 0 {
+        tokio::task::yield_now().await;
+    }
+    broker.submit(enqueue(queue, b"a".to_vec())).await.unwrap();
+    assert_eq!(poll.await.unwrap().unwrap().len(), 1);
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_dropped_long_poll_leaves_the_line() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    let poll = tokio::spawn({
+        let broker = broker.clone();
+        async move { broker.receive(acquire(queue), 60_000).await }
+    });
+    while broker.metrics().await.unwrap().gauges.waiting_receives == 0 {
+        tokio::task::yield_now().await;
+    }
+    poll.abort();
+    assert!(poll.await.is_err());
+    while broker.metrics().await.unwrap().gauges.waiting_receives > 0 {
+        tokio::task::yield_now().await;
+    }
+    broker.submit(enqueue(queue, b"a".to_vec())).await.unwrap();
+    assert_eq!(ready(&broker, queue).await, 1);
+    broker.shutdown().await;
+}
+
+/// The receiver disappears at every possible moment of a race between its poll, the message and
+/// its own end. Whatever wins, the message is received or there for the next, uncounted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_disappears_takes_nothing_with_it() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    for round in 0..200 {
+        let poll = tokio::spawn({
+            let broker = broker.clone();
+            async move { broker.receive(acquire(queue), 60_000).await }
+        });
+        let send = tokio::spawn({
+            let broker = broker.clone();
+            async move { broker.submit(enqueue(queue, b"a".to_vec())).await }
+        });
+        for _ in 0..round % 40 {
+            tokio::task::yield_now().await;
+        }
+        poll.abort();
+        send.await.unwrap().unwrap();
+        let received = match poll.await {
+            Ok(received) => received.unwrap(),
+            Err(_) => broker.receive(acquire(queue), 60_000).await.unwrap(),
+        };
+        assert_eq!(received.len(), 1, "round {round}");
+        assert_eq!(received[0].delivery.receive_count, 1, "round {round}");
+        let items = vec![(received[0].delivery.receipt, Outcome::Ack)];
+        broker.submit(Command::Settle(Settle { queue, items })).await.unwrap();
+    }
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn ending_long_polls_answers_them_and_leaves_the_rest_working() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    let poll = tokio::spawn({
+        let broker = broker.clone();
+        async move { broker.receive(acquire(queue), 60_000).await }
+    });
+    broker.end_long_polls();
+    assert!(poll.await.unwrap().unwrap().is_empty());
+    assert!(broker.receive(acquire(queue), 60_000).await.unwrap().is_empty());
+    broker.submit(enqueue(queue, b"a".to_vec())).await.unwrap();
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_second_broker_on_the_same_directory_is_refused() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    assert!(matches!(dir.open(), Err(OpenError::Log(kyu_log::OpenError::Locked(_)))));
+    broker.shutdown().await;
+    dir.open().unwrap().shutdown().await;
+}
+
+#[tokio::test]
+async fn refusals_reach_the_caller() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let delete = Command::DeleteQueue(DeleteQueue { queue: QueueId(77) });
+    assert_eq!(broker.submit(delete).await, Err(Error::Refused(Refusal::QueueNotFound)));
+    broker.shutdown().await;
+}
