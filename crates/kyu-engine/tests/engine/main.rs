@@ -1,0 +1,11 @@
+//! The engine as its users see it: commands in, replies out, restarts in the middle.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod atomic;
+mod dead_letter;
+mod fifo;
+mod life_cycle;
+mod limits;
+mod random;
+mod sharing;
+mod world;

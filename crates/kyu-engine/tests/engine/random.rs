@@ -1,0 +1,298 @@
+//! Random commands against an auditor: conservation, order, fencing, and replay after each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kyu_engine::*;
+use proptest::prelude::*;
+
+use crate::world::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send { queue: usize, lane: u8, delay_ms: u64, dedup: Option<u8>, priority: u8 },
+    FanOut { lane: u8 },
+    Receive { queue: usize, max: u32, lease_ms: u64 },
+    Settle { pick: usize, outcome: u8 },
+    Extend { pick: usize, ms: u64 },
+    Group { queue: usize, pick: usize },
+    Purge { queue: usize },
+    Move,
+    Time(u64),
+    Restart,
+    Snapshot,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3usize, 0..3u8, prop_oneof![3 => Just(0), 1 => 1..5_000u64], prop::option::of(0..4u8), 0..2u8)
+            .prop_map(|(queue, lane, delay_ms, dedup, priority)| Step::Send { queue, lane, delay_ms, dedup, priority }),
+        2 => (0..3u8).prop_map(|lane| Step::FanOut { lane }),
+        8 => (0..4usize, 1..5u32, 0..6_000u64).prop_map(|(queue, max, lease_ms)| Step::Receive { queue, max, lease_ms }),
+        8 => (any::<prop::sample::Index>(), 0..5u8).prop_map(|(pick, outcome)| Step::Settle { pick: pick.index(1_000), outcome }),
+        2 => (any::<prop::sample::Index>(), 0..9_000u64).prop_map(|(pick, ms)| Step::Extend { pick: pick.index(1_000), ms }),
+        2 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(queue, pick)| Step::Group { queue, pick: pick.index(1_000) }),
+        1 => (0..4usize).prop_map(|queue| Step::Purge { queue }),
+        1 => Just(Step::Move),
+        4 => (0..8_000u64).prop_map(Step::Time),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Snapshot),
+    ]
+}
+
+/// What an observer of commands and replies knows, and checks.
+struct Auditor {
+    w: World,
+    queues: Vec<QueueId>,
+    receipts: Vec<Delivery>,
+    /// Leases of the FIFO queue that run, by sequence number: lane and end.
+    held: BTreeMap<Seq, (Option<String>, UnixMs)>,
+    /// Messages of the FIFO queue whose place is not that of their sequence number.
+    out_of_order: BTreeSet<Seq>,
+    bodies: BTreeMap<MessageId, String>,
+    next_body: u32,
+}
+
+impl Auditor {
+    fn new() -> Self {
+        let mut w = World::new();
+        let dead = w.queue("dead", QueueConfig::default());
+        let rule = DeadLetter { target: queue_name("dead"), max_receives: 3 };
+        let plain =
+            w.queue("plain", QueueConfig { retention_ms: 40_000, ..QueueConfig::default() });
+        let lettered =
+            w.queue("lettered", QueueConfig { dead_letter: Some(rule), ..QueueConfig::default() });
+        let ordered = w.queue("ordered", QueueConfig { dedup_window_ms: 6_000, ..fifo() });
+        Self {
+            w,
+            queues: vec![plain, lettered, ordered, dead],
+            receipts: Vec::new(),
+            held: BTreeMap::new(),
+            out_of_order: BTreeSet::new(),
+            bodies: BTreeMap::new(),
+            next_body: 0,
+        }
+    }
+
+    fn new_message(&mut self, queues: Vec<QueueId>, lane: u8) -> NewMessage {
+        self.next_body += 1;
+        let ordered = queues.contains(&self.queues[2]);
+        let lane = (lane > 0 || ordered).then(|| format!("lane {lane}"));
+        NewMessage { lane, queues, ..message(self.queues[0], &self.next_body.to_string()) }
+    }
+
+    fn sent(&mut self, enqueued: Enqueued) {
+        let body = self.next_body.to_string();
+        if !enqueued.duplicate {
+            let twice = self.bodies.insert(enqueued.message_id, body);
+            assert_eq!(twice, None, "a message id was used twice");
+        } else {
+            assert!(
+                self.bodies.contains_key(&enqueued.message_id),
+                "duplicate of an unknown message"
+            );
+        }
+    }
+
+    fn received(&mut self, delivery: Delivery) {
+        let frame = self.w.frame(&delivery);
+        assert_eq!(self.w.body(&delivery), self.bodies[&frame.message_id]);
+        let held = self.receipts.iter().filter(|old| {
+            old.receipt.queue == delivery.receipt.queue && old.receipt.seq == delivery.receipt.seq
+        });
+        for old in held {
+            assert!(
+                (old.receipt.epoch, old.receipt.delivery)
+                    < (delivery.receipt.epoch, delivery.receipt.delivery),
+                "a delivery number did not rise"
+            );
+        }
+        self.receipts.push(delivery);
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Send { queue, lane, delay_ms, dedup, priority } => {
+                let queue = self.queues[queue];
+                let new = self.new_message(vec![queue], lane);
+                let dedup_id = dedup.map(|id| id.to_string());
+                let new = NewMessage { delay_ms: Some(delay_ms), dedup_id, priority, ..new };
+                let enqueued = self.w.send_message(new);
+                if priority > 0 || delay_ms > 0 {
+                    self.out_of_order.insert(enqueued.seq);
+                }
+                self.sent(enqueued);
+            }
+            Step::FanOut { lane } => {
+                let new = self.new_message(self.queues.clone(), lane);
+                let enqueued = self.w.send_message(new);
+                self.sent(enqueued);
+            }
+            Step::Receive { queue, max, lease_ms } => self.receive(queue, max, lease_ms),
+            Step::Settle { pick, outcome } => self.settle(pick, outcome),
+            Step::Extend { pick, ms } => {
+                if let Some(delivery) = self.picked(pick)
+                    && self.w.extend(&delivery, ms) == Extended::Done
+                {
+                    self.unheld(&delivery.receipt);
+                    if delivery.receipt.queue == self.queues[2] && ms > 0 {
+                        let lane = self.w.frame(&delivery).lane;
+                        self.held.insert(delivery.receipt.seq, (lane, self.w.now_ms + ms));
+                    }
+                }
+            }
+            Step::Group { queue, pick } => self.group(queue, pick),
+            Step::Purge { queue } => {
+                let queue = self.queues[queue];
+                self.w.run(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 }));
+                if queue == self.queues[2] {
+                    self.held.clear();
+                }
+            }
+            Step::Move => {
+                let start = StartMoveTask {
+                    source: self.queues[3],
+                    destination: Some(self.queues[1]),
+                    max_per_second: Some(2),
+                };
+                let _ = self.w.try_run(Command::StartMoveTask(start));
+            }
+            Step::Time(ms) => self.w.advance(ms),
+            Step::Restart => self.w.restart(),
+            Step::Snapshot => self.w.take_snapshot(),
+        }
+        self.check();
+    }
+
+    fn picked(&self, pick: usize) -> Option<Delivery> {
+        (!self.receipts.is_empty()).then(|| self.receipts[pick % self.receipts.len()].clone())
+    }
+
+    fn receive(&mut self, queue: usize, max: u32, lease_ms: u64) {
+        let queue = self.queues[queue];
+        let reply = self.w.run(acquire(queue, max, Lease::For(lease_ms)));
+        let Reply::Acquired(deliveries) = reply else { panic!("{reply:?}") };
+        self.leased(queue, deliveries, lease_ms);
+    }
+
+    /// No lane of the FIFO queue that has a message in flight gives another, and the messages of
+    /// one lane come in order.
+    fn leased(&mut self, queue: QueueId, deliveries: Vec<Delivery>, lease_ms: u64) {
+        if queue == self.queues[2] {
+            let now_ms = self.w.now_ms;
+            self.held.retain(|_, (_, until_ms)| *until_ms > now_ms);
+            let locked: BTreeSet<_> = self.held.values().map(|(lane, _)| lane.clone()).collect();
+            let mut last: BTreeMap<Option<String>, Seq> = BTreeMap::new();
+            for delivery in &deliveries {
+                let (lane, seq) = (self.w.frame(delivery).lane, delivery.receipt.seq);
+                assert!(!locked.contains(&lane), "{lane:?} is locked");
+                if !self.out_of_order.contains(&seq) {
+                    let before = last.insert(lane.clone(), seq);
+                    assert!(before.is_none_or(|before| before < seq), "{lane:?} out of order");
+                }
+                self.held.insert(seq, (lane, now_ms + lease_ms));
+            }
+        }
+        for delivery in deliveries {
+            self.received(delivery);
+        }
+    }
+
+    fn settle(&mut self, pick: usize, outcome: u8) {
+        let Some(delivery) = self.picked(pick) else { return };
+        let release = |to_tail, delay_ms, counted| Outcome::Release { to_tail, delay_ms, counted };
+        let outcome = match outcome {
+            0..=1 => Outcome::Ack,
+            2 => release(false, 0, true),
+            3 => release(true, 700, false),
+            _ => Outcome::Dead,
+        };
+        let settled = self.w.settle(delivery.receipt, outcome);
+        let newest = self
+            .receipts
+            .iter()
+            .filter(|d| {
+                d.receipt.queue == delivery.receipt.queue && d.receipt.seq == delivery.receipt.seq
+            })
+            .map(|d| (d.receipt.epoch, d.receipt.delivery))
+            .max();
+        if settled == Settled::Done {
+            let mine = (delivery.receipt.epoch, delivery.receipt.delivery);
+            assert_eq!(newest, Some(mine), "a stale receipt decided");
+            self.unheld(&delivery.receipt);
+            if matches!(outcome, Outcome::Release { to_tail: true, .. }) {
+                self.out_of_order.insert(delivery.receipt.seq);
+            }
+        }
+    }
+
+    fn group(&mut self, queue: usize, pick: usize) {
+        let Some(delivery) = self.picked(pick) else { return };
+        let new = self.new_message(vec![self.queues[queue]], 1);
+        let settle =
+            Settle { queue: delivery.receipt.queue, items: vec![(delivery.receipt, Outcome::Ack)] };
+        let group = vec![
+            Command::Enqueue(Enqueue { messages: vec![new] }),
+            acquire(self.queues[queue], 2, Lease::For(1_000)),
+            Command::Settle(settle),
+        ];
+        let Ok(Reply::Atomic(replies)) = self.w.try_run(Command::Atomic(group)) else { return };
+        let [Reply::Enqueued(sent), Reply::Acquired(received), _] = &replies[..] else { panic!() };
+        self.sent(sent[0].unwrap());
+        self.unheld(&delivery.receipt);
+        self.leased(self.queues[queue], received.clone(), 1_000);
+    }
+
+    fn unheld(&mut self, receipt: &Receipt) {
+        if receipt.queue == self.queues[2] {
+            self.held.remove(&receipt.seq);
+        }
+    }
+
+    /// Every message that came into a queue is there or went out once.
+    fn check(&self) {
+        for queue in &self.queues {
+            let Answer::Totals(t) = self.w.engine.query(&Query::Totals(*queue)).unwrap() else {
+                panic!()
+            };
+            let stats = self.w.stats(*queue);
+            let there = stats.ready + stats.delayed + stats.in_flight;
+            let gone = t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged;
+            assert_eq!(t.sent + t.moved_in, there + gone, "conservation in {queue:?}");
+        }
+    }
+
+    /// Lets everything become ready, receives it all, and ends with nothing live.
+    fn drain(&mut self) {
+        self.w.restart();
+        for _ in 0..200 {
+            self.w.advance(6_000);
+            for queue in self.queues.clone() {
+                for delivery in self.w.receive(queue, 1_000) {
+                    self.received(delivery.clone());
+                    assert_eq!(self.w.ack(&delivery), Settled::Done);
+                }
+            }
+            self.check();
+        }
+        for queue in self.queues.clone() {
+            assert_eq!(self.w.counts(queue), (0, 0, 0), "messages are stuck in {queue:?}");
+        }
+        let last = self.w.log.last().map_or(0, |(at, _)| at / SEGMENT_BYTES);
+        for segment in 0..=last {
+            assert_eq!(self.w.engine.live_bytes(segment), 0, "segment {segment} is pinned");
+        }
+        self.w.restart();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn nothing_is_lost_doubled_or_stuck(steps in prop::collection::vec(step(), 1..120)) {
+        let mut auditor = Auditor::new();
+        for step in steps {
+            auditor.step(step);
+        }
+        auditor.drain();
+    }
+}
