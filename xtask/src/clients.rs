@@ -1,0 +1,171 @@
+//! Installs the clients of the conformance suite from their lock files, and what those need.
+//!
+//! Only the Rust toolchain is taken for granted. Python and Node come from Debian when they are
+//! missing and this runs as root; otherwise the message says what to install.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::{Failure, Run, step_by};
+
+/// The newest client libraries refuse older ones.
+const OLDEST_PYTHON_MINOR: u32 = 10;
+const OLDEST_NODE: u32 = 20;
+/// Debian 12 has Node 18. The registry has Node itself as a package, whose binary is all we need.
+const NODE_PACKAGE: &str = "node@22";
+
+/// The two environments of Python clients.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Python {
+    /// Current clients, which speak the JSON protocol.
+    Current,
+    /// The last botocore that speaks the Query protocol.
+    Query,
+}
+
+impl Python {
+    fn directory(self) -> PathBuf {
+        home().join(match self {
+            Self::Current => ".venv",
+            Self::Query => ".venv-query",
+        })
+    }
+
+    fn lock(self) -> PathBuf {
+        home().join(match self {
+            Self::Current => "requirements.lock",
+            Self::Query => "requirements-query.lock",
+        })
+    }
+}
+
+/// The directory of the suite.
+pub(crate) fn home() -> PathBuf {
+    crate::root().join("tests").join("conformance")
+}
+
+/// The interpreter of an installed environment.
+pub(crate) fn python(python: Python) -> PathBuf {
+    python.directory().join("bin").join("python")
+}
+
+/// Installs everything; quick when nothing has changed since the last time.
+pub(crate) fn install() -> Result<(), Failure> {
+    for environment in [Python::Current, Python::Query] {
+        install_python(environment)?;
+    }
+    install_javascript()
+}
+
+fn install_python(environment: Python) -> Result<(), Failure> {
+    let (directory, lock) = (environment.directory(), environment.lock());
+    if is_installed(&directory, &lock) {
+        return Ok(());
+    }
+    let interpreter = interpreter()?;
+    remove(&directory)?;
+    Run::new(interpreter).args(["-m", "venv"]).arg(&directory).step("Python environment")?;
+    Run::new(python(environment))
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+        ])
+        .arg("--requirement")
+        .arg(&lock)
+        .step("Python clients")?;
+    mark_installed(&directory, &lock)
+}
+
+/// A Python that can make environments, installed if need be.
+fn interpreter() -> Result<&'static str, Failure> {
+    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
+    let check = format!(
+        "import sys, venv, ensurepip, ssl; sys.exit(sys.version_info < (3, {OLDEST_PYTHON_MINOR}))"
+    );
+    let find = || names.into_iter().find(|name| Run::new(name).args(["-c", &check]).succeeds());
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    debian(&["python3", "python3-venv"])?;
+    find().ok_or_else(|| Failure::usage("no usable Python even after apt-get"))
+}
+
+fn install_javascript() -> Result<(), Failure> {
+    let (modules, lock) = (home().join("js/node_modules"), home().join("js/package-lock.json"));
+    if is_installed(&modules, &lock) {
+        return Ok(());
+    }
+    if !Run::new("npm").arg("--version").succeeds() {
+        debian(&["nodejs", "npm"])?;
+    }
+    Run::new("npm")
+        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+        .dir(home().join("js"))
+        .step("JavaScript clients")?;
+    mark_installed(&modules, &lock)
+}
+
+/// A Node that the SDK supports, installed beside the suite if the machine's own is too old.
+pub(crate) fn node() -> Result<PathBuf, Failure> {
+    let beside = home().join(".node/node_modules/node/bin/node");
+    let find = || [PathBuf::from("node"), beside.clone()].into_iter().find(|path| is_node(path));
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    Run::new("npm")
+        .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
+        .arg(home().join(".node"))
+        .arg(NODE_PACKAGE)
+        .step("Node")?;
+    find().ok_or_else(|| Failure::usage(&format!("Node {OLDEST_NODE} or later is needed")))
+}
+
+fn is_node(path: &Path) -> bool {
+    let version = Run::new(path).arg("--version").output().unwrap_or_default();
+    let major = version.trim().trim_start_matches('v').split('.').next().unwrap_or_default();
+    major.parse::<u32>().is_ok_and(|major| major >= OLDEST_NODE)
+}
+
+/// Installs Debian packages, if this is root on a Debian; else says what to install.
+fn debian(packages: &[&str]) -> Result<(), Failure> {
+    let is_root = Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0");
+    if !is_root || !Run::new("apt-get").arg("--version").succeeds() {
+        return Err(Failure::usage(&format!("please install: {}", packages.join(" "))));
+    }
+    let quiet = |verb: &str| {
+        Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", verb])
+    };
+    quiet("update").step("package lists")?;
+    quiet("install").arg("--no-install-recommends").args(packages).step("Debian packages")
+}
+
+/// A finished installation holds a copy of the lock file that it was made from.
+fn is_installed(directory: &Path, lock: &Path) -> bool {
+    let (Ok(wanted), Ok(found)) = (std::fs::read(lock), std::fs::read(stamp(directory))) else {
+        return false;
+    };
+    wanted == found
+}
+
+fn mark_installed(directory: &Path, lock: &Path) -> Result<(), Failure> {
+    let to = stamp(directory);
+    step_by("installed", &format!("cp {} {}", lock.display(), to.display()), || {
+        std::fs::copy(lock, &to).map(drop).map_err(|error| error.to_string())
+    })
+}
+
+fn stamp(directory: &Path) -> PathBuf {
+    directory.join(".kyu-installed-lock")
+}
+
+fn remove(directory: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::new(error.to_string(), format!("rm -r {}", directory.display())))
+        }
+        _ => Ok(()),
+    }
+}

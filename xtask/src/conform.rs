@@ -1,0 +1,69 @@
+//! Real clients against the real server.
+
+use std::path::PathBuf;
+
+use crate::clients::{self, Python};
+use crate::run::{Failure, Run};
+
+/// Most tests wait for a visibility timeout or a long poll; a few keep a core busy.
+const WORKERS: &str = "4";
+
+/// Every client of the SQS door; with arguments, only pytest with the current clients.
+pub(crate) fn sqs(pytest_arguments: &[String]) -> Result<(), Failure> {
+    clients::install()?;
+    let server = build_server()?;
+    let current = pytest(Python::Current, &server);
+    if !pytest_arguments.is_empty() {
+        return current.args(pytest_arguments).step("SQS: pytest");
+    }
+    let parallel = ["-n", WORKERS, "--dist", "worksteal", "-q"];
+    current.args(parallel).step("SQS: boto3, aws-cli, Celery")?;
+    pytest(Python::Query, &server).args(parallel).step("SQS: boto3 over the Query protocol")?;
+    let node = clients::node()?;
+    beside_server(&server, &node)
+        .args(["--test", "js/sqs.test.js"])
+        .step("SQS: JavaScript v3 SDK")?;
+    let cargo = ["run", "--quiet", "--locked", "--manifest-path", "rust/Cargo.toml"];
+    beside_server(&server, "cargo")
+        .args(cargo)
+        .env("CARGO_TARGET_DIR", crate::target().join("conformance-rust"))
+        .step("SQS: Rust SDK")
+}
+
+/// Kills the server under load; the checker's positive control included.
+pub(crate) fn kill9(arguments: &[String]) -> Result<(), Failure> {
+    clients::install()?;
+    let server = build_server()?;
+    Run::new(clients::python(Python::Current))
+        .arg("kill9.py")
+        .args(arguments)
+        .env("KYU_BIN", server)
+        .dir(clients::home())
+        .step("kill -9")
+}
+
+fn pytest(python: Python, server: &PathBuf) -> Run {
+    Run::new(clients::python(python))
+        .args(["-m", "pytest"])
+        .env("KYU_BIN", server)
+        .dir(clients::home())
+}
+
+/// A program of another language, with a fresh server beside it.
+fn beside_server(server: &PathBuf, program: impl AsRef<std::ffi::OsStr>) -> Run {
+    Run::new(clients::python(Python::Current))
+        .arg("sdk.py")
+        .arg(program)
+        .env("KYU_BIN", server)
+        .dir(clients::home())
+}
+
+/// The server under test: `$KYU_BIN`, or a fresh debug build, whose overflow checks and debug
+/// assertions are on.
+fn build_server() -> Result<PathBuf, Failure> {
+    if let Some(named) = std::env::var_os("KYU_BIN") {
+        return Ok(std::path::absolute(named).unwrap_or_default());
+    }
+    Run::cargo(["build", "--locked", "--package", "kyu"]).step("server")?;
+    Ok(crate::target().join("debug").join("kyu"))
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask VERB`: the one way to run anything. CI calls only this.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+mod clients;
+mod conform;
+mod licences;
+mod run;
+mod suite;
+mod tidy;
+
+use run::{Failure, Run};
+
+const USAGE: &str = "\
+cargo xtask VERB
+
+  test                     everything CI checks; installs what the tests need
+  tidy                     the rules of the tree: sizes, names, reasons, numbering
+  licences                 licences and sources of all dependencies
+  conform sqs [ARGS]       real clients against the SQS door; ARGS go to pytest, and then only pytest runs
+  kill9 [ARGS]             kill -9 of the real server under load; see tests/conformance/kill9.py --help
+  sim --seed N [ARGS]      one seeded simulation; without a seed, a fresh one
+  fuzz TARGET SECONDS      one fuzz target for so long
+  bench [ARGS]             throughput and latency beside the machine's raw limits
+  ci                       the same as test
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (verb, rest) = match arguments.split_first() {
+        Some((verb, rest)) => (verb.as_str(), rest),
+        None => ("help", arguments.as_slice()),
+    };
+    match dispatch(verb, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
+    match verb {
+        "test" | "ci" => suite::test(),
+        "tidy" => tidy::step(),
+        "licences" => licences::step(),
+        "conform" => match rest.split_first() {
+            Some((door, rest)) if door == "sqs" => conform::sqs(rest),
+            _ => Err(Failure::usage("conform needs a door: sqs")),
+        },
+        "kill9" => conform::kill9(rest),
+        "sim" => suite::simulation(rest),
+        "fuzz" => fuzz(rest),
+        "bench" => Run::cargo(["run", "--release", "--locked", "--package", "kyu-bench", "--"])
+            .args(rest)
+            .step("bench"),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        unknown => Err(Failure::usage(&format!("no verb {unknown}\n\n{USAGE}"))),
+    }
+}
+
+fn fuzz(rest: &[String]) -> Result<(), Failure> {
+    let [target, seconds] = rest else {
+        return Err(Failure::usage("fuzz needs a TARGET and SECONDS"));
+    };
+    let seconds: u32 = seconds.parse().map_err(|_| Failure::usage("SECONDS is a whole number"))?;
+    if !Run::cargo(["fuzz", "--version"]).succeeds() {
+        return Err(Failure::usage("cargo-fuzz is missing: cargo install cargo-fuzz"));
+    }
+    Run::new("cargo")
+        .args(["+nightly", "fuzz", "run", target, "--"])
+        .arg(format!("-max_total_time={seconds}"))
+        .step(&format!("fuzz {target}"))
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(named) => root().join(named),
+        None => root().join("target"),
+    }
+}
