@@ -30,6 +30,17 @@ pub(crate) struct Chain {
     pub(crate) record_end: Lsn,
 }
 
+/// A batch as it goes to the disk.
+pub(crate) struct Finished {
+    pub(crate) start: Lsn,
+    /// Without padding.
+    pub(crate) bytes: Bytes,
+    /// Whole blocks.
+    pub(crate) padded: Bytes,
+    /// The chain after this batch.
+    pub(crate) chain: Chain,
+}
+
 impl Batch {
     pub(crate) fn new(geometry: Geometry, segment: u64, offset: u32, capacity: usize) -> Batch {
         let mut buffer = AlignedBuffer::with_capacity(capacity.max(BATCH_HEADER_BYTES));
@@ -72,8 +83,8 @@ impl Batch {
         Some(Bytes::copy_from_slice(bytes))
     }
 
-    /// Adds header, checksums and padding. Returns the bytes to write and the chain after them.
-    pub(crate) fn finish(mut self, mut chain: Chain) -> (Lsn, Bytes, Chain) {
+    /// Adds header, checksums and padding.
+    pub(crate) fn finish(mut self, mut chain: Chain) -> Finished {
         let end = self.end();
         let header = BatchHeader {
             lsn: self.start,
@@ -98,7 +109,9 @@ impl Batch {
         if self.record_count > 0 {
             chain.record_end = end;
         }
+        let len = self.buffer.len();
         self.buffer.pad_to_block();
-        (self.start, self.buffer.freeze(), chain)
+        let padded = self.buffer.freeze();
+        Finished { start: self.start, bytes: padded.slice(..len), padded, chain }
     }
 }

@@ -433,8 +433,7 @@ fn begin_incarnation(shared: &Shared, writer: &mut Writer) -> Result<(), OpenErr
     loop {
         let next = {
             let tail = shared.tail();
-            let last_needed = tail.segment() + u64::from(tail.opens_in_next_segment());
-            (tail.prepared_to < last_needed).then_some(tail.prepared_to + 1)
+            (tail.prepared_to < tail.segment()).then_some(tail.prepared_to + 1)
         };
         let Some(number) = next else { break };
         match shared.segments.prepare(number).map_err(OpenError::io("preparing a segment"))? {

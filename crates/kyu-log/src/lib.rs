@@ -11,6 +11,7 @@
 //! DIR/LOCK                     flock: one process at a time
 //! DIR/META                     identity of this log and its segment size
 //! DIR/00000000000000000007.log segment 7: header block, then batches, each starting at a 4 KiB boundary
+//! DIR/snapshot-<address>       the state after all records before that address
 //! DIR/*.spare                  a pre-written file without a number yet
 //!
 //! segment = [header 4 KiB][batch][batch]...[END batch]
@@ -39,6 +40,7 @@ mod replay;
 mod scan;
 mod segments;
 mod shared;
+mod snapshot;
 mod tail;
 mod writer;
 
@@ -50,3 +52,4 @@ pub use options::{Class, OnFailure, Options, SyncMode};
 pub use reader::Reader;
 pub use segments::SegmentInfo;
 pub use shared::{Metrics, Space};
+pub use snapshot::{Snapshot, SnapshotError, SnapshotStore};

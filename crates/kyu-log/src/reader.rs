@@ -52,7 +52,7 @@ impl Reader {
     }
 
     /// The bytes at `at` if they are in memory.
-    pub(crate) fn read_hot(&self, at: Lsn, len: usize) -> Option<Bytes> {
+    pub fn read_hot(&self, at: Lsn, len: usize) -> Option<Bytes> {
         self.shared.hot.get(at, len).or_else(|| {
             let beyond = at.0.saturating_add(len as u64) > self.shared.durable().0;
             beyond.then(|| self.shared.tail().copy_unwritten(at, len)).flatten()

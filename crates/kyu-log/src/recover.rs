@@ -382,13 +382,12 @@ impl Directory<'_> {
 /// Makes the last batch durable before anything is built on it.
 ///
 /// It was found valid, but the process before may have died between write and sync, or after a failed
-/// sync; then it may exist only in the page cache, which a failed sync has marked clean. Writing the
-/// same bytes again makes the cache write them. Direct writes never were in the cache; a flush of the
-/// device is enough.
+/// sync; then it may exist only in a cache that believes it is clean. Writing the same bytes again
+/// makes every cache write them.
 fn make_durable(file: &dyn DiskFile, from: u32, to: u32) -> io::Result<()> {
-    if !file.is_direct() && to > from {
-        let mut bytes = vec![0; (to - from) as usize];
-        file.read_exact_at(&mut bytes, u64::from(from))?;
+    let mut bytes = vec![0; to.saturating_sub(from) as usize];
+    file.read_exact_at(&mut bytes, u64::from(from))?;
+    if !bytes.is_empty() {
         file.write_at(&bytes, u64::from(from))?;
     }
     file.sync()

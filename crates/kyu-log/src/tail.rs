@@ -182,27 +182,34 @@ impl Tail {
     /// Ends the current segment and moves to the next.
     pub(crate) fn roll(&mut self) {
         self.mark(FLAG_END);
+        self.begin_next_segment();
+    }
+
+    fn begin_next_segment(&mut self) {
         self.segment += 1;
         self.offset = BLOCK_BYTES;
     }
 
-    /// Whether the mark that opens an incarnation goes to the next segment.
-    pub(crate) fn opens_in_next_segment(&self) -> bool {
-        align_up(u64::from(self.next_record_offset())) > self.records_limit()
-    }
-
-    /// Marks the begin of this incarnation. Its segment must be prepared.
+    /// Marks the begin of this incarnation. The current segment must be prepared; the mark fits it
+    /// always, in the place of its END batch if need be.
     pub(crate) fn mark_open(&mut self) {
-        if self.opens_in_next_segment() {
-            self.roll();
+        if self.fits_here(0) {
+            self.mark(FLAG_OPEN);
+        } else {
+            self.mark(FLAG_OPEN | FLAG_END);
+            self.begin_next_segment();
         }
-        self.mark(FLAG_OPEN);
     }
 
-    /// Marks the end of this incarnation, if there is room for a mark.
+    /// Marks the end of this incarnation, in a batch of its own: it proves that all before it was
+    /// durable. Without a prepared segment there is no mark, which costs nothing but that proof.
     pub(crate) fn mark_close(&mut self) {
-        if self.open.is_some() || self.fits_here(0) {
+        self.close_batch(0);
+        if self.fits_here(0) {
             self.mark(FLAG_CLOSE);
+        } else if self.segment <= self.prepared_to {
+            self.mark(FLAG_CLOSE | FLAG_END);
+            self.begin_next_segment();
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use crate::SyncMode;
-use crate::batch::{Batch, Chain};
+use crate::batch::{Batch, Chain, Finished};
 use crate::disk::DiskFile;
 use crate::segments::Segment;
 use crate::shared::Shared;
@@ -70,19 +70,19 @@ impl Writer {
 
     fn write(&mut self, batch: Batch) -> io::Result<()> {
         let (segment, offset) = (batch.segment, u64::from(batch.offset));
-        let (start, bytes, chain) = batch.finish(self.chain);
-        self.shared.hot.insert(start, bytes.clone());
+        let Finished { start, bytes, padded, chain } = batch.finish(self.chain);
+        self.shared.hot.insert(start, bytes);
         // A reader may have been waiting for these bytes to become readable in memory.
         self.shared.progress.notify_all();
         let sync = self.shared.options.sync;
         let file = self.file(segment)?;
         match sync {
-            SyncMode::Always => file.write_durable_at(&bytes, offset)?,
-            SyncMode::Broken => file.write_at(&bytes, offset)?,
+            SyncMode::Always => file.write_durable_at(&padded, offset)?,
+            SyncMode::Broken => file.write_at(&padded, offset)?,
         }
         self.chain = chain;
         let counters = &self.shared.counters;
-        counters.written_bytes.add(bytes.len() as u64);
+        counters.written_bytes.add(padded.len() as u64);
         counters.batches.add(1);
         counters.syncs.add(1);
         self.shared.advance(chain.record_end);

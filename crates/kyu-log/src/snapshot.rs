@@ -1,0 +1,359 @@
+//! Snapshots: the caller's state at one address, in one file, whole or not there.
+//!
+//! ```text
+//! snapshot-<address, 20 digits>
+//!   header  40 bytes as in `format.rs`, magic "KYUSNAP\0", number = the address
+//!   blocks  length u32, CRC-32C u32 (of length and data, seeded with the CRC before it), data
+//!   end     a block of length 8: the number of data bytes u64, with bit 31 of its length set
+//! ```
+//!
+//! A file gets its name only when it is complete and durable.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::Lsn;
+use crate::disk::{Disk, DiskFile};
+use crate::format::{FILE_HEADER_BYTES, FileHeader, u32_at, u64_at};
+use crate::limits::SNAPSHOT_BLOCK_BYTES;
+
+const MAGIC: [u8; 8] = *b"KYUSNAP\0";
+const NEW_FILE: &str = "snapshot.new";
+const BLOCK_HEADER_BYTES: usize = 8;
+const END_BIT: u32 = 1 << 31;
+
+/// The snapshots of one log.
+#[derive(Clone)]
+pub struct SnapshotStore {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    log_id: u64,
+}
+
+/// Why there is no snapshot to start from.
+#[derive(Debug)]
+pub enum SnapshotError {
+    /// The newest snapshot is damaged and the log does not reach back to an older whole one.
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system said no.
+    Io(io::Error),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SnapshotError::Damaged { file, reason } => write!(
+                f,
+                "{} is damaged ({reason}), and the log no longer holds the records since an older \
+                 snapshot",
+                file.display()
+            ),
+            SnapshotError::Io(error) => write!(f, "reading a snapshot: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
+impl From<io::Error> for SnapshotError {
+    fn from(error: io::Error) -> Self {
+        SnapshotError::Io(error)
+    }
+}
+
+/// A snapshot that was found whole; read the state from it, in the order it was written.
+pub struct Snapshot {
+    /// Replay continues here.
+    pub lsn: Lsn,
+    /// Newer snapshots that were damaged and passed over: worth a warning.
+    pub skipped: Vec<PathBuf>,
+    reader: BlockReader,
+}
+
+impl Read for Snapshot {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+impl SnapshotStore {
+    /// The snapshots in `dir` of the log with this identity (`Opened::log_id`).
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path, log_id: u64) -> SnapshotStore {
+        SnapshotStore { disk, dir: dir.to_path_buf(), log_id }
+    }
+
+    /// Writes the state at `lsn`, the end of the last record it contains, which must be durable.
+    /// Returns the size when it is on disk under its name; after an error nothing has changed.
+    pub fn write(
+        &self,
+        lsn: Lsn,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let new = self.dir.join(NEW_FILE);
+        let header = FileHeader {
+            log_id: self.log_id,
+            number: lsn.0,
+            segment_bytes: SNAPSHOT_BLOCK_BYTES as u32,
+        };
+        let header = header.encode(MAGIC);
+        let file = self.disk.create(&new, false)?;
+        file.write_at(&header, 0)?;
+        let mut writer = BlockWriter {
+            file,
+            offset: FILE_HEADER_BYTES as u64,
+            chain: u32_at(&header, FILE_HEADER_BYTES - 4),
+            data_bytes: 0,
+            block: empty_block(),
+        };
+        fill(&mut writer)?;
+        let bytes = writer.finish()?;
+        self.disk.rename(&new, &self.path(lsn))?;
+        self.disk.sync_dir(&self.dir)?;
+        Ok(bytes)
+    }
+
+    /// Addresses of all snapshots, newest first, whole or not.
+    pub fn list(&self) -> io::Result<Vec<Lsn>> {
+        let names = self.disk.list(&self.dir)?;
+        let mut all: Vec<Lsn> = names.iter().filter_map(|name| parse_name(name)).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(all)
+    }
+
+    /// The newest whole snapshot. `reaches` says whether the log can replay from an address
+    /// (`FileLog::reaches`): a damaged snapshot is passed over only for an older one that the log
+    /// still reaches, or, when no other is whole, for the very beginning of the log.
+    pub fn load(&self, reaches: impl Fn(Lsn) -> bool) -> Result<Option<Snapshot>, SnapshotError> {
+        let mut skipped: Vec<PathBuf> = Vec::new();
+        let mut newest_reason = None;
+        for lsn in self.list()? {
+            match self.open(lsn)? {
+                Ok(reader) if skipped.is_empty() || reaches(lsn) => {
+                    return Ok(Some(Snapshot { lsn, skipped, reader }));
+                }
+                Ok(_) => break,
+                Err(reason) => {
+                    newest_reason.get_or_insert(reason);
+                    skipped.push(self.path(lsn));
+                }
+            }
+        }
+        match (newest_reason, skipped.into_iter().next()) {
+            (Some(reason), Some(file)) if !reaches(Lsn::ZERO) => {
+                Err(SnapshotError::Damaged { file, reason })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Removes all but the `keep` newest snapshots, and what an interrupted `write` left.
+    pub fn prune(&self, keep: usize) -> io::Result<()> {
+        for lsn in self.list()?.into_iter().skip(keep.max(1)) {
+            self.disk.remove(&self.path(lsn))?;
+        }
+        if self.disk.list(&self.dir)?.iter().any(|name| name == NEW_FILE) {
+            self.disk.remove(&self.dir.join(NEW_FILE))?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    fn path(&self, lsn: Lsn) -> PathBuf {
+        self.dir.join(format!("snapshot-{:020}", lsn.0))
+    }
+
+    /// Opens and verifies a whole snapshot; the inner error says what is wrong with it.
+    fn open(&self, lsn: Lsn) -> io::Result<Result<BlockReader, String>> {
+        let file = self.disk.open(&self.path(lsn), false)?;
+        let mut header = [0; FILE_HEADER_BYTES];
+        match file.read_exact_at(&mut header, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(Err("it has no header".to_owned()));
+            }
+            read => read?,
+        }
+        match FileHeader::decode(MAGIC, &header) {
+            Err(error) => return Ok(Err(error.to_string())),
+            Ok(found) if found.log_id != self.log_id => {
+                return Ok(Err("it belongs to another log".to_owned()));
+            }
+            Ok(found) if found.number != lsn.0 => {
+                return Ok(Err(format!("it is of address {}", found.number)));
+            }
+            Ok(_) => {}
+        }
+        let mut reader = BlockReader::new(file, u32_at(&header, FILE_HEADER_BYTES - 4));
+        match reader.verify() {
+            Ok(()) => Ok(Ok(reader)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn parse_name(name: &str) -> Option<Lsn> {
+    let digits = name.strip_prefix("snapshot-")?;
+    let plain = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok().map(Lsn)).flatten()
+}
+
+/// A block's buffer with room for its header.
+fn empty_block() -> Vec<u8> {
+    let mut block = Vec::with_capacity(BLOCK_HEADER_BYTES + SNAPSHOT_BLOCK_BYTES);
+    block.resize(BLOCK_HEADER_BYTES, 0);
+    block
+}
+
+/// The CRC of a block, continuing the one before it.
+fn block_crc(chain: u32, length_field: u32, data: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(chain, &length_field.to_le_bytes()), data)
+}
+
+/// Cuts what is written into checksummed blocks.
+struct BlockWriter {
+    file: Box<dyn DiskFile>,
+    offset: u64,
+    chain: u32,
+    data_bytes: u64,
+    block: Vec<u8>,
+}
+
+impl BlockWriter {
+    fn write_block(&mut self, end_bit: u32) -> io::Result<()> {
+        let data = self.block.get(BLOCK_HEADER_BYTES..).unwrap_or_default();
+        let length_field = data.len() as u32 | end_bit;
+        self.chain = block_crc(self.chain, length_field, data);
+        let head = u64::from(length_field) | u64::from(self.chain) << 32;
+        if let Some(place) = self.block.first_chunk_mut() {
+            *place = head.to_le_bytes();
+        }
+        self.file.write_at(&self.block, self.offset)?;
+        self.offset += self.block.len() as u64;
+        self.block.truncate(BLOCK_HEADER_BYTES);
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<u64> {
+        self.flush()?;
+        self.block.extend_from_slice(&self.data_bytes.to_le_bytes());
+        self.write_block(END_BIT)?;
+        self.file.sync()?;
+        Ok(self.offset)
+    }
+}
+
+impl Write for BlockWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = BLOCK_HEADER_BYTES + SNAPSHOT_BLOCK_BYTES - self.block.len();
+        let piece = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        self.block.extend_from_slice(piece);
+        self.data_bytes += piece.len() as u64;
+        if piece.len() == room {
+            self.write_block(0)?;
+        }
+        Ok(piece.len())
+    }
+
+    /// Ends the block; the bytes are durable only after `SnapshotStore::write` has returned.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.block.len() > BLOCK_HEADER_BYTES { self.write_block(0) } else { Ok(()) }
+    }
+}
+
+/// Gives back what `BlockWriter` was given.
+struct BlockReader {
+    file: Box<dyn DiskFile>,
+    first_chain: u32,
+    offset: u64,
+    chain: u32,
+    data_bytes: u64,
+    block: Vec<u8>,
+    /// How much of `block` was handed out.
+    taken: usize,
+    ended: bool,
+}
+
+impl BlockReader {
+    fn new(file: Box<dyn DiskFile>, first_chain: u32) -> BlockReader {
+        let offset = FILE_HEADER_BYTES as u64;
+        let (block, chain) = (Vec::new(), first_chain);
+        BlockReader {
+            file,
+            first_chain,
+            offset,
+            chain,
+            data_bytes: 0,
+            block,
+            taken: 0,
+            ended: false,
+        }
+    }
+
+    /// Reads everything once, then rewinds.
+    fn verify(&mut self) -> io::Result<()> {
+        while !self.ended {
+            self.next_block()?;
+        }
+        (self.offset, self.chain) = (FILE_HEADER_BYTES as u64, self.first_chain);
+        (self.data_bytes, self.taken, self.ended) = (0, 0, false);
+        self.block.clear();
+        Ok(())
+    }
+
+    fn next_block(&mut self) -> io::Result<()> {
+        let offset = self.offset;
+        let damaged = |what: &str| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{what} at offset {offset}"))
+        };
+        let cut_short = |error: io::Error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged("it is cut short"),
+            _ => error,
+        };
+        let mut head = [0; BLOCK_HEADER_BYTES];
+        self.file.read_exact_at(&mut head, self.offset).map_err(cut_short)?;
+        let length_field = u32_at(&head, 0);
+        let len = (length_field & !END_BIT) as usize;
+        if len > SNAPSHOT_BLOCK_BYTES || len == 0 {
+            return Err(damaged("a block has an impossible length"));
+        }
+        self.block.resize(len, 0);
+        let data_at = self.offset + BLOCK_HEADER_BYTES as u64;
+        self.file.read_exact_at(&mut self.block, data_at).map_err(cut_short)?;
+        self.chain = block_crc(self.chain, length_field, &self.block);
+        if self.chain != u32_at(&head, 4) {
+            return Err(damaged("a block's checksum does not match"));
+        }
+        self.offset = data_at + len as u64;
+        self.taken = 0;
+        if length_field & END_BIT != 0 {
+            self.ended = true;
+            if len != 8 || u64_at(&self.block, 0) != self.data_bytes {
+                return Err(damaged("the end does not fit what is before it"));
+            }
+            self.block.clear();
+        }
+        self.data_bytes += self.block.len() as u64;
+        Ok(())
+    }
+}
+
+impl Read for BlockReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.block.len() && !self.ended {
+            self.next_block()?;
+        }
+        let rest = self.block.get(self.taken..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.taken += count;
+        Ok(count)
+    }
+}
