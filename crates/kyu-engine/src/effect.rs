@@ -191,6 +191,11 @@ impl Effects {
         self.list.len()
     }
 
+    /// Makes room for a record of about this length, so that it is not copied as it grows.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// Adds an effect.
     pub(crate) fn push(&mut self, effect: Effect) {
         effect.encode(&mut self.bytes);

@@ -444,3 +444,201 @@ pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
 fn decode_map(r: &mut Reader) -> Result<std::collections::BTreeMap<String, String>, Malformed> {
     (0..r.count()?).map(|_| Ok((r.string()?, r.string()?))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::effect::Effects;
+
+    const Q: QueueId = QueueId(300);
+
+    fn name(name: &str) -> QueueName {
+        QueueName { namespace: "n".into(), name: name.into() }
+    }
+
+    fn config() -> QueueConfig {
+        QueueConfig {
+            kind: QueueKind::Fifo,
+            max_messages: Some(5),
+            overflow: Overflow::DropHead,
+            content_based_deduplication: true,
+            dedup_scope: DedupScope::Lane,
+            dead_letter: Some(DeadLetter { target: name("d"), max_receives: 9 }),
+            attributes: BTreeMap::from([("Policy".into(), "{}".into())]),
+            tags: BTreeMap::from([("t".into(), "v".into())]),
+            ..QueueConfig::default()
+        }
+    }
+
+    /// Every effect, with every optional field both ways where that changes the layout.
+    fn samples() -> Vec<(Effect, &'static str)> {
+        let place = FramePlace { offset: 5, bytes: 200 };
+        let enqueued = EnqueuedEffect {
+            queue: Q,
+            seq: 7,
+            at_ms: 1_000,
+            ready_at_ms: None,
+            expires_at_ms: None,
+            priority: 0,
+            lane: None,
+            dedup: None,
+            message_id: 2,
+            frame: place,
+            shares: 1,
+        };
+        let full = EnqueuedEffect {
+            ready_at_ms: Some(2_000),
+            expires_at_ms: Some(3_000),
+            priority: 255,
+            lane: Some("l".into()),
+            dedup: Some(("k".into(), 4_000)),
+            shares: 3,
+            ..enqueued.clone()
+        };
+        let lease = |end, attempt| Effect::Leased {
+            queue: Q,
+            at_ms: 1,
+            epoch: 2,
+            end,
+            attempt,
+            seqs: vec![10, 11, 9],
+        };
+        vec![
+            (
+                Effect::QueueCreated {
+                    queue: Q,
+                    at_ms: 1,
+                    name: name("q"),
+                    config: Box::new(config()),
+                },
+                GOLDEN_CREATED,
+            ),
+            (
+                Effect::QueueConfigured { queue: Q, at_ms: 1, config: Box::default() },
+                GOLDEN_CONFIGURED,
+            ),
+            (Effect::QueueDeleted { queue: Q, at_ms: 1 }, "03ac0201"),
+            (Effect::QueuePurged { queue: Q, at_ms: 1 }, "04ac0201"),
+            (
+                Effect::Enqueued(Box::new(enqueued)),
+                "05ac0207e80700000000000200000000000000000000000000000005c80101",
+            ),
+            (
+                Effect::Enqueued(Box::new(full)),
+                "05ac0207e80701d00f01b817ff01016c01016ba01f0200000000000000000000000000000005c80103",
+            ),
+            (lease(LeaseEnd::At(5), None), "06ac02010200050003140203"),
+            (
+                lease(LeaseEnd::Session(SessionId(5)), Some("a".into())),
+                "06ac02010201050101610314 0203",
+            ),
+            (Effect::Removed { queue: Q, reason: Removal::Dropped, seqs: vec![1] }, "07ac02020102"),
+            (
+                Effect::Released {
+                    queue: Q,
+                    seq: 1,
+                    ready_at_ms: Some(2),
+                    order: None,
+                    counted: true,
+                },
+                "08ac020101020001",
+            ),
+            (Effect::Extended { queue: Q, seq: 1, until_ms: 2 }, "09ac020102"),
+            (Effect::Promoted { queue: Q, seqs: vec![] }, "0aac0200"),
+            (
+                Effect::Moved {
+                    from: Q,
+                    seq: 1,
+                    to: QueueId(2),
+                    to_seq: 3,
+                    at_ms: 4,
+                    reason: MoveReason::Redrive,
+                },
+                "0bac020102030402",
+            ),
+            (
+                Effect::Relocated { from: 1, owners: vec![(Q, 2)], frame: place },
+                "0c0105c80101ac0202",
+            ),
+            (
+                Effect::MoveTaskStarted {
+                    task: 1,
+                    source: Q,
+                    destination: Some(name("d")),
+                    max_per_second: Some(500),
+                    at_ms: 2,
+                    to_move: 3,
+                },
+                "0d01ac0201016e016401f4030203",
+            ),
+            (
+                Effect::MoveTaskProgressed {
+                    task: 1,
+                    at_ms: 2,
+                    moved: 3,
+                    status: MoveStatus::Failed,
+                    failure: Some("f".into()),
+                },
+                "0e01020303010166",
+            ),
+            (Effect::Swept { queue: Q, at_ms: 1 }, "0fac0201"),
+            (Effect::NamesSwept { before_ms: 1 }, "1101"),
+        ]
+    }
+
+    const GOLDEN_CREATED: &str = "01ac0201016e01710101b0ea010080e0e5a40100808040c0a907010500010101e0a71201016e0164090106506f6c696379027b7d0101740176";
+    const GOLDEN_CONFIGURED: &str =
+        "02ac02010100b0ea010080e0e5a40100808040c0a9070000000000e0a712000000";
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// These bytes are on disks: this test may get new rows, never changed ones.
+    #[test]
+    fn golden_bytes() {
+        for (effect, golden) in samples() {
+            let mut bytes = Vec::new();
+            effect.encode(&mut bytes);
+            assert_eq!(hex(&bytes), golden.replace(' ', ""), "{effect:?}");
+            let mut reader = Reader::new(Bytes::from(bytes));
+            let tag = reader.u8().unwrap();
+            assert_eq!(Effect::decode(tag, &mut reader), Ok(effect));
+            assert_eq!(reader.remaining(), 0);
+        }
+    }
+
+    #[test]
+    fn every_truncation_of_an_effect_is_refused() {
+        for (effect, _) in samples() {
+            let mut bytes = Vec::new();
+            effect.encode(&mut bytes);
+            for end in 1..bytes.len() {
+                assert!(Effects::decode(&bytes[..end]).is_err(), "{effect:?} cut at {end}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_refused_without_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            sample in 0..18usize,
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let _ = Effects::decode(&bytes);
+            let mut bytes = Vec::new();
+            samples()[sample].0.encode(&mut bytes);
+            for (at, value) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = Effects::decode(&bytes);
+        }
+    }
+}

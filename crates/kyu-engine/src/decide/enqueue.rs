@@ -13,6 +13,9 @@ use crate::queue::Queue;
 use crate::reply::{EnqueueRefusal, Enqueued, Refusal, Reply};
 use crate::state::State;
 
+/// What a message takes in the record beside its content, in the common case.
+const ROOM_BYTES: usize = 128;
+
 pub(super) fn decide(
     state: &State,
     command: &Enqueue,
@@ -22,6 +25,8 @@ pub(super) fn decide(
     if command.messages.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("messages of one enqueue"));
     }
+    let contents = command.messages.iter().map(|message| message.content.len() + ROOM_BYTES);
+    effects.reserve(contents.sum());
     let mut batch = Batch { state, ctx, added: Added::default() };
     let results = command.messages.iter().enumerate();
     let results = results.map(|(i, message)| batch.add(i, message, effects)).collect();
