@@ -256,3 +256,75 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn batch() -> BatchHeader {
+        BatchHeader {
+            lsn: Lsn(0x0102_0000),
+            epoch: 3,
+            prev_record_end: Lsn(0x0101_fff0),
+            records_bytes: 25,
+            record_count: 1,
+            flags: FLAG_OPEN | FLAG_END,
+            prev_chain: 0xdead_beef,
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_version_1() {
+        let header =
+            FileHeader { log_id: 0x1122_3344_5566_7788, number: 9, segment_bytes: 1 << 26 };
+        assert_eq!(hex(&header.encode(SEGMENT_MAGIC)), GOLDEN_SEGMENT);
+        let (bytes, crc) = batch().encode(header.log_id, header.number);
+        assert_eq!(hex(&bytes), GOLDEN_BATCH);
+        let mut record = record_header(Lsn(0x0102_0030), 5).to_vec();
+        record.extend_from_slice(b"hello");
+        assert!(seal_record(&mut record, crc).is_some());
+        assert_eq!(hex(&record), GOLDEN_RECORD);
+    }
+
+    const GOLDEN_SEGMENT: &str =
+        "4b59554c4f4753000100000000000004887766554433221109000000000000000000000063d169c3";
+    const GOLDEN_BATCH: &str = "4b5942310af2654600000201000000000300000000000000f0ff010100000000190000000100000005000000efbeadde";
+    const GOLDEN_RECORD: &str = "8604ba9f0500000030000201000000000101000068656c6c6f";
+
+    #[test]
+    fn what_was_encoded_decodes_and_nothing_else_does() {
+        let (log_id, segment) = (7, 9);
+        let header = FileHeader { log_id, number: segment, segment_bytes: 4096 };
+        let bytes = header.encode(SEGMENT_MAGIC);
+        assert_eq!(FileHeader::decode(SEGMENT_MAGIC, &bytes), Ok(header));
+        assert_eq!(FileHeader::decode(META_MAGIC, &bytes), Err(HeaderError::NotOurs));
+        let (bytes, crc) = batch().encode(log_id, segment);
+        let at = batch().lsn;
+        assert_eq!(BatchHeader::decode(&bytes, at, log_id, segment), Some((batch(), crc)));
+        // A former life of the file, another log, another place.
+        assert_eq!(BatchHeader::decode(&bytes, at, log_id, segment - 1), None);
+        assert_eq!(BatchHeader::decode(&bytes, at, log_id + 1, segment), None);
+        assert_eq!(BatchHeader::decode(&bytes, Lsn(at.0 + 4096), log_id, segment), None);
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(BatchHeader::decode(&bad, at, log_id, segment), None, "bit {bit}");
+        }
+        let mut record = record_header(Lsn(50), 5).to_vec();
+        record.extend_from_slice(b"hello");
+        let (len, record_crc) = seal_record(&mut record, crc).expect("whole");
+        assert_eq!(len, record.len());
+        assert_eq!(open_record(&record, Lsn(50), crc), Some((&b"hello"[..], record_crc)));
+        assert_eq!(open_record(&record, Lsn(50), crc ^ 1), None, "another predecessor");
+        assert_eq!(open_record(&record[..24], Lsn(50), crc), None, "cut");
+        for bit in 0..record.len() * 8 {
+            let mut bad = record.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open_record(&bad, Lsn(50), crc), None, "bit {bit}");
+        }
+    }
+}

@@ -15,8 +15,8 @@ pub const MAX_SEGMENT_BYTES: u32 = 1 << 30;
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// A batch that has reached this size is closed. Bounds the latency that one write adds to the next
-/// batch; 2 MiB are already near the disk's full bandwidth.
-pub const MAX_BATCH_BYTES: usize = 2 << 20;
+/// batch; a few MiB are already near the disk's full bandwidth.
+pub const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// Appended bytes that the writer has not written yet. At the bound `append` waits for the writer
 /// (and a stepped log flushes), which pushes back on whoever fills the log.

@@ -174,7 +174,14 @@ fn check_segment_header(
     } else if header.segment_bytes != meta.segment_bytes {
         format!("has segments of {} bytes, not {}", header.segment_bytes, meta.segment_bytes)
     } else {
-        return Ok(());
+        let len = disk
+            .open(&path, false)
+            .and_then(|file| file.len())
+            .map_err(OpenError::io(format!("looking at {}", path.display())))?;
+        if len == u64::from(meta.segment_bytes) {
+            return Ok(());
+        }
+        format!("is {len} bytes long and not {}: it was cut or extended", meta.segment_bytes)
     };
     Err(OpenError::Incompatible { file: path, reason })
 }

@@ -172,8 +172,12 @@ impl SimDisk {
     pub fn put(&self, file: &Path, bytes: Vec<u8>) {
         let mut state = self.state();
         let inode = Inode { live: bytes.clone(), durable: bytes, ..Inode::default() };
-        state.inodes.push(inode);
-        let index = state.inodes.len() - 1;
+        let existing = state.names.get(file).copied();
+        let index = existing.unwrap_or(state.inodes.len());
+        match state.inodes.get_mut(index) {
+            Some(place) => *place = inode,
+            None => state.inodes.push(inode),
+        }
         state.names.insert(file.to_path_buf(), index);
         state.durable_names.insert(file.to_path_buf(), index);
         state.unsynced_names.retain(|change| change.path() != file);
@@ -284,7 +288,15 @@ impl State {
         self.names = self.durable_names.clone();
         // One crash in four loses all, one keeps all: the extremes are where mistakes hide.
         let mood = self.random() % 4;
+        let named: BTreeSet<usize> = self.names.values().copied().collect();
         for index in 0..self.inodes.len() {
+            if !named.contains(&index) {
+                // Nobody can open it again.
+                if let Some(inode) = self.inodes.get_mut(index) {
+                    *inode = Inode::default();
+                }
+                continue;
+            }
             let mut inode = self.inodes.get_mut(index).map(std::mem::take).unwrap_or_default();
             if inode.live.len() > inode.durable.len() && self.random() % 2 == 0 {
                 inode.durable.resize(inode.live.len(), 0);

@@ -4,6 +4,7 @@ mod conformance;
 mod crash;
 mod damage;
 mod model;
+mod repairs;
 mod snapshots;
 mod space;
 mod support;

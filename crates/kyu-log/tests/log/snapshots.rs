@@ -1,6 +1,6 @@
 //! Snapshots are whole or not there.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::Arc;
 
 use kyu_log::{Lsn, SimDisk, SimFaults, SnapshotError, SnapshotStore};
