@@ -7,6 +7,7 @@
 
 mod histogram;
 mod http;
+mod in_process;
 mod kyu;
 mod limits;
 mod load;
@@ -62,6 +63,12 @@ fn run(options: &Options) -> Result<bool, Error> {
         match workload {
             Workload::Limits => report.limits = limits::measure(directory.path())?,
             Workload::Echo => run_echoes(options, &directory, &mut report)?,
+            Workload::EngineLog => {
+                in_process::engine_log(options, directory.path(), &mut report)?;
+            }
+            Workload::BrokerSend => {
+                in_process::broker_send(options, directory.path(), &mut report)?;
+            }
             Workload::Redis => peers::redis::run(options, &directory, &mut report)?,
             _ => {
                 let kyu = match &mut kyu {
@@ -109,7 +116,7 @@ fn run_echoes(options: &Options, directory: &ScratchDir, report: &mut Report) ->
             let url = format!("http://{address}/000000000000/echo");
             let mut traffic = sqs::Producer::new(address, &url, sqs::Shape::Single, options.size);
             let outcome = load::run(&plan, &mut traffic)?;
-            report.add(Row::new(system, "SendMessage", &plan, &outcome));
+            report.add(Row::new(system, "SendMessage", plan.connections, plan.pace, &outcome));
         }
         server.kill()?;
     }

@@ -83,6 +83,10 @@ pub(crate) enum Workload {
     Backlog,
     /// 300,000 delayed messages ahead of one ready.
     Delayed,
+    /// Engine and log alone, in process: enqueue, lease, acknowledge.
+    EngineLog,
+    /// The broker alone, in process: one message at a time from many tasks.
+    BrokerSend,
     /// Redis Streams with appendfsync always.
     Redis,
 }
@@ -122,7 +126,7 @@ impl Options {
         if !self.workloads.is_empty() {
             return self.workloads.clone();
         }
-        let mut plan = vec![Limits, Echo];
+        let mut plan = vec![Limits, Echo, EngineLog, BrokerSend];
         if self.server_bin.is_some() || self.url.is_some() {
             plan.extend([SendOne, Send, SendOpen, SendBatch, Drain, Mixed, Fifo]);
             if self.full {
@@ -162,9 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_server_only_the_machine_is_measured() {
+    fn without_a_server_only_what_is_in_process_runs() {
         let options = Options::parse_from(["kyu-bench"]);
-        assert_eq!(options.plan(), [Workload::Limits, Workload::Echo]);
+        assert_eq!(
+            options.plan(),
+            [Workload::Limits, Workload::Echo, Workload::EngineLog, Workload::BrokerSend]
+        );
         let options = Options::parse_from(["kyu-bench", "--url", "http://127.0.0.1:9324/"]);
         assert_eq!(options.url_address().unwrap(), Some("127.0.0.1:9324".parse().unwrap()));
         assert!(options.plan().contains(&Workload::Fifo));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::limits::Limit;
-use crate::load::{Outcome, Pace, Plan};
+use crate::load::{Outcome, Pace};
 use crate::machine::Machine;
 use crate::process::Usage;
 
@@ -85,7 +85,13 @@ pub(crate) struct Fact {
 
 impl Row {
     /// Makes the row of a finished run.
-    pub(crate) fn new(system: &str, workload: &str, plan: &Plan, outcome: &Outcome) -> Self {
+    pub(crate) fn new(
+        system: &str,
+        workload: &str,
+        connections: usize,
+        pace: Pace,
+        outcome: &Outcome,
+    ) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
         let wrong = match (&outcome.first_refusal, outcome.unsent) {
             (Some(answer), _) => Some(format!("{} refused, first: {answer}", outcome.refused)),
@@ -97,8 +103,8 @@ impl Row {
         Self {
             system: system.into(),
             workload: workload.into(),
-            connections: plan.connections,
-            pace: match plan.pace {
+            connections,
+            pace: match pace {
                 Pace::Closed => "closed".into(),
                 Pace::Open { requests_per_second } => format!("{requests_per_second:.0}/s"),
             },

@@ -51,7 +51,7 @@ pub(crate) fn run(
     {
         let plan = plan(connections);
         let outcome = load::run(&plan, &mut Adds::new(batch, options.size, u64::MAX))?;
-        report.add(Row::new("redis", name, &plan, &outcome));
+        report.add(Row::new("redis", name, plan.connections, plan.pace, &outcome));
         call(address, &[b"DEL", STREAM])?;
     }
     let until_done = Plan { warm_up: Duration::ZERO, window: DRAIN_LIMIT, ..plan(all) };
@@ -59,7 +59,13 @@ pub(crate) fn run(
     load::run(&until_done, &mut Adds::new(BATCH, options.size, messages))?;
     call(address, &[b"XGROUP", b"CREATE", STREAM, GROUP, b"0"])?;
     let outcome = load::run(&until_done, &mut Drain::new(all))?;
-    report.add(Row::new("redis", "XREADGROUP(10)+XACK+XDEL", &until_done, &outcome));
+    report.add(Row::new(
+        "redis",
+        "XREADGROUP(10)+XACK+XDEL",
+        until_done.connections,
+        until_done.pace,
+        &outcome,
+    ));
     server.stop()
 }
 

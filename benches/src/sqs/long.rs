@@ -117,7 +117,7 @@ fn probe(bench: &Bench<'_>, name: &str, report: &mut Report) -> Result<(), Error
     let mut outcome = load::run(&plan, &mut probe)?;
     // In a backlog the message received is an old one, stamped by an earlier run's clock.
     outcome.latencies.retain(|series| series.operation != "end to end");
-    report.add(Row::new(&bench.target.system, name, &plan, &outcome));
+    report.add(Row::new(&bench.target.system, name, plan.connections, plan.pace, &outcome));
     Ok(())
 }
 

@@ -121,7 +121,7 @@ impl Bench<'_> {
         traffic: &mut impl Traffic,
     ) -> Result<Outcome, Error> {
         let outcome = load::run(plan, traffic)?;
-        report.add(Row::new(&self.target.system, name, plan, &outcome));
+        report.add(Row::new(&self.target.system, name, plan.connections, plan.pace, &outcome));
         Ok(outcome)
     }
 
@@ -160,7 +160,13 @@ impl Bench<'_> {
             Consumer::new(self.target.address, self.url, WhenEmpty::Finish, self.all());
         let plan = self.until_done(self.all());
         let outcome = load::run(&plan, &mut consumer)?;
-        let mut row = Row::new(&self.target.system, "Receive(10)+DeleteBatch", &plan, &outcome);
+        let mut row = Row::new(
+            &self.target.system,
+            "Receive(10)+DeleteBatch",
+            plan.connections,
+            plan.pace,
+            &outcome,
+        );
         let (sent, drained) = (producer.sent_messages, consumer.deleted_messages);
         let left = message_count(self.target.address, self.url)?;
         if row.wrong.is_none() && (held != sent || drained != sent || left != 0) {
@@ -182,7 +188,13 @@ impl Bench<'_> {
         let mut flow = self.flow(producer, STEADY_DEPTH);
         let plan = self.until_done(self.flow_connections());
         let outcome = load::run(&plan, &mut flow)?;
-        let mut row = Row::new(&self.target.system, "steady flow, batches", &plan, &outcome);
+        let mut row = Row::new(
+            &self.target.system,
+            "steady flow, batches",
+            plan.connections,
+            plan.pace,
+            &outcome,
+        );
         let (sent, deleted) = (flow.producer.sent_messages, flow.consumer.deleted_messages);
         let left = message_count(self.target.address, self.url)?;
         if row.wrong.is_none() && (sent != deleted || left != 0) {
