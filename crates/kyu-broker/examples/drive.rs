@@ -33,14 +33,26 @@ async fn main() {
         batch
     })
     .await;
-    rate("receive+ack", tasks, batch.max(10), &broker, queue.id, |broker, queue, batch| async move {
-        receive_and_ack(&broker, queue, batch).await
-    })
+    rate(
+        "receive+ack",
+        tasks,
+        batch.max(10),
+        &broker,
+        queue.id,
+        |broker, queue, batch| async move { receive_and_ack(&broker, queue, batch).await },
+    )
     .await;
-    rate("enqueue+receive+ack", tasks, batch, &broker, queue.id, |broker, queue, batch| async move {
-        broker.submit(enqueue(queue, batch)).await.unwrap();
-        receive_and_ack(&broker, queue, batch).await
-    })
+    rate(
+        "enqueue+receive+ack",
+        tasks,
+        batch,
+        &broker,
+        queue.id,
+        |broker, queue, batch| async move {
+            broker.submit(enqueue(queue, batch)).await.unwrap();
+            receive_and_ack(&broker, queue, batch).await
+        },
+    )
     .await;
     let closing = Instant::now();
     broker.shutdown().await;
@@ -65,8 +77,14 @@ async fn idle(broker: &Broker, queue: QueueId) {
     println!("one durable submit      p50 {:.0} us, p99 {:.0} us", at(500), at(990));
 }
 
-async fn rate<F, R>(what: &str, tasks: usize, batch: usize, broker: &Broker, queue: QueueId, step: F)
-where
+async fn rate<F, R>(
+    what: &str,
+    tasks: usize,
+    batch: usize,
+    broker: &Broker,
+    queue: QueueId,
+    step: F,
+) where
     F: Fn(Broker, QueueId, usize) -> R + Copy + Send + 'static,
     R: Future<Output = usize> + Send,
 {

@@ -1,5 +1,5 @@
 //! The whole broker, threads and all, on a real directory.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,6 @@
 //! The core on a simulated disk, stepped by hand: time, syncs and crashes happen when a test says.
 #![allow(missing_docs, unreachable_pub, reason = "tests")]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod rig;
 
@@ -170,7 +171,8 @@ fn a_restart_finds_what_was_there_with_and_without_a_snapshot() {
     assert_eq!(rig.core.engine().digest(), digest, "by snapshot and replay");
     assert!(rig.core.log_bytes_since_snapshot() < u64::from(SEGMENT_BYTES));
 
-    let settle = rig.submit(Command::Settle(Settle { queue, items: vec![(receipt, Outcome::Ack)] }));
+    let settle =
+        rig.submit(Command::Settle(Settle { queue, items: vec![(receipt, Outcome::Ack)] }));
     rig.flush();
     assert_eq!(rig.reply(settle), Reply::Settled(vec![Settled::Done]), "a receipt from before");
     assert_eq!(rig.stats(queue).ready, 50);
@@ -329,11 +331,14 @@ fn a_failed_sync_answers_nobody() {
 #[test]
 fn a_refused_entry_of_a_batch_is_its_own_result() {
     let mut rig = Rig::new();
-    let create = rig.submit(rig::create_with("q", QueueConfig {
-        dead_letter: Some(DeadLetter { target: rig::name("dead"), max_receives: 1 }),
-        max_messages: Some(1),
-        ..QueueConfig::default()
-    }));
+    let create = rig.submit(rig::create_with(
+        "q",
+        QueueConfig {
+            dead_letter: Some(DeadLetter { target: rig::name("dead"), max_receives: 1 }),
+            max_messages: Some(1),
+            ..QueueConfig::default()
+        },
+    ));
     rig.flush();
     let queue = rig.created(create);
     let send = rig.submit(rig::enqueue_many(queue, &[b"a", b"b"]));

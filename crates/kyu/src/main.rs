@@ -1,2 +1,43 @@
-//! kyu
-fn main() {}
+//! The `kyu` command.
+
+mod banner;
+mod cli;
+mod exit;
+mod log_tool;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    start_tracing(cli.log_level.as_deref());
+    let ended = match cli.command {
+        None => serve::server(cli.server),
+        Some(cli::Command::Server(args)) => serve::server(args),
+        Some(cli::Command::Dev(args)) => serve::dev(args),
+        Some(cli::Command::Log(cli::LogCommand::Verify(args))) => log_tool::verify(&args),
+        Some(cli::Command::Log(cli::LogCommand::Repair(args))) => log_tool::repair(&args),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("kyu: {failure}");
+            failure.code()
+        }
+    }
+}
+
+/// Diagnostics go to standard error; standard output is data.
+fn start_tracing(level: Option<&str>) {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::new(level.unwrap_or("info"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
+}

@@ -100,7 +100,10 @@ impl<T: Send + 'static> Core<T> {
             long_polls_ended: false,
             woken: Vec::new(),
             pins: Pins::new(),
-            upkeep: upkeep::Upkeep::new(loaded.snapshot_lsn.0, loaded.snapshot_bytes),
+            upkeep: upkeep::Upkeep::new(
+                loaded.snapshot_lsn.max(opened.first).0,
+                loaded.snapshot_bytes,
+            ),
             policy: options.policy,
             directory,
             metrics: Arc::new(Metrics::new()),

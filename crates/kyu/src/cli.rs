@@ -1,0 +1,165 @@
+//! The command line, as data: `--help` is its documentation.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A durable work queue that speaks the protocols your clients already speak.
+#[derive(Debug, Parser)]
+#[command(name = "kyu", version, after_help = crate::exit::CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// What to report on standard error: error, warn, info, debug, trace, or a filter.
+    #[arg(long, global = true, env = "KYU_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server (the default).
+    Server(ServerArgs),
+    /// Run a server for development: a temporary directory and a free port, both printed.
+    Dev(DevArgs),
+    /// Look after the log of a stopped server.
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Read every record and say what is damaged. Changes nothing.
+    Verify(LogArgs),
+    /// Cut damaged records off so that the server starts again. Says what would be lost, asks, and
+    /// keeps the damaged bytes beside the log.
+    Repair(RepairArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Directory of the log and its snapshots.
+    #[arg(long, env = "KYU_DATA", value_name = "DIR", default_value = "./kyu-data")]
+    pub(crate) data: PathBuf,
+    /// Address of the HTTP port (SQS, /metrics, /livez, /readyz), or `off`. Beyond loopback only
+    /// with credentials.
+    #[arg(long, env = "KYU_HTTP", value_name = "HOST:PORT", default_value = "127.0.0.1:9324")]
+    pub(crate) http: String,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Settings {
+    /// Require requests signed with this key. Without credentials only loopback is served.
+    #[arg(long, env = "KYU_ACCESS_KEY_ID", value_name = "ID", requires = "secret_access_key")]
+    pub(crate) access_key_id: Option<String>,
+    /// The secret of `--access-key-id`. Better in the environment: others can see arguments.
+    #[arg(
+        long,
+        env = "KYU_SECRET_ACCESS_KEY",
+        value_name = "SECRET",
+        hide_env_values = true,
+        requires = "access_key_id"
+    )]
+    pub(crate) secret_access_key: Option<String>,
+    /// AWS region in ARNs.
+    #[arg(long, env = "KYU_REGION", default_value = "us-east-1")]
+    pub(crate) region: String,
+    /// AWS account in ARNs and queue URLs.
+    #[arg(long, env = "KYU_ACCOUNT", default_value = "000000000000")]
+    pub(crate) account: String,
+    /// Seconds between two purges of an SQS queue. AWS demands 60, because its purges take time;
+    /// here they are done when they are answered.
+    #[arg(long, env = "KYU_SQS_PURGE_WAIT_S", value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) sqs_purge_wait_s: u32,
+    /// Seconds until the name of a deleted SQS queue may be used again. AWS demands 60, because
+    /// its deletions take time.
+    #[arg(long, env = "KYU_SQS_NAME_REUSE_WAIT_S", value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) sqs_name_reuse_wait_s: u32,
+    /// Largest size of the log on disk, such as 20GiB; beyond it new messages are refused.
+    #[arg(long, env = "KYU_MAX_LOG_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) max_log_bytes: Option<u64>,
+    /// Size of a log segment. Counts only for a new log.
+    #[arg(long, env = "KYU_SEGMENT_BYTES", value_name = "SIZE", value_parser = parse_bytes,
+        default_value = "64MiB")]
+    pub(crate) segment_bytes: u64,
+    /// Memory for recent messages, so that a flowing queue never reads the disk.
+    #[arg(long, env = "KYU_HOT_BYTES", value_name = "SIZE", value_parser = parse_bytes,
+        default_value = "256MiB")]
+    pub(crate) hot_bytes: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Directory of the log.
+    #[arg(long, env = "KYU_DATA", value_name = "DIR", default_value = "./kyu-data")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Reads a size: a number of bytes, or one with KiB, MiB, GiB or TiB.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err("use bytes, or a unit of KiB, MiB, GiB or TiB".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a number".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_bytes("2 GiB"), Ok(2 << 30));
+        for bad in ["", "MiB", "1.5GiB", "7 parsecs", "99999999999999TiB"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn plain_kyu_is_the_server_with_defaults() {
+        let plain = Cli::parse_from(["kyu"]);
+        assert!(plain.command.is_none());
+        assert_eq!(plain.server.http, "127.0.0.1:9324");
+        let Some(Command::Server(args)) =
+            Cli::parse_from(["kyu", "server", "--data", "/d", "--http", "off"]).command
+        else {
+            panic!("not the server")
+        };
+        assert_eq!((args.data, args.http.as_str()), (PathBuf::from("/d"), "off"));
+    }
+}

@@ -1,0 +1,77 @@
+//! How the command ends. The codes are stable: scripts rely on them.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Shown by `kyu --help`.
+pub(crate) const CODES: &str = "Exit codes:\n  0  ended in good order\n  1  failed\n  2  bad \
+    arguments or settings\n  3  the log is damaged: see `kyu log verify`\n  4  a port or the data \
+    directory is in use";
+
+/// Why the command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Anything else.
+    Failed(String),
+    /// The arguments contradict each other or what is on disk.
+    Usage(String),
+    /// The log needs repair.
+    Damaged(String),
+    /// Somebody else has the port or the directory.
+    InUse(String),
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Damaged(_) => 3,
+            Self::InUse(_) => 4,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(text) | Self::Usage(text) | Self::Damaged(text) | Self::InUse(text) => {
+                f.write_str(text)
+            }
+        }
+    }
+}
+
+impl From<kyu::StartError> for Failure {
+    fn from(error: kyu::StartError) -> Self {
+        let text = error.to_string();
+        match error {
+            kyu::StartError::PortInUse { .. } => Self::InUse(text),
+            kyu::StartError::OpenToTheWorld(_) => Self::Usage(text),
+            kyu::StartError::Listen { .. } => Self::Failed(text),
+            kyu::StartError::Open(error) => Self::open(&error, text),
+        }
+    }
+}
+
+impl Failure {
+    fn open(error: &kyu_broker::OpenError, text: String) -> Self {
+        match error {
+            kyu_broker::OpenError::Log(error) => Self::log(error, text),
+            kyu_broker::OpenError::Damaged(_) => Self::Damaged(text),
+            kyu_broker::OpenError::Failed(_) => Self::Failed(text),
+        }
+    }
+
+    /// For errors of opening the log itself.
+    pub(crate) fn log(error: &kyu_log::OpenError, text: String) -> Self {
+        match error {
+            kyu_log::OpenError::Locked(_) => Self::InUse(text),
+            kyu_log::OpenError::BadOptions(_) => Self::Usage(text),
+            kyu_log::OpenError::Damaged(_) => Self::Damaged(text),
+            kyu_log::OpenError::Incompatible { .. }
+            | kyu_log::OpenError::NoSpace(_)
+            | kyu_log::OpenError::Io { .. } => Self::Failed(text),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The whole server as a library: what the `kyu` binary starts, and what other programs embed.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), kyu::StartError> {
+//! let server = kyu::Server::start(kyu::ServerOptions::new("./kyu-data")).await?;
+//! println!("SQS at {}", server.http_url().unwrap_or_default());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod listen;
+mod metrics_text;
+mod port;
+mod server;
+
+pub use listen::StartError;
+pub use server::{Server, ServerOptions};

@@ -1,0 +1,85 @@
+//! What is measured, in the text format of Prometheus (version 0.0.4).
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering::Relaxed;
+
+use kyu_broker::{Counter, MetricsSnapshot};
+use kyu_door::http::Counts;
+
+/// Renders everything.
+pub(crate) fn render(broker: &MetricsSnapshot, http: &Counts) -> String {
+    let mut text = String::with_capacity(8 << 10);
+    for (counter, value) in Counter::ALL.iter().zip(&broker.counters) {
+        sample(&mut text, "counter", counter.name(), counter.help(), *value);
+    }
+    for (name, help, value) in broker.gauges.samples() {
+        sample(&mut text, "gauge", name, help, value);
+    }
+    let log = &broker.log;
+    let counters = [
+        ("kyu_log_written_bytes_total", "Bytes written to segments.", log.written_bytes),
+        ("kyu_log_batches_total", "Batches written.", log.batches),
+        ("kyu_log_syncs_total", "Durable writes.", log.syncs),
+        ("kyu_log_cold_reads_total", "Reads of segment files.", log.cold_reads),
+        ("kyu_log_prewritten_segments_total", "Segments filled.", log.prewritten_segments),
+        (
+            "kyu_http_connections_total",
+            "Connections accepted.",
+            http.connections_accepted.load(Relaxed),
+        ),
+        (
+            "kyu_http_connections_refused_total",
+            "Connections refused at the limit.",
+            http.connections_refused.load(Relaxed),
+        ),
+        ("kyu_http_requests_total", "Requests answered.", http.requests.load(Relaxed)),
+        (
+            "kyu_http_rejected_requests_total",
+            "Requests that never arrived whole.",
+            http.requests_rejected.load(Relaxed),
+        ),
+    ];
+    for (name, help, value) in counters {
+        sample(&mut text, "counter", name, help, value);
+    }
+    let open = http.connections_open.load(Relaxed);
+    sample(&mut text, "gauge", "kyu_http_connections", "Connections open now.", open);
+    text
+}
+
+fn sample(text: &mut String, kind: &str, name: &str, help: &str, value: u64) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use kyu_broker::Gauges;
+
+    use super::*;
+
+    #[test]
+    fn every_sample_has_help_a_type_and_a_name_by_the_rules() {
+        let snapshot = MetricsSnapshot {
+            counters: vec![7; Counter::ALL.len()],
+            gauges: Gauges::default(),
+            log: Default::default(),
+        };
+        let text = render(&snapshot, &Counts::default());
+        let mut names = Vec::new();
+        let lines: Vec<_> = text.lines().collect();
+        for chunk in lines.chunks(3) {
+            let name = chunk[2].split(' ').next().unwrap();
+            assert!(chunk[0].starts_with(&format!("# HELP {name} ")), "{}", chunk[0]);
+            let counter = chunk[1] == format!("# TYPE {name} counter");
+            assert!(counter || chunk[1] == format!("# TYPE {name} gauge"), "{}", chunk[1]);
+            assert_eq!(counter, name.ends_with("_total"), "{name}");
+            names.push(name);
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "a name twice");
+        assert!(text.contains("\nkyu_enqueued_messages_total 7\n"));
+    }
+}

@@ -1,0 +1,137 @@
+//! `kyu server` and `kyu dev`: start, say so, wait for a signal, end in good order.
+
+use std::path::{Path, PathBuf};
+
+use kyu::{Server, ServerOptions};
+use kyu_aws::SqsOptions;
+use kyu_door::access::Credential;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::banner;
+use crate::cli::{DevArgs, ServerArgs, Settings};
+use crate::exit::Failure;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn server(args: ServerArgs) -> Result<(), Failure> {
+    let http = Some(args.http).filter(|address| address != "off");
+    run(&args.data, http, args.settings)
+}
+
+/// Like a server, on a free port and with a directory that is removed at the end.
+pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
+    let dir = TemporaryDir::create()?;
+    run(&dir.0, Some("127.0.0.1:0".into()), args.settings)
+}
+
+fn run(data: &Path, http: Option<String>, settings: Settings) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("starting the runtime: {error}")))?;
+    runtime.block_on(async {
+        // Before anything starts, so that no signal is lost on the way.
+        let mut signals = Signals::new()?;
+        let region = settings.region.clone();
+        let signed = settings.access_key_id.is_some();
+        let started = Server::start(options(data, http, settings)?);
+        let server = tokio::select! {
+            server = started => server?,
+            () = signals.next() => return Ok(()),
+        };
+        banner::print(&server, data, &region, signed);
+        announce(&server, data);
+        signals.next().await;
+        eprintln!("kyu: ending; a second signal ends at once");
+        tokio::select! {
+            () = server.shutdown() => Ok(()),
+            () = signals.next() => Err(Failure::Failed("ended before all was done".into())),
+        }
+    })
+}
+
+/// The one line on standard output, for scripts.
+fn announce(server: &Server, data: &Path) {
+    use std::io::Write;
+    let http = server.http_url().unwrap_or_else(|| "off".into());
+    let line = format!("kyu ready http={http} data={}", data.display());
+    // Nobody reads it: that is no reason not to serve.
+    let mut out = std::io::stdout().lock();
+    let _unread = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn options(
+    data: &Path,
+    http: Option<String>,
+    settings: Settings,
+) -> Result<ServerOptions, Failure> {
+    let mut options = ServerOptions::new(data);
+    options.http = http;
+    let log = &mut options.broker.log;
+    log.segment_bytes = u32::try_from(settings.segment_bytes)
+        .map_err(|_| Failure::Usage("--segment-bytes is larger than 4 GiB".into()))?;
+    log.hot_bytes = settings.hot_bytes;
+    log.max_log_bytes = settings.max_log_bytes;
+    if let Some(max_bytes) = settings.max_log_bytes {
+        // A small log must be freed often.
+        let policy = &mut options.broker.policy;
+        policy.snapshot_after_log_bytes = policy.snapshot_after_log_bytes.min(max_bytes / 4);
+        policy.relocate_above_bytes = policy.relocate_above_bytes.min(max_bytes / 4);
+    }
+    options.sqs = SqsOptions {
+        account: settings.account,
+        region: settings.region,
+        purge_cooldown_ms: u64::from(settings.sqs_purge_wait_s) * 1_000,
+        name_reuse_wait_ms: u64::from(settings.sqs_name_reuse_wait_s) * 1_000,
+        ..SqsOptions::default()
+    };
+    if let (Some(access_key_id), Some(secret_access_key)) =
+        (settings.access_key_id, settings.secret_access_key)
+    {
+        options.credentials = vec![Credential { access_key_id, secret_access_key, user: None }];
+    }
+    Ok(options)
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let failed = |error| Failure::Failed(format!("listening for signals: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// A fresh directory, removed when dropped.
+struct TemporaryDir(PathBuf);
+
+impl TemporaryDir {
+    fn create() -> Result<Self, Failure> {
+        let dir = std::env::temp_dir().join(format!("kyu-dev-{}", std::process::id()));
+        // `create_dir` fails if it exists: nobody else's files are taken over.
+        std::fs::create_dir(&dir)
+            .map_err(|error| Failure::Failed(format!("creating {}: {error}", dir.display())))?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for TemporaryDir {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("kyu: {} stays behind: {error}", self.0.display());
+        }
+    }
+}

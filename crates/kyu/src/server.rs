@@ -1,0 +1,135 @@
+//! A running server: a broker and its doors.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kyu_aws::{Sqs, SqsOptions};
+use kyu_broker::{Broker, OpenError, Options};
+use kyu_door::access::{Access, Credential};
+use kyu_door::http::{Counts, serve};
+use kyu_door::limits::Limits;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::listen::{StartError, reserve};
+use crate::port::Port;
+
+/// How a server is started.
+#[derive(Debug)]
+pub struct ServerOptions {
+    /// The broker: data directory, log, bounds.
+    pub broker: Options,
+    /// Address of the HTTP port; `None` for no such port.
+    pub http: Option<String>,
+    /// Who may call from anywhere; empty for everybody on this machine and nobody else.
+    pub credentials: Vec<Credential>,
+    /// Rules of the SQS door.
+    pub sqs: SqsOptions,
+    /// Bounds of the HTTP port.
+    pub limits: Limits,
+}
+
+impl ServerOptions {
+    /// The defaults of the `kyu` command, with data in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            broker: Options::new(dir),
+            http: Some("127.0.0.1:9324".into()),
+            credentials: Vec::new(),
+            sqs: SqsOptions::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A server that accepts. Dropping it ends the ports at once; [`Server::shutdown`] ends it in
+/// good order.
+#[derive(Debug)]
+pub struct Server {
+    broker: Broker,
+    http: Option<HttpPort>,
+    ready: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct HttpPort {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the data directory and the ports. When it returns, every door accepts.
+    pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
+        // The port first: finding it taken is quick, replaying a log may not be.
+        let reserved = match &options.http {
+            Some(address) => {
+                Some(reserve("--http", address, options.credentials.is_empty()).await?)
+            }
+            None => None,
+        };
+        let broker = open(options.broker).await.map_err(StartError::Open)?;
+        let ready = Arc::new(AtomicBool::new(true));
+        let mut server = Self { broker: broker.clone(), http: None, ready: Arc::clone(&ready) };
+        if let Some(reserved) = reserved {
+            let listener = reserved.listen()?;
+            let address = listener.local_addr().map_err(|source| StartError::Listen {
+                flag: "--http",
+                address: options.http.unwrap_or_default(),
+                source,
+            })?;
+            let counts = Arc::new(Counts::default());
+            let access = Access::new(options.credentials);
+            let sqs = Sqs::new(broker.clone(), access, options.sqs);
+            let port = Arc::new(Port { broker, sqs, counts: Arc::clone(&counts), ready });
+            let (stop, stopped) = oneshot::channel();
+            let stopped = async move {
+                // A dropped server stops, too.
+                let _dropped = stopped.await;
+            };
+            let served = tokio::spawn(serve(listener, port, options.limits, counts, stopped));
+            server.http = Some(HttpPort { address, stop, served });
+        }
+        Ok(server)
+    }
+
+    /// Where the HTTP port listens.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|http| http.address)
+    }
+
+    /// The HTTP port as a URL, to be given to clients as their endpoint.
+    pub fn http_url(&self) -> Option<String> {
+        self.http_address().map(|address| format!("http://{address}"))
+    }
+
+    /// The broker behind the doors.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Ends in good order: no new connections, long polls answered, open requests finished within
+    /// their grace, state saved.
+    pub async fn shutdown(self) {
+        self.ready.store(false, Ordering::Relaxed);
+        self.broker.end_long_polls();
+        if let Some(http) = self.http {
+            // It has stopped already if nobody hears this.
+            let _stopped = http.stop.send(());
+            if let Err(error) = http.served.await {
+                tracing::error!(%error, "the HTTP port ended badly");
+            }
+        }
+        self.broker.shutdown().await;
+    }
+}
+
+/// Opening reads and replays files, which must not block the runtime.
+async fn open(options: Options) -> Result<Broker, OpenError> {
+    match tokio::task::spawn_blocking(move || Broker::open(options)).await {
+        Ok(opened) => opened,
+        Err(error) => Err(OpenError::Failed(format!("opening the data directory: {error}"))),
+    }
+}
