@@ -10,6 +10,7 @@ use crate::batch::Chain;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{AppendError, OpenError, ReplayError};
 use crate::recover::{Recovered, contiguous_from, recover};
+use crate::scan::Visit;
 use crate::segments::{Prepared, SegmentInfo, Segments};
 use crate::shared::{Counters, Metrics, Shared, Space};
 use crate::tail::{Admission, Tail};
@@ -342,20 +343,12 @@ impl FileLog {
     ///
     /// Every byte is verified before it is handed out. A missing or damaged record is an error, never
     /// a gap.
-    pub fn replay<E>(
-        &self,
-        from: Lsn,
-        visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>,
-    ) -> Result<Lsn, ReplayError<E>> {
+    pub fn replay<E>(&self, from: Lsn, visit: Visit<'_, E>) -> Result<Lsn, ReplayError<E>> {
         crate::replay::replay(&self.shared, from, visit)
     }
 
     /// Visits every record of one closed segment, verified, whatever is before or after it.
-    pub fn scan_segment<E>(
-        &self,
-        number: u64,
-        visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>,
-    ) -> Result<(), ReplayError<E>> {
+    pub fn scan_segment<E>(&self, number: u64, visit: Visit<'_, E>) -> Result<(), ReplayError<E>> {
         crate::replay::scan_segment(&self.shared, number, visit)
     }
 

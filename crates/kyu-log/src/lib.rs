@@ -52,6 +52,7 @@ pub use lsn::Lsn;
 pub use options::{Class, OnFailure, Options, SyncMode};
 pub use reader::Reader;
 pub use repair::{RepairPlan, Report, SegmentReport, apply_repair, plan_repair, verify};
+pub use scan::Visit;
 pub use segments::SegmentInfo;
 pub use shared::{Metrics, Space};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotStore};

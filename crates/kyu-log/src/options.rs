@@ -33,7 +33,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             spare_segments: 2,
             max_log_bytes: None,
-            reserve_bytes: 64 << 20,
+            reserve_bytes: 48 << 20,
             hot_bytes: 256 << 20,
             direct_io: true,
             sync: SyncMode::Always,

@@ -121,7 +121,9 @@ fn read_or_create_meta(
         return Err(OpenError::Incompatible { file: path, reason });
     }
     let bytes = options.segment_bytes;
-    if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&bytes) || bytes % BLOCK_BYTES != 0 {
+    if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&bytes)
+        || !bytes.is_multiple_of(BLOCK_BYTES)
+    {
         return Err(OpenError::BadOptions(format!(
             "segment_bytes {bytes} must be a multiple of {BLOCK_BYTES} from {MIN_SEGMENT_BYTES} to \
              {MAX_SEGMENT_BYTES}"

@@ -273,9 +273,19 @@ impl<'a> Files<'a> {
     fn plan(&self, report: &Report, from: Lsn) -> Option<RepairPlan> {
         let damage = report.first_damage(from)?;
         let cut_segment = self.geometry.segment(damage.lsn);
-        let cut_at =
-            self.geometry.at(cut_segment, self.geometry.offset(damage.lsn).max(BLOCK_BYTES));
+        let cut_at = damage.lsn;
         let in_cut = report.segments.iter().find(|s| s.number == cut_segment)?;
+        if self.geometry.offset(cut_at) == 0 {
+            return Some(RepairPlan {
+                cut_at,
+                last_kept: in_cut.record_end,
+                lost_records: 0,
+                dropped_bytes: 0,
+                cut_segment,
+                dropped_segments: Vec::new(),
+                header_only: true,
+            });
+        }
         let later = report.segments.iter().filter(|s| s.number > cut_segment);
         let rest = u64::from(self.geometry.segment_bytes - self.geometry.offset(cut_at));
         let segment_bytes = u64::from(self.geometry.segment_bytes);

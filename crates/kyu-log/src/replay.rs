@@ -5,10 +5,8 @@ use crate::batch::Chain;
 use crate::disk::DiskFile;
 use crate::error::{Damage, ReplayError};
 use crate::format::RECORD_HEADER_BYTES;
-use crate::scan::{Found, Scanner, ends_segment};
+use crate::scan::{Found, Scanner, Visit, ends_segment};
 use crate::shared::Shared;
-
-type Visit<'v, E> = &'v mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>;
 
 /// See `FileLog::replay`.
 pub(crate) fn replay<E>(
@@ -154,7 +152,7 @@ fn check_continues<E>(
 fn scan<E>(
     shared: &Shared,
     scanner: &mut Scanner<'_>,
-    visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<(), ReplayError<E>>,
+    visit: Visit<'_, ReplayError<E>>,
 ) -> Result<bool, ReplayError<E>> {
     loop {
         match scanner.next(visit)?? {

@@ -12,6 +12,9 @@ use crate::format::{
 use crate::limits::BLOCK_BYTES;
 use crate::lsn::{Geometry, align_up};
 
+/// Called with each record: the address of the first byte of its body, and the body. `Err` stops.
+pub type Visit<'v, E> = &'v mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>;
+
 const READ_AHEAD_BYTES: usize = 1 << 20;
 
 /// Walks the batches of one segment in order.
@@ -98,10 +101,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads and verifies the next batch. `visit` gets each record's body with its address, and only
     /// after the whole batch was found valid; `Err` stops.
-    pub(crate) fn next<E>(
-        &mut self,
-        visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>,
-    ) -> io::Result<Result<Found, E>> {
+    pub(crate) fn next<E>(&mut self, visit: Visit<'_, E>) -> io::Result<Result<Found, E>> {
         if u64::from(self.offset) + BATCH_HEADER_BYTES as u64
             > u64::from(self.geometry.segment_bytes)
         {
@@ -192,11 +192,7 @@ fn verify_records(
 }
 
 /// Hands out records that were verified.
-fn visit_records<E>(
-    mut records: &[u8],
-    mut at: Lsn,
-    visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>,
-) -> Result<(), E> {
+fn visit_records<E>(mut records: &[u8], mut at: Lsn, visit: Visit<'_, E>) -> Result<(), E> {
     while let Some((body, len)) = verified_record(records) {
         visit(Lsn(at.0 + RECORD_HEADER_BYTES as u64), body)?;
         at = Lsn(at.0 + len as u64);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::hot::HotCache;
+use crate::limits::BLOCK_BYTES;
 use crate::lsn::Geometry;
 use crate::segments::{Prepared, Segments};
 use crate::tail::Tail;
@@ -158,9 +159,11 @@ impl Shared {
 
     /// How many segments should exist after the current one.
     fn segments_ahead(&self) -> u64 {
-        let segment_bytes = u64::from(self.geometry.segment_bytes);
+        // Counted in what a segment can hold, so that one spare always has room for the largest record
+        // on top of the reserve: an append that waits for a segment never waits in vain.
+        let usable_bytes = u64::from(self.geometry.segment_bytes - 2 * BLOCK_BYTES);
         u64::from(self.options.spare_segments.max(1))
-            + self.options.reserve_bytes.div_ceil(segment_bytes)
+            + self.options.reserve_bytes.div_ceil(usable_bytes)
     }
 
     /// The segment to prepare now, if any.

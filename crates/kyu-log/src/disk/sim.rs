@@ -281,7 +281,7 @@ impl State {
 
     fn crash(&mut self) {
         for change in std::mem::take(&mut self.unsynced_names) {
-            if self.random() % 2 == 0 {
+            if self.random().is_multiple_of(2) {
                 change.apply(&mut self.durable_names);
             }
         }
@@ -298,7 +298,7 @@ impl State {
                 continue;
             }
             let mut inode = self.inodes.get_mut(index).map(std::mem::take).unwrap_or_default();
-            if inode.live.len() > inode.durable.len() && self.random() % 2 == 0 {
+            if inode.live.len() > inode.durable.len() && self.random().is_multiple_of(2) {
                 inode.durable.resize(inode.live.len(), 0);
             }
             for sector in std::mem::take(&mut inode.dirty_sectors) {

@@ -312,3 +312,20 @@ fn a_missing_segment_is_named() {
     let (log, _) = support::open(&disk).expect("a snapshot may cover it");
     assert!(matches!(replay(&log, Lsn::ZERO), Err(ReplayError::Missing { segment: 2, .. })));
 }
+
+/// The largest record and a reserve of whole segments: waiting for a segment must end.
+#[test]
+fn the_largest_records_fit_beside_the_reserve() {
+    everywhere(|place| {
+        let reserve_bytes = 3 * u64::from(SEGMENT_BYTES);
+        let options = Options { reserve_bytes, ..support::options() };
+        let (mut log, _) = place.open_with(options).expect("new");
+        let len = SEGMENT_BYTES as usize - 2 * 4096 - 48 - 20;
+        for number in 0..20 {
+            append(&mut log, number, len);
+            append(&mut log, number, 9);
+        }
+        log.flush().expect("written");
+        assert_eq!(bodies(&log).len(), 40);
+    });
+}

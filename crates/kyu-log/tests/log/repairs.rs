@@ -16,6 +16,7 @@ fn a_damaged_log_is_cut_at_the_damage_and_works_again() {
                 places.push(append(&mut log, number, 1300).body_at);
                 log.flush().expect("written");
             }
+            let opened_end = log.end();
             log.close().expect("written");
             let before = verify(&disk, &dir()).expect("readable");
             assert_eq!(before.first_damage(Lsn::ZERO), None);
@@ -28,10 +29,11 @@ fn a_damaged_log_is_cut_at_the_damage_and_works_again() {
             apply_repair(&disk, &dir(), Lsn::ZERO, &plan).expect("repaired");
 
             let context = format!("segment {segment} offset {offset}: {plan}");
-            assert_eq!(verify(&disk, &dir()).expect("readable").first_damage(Lsn::ZERO), None);
+            let after = verify(&disk, &dir()).expect("readable");
+            assert_eq!(after.first_damage(Lsn::ZERO), None, "{context}");
             let (mut log, again) = open(&disk).unwrap_or_else(|e| panic!("{context}: {e}"));
             assert!(again.epoch > opened.epoch);
-            let last_kept = if plan.header_only { log.end() } else { plan.last_kept };
+            let last_kept = if plan.header_only { opened_end } else { plan.last_kept };
             assert_eq!(again.last, last_kept, "{context}");
             assert_eq!(plan.header_only, offset == 10);
             let kept = replay(&log, Lsn::ZERO).unwrap_or_else(|e| panic!("{context}: {e}"));
