@@ -1,0 +1,78 @@
+//! ChangeMessageVisibility: a lease runs from now for another time, at most 12 hours from its
+//! receive; 0 gives the message back at once.
+
+use kyu_broker::{Command, Extend, Extended, QueueInfo, QueueKind, Reply};
+use serde::Deserialize;
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::limits::MAX_VISIBILITY_TIMEOUT_S;
+use crate::receipt;
+use crate::wire::{Empty, Text};
+
+const PARAMETER: &str = "VisibilityTimeout";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ChangeMessageVisibilityRequest<'a> {
+    #[serde(borrow)]
+    queue_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    receipt_handle: Option<Text<'a>>,
+    visibility_timeout: Option<i64>,
+}
+
+pub(super) async fn run(
+    call: &Call<'_>,
+    request: ChangeMessageVisibilityRequest<'_>,
+) -> Result<Empty, Error> {
+    let queue = call.queue(request.queue_url.as_deref())?;
+    let handle = request.receipt_handle.ok_or_else(|| Error::missing("ReceiptHandle"))?;
+    let timeout_s = request.visibility_timeout.ok_or_else(|| Error::missing(PARAMETER))?;
+    let timeout_ms = check_timeout(timeout_s)?;
+    let items = vec![(receipt::parse(&handle)?, timeout_ms)];
+    let extend = Command::Extend(Extend { queue: queue.id, items });
+    let Reply::Extended(results) = call.broker.submit(extend).await? else {
+        return Err(Error::Internal);
+    };
+    let extended = results.into_iter().next().ok_or(Error::Internal)?;
+    answer(extended, &handle, timeout_s, &queue)?;
+    Ok(Empty {})
+}
+
+/// The timeout in milliseconds.
+pub(super) fn check_timeout(timeout_s: i64) -> Result<u64, Error> {
+    match u64::try_from(timeout_s) {
+        Ok(seconds) if timeout_s <= MAX_VISIBILITY_TIMEOUT_S => Ok(seconds * 1000),
+        _ => Err(Error::invalid(
+            timeout_s,
+            PARAMETER,
+            "VisibilityTimeout must be an integer between 0 and 43200.",
+        )),
+    }
+}
+
+/// What AWS answers. Recorded: after the timeout has passed, changing it succeeds on a standard
+/// queue (and changes nothing here: the message is visible already).
+pub(super) fn answer(
+    extended: Extended,
+    handle: &str,
+    timeout_s: i64,
+    queue: &QueueInfo,
+) -> Result<(), Error> {
+    match (extended, queue.config.kind) {
+        (Extended::Done, _) | (Extended::NotInFlight, QueueKind::Standard) => Ok(()),
+        (Extended::NotInFlight, QueueKind::Fifo) => Err(receipt::expired(handle)),
+        (Extended::Gone, _) => Err(Error::invalid(
+            handle,
+            "ReceiptHandle",
+            "Message does not exist or is not available for visibility timeout change.",
+        )),
+        (Extended::Foreign, _) => Err(receipt::foreign(handle)),
+        (Extended::TooLong, _) => Err(Error::invalid(
+            timeout_s,
+            PARAMETER,
+            "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
+        )),
+    }
+}

@@ -1,0 +1,94 @@
+//! ChangeMessageVisibilityBatch: changes up to ten leases; each succeeds or fails by itself.
+
+use kyu_broker::{Command, Extend, Reply};
+use serde::{Deserialize, Serialize};
+
+use super::change_message_visibility::{answer, check_timeout};
+use crate::batch::{self, FailedEntry};
+use crate::call::Call;
+use crate::error::Error;
+use crate::receipt;
+use crate::wire::{Response, Text};
+
+const ENTRY_TYPE: &str = "ChangeMessageVisibilityBatchRequestEntry";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ChangeMessageVisibilityBatchRequest<'a> {
+    #[serde(borrow)]
+    queue_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    entries: Option<Vec<ChangeMessageVisibilityBatchRequestEntry<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ChangeMessageVisibilityBatchRequestEntry<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    receipt_handle: Option<Text<'a>>,
+    visibility_timeout: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ChangeMessageVisibilityBatchResult {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    successful: Vec<ChangeMessageVisibilityBatchResultEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<FailedEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ChangeMessageVisibilityBatchResultEntry {
+    id: String,
+}
+
+impl Response for ChangeMessageVisibilityBatchResult {}
+
+pub(super) async fn run(
+    call: &Call<'_>,
+    request: ChangeMessageVisibilityBatchRequest<'_>,
+) -> Result<ChangeMessageVisibilityBatchResult, Error> {
+    let queue = call.queue(request.queue_url.as_deref())?;
+    let entries = request.entries.unwrap_or_default();
+    let ids = batch::check(ENTRY_TYPE, entries.iter().map(|entry| entry.id.as_ref()))?;
+    let mut result =
+        ChangeMessageVisibilityBatchResult { successful: Vec::new(), failed: Vec::new() };
+    let mut asked = Vec::with_capacity(ids.len());
+    let mut items = Vec::with_capacity(ids.len());
+    for (id, entry) in ids.into_iter().zip(entries) {
+        match entry.check() {
+            Ok((receipt, timeout_ms, handle, timeout_s)) => {
+                items.push((receipt, timeout_ms));
+                asked.push((id, handle, timeout_s));
+            }
+            Err(error) => result.failed.push(FailedEntry::new(id, &error)),
+        }
+    }
+    if items.is_empty() {
+        return Ok(result);
+    }
+    let extend = Command::Extend(Extend { queue: queue.id, items });
+    let Reply::Extended(extended) = call.broker.submit(extend).await? else {
+        return Err(Error::Internal);
+    };
+    for ((id, handle, timeout_s), extended) in asked.into_iter().zip(extended) {
+        match answer(extended, &handle, timeout_s, &queue) {
+            Ok(()) => result.successful.push(ChangeMessageVisibilityBatchResultEntry { id }),
+            Err(error) => result.failed.push(FailedEntry::new(id, &error)),
+        }
+    }
+    Ok(result)
+}
+
+impl<'a> ChangeMessageVisibilityBatchRequestEntry<'a> {
+    fn check(self) -> Result<(kyu_broker::Receipt, u64, Text<'a>, i64), Error> {
+        let handle = self.receipt_handle.ok_or_else(|| Error::missing("ReceiptHandle"))?;
+        let timeout_s =
+            self.visibility_timeout.ok_or_else(|| Error::missing("VisibilityTimeout"))?;
+        Ok((receipt::parse(&handle)?, check_timeout(timeout_s)?, handle, timeout_s))
+    }
+}

@@ -1,0 +1,46 @@
+//! ListDeadLetterSourceQueues: the URLs of the queues whose dead letters come to this one.
+
+use kyu_broker::{Answer, Query};
+use serde::{Deserialize, Serialize};
+
+use super::page;
+use crate::call::Call;
+use crate::error::Error;
+use crate::wire::{Response, Text};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListDeadLetterSourceQueuesRequest<'a> {
+    #[serde(borrow)]
+    queue_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    next_token: Option<Text<'a>>,
+    max_results: Option<i64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ListDeadLetterSourceQueuesResult {
+    // Lower case in the service model.
+    #[serde(rename = "queueUrls")]
+    queue_urls: Vec<String>,
+    #[serde(rename = "NextToken", skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+impl Response for ListDeadLetterSourceQueuesResult {}
+
+pub(super) async fn run(
+    call: &Call<'_>,
+    request: ListDeadLetterSourceQueuesRequest<'_>,
+) -> Result<ListDeadLetterSourceQueuesResult, Error> {
+    let queue = call.queue(request.queue_url.as_deref())?;
+    let question = Query::DeadLetterSources(queue.name.clone());
+    let Answer::DeadLetterSources(sources) = call.broker.query(question).await? else {
+        return Err(Error::Internal);
+    };
+    let token = request.next_token.as_deref();
+    let (sources, next_token) =
+        page::cut(sources, |source| &source.name, request.max_results, token)?;
+    let queue_urls = sources.iter().map(|source| call.url_of(source)).collect();
+    Ok(ListDeadLetterSourceQueuesResult { queue_urls, next_token })
+}

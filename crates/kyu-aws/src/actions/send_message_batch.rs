@@ -1,0 +1,154 @@
+//! SendMessageBatch: adds up to ten messages. Each succeeds or fails by itself; the batch as a
+//! whole fails for its number of entries, their ids, its size, and what FIFO demands of all.
+
+use kyu_broker::{Command, Enqueue, QueueInfo, QueueKind, Reply};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{self, FailedEntry};
+use crate::call::Call;
+use crate::digest::Md5Sum;
+use crate::error::Error;
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::message::{SentMessage, sequence_number};
+use crate::message_attributes::SentAttributes;
+use crate::wire::{Response, Text, Uuid};
+
+const ENTRY_TYPE: &str = "SendMessageBatchRequestEntry";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SendMessageBatchRequest<'a> {
+    #[serde(borrow)]
+    queue_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    entries: Option<Vec<SendMessageBatchRequestEntry<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SendMessageBatchRequestEntry<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    message_body: Option<Text<'a>>,
+    delay_seconds: Option<i64>,
+    #[serde(borrow)]
+    message_attributes: Option<SentAttributes<'a>>,
+    #[serde(borrow)]
+    message_system_attributes: Option<SentAttributes<'a>>,
+    #[serde(borrow)]
+    message_deduplication_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    message_group_id: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SendMessageBatchResult {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    successful: Vec<SendMessageBatchResultEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<FailedEntry>,
+}
+
+#[derive(Serialize)]
+struct SendMessageBatchResultEntry {
+    #[serde(rename = "Id")]
+    id: String,
+    #[serde(rename = "MessageId")]
+    message_id: Uuid,
+    #[serde(rename = "MD5OfMessageBody")]
+    body_md5: Md5Sum,
+    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
+    attributes_md5: Option<Md5Sum>,
+    #[serde(rename = "MD5OfMessageSystemAttributes", skip_serializing_if = "Option::is_none")]
+    system_attributes_md5: Option<Md5Sum>,
+    #[serde(rename = "SequenceNumber", skip_serializing_if = "Option::is_none")]
+    sequence_number: Option<String>,
+}
+
+impl Response for SendMessageBatchResult {}
+
+pub(super) async fn run(
+    call: &Call<'_>,
+    request: SendMessageBatchRequest<'_>,
+) -> Result<SendMessageBatchResult, Error> {
+    let queue = call.queue(request.queue_url.as_deref())?;
+    let entries = request.entries.unwrap_or_default();
+    let ids = batch::check(ENTRY_TYPE, entries.iter().map(|entry| entry.id.as_ref()))?;
+    let sent: Vec<SentMessage<'_>> = entries.into_iter().map(SentMessage::from).collect();
+    check_whole(&sent, &queue)?;
+
+    let mut failed = Vec::new();
+    let mut prepared = Vec::with_capacity(ids.len());
+    let mut messages = Vec::with_capacity(ids.len());
+    for (id, message) in ids.into_iter().zip(sent) {
+        match message.prepare(&queue, call.principal, call.body) {
+            Ok(ready) => {
+                let entry = SendMessageBatchResultEntry {
+                    id,
+                    message_id: Uuid::NIL,
+                    body_md5: ready.body_md5,
+                    attributes_md5: ready.attributes_md5,
+                    system_attributes_md5: ready.system_attributes_md5,
+                    sequence_number: None,
+                };
+                prepared.push(entry);
+                messages.push(ready.message);
+            }
+            Err(error) => failed.push(FailedEntry::new(id, &error)),
+        }
+    }
+    if messages.is_empty() {
+        return Ok(SendMessageBatchResult { successful: Vec::new(), failed });
+    }
+    let enqueue = Command::Enqueue(Enqueue { messages });
+    let Reply::Enqueued(results) = call.broker.submit(enqueue).await? else {
+        return Err(Error::Internal);
+    };
+    let mut successful = Vec::with_capacity(prepared.len());
+    for (mut entry, result) in prepared.into_iter().zip(results) {
+        match result {
+            Ok(enqueued) => {
+                entry.message_id = Uuid(enqueued.message_id);
+                entry.sequence_number = sequence_number(&queue, enqueued.seq);
+                successful.push(entry);
+            }
+            Err(refusal) => failed.push(FailedEntry::new(entry.id, &refusal.into())),
+        }
+    }
+    Ok(SendMessageBatchResult { successful, failed })
+}
+
+impl<'a> From<SendMessageBatchRequestEntry<'a>> for SentMessage<'a> {
+    fn from(entry: SendMessageBatchRequestEntry<'a>) -> Self {
+        Self {
+            body: entry.message_body,
+            delay_seconds: entry.delay_seconds,
+            attributes: entry.message_attributes,
+            system_attributes: entry.message_system_attributes,
+            dedup_id: entry.message_deduplication_id,
+            group_id: entry.message_group_id,
+        }
+    }
+}
+
+/// The sum of sizes, and the ids of FIFO: recorded from AWS, one entry without them fails all.
+fn check_whole(sent: &[SentMessage<'_>], queue: &QueueInfo) -> Result<(), Error> {
+    if queue.config.kind == QueueKind::Fifo {
+        if sent.iter().any(|message| message.group_id.is_none()) {
+            return Err(Error::InvalidParameterValue(
+                "The request must contain the parameter MessageGroupId.".into(),
+            ));
+        }
+        let by_content = queue.config.content_based_deduplication;
+        if !by_content && sent.iter().any(|message| message.dedup_id.is_none()) {
+            return Err(Error::no_deduplication_id());
+        }
+    }
+    let sent_bytes = sent.iter().map(SentMessage::size_bytes).sum();
+    if sent_bytes > MAX_MESSAGE_BYTES as usize {
+        return Err(Error::BatchRequestTooLong { sent_bytes });
+    }
+    Ok(())
+}

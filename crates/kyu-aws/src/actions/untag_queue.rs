@@ -1,0 +1,30 @@
+//! UntagQueue: takes tags away; unknown keys are no error.
+
+use serde::Deserialize;
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::wire::{Empty, Text};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UntagQueueRequest<'a> {
+    #[serde(borrow)]
+    queue_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    tag_keys: Option<Vec<Text<'a>>>,
+}
+
+pub(super) async fn run(call: &Call<'_>, request: UntagQueueRequest<'_>) -> Result<Empty, Error> {
+    let queue = call.queue(request.queue_url.as_deref())?;
+    let keys = request.tag_keys.filter(|keys| !keys.is_empty());
+    let keys = keys.ok_or_else(|| Error::missing("TagKeys"))?;
+    call.reconfigure(queue, |_, config| {
+        for key in &keys {
+            config.tags.remove(&**key);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Empty {})
+}

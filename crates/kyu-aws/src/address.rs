@@ -1,0 +1,141 @@
+//! How a queue is named: URLs, ARNs, and what a queue's name may be.
+
+use kyu_broker::QueueName;
+
+use crate::door::SqsOptions;
+use crate::error::{Error, quoted};
+use crate::limits::MAX_NAME_CHARS;
+
+/// The suffix that tells FIFO queues; it counts as part of the name.
+pub(crate) const FIFO_SUFFIX: &str = ".fifo";
+
+/// Letters, digits, hyphen and underscore.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=MAX_NAME_CHARS).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Checks the name of a queue to be created.
+pub(crate) fn check_name(name: &str, fifo: bool) -> Result<(), Error> {
+    let invalid = |text: &str| Err(Error::InvalidParameterValue(text.into()));
+    if fifo {
+        let stem = name.strip_suffix(FIFO_SUFFIX).filter(|_| name.len() <= MAX_NAME_CHARS);
+        if !stem.is_some_and(is_plain) {
+            return invalid(
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or \
+                 underscores, must end with .fifo suffix and be 1 to 80 in length",
+            );
+        }
+    } else if !is_plain(name) {
+        return invalid(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        );
+    }
+    Ok(())
+}
+
+/// The queue that a queue URL means. Only the path counts: the host is whatever way led here.
+///
+/// Understood: `http://HOST/ACCOUNT/NAME`, the same behind any prefix (`/queue/REGION/...`),
+/// `/queue/NAME`, a bare path, and a bare name.
+pub(crate) fn of_url(url: &str, options: &SqsOptions) -> Result<QueueName, Error> {
+    let invalid = || Error::InvalidAddress(quoted(url).to_owned());
+    let path = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').ok_or_else(invalid)?.1,
+        None => url,
+    };
+    of_path(path, options).ok_or_else(invalid)
+}
+
+/// The queue that the path of a request means; `None` for the root.
+pub(crate) fn of_path(path: &str, options: &SqsOptions) -> Option<QueueName> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let mut segments = path.trim_matches('/').rsplit('/');
+    let name = segments.next().filter(|name| !name.is_empty())?;
+    let is_account = |text: &&str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    let account = segments.next().filter(is_account).unwrap_or(&options.account);
+    Some(QueueName { namespace: account.to_owned(), name: name.to_owned() })
+}
+
+/// The URL by which a client that came to `host` reaches a queue.
+pub(crate) fn url_of(host: &str, queue: &QueueName) -> String {
+    format!("http://{host}/{}/{}", queue.namespace, queue.name)
+}
+
+/// `arn:aws:sqs:REGION:ACCOUNT:NAME`
+pub(crate) fn arn_of(queue: &QueueName, options: &SqsOptions) -> String {
+    format!("arn:aws:sqs:{}:{}:{}", options.region, queue.namespace, queue.name)
+}
+
+/// The queue of an ARN; `None` if it is not the ARN of a queue of this region.
+pub(crate) fn of_arn(arn: &str, options: &SqsOptions) -> Option<QueueName> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts.as_slice() {
+        ["arn", _, "sqs", region, account, name] if *region == options.region => {
+            Some(QueueName { namespace: (*account).to_owned(), name: (*name).to_owned() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(url: &str) -> Option<String> {
+        let queue = of_url(url, &SqsOptions::default()).ok()?;
+        Some(format!("{}/{}", queue.namespace, queue.name))
+    }
+
+    #[test]
+    fn url_styles_of_sdks_celery_and_emulators() {
+        for url in [
+            "http://localhost:9324/000000000000/q",
+            "http://localhost:9324/000000000000/q/",
+            "https://sqs.us-east-1.amazonaws.com/000000000000/q",
+            "http://sqs.us-east-1.localhost:9324/000000000000/q",
+            "http://localhost:9324/queue/us-east-1/000000000000/q",
+            "http://localhost:9324/queue/q",
+            "/000000000000/q",
+            "000000000000/q",
+            "q",
+        ] {
+            assert_eq!(named(url).as_deref(), Some("000000000000/q"), "{url}");
+        }
+        assert_eq!(named("http://h/123456789012/q").as_deref(), Some("123456789012/q"));
+        for url in ["", "/", "http://localhost:9324", "http://localhost:9324/"] {
+            assert_eq!(named(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        let long = "x".repeat(80);
+        for (name, fifo, valid) in [
+            ("a-Z_9", false, true),
+            (&long, false, true),
+            (&format!("{long}x"), false, false),
+            ("", false, false),
+            ("a.b", false, false),
+            ("a.fifo", false, false),
+            ("a.fifo", true, true),
+            (".fifo", true, false),
+            ("a", true, false),
+            (&format!("{}.fifo", &long[..75]), true, true),
+            (&format!("{}.fifo", &long[..76]), true, false),
+        ] {
+            assert_eq!(check_name(name, fifo).is_ok(), valid, "{name} {fifo}");
+        }
+    }
+
+    #[test]
+    fn arns() {
+        let options = SqsOptions::default();
+        let queue = QueueName { namespace: "000000000000".into(), name: "q".into() };
+        assert_eq!(arn_of(&queue, &options), "arn:aws:sqs:us-east-1:000000000000:q");
+        assert_eq!(of_arn(&arn_of(&queue, &options), &options), Some(queue));
+        for bad in ["", "dummy", "arn:aws:sns:us-east-1:0:q", "arn:aws:sqs:eu-west-1:0:q"] {
+            assert_eq!(of_arn(bad, &options), None);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What every action is given beside its request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kyu_broker::{Broker, Command, ConfigureQueue, QueueConfig, QueueInfo, QueueName, Refusal};
+use kyu_door::access::Principal;
+
+use crate::address;
+use crate::door::SqsOptions;
+use crate::error::Error;
+use crate::limits::MAX_RECONFIGURE_TRIES;
+
+/// The circumstances of one request.
+pub(crate) struct Call<'r> {
+    pub(crate) broker: &'r Broker,
+    pub(crate) options: &'r SqsOptions,
+    pub(crate) principal: &'r Principal,
+    /// The host that the client came to, for the URLs in its answers.
+    pub(crate) host: &'r str,
+    /// The queue that the request's own path names: Query allows that instead of `QueueUrl`.
+    pub(crate) path_queue: Option<QueueName>,
+    /// The request's body; what the broker keeps of it is sliced from here.
+    pub(crate) body: &'r Bytes,
+}
+
+impl Call<'_> {
+    /// The queue of a `QueueUrl` parameter, or of the request's path.
+    pub(crate) fn queue(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let named;
+        let name = match (url, &self.path_queue) {
+            (Some(url), _) => {
+                named = address::of_url(url, self.options)?;
+                &named
+            }
+            (None, Some(name)) => name,
+            (None, None) => return Err(Error::missing("QueueUrl")),
+        };
+        self.broker.directory().by_name(name).ok_or(Error::QueueDoesNotExist)
+    }
+
+    /// The queue of an ARN, if there is one.
+    pub(crate) fn queue_of_arn(&self, arn: &str) -> Option<Arc<QueueInfo>> {
+        self.broker.directory().by_name(&address::of_arn(arn, self.options)?)
+    }
+
+    /// The ARN of a queue.
+    pub(crate) fn arn_of(&self, queue: &QueueName) -> String {
+        address::arn_of(queue, self.options)
+    }
+
+    /// The URL of a queue, as this client reaches it.
+    pub(crate) fn url_of(&self, queue: &QueueName) -> String {
+        address::url_of(self.host, queue)
+    }
+
+    /// Changes a queue's settings: reads, lets `change` edit, and writes only if nobody else wrote
+    /// in between, else tries again.
+    pub(crate) async fn reconfigure(
+        &self,
+        mut queue: Arc<QueueInfo>,
+        mut change: impl FnMut(&QueueInfo, &mut QueueConfig) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for _ in 0..MAX_RECONFIGURE_TRIES {
+            let mut config = queue.config.clone();
+            change(&queue, &mut config)?;
+            if config == queue.config {
+                return Ok(());
+            }
+            let expected_version = queue.version;
+            let command = ConfigureQueue { queue: queue.id, config, expected_version };
+            match self.broker.submit(Command::ConfigureQueue(command)).await {
+                Ok(_) => return Ok(()),
+                Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {
+                    let newer = self.broker.directory().by_id(queue.id);
+                    queue = newer.ok_or(Error::QueueDoesNotExist)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::RequestThrottled)
+    }
+}

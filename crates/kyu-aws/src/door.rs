@@ -1,0 +1,172 @@
+//! The door itself: from an HTTP request to an action and back.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use kyu_broker::Broker;
+use kyu_door::access::Access;
+use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response};
+
+use crate::actions;
+use crate::address;
+use crate::call::Call;
+use crate::error::Error;
+use crate::request_id::{RequestId, RequestIds};
+use crate::wire::{Input, Protocol, form};
+
+/// Service and action of a JSON request.
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const TARGET_PREFIX: &str = "AmazonSQS.";
+/// Says which request an answer belongs to.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// The Query code of a JSON error, for clients that were written when there was only Query.
+const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+/// The host in queue URLs for a client that names none.
+const DEFAULT_HOST: &str = "localhost:9324";
+
+/// What an operator may choose about SQS.
+#[derive(Clone, Debug)]
+pub struct SqsOptions {
+    /// The account that owns all queues: 12 digits.
+    pub account: String,
+    /// The region in ARNs.
+    pub region: String,
+    /// Time between two purges of a queue; AWS has 60 s.
+    pub purge_cooldown_ms: u64,
+    /// Time before a deleted queue's name may be used again; AWS has 60 s.
+    pub name_reuse_wait_ms: u64,
+}
+
+impl Default for SqsOptions {
+    /// No waiting: AWS needs it because its deletions take time; here they are done at once.
+    fn default() -> Self {
+        Self {
+            account: "000000000000".into(),
+            region: "us-east-1".into(),
+            purge_cooldown_ms: 0,
+            name_reuse_wait_ms: 0,
+        }
+    }
+}
+
+/// The SQS API over one broker; a [`Handler`] for an HTTP port.
+pub struct Sqs {
+    broker: Broker,
+    access: Access,
+    options: SqsOptions,
+    ids: RequestIds,
+}
+
+impl Sqs {
+    /// Makes the door.
+    pub fn new(broker: Broker, access: Access, options: SqsOptions) -> Self {
+        Self { broker, access, options, ids: RequestIds::new() }
+    }
+
+    /// Finds out what is asked, by whom, and does it.
+    async fn answer(
+        &self,
+        request: &Request,
+        protocol: Protocol,
+        id: &RequestId,
+    ) -> Result<Bytes, Error> {
+        let Request { head, body, peer } = request;
+        let principal = self.access.admit(head, body, *peer, now_s()).map_err(Error::Denied)?;
+        let call = Call {
+            broker: &self.broker,
+            options: &self.options,
+            principal: &principal,
+            host: host(head),
+            path_queue: address::of_path(head.uri.path(), &self.options),
+            body,
+        };
+        if protocol == Protocol::Json {
+            let action = json_action(head).ok_or(Error::UnknownOperation)?;
+            let done = actions::run(action, &call, Input::Json(body), protocol, id).await;
+            return done.unwrap_or(Err(Error::UnknownOperation));
+        }
+        let in_url = head.uri.query().unwrap_or("").as_bytes();
+        let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
+        let parameters = form::parse(&[in_url, in_body])?;
+        let action = parameters.text("Action").ok_or(Error::UnknownOperation)?;
+        let invalid = || Error::InvalidAction { action: action.to_owned() };
+        if call.path_queue.is_some() && !actions::is_of_a_queue(action) {
+            return Err(invalid());
+        }
+        let done = actions::run(action, &call, Input::Form(&parameters), protocol, id).await;
+        done.unwrap_or_else(|| Err(invalid()))
+    }
+}
+
+impl Handler for Sqs {
+    async fn handle(&self, request: Request) -> Response {
+        let id = self.ids.next();
+        let protocol = protocol_of(&request.head);
+        match self.answer(&request, protocol, &id).await {
+            Ok(body) => respond(protocol, body, &id),
+            Err(error) => respond_error(protocol, &error, &id),
+        }
+    }
+
+    fn reject(&self, head: &Head, reason: Rejection) -> Response {
+        respond_error(protocol_of(head), &reason.into(), &self.ids.next())
+    }
+}
+
+/// JSON requests say so in two ways, and each alone is enough to know how to answer.
+fn protocol_of(head: &Head) -> Protocol {
+    let starts_with = |name: HeaderName, start: &[u8]| {
+        head.headers.get(name).is_some_and(|value| value.as_bytes().starts_with(start))
+    };
+    if head.headers.contains_key(TARGET) || starts_with(CONTENT_TYPE, b"application/x-amz-json") {
+        Protocol::Json
+    } else if starts_with(ACCEPT, b"application/json") {
+        Protocol::QueryJson
+    } else {
+        Protocol::Query
+    }
+}
+
+fn json_action(head: &Head) -> Option<&str> {
+    if head.method != Method::POST {
+        return None;
+    }
+    head.headers.get(TARGET)?.to_str().ok()?.strip_prefix(TARGET_PREFIX)
+}
+
+fn host(head: &Head) -> &str {
+    let header = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| head.uri.authority().map(|a| a.as_str())).unwrap_or(DEFAULT_HOST)
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn respond(protocol: Protocol, body: Bytes, id: &RequestId) -> Response {
+    let mut response = Response::new(Full::new(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(protocol.content_type()));
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn respond_error(protocol: Protocol, error: &Error, id: &RequestId) -> Response {
+    let row = error.row();
+    if row.status.is_server_error() {
+        tracing::warn!(%error, request_id = id.as_str(), "request failed");
+    }
+    let mut response = respond(protocol, protocol.failure(error, id), id);
+    *response.status_mut() = row.status;
+    if protocol == Protocol::Json {
+        let code = HeaderValue::from_str(&format!("{};{}", row.query_code, row.fault()));
+        if let Ok(code) = code {
+            response.headers_mut().insert(QUERY_ERROR, code);
+        }
+    }
+    response
+}

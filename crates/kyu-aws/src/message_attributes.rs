@@ -1,0 +1,328 @@
+//! Message attributes: their wire shape, the rules for names, types and values, and the choice of
+//! those that a receive asks for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use kyu_broker::{Attribute, AttributeValue};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, quoted};
+use crate::limits::{MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
+use crate::message::is_xml_text;
+use crate::wire::{Blob, Text};
+
+/// A value as clients send it.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "MessageAttributeValue")]
+pub(crate) struct SentValue<'a> {
+    #[serde(rename = "StringValue", borrow)]
+    string_value: Option<Text<'a>>,
+    #[serde(rename = "BinaryValue")]
+    binary_value: Option<Blob>,
+    #[serde(rename = "StringListValues", borrow)]
+    string_list_values: Option<Vec<Text<'a>>>,
+    #[serde(rename = "BinaryListValues")]
+    binary_list_values: Option<Vec<Blob>>,
+    #[serde(rename = "DataType", borrow)]
+    data_type: Option<Text<'a>>,
+}
+
+impl SentValue<'_> {
+    /// Bytes that count against the size of a message.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.data_type.as_deref().map_or(0, str::len)
+            + self.string_value.as_deref().map_or(0, str::len)
+            + self.binary_value.as_ref().map_or(0, |value| value.0.len())
+    }
+}
+
+/// Attributes by name, as clients send them.
+pub(crate) type SentAttributes<'a> = BTreeMap<Text<'a>, SentValue<'a>>;
+
+/// A value as clients receive it.
+#[derive(Debug, Serialize)]
+#[serde(rename = "MessageAttributeValue")]
+pub(crate) struct ReceivedValue {
+    #[serde(rename = "StringValue", skip_serializing_if = "Option::is_none")]
+    string_value: Option<String>,
+    #[serde(rename = "BinaryValue", skip_serializing_if = "Option::is_none")]
+    binary_value: Option<Blob>,
+    #[serde(rename = "DataType")]
+    data_type: String,
+}
+
+impl ReceivedValue {
+    /// Name and value of an attribute.
+    pub(crate) fn named(attribute: Attribute) -> (String, Self) {
+        let (string_value, binary_value) = match attribute.value {
+            AttributeValue::Text(text) => (Some(text), None),
+            AttributeValue::Binary(bytes) => (None, Some(Blob(bytes))),
+        };
+        let data_type = attribute.data_type;
+        (attribute.name, Self { string_value, binary_value, data_type })
+    }
+}
+
+/// Checks the attributes of a message.
+pub(crate) fn check(sent: Option<SentAttributes<'_>>) -> Result<Vec<Attribute>, Error> {
+    let Some(sent) = sent else { return Ok(Vec::new()) };
+    if sent.len() > MAX_MESSAGE_ATTRIBUTES {
+        return Err(Error::InvalidParameterValue(format!(
+            "Number of message attributes [{}] exceeds the allowed maximum [{MAX_MESSAGE_ATTRIBUTES}].",
+            sent.len()
+        )));
+    }
+    sent.into_iter().map(|(name, value)| check_one(&name, value)).collect()
+}
+
+/// Bytes that attributes add to the size of their message.
+pub(crate) fn size_bytes(attributes: &[Attribute]) -> usize {
+    let size = |attribute: &Attribute| {
+        let value = match &attribute.value {
+            AttributeValue::Text(text) => text.len(),
+            AttributeValue::Binary(bytes) => bytes.len(),
+        };
+        attribute.name.len() + attribute.data_type.len() + value
+    };
+    attributes.iter().map(size).sum()
+}
+
+fn check_one(name: &str, sent: SentValue<'_>) -> Result<Attribute, Error> {
+    check_name(name)?;
+    let data_type = check_type(name, sent.data_type.as_deref())?;
+    if sent.string_list_values.is_some_and(|list| !list.is_empty())
+        || sent.binary_list_values.is_some_and(|list| !list.is_empty())
+    {
+        return Err(invalid(
+            "Message attribute list values in SendMessage operation are not supported.",
+        ));
+    }
+    let kind = data_type.split('.').next().unwrap_or_default();
+    let value = match kind {
+        "Binary" => sent
+            .binary_value
+            .filter(|value| !value.0.is_empty())
+            .map(|value| AttributeValue::Binary(value.0)),
+        _ => sent
+            .string_value
+            .filter(|value| !value.is_empty())
+            .map(|value| AttributeValue::Text(value.0.into_owned())),
+    };
+    let value = value.ok_or_else(|| {
+        invalid(&format!(
+            "Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'."
+        ))
+    })?;
+    if let AttributeValue::Text(text) = &value {
+        if !is_xml_text(text) {
+            // Not InvalidMessageContents: AWS keeps that for the body.
+            return Err(invalid(&Error::InvalidMessageContents.to_string()));
+        }
+        if kind == "Number" && !is_number(text) {
+            return Err(invalid(&format!(
+                "Can't cast the value of message (user) attribute '{name}' to a number."
+            )));
+        }
+    }
+    Ok(Attribute { name: name.to_owned(), data_type, value })
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if name.is_empty() || !name.bytes().all(allowed) {
+        return Err(invalid(
+            "Message (user) attributes name can only contain upper and lower score characters, \
+             digits, periods, hyphens and underscores. ",
+        ));
+    }
+    if name.len() > MAX_ATTRIBUTE_NAME_CHARS {
+        return Err(invalid("Message (user) attribute names must be shorter than 256 Bytes"));
+    }
+    let reserved = |prefix: &str| {
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if reserved("aws.") || reserved("amazon.") || name.starts_with('.') || name.ends_with('.') {
+        return Err(invalid(
+            "You can't use message attribute names beginning with 'AWS.' or 'Amazon.'. \
+             These strings are reserved for internal use. \
+             Additionally, they cannot start or end with '.'.",
+        ));
+    }
+    if name.contains("..") {
+        return Err(invalid("Message (user) attribute name can not contain successive periods."));
+    }
+    Ok(())
+}
+
+fn check_type(name: &str, data_type: Option<&str>) -> Result<String, Error> {
+    let data_type = data_type.filter(|data_type| !data_type.is_empty()).ok_or_else(|| {
+        invalid(&format!(
+            "The message attribute '{name}' must contain non-empty message attribute type."
+        ))
+    })?;
+    if data_type.len() > MAX_ATTRIBUTE_NAME_CHARS {
+        return Err(invalid("Message (user) attribute types must be shorter than 256 Bytes"));
+    }
+    let kind = data_type.split('.').next().unwrap_or_default();
+    if !matches!(kind, "String" | "Number" | "Binary") || !is_xml_text(data_type) {
+        return Err(invalid(&format!(
+            "The message attribute '{name}' has an invalid message attribute type, \
+             the set of supported type prefixes is Binary, Number, and String."
+        )));
+    }
+    Ok(data_type.to_owned())
+}
+
+/// Decimal, with sign, fraction and exponent: up to 38 digits, as AWS documents; more lose precision
+/// there and are refused here.
+fn is_number(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let plain =
+        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    digits <= 38 && text.bytes().all(plain) && text.parse::<f64>().is_ok()
+}
+
+fn invalid(text: &str) -> Error {
+    Error::InvalidParameterValue(text.to_owned())
+}
+
+/// Which attributes a receive asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Selection<'a> {
+    all: bool,
+    names: Vec<Cow<'a, str>>,
+    prefixes: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Selection<'a> {
+    /// `All` and `.*` for all, `foo.*` for a prefix, else a name. Names that no attribute can have
+    /// select nothing.
+    pub(crate) fn of(names: Option<Vec<Text<'a>>>) -> Self {
+        let mut selection = Self::default();
+        for Text(name) in names.unwrap_or_default() {
+            match name.strip_suffix(".*") {
+                _ if name == "All" => selection.all = true,
+                Some("") => selection.all = true,
+                Some(prefix) => selection.prefixes.push(Cow::Owned(prefix.to_owned())),
+                None => selection.names.push(name),
+            }
+        }
+        selection
+    }
+
+    /// Whether an attribute is asked for.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all
+            || self.names.iter().any(|wanted| wanted == name)
+            || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix))
+    }
+}
+
+/// Checks the trace header, the one system attribute that a sender may give.
+pub(crate) fn check_trace_header(
+    sent: Option<SentAttributes<'_>>,
+) -> Result<Option<Attribute>, Error> {
+    const TRACE_HEADER: &str = "AWSTraceHeader";
+    let Some(sent) = sent else { return Ok(None) };
+    let mut found = None;
+    for (name, value) in sent {
+        if &*name != TRACE_HEADER {
+            let name = quoted(&name);
+            return Err(invalid(&format!("Message system attribute name '{name}' is invalid.")));
+        }
+        let attribute = check_one(&name, value)?;
+        if attribute.data_type != "String" {
+            return Err(invalid("The message system attribute 'AWSTraceHeader' must be a String."));
+        }
+        found = Some(attribute);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(json: &str) -> Result<Vec<Attribute>, String> {
+        check(Some(serde_json::from_str(json).unwrap())).map_err(|error| error.to_string())
+    }
+
+    fn one(name: &str, data_type: &str, value: &str) -> Result<Vec<Attribute>, String> {
+        let field = if data_type.starts_with("Binary") { "BinaryValue" } else { "StringValue" };
+        let value = serde_json::json!({ name: { "DataType": data_type, field: value } });
+        checked(&value.to_string())
+    }
+
+    #[test]
+    fn valid_attributes() {
+        for (name, data_type, value) in [
+            ("a", "String", "x"),
+            ("a.b-c_D9", "String.label", "é"),
+            ("n", "Number", "-1.5e3"),
+            ("n", "Number.int", "12345678901234567890123456789012345678"),
+            ("b", "Binary.png", "AAE="),
+        ] {
+            assert!(one(name, data_type, value).is_ok(), "{name} {data_type} {value}");
+        }
+    }
+
+    #[test]
+    fn invalid_attributes_and_what_aws_says() {
+        let empty = "Message (user) attribute 'a' must contain a non-empty value of type 'String'.";
+        assert_eq!(one("a", "String", ""), Err(empty.into()));
+        let reserved = "You can't use message attribute names beginning with 'AWS.' or 'Amazon.'.";
+        for name in ["AWS.x", "aws.x", "Amazon.x", ".x", "x."] {
+            assert!(one(name, "String", "v").unwrap_err().starts_with(reserved), "{name}");
+        }
+        let long = "x".repeat(257);
+        for (name, data_type, value) in [
+            ("", "String", "x"),
+            ("a b", "String", "x"),
+            ("a..b", "String", "x"),
+            (&*long, "String", "x"),
+            ("a", "", "x"),
+            ("a", "Text", "x"),
+            ("a", "Strings", "x"),
+            ("a", "Number", "one"),
+            ("a", "Number", "inf"),
+            ("a", "Number", "123456789012345678901234567890123456789"),
+            ("a", "Binary", ""),
+            ("a", "String", "\u{1}"),
+        ] {
+            assert!(one(name, data_type, value).is_err(), "{name} {data_type} {value}");
+        }
+        assert!(checked(r#"{"a":{"DataType":"Binary","StringValue":"x"}}"#).is_err());
+        assert!(checked(r#"{"a":{"StringValue":"x"}}"#).is_err());
+        let list = checked(r#"{"a":{"DataType":"String","StringListValues":["x"]}}"#);
+        assert!(list.unwrap_err().contains("list values"));
+    }
+
+    #[test]
+    fn at_most_ten() {
+        let many = |count: usize| {
+            let value = serde_json::json!({ "DataType": "String", "StringValue": "x" });
+            let map: serde_json::Map<_, _> =
+                (0..count).map(|at| (format!("a{at}"), value.clone())).collect();
+            checked(&serde_json::Value::Object(map).to_string())
+        };
+        assert!(many(10).is_ok());
+        let text = "Number of message attributes [11] exceeds the allowed maximum [10].";
+        assert_eq!(many(11), Err(text.into()));
+    }
+
+    #[test]
+    fn selections() {
+        let selected = |wanted: &[&str]| {
+            let names = wanted.iter().map(|name| Text((*name).into())).collect();
+            let selection = Selection::of(Some(names));
+            ["Hello", "Help.Me", "General"].map(|name| selection.has(name))
+        };
+        assert_eq!(selected(&[]), [false; 3]);
+        assert_eq!(selected(&["All"]), [true; 3]);
+        assert_eq!(selected(&[".*"]), [true; 3]);
+        assert_eq!(selected(&["Hel.*"]), [true, true, false]);
+        assert_eq!(selected(&["Hello", "Nope"]), [true, false, false]);
+        assert_eq!(selected(&["AWS.", "..foo"]), [false; 3]);
+    }
+}
