@@ -227,7 +227,10 @@ impl Tail {
             batch.flags |= flag;
             self.offset = batch.next_offset();
             self.closed_bytes += batch.len();
-            self.last_batch_bytes = batch.len();
+            // A mark says nothing about how much the next batch will hold.
+            if flag == 0 {
+                self.last_batch_bytes = batch.len();
+            }
             self.closed.push_back(batch);
         }
     }
