@@ -82,7 +82,6 @@ fn options(
         region: settings.region,
         purge_cooldown_ms: u64::from(settings.sqs_purge_wait_s) * 1_000,
         name_reuse_wait_ms: u64::from(settings.sqs_name_reuse_wait_s) * 1_000,
-        ..SqsOptions::default()
     };
     if let (Some(access_key_id), Some(secret_access_key)) =
         (settings.access_key_id, settings.secret_access_key)

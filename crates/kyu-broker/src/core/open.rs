@@ -100,8 +100,9 @@ impl<T: Send + 'static> Core<T> {
             long_polls_ended: false,
             woken: Vec::new(),
             pins: Pins::new(),
+            // Addresses begin with segment 1.
             upkeep: upkeep::Upkeep::new(
-                loaded.snapshot_lsn.max(opened.first).0,
+                loaded.snapshot_lsn.0.max(u64::from(opened.segment_bytes)),
                 loaded.snapshot_bytes,
             ),
             policy: options.policy,
