@@ -170,3 +170,6 @@ fn respond_error(protocol: Protocol, error: &Error, id: &RequestId) -> Response 
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use http_body_util::BodyExt;
 use kyu_broker::{Broker, Options};
 use kyu_door::access::Access;
-use kyu_door::http::{Handler, Request};
+use kyu_door::http::{Handler, Head, Rejection, Request, Response};
 use serde_json::{Value, json};
 
 use crate::{Sqs, SqsOptions};
@@ -15,15 +15,21 @@ use crate::{Sqs, SqsOptions};
 pub(crate) const HOST: &str = "localhost:9324";
 
 pub(crate) struct Door {
-    pub(crate) sqs: Sqs,
-    _dir: TestDir,
+    sqs: Sqs,
+    broker: Broker,
+    dir: PathBuf,
 }
 
-struct TestDir(PathBuf);
-
-impl Drop for TestDir {
+impl Drop for Door {
+    /// Closes the broker before its directory goes: a log that cannot be written ends the process.
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let broker = self.broker.clone();
+        let closing = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async move { broker.shutdown().await });
+        });
+        let _ = closing.join();
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -53,22 +59,24 @@ impl Door {
     pub(crate) fn with(options: SqsOptions, access: Access) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("kyu-aws-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let dir = TestDir(std::env::temp_dir().join(name));
-        let mut broker = Options::new(&dir.0);
-        broker.log.segment_bytes = 8 << 20;
-        let broker = Broker::open(broker).unwrap();
-        Self { sqs: Sqs::new(broker, access, options), _dir: dir }
+        let dir = std::env::temp_dir().join(name);
+        let mut small = Options::new(&dir);
+        small.log.segment_bytes = 8 << 20;
+        small.log.reserve_bytes = 8 << 20;
+        let broker = Broker::open(small).unwrap();
+        Self { sqs: Sqs::new(broker.clone(), access, options), broker, dir }
     }
 
     /// One request, whatever it is.
     pub(crate) async fn say(&self, request: hyper::Request<Vec<u8>>) -> Said {
         let (head, body) = request.into_parts();
         let peer = "127.0.0.1:50000".parse().unwrap();
-        let response = self.sqs.handle(Request { head, body: body.into(), peer }).await;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        Said { status: parts.status.as_u16(), headers: parts.headers, body }
+        hear(self.sqs.handle(Request { head, body: body.into(), peer }).await).await
+    }
+
+    /// What is said of a request that could not be read.
+    pub(crate) async fn rejected(&self, head: &Head, reason: Rejection) -> Said {
+        hear(self.sqs.reject(head, reason)).await
     }
 
     /// A request as boto3 sends it.
@@ -129,6 +137,13 @@ impl Door {
         result["Messages"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Ends the lease of a received message at once.
+    pub(crate) async fn give_back(&self, url: &str, message: &Value) {
+        let handle = &message["ReceiptHandle"];
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": handle, "VisibilityTimeout": 0 });
+        self.ok("ChangeMessageVisibility", request).await;
+    }
+
     /// One attribute of a queue; null if it has none.
     pub(crate) async fn attribute(&self, url: &str, name: &str) -> Value {
         let request = json!({ "QueueUrl": url, "AttributeNames": [name] });
@@ -148,6 +163,13 @@ impl Door {
         let request = hyper::Request::get(uri).header("host", HOST).header("accept", accept);
         self.say(request.body(Vec::new()).unwrap()).await
     }
+}
+
+async fn hear(response: Response) -> Said {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    Said { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
 /// What [`Door::fails`] returns for a parameter that is wrong.

@@ -106,3 +106,58 @@ fn check_actions(actions: &[&str]) -> Result<(), Error> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn a_permission_is_a_statement_of_the_policy() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let request = json!({
+            "QueueUrl": url,
+            "Label": "crossaccountpermission",
+            "AWSAccountIds": ["111111111111", "668614515564"],
+            "Actions": ["ReceiveMessage"],
+        });
+        door.ok("AddPermission", request.clone()).await;
+        let policy = door.attribute(&url, "Policy").await;
+        let policy: serde_json::Value = serde_json::from_str(policy.as_str().unwrap()).unwrap();
+        assert_eq!(policy["Version"], "2008-10-17");
+        assert_eq!(policy["Id"], "arn:aws:sqs:us-east-1:000000000000:q/SQSDefaultPolicy");
+        let statement = &policy["Statement"][0];
+        assert_eq!(statement["Action"], "SQS:ReceiveMessage");
+        assert_eq!(statement["Principal"]["AWS"][1], "arn:aws:iam::668614515564:root");
+        let text = "Value crossaccountpermission for parameter Label is invalid. \
+                    Reason: Already exists.";
+        assert_eq!(door.fails("AddPermission", request).await, invalid_parameter(text));
+        let remove = json!({ "QueueUrl": url, "Label": "crossaccountpermission" });
+        door.ok("RemovePermission", remove.clone()).await;
+        assert_eq!(door.attribute(&url, "Policy").await, json!(null));
+        let text = "Value crossaccountpermission for parameter Label is invalid. \
+                    Reason: can't find label.";
+        assert_eq!(door.fails("RemovePermission", remove).await, invalid_parameter(text));
+    }
+
+    #[tokio::test]
+    async fn limits_of_a_permission() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let add = |label: &str, accounts: serde_json::Value, actions: serde_json::Value| json!({ "QueueUrl": url, "Label": label, "AWSAccountIds": accounts, "Actions": actions });
+        let account = json!(["111111111111"]);
+        let send = json!(["SendMessage"]);
+        for (request, code) in [
+            (add("a b", account.clone(), send.clone()), "InvalidParameterValue"),
+            (add("l", json!(["me"]), send.clone()), "InvalidParameterValue"),
+            (add("l", json!([]), send.clone()), "MissingParameter"),
+            (add("l", account.clone(), json!(["CreateQueue"])), "InvalidParameterValue"),
+            (add("l", account.clone(), json!(vec!["SendMessage"; 8])), "OverLimit"),
+            (add("l", json!(vec!["111111111111"; 51]), send), "OverLimit"),
+        ] {
+            assert_eq!(door.fails("AddPermission", request).await.1, code);
+        }
+    }
+}

@@ -38,3 +38,24 @@ pub(super) async fn run(
         _ => Err(Error::Internal),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn handles_that_mean_nothing() {
+        let door = Door::open();
+        let failure = door.fails("CancelMessageMoveTask", json!({ "TaskHandle": "x" })).await;
+        assert_eq!(failure, invalid_parameter("Value for parameter TaskHandle is invalid."));
+        let nowhere = super::TaskHandle {
+            task_id: 1,
+            source_arn: "arn:aws:sqs:us-east-1:000000000000:nope".into(),
+        };
+        let request = json!({ "TaskHandle": nowhere.to_text() });
+        let (status, code, _) = door.fails("CancelMessageMoveTask", request).await;
+        assert_eq!((status, code.as_str()), (404, "ResourceNotFoundException"));
+    }
+}

@@ -76,3 +76,42 @@ pub(super) fn answer(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn zero_gives_the_message_back_and_more_extends() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        door.send(&url, "m").await;
+        let handle = door.receive(&url).await[0]["ReceiptHandle"].clone();
+        let change = |handle: &serde_json::Value, seconds: i64| json!({ "QueueUrl": url, "ReceiptHandle": handle, "VisibilityTimeout": seconds });
+        door.ok("ChangeMessageVisibility", change(&handle, 600)).await;
+        assert!(door.receive(&url).await.is_empty());
+        door.ok("ChangeMessageVisibility", change(&handle, 0)).await;
+        let again = door.receive(&url).await;
+        assert_eq!(again[0]["Attributes"]["ApproximateReceiveCount"], "2");
+        // Recorded from AWS: too late is no error on a standard queue.
+        door.ok("ChangeMessageVisibility", change(&handle, 600)).await;
+        let handle = &again[0]["ReceiptHandle"];
+        door.ok("DeleteMessage", json!({ "QueueUrl": url, "ReceiptHandle": handle })).await;
+        let failure = door.fails("ChangeMessageVisibility", change(handle, 1)).await;
+        let text = format!(
+            "Value {} for parameter ReceiptHandle is invalid. Reason: Message does not exist or \
+             is not available for visibility timeout change.",
+            handle.as_str().unwrap()
+        );
+        assert_eq!(failure, invalid_parameter(&text));
+        for seconds in [-1, 43_201] {
+            let (_, code, _) = door.fails("ChangeMessageVisibility", change(handle, seconds)).await;
+            assert_eq!(code, "InvalidParameterValue");
+        }
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": handle });
+        let (_, _, text) = door.fails("ChangeMessageVisibility", request).await;
+        assert_eq!(text, "The request must contain the parameter VisibilityTimeout.");
+    }
+}

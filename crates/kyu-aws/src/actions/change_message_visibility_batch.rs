@@ -92,3 +92,29 @@ impl<'a> ChangeMessageVisibilityBatchRequestEntry<'a> {
         Ok((receipt::parse(&handle)?, check_timeout(timeout_s)?, handle, timeout_s))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn each_entry_by_itself() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        door.send(&url, "m").await;
+        let handle = door.receive(&url).await[0]["ReceiptHandle"].clone();
+        let entries = json!([
+            { "Id": "good", "ReceiptHandle": handle, "VisibilityTimeout": 0 },
+            { "Id": "long", "ReceiptHandle": handle, "VisibilityTimeout": 43_201 },
+            { "Id": "none", "ReceiptHandle": handle },
+        ]);
+        let request = json!({ "QueueUrl": url, "Entries": entries });
+        let result = door.ok("ChangeMessageVisibilityBatch", request).await;
+        assert_eq!(result["Successful"], json!([{ "Id": "good" }]));
+        assert_eq!(result["Failed"][0]["Code"], "InvalidParameterValue");
+        assert_eq!(result["Failed"][1]["Code"], "MissingParameter");
+        assert_eq!(door.receive(&url).await.len(), 1);
+    }
+}

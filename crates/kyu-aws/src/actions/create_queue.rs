@@ -19,7 +19,8 @@ pub(super) struct CreateQueueRequest<'a> {
     queue_name: Option<Text<'a>>,
     #[serde(borrow)]
     attributes: Option<Requested<'a>>,
-    #[serde(rename = "tags", alias = "Tags", borrow)]
+    // Lower case in the service model.
+    #[serde(rename = "tags", borrow)]
     tags: Option<SentTags<'a>>,
 }
 
@@ -74,5 +75,100 @@ fn check_same(
     match queue_attributes::differing(target, requested, &existing.config)? {
         None => Ok(()),
         Some(attribute) => Err(Error::QueueNameExists { attribute }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    use crate::SqsOptions;
+    use kyu_door::access::Access;
+
+    #[tokio::test]
+    async fn the_url_is_where_the_client_came() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        assert_eq!(url, format!("http://{HOST}/000000000000/q"));
+    }
+
+    #[tokio::test]
+    async fn again_with_the_same_attributes_or_none_and_with_others() {
+        let door = Door::open();
+        let create =
+            |attributes: serde_json::Value| json!({ "QueueName": "q", "Attributes": attributes });
+        let url = door.queue("q", json!({ "DelaySeconds": "5" })).await;
+        assert_eq!(door.queue("q", json!({ "DelaySeconds": "5" })).await, url);
+        assert_eq!(door.queue("q", json!({})).await, url);
+        assert_eq!(door.queue("q", json!({ "VisibilityTimeout": "30" })).await, url);
+        let text = "A queue already exists with the same name and a different value for attribute \
+                    DelaySeconds";
+        let failure = door.fails("CreateQueue", create(json!({ "DelaySeconds": "6" }))).await;
+        assert_eq!(failure, (400, "QueueAlreadyExists".into(), text.into()));
+    }
+
+    #[tokio::test]
+    async fn names_and_kinds() {
+        let door = Door::open();
+        let fifo = json!({ "FifoQueue": "true" });
+        for (name, attributes) in [
+            ("", json!({})),
+            ("a b", json!({})),
+            ("q.fifo", json!({})),
+            ("q", fifo.clone()),
+            (&*"x".repeat(81), json!({})),
+        ] {
+            let request = json!({ "QueueName": name, "Attributes": attributes });
+            assert_eq!(
+                door.fails("CreateQueue", request).await.1,
+                "InvalidParameterValue",
+                "{name}"
+            );
+        }
+        let url = door.queue("q.fifo", fifo).await;
+        assert_eq!(door.attribute(&url, "FifoQueue").await, "true");
+        let (_, code, text) = door.fails("CreateQueue", json!({})).await;
+        assert_eq!(code, "MissingParameter");
+        assert_eq!(text, "The request must contain the parameter QueueName.");
+    }
+
+    #[tokio::test]
+    async fn fifo_attributes_on_a_standard_queue_as_recorded() {
+        let door = Door::open();
+        for (name, value, text) in [
+            ("FifoQueue", "false", "Unknown Attribute FifoQueue."),
+            ("ContentBasedDeduplication", "true", "Unknown Attribute ContentBasedDeduplication."),
+            (
+                "DeduplicationScope",
+                "queue",
+                "You can specify the DeduplicationScope only when FifoQueue is set to true.",
+            ),
+            (
+                "FifoThroughputLimit",
+                "perQueue",
+                "You can specify the FifoThroughputLimit only when FifoQueue is set to true.",
+            ),
+            ("Nope", "1", "Unknown Attribute Nope."),
+            ("QueueArn", "1", "Unknown Attribute QueueArn."),
+        ] {
+            let request = json!({ "QueueName": "q", "Attributes": { name: value } });
+            let failure = door.fails("CreateQueue", request).await;
+            assert_eq!(failure, (400, "InvalidAttributeName".into(), text.into()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_rests_as_long_as_the_operator_wants() {
+        let options = SqsOptions { name_reuse_wait_ms: 60_000, ..SqsOptions::default() };
+        let door = Door::with(options, Access::new(vec![]));
+        let url = door.queue("q", json!({})).await;
+        door.ok("DeleteQueue", json!({ "QueueUrl": url })).await;
+        let text = "You must wait 60 seconds after deleting a queue before you can create another \
+                    with the same name.";
+        let failure = door.fails("CreateQueue", json!({ "QueueName": "q" })).await;
+        let code = "AWS.SimpleQueueService.QueueDeletedRecently";
+        assert_eq!(failure, (400, code.into(), text.into()));
     }
 }

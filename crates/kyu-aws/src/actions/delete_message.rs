@@ -42,3 +42,75 @@ pub(super) fn answer(settled: Settled, handle: &str, queue: &QueueInfo) -> Resul
         (Settled::Foreign, _) => Err(receipt::foreign(handle)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn deleting_twice_succeeds_and_counts_follow() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        door.send(&url, "m").await;
+        assert_eq!(door.attribute(&url, "ApproximateNumberOfMessages").await, "1");
+        let handle = door.receive(&url).await[0]["ReceiptHandle"].clone();
+        assert_eq!(door.attribute(&url, "ApproximateNumberOfMessagesNotVisible").await, "1");
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": handle });
+        for _ in 0..2 {
+            assert_eq!(door.ok("DeleteMessage", request.clone()).await, json!({}));
+        }
+        assert_eq!(door.attribute(&url, "ApproximateNumberOfMessagesNotVisible").await, "0");
+        assert_eq!(door.attribute(&url, "ApproximateNumberOfMessages").await, "0");
+    }
+
+    #[tokio::test]
+    async fn handles_that_are_none_and_handles_of_other_queues() {
+        let door = Door::open();
+        let (url, other) = (door.queue("q", json!({})).await, door.queue("r", json!({})).await);
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": "garbage" });
+        let text = "The input receipt handle \"garbage\" is not a valid receipt handle.";
+        let failure = (400, "ReceiptHandleIsInvalid".into(), text.into());
+        assert_eq!(door.fails("DeleteMessage", request.clone()).await, failure);
+        door.send(&other, "m").await;
+        let foreign = door.receive(&other).await[0]["ReceiptHandle"].clone();
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": foreign });
+        let (_, code, text) = door.fails("DeleteMessage", request).await;
+        assert_eq!(code, "ReceiptHandleIsInvalid");
+        assert!(text.ends_with("is not valid for this queue."), "{text}");
+        let (_, code, _) = door.fails("DeleteMessage", json!({ "QueueUrl": url })).await;
+        assert_eq!(code, "MissingParameter");
+    }
+
+    /// A worker that came too late must not delete what another is working on.
+    #[tokio::test]
+    async fn a_stale_handle_deletes_nothing() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        door.send(&url, "m").await;
+        let late = door.receive(&url).await;
+        door.give_back(&url, &late[0]).await;
+        assert_eq!(door.receive(&url).await.len(), 1);
+        let stale = late[0]["ReceiptHandle"].clone();
+        door.ok("DeleteMessage", json!({ "QueueUrl": url, "ReceiptHandle": stale })).await;
+        assert_eq!(door.attribute(&url, "ApproximateNumberOfMessagesNotVisible").await, "1");
+    }
+
+    #[tokio::test]
+    async fn an_expired_handle_of_a_fifo_queue_is_an_error() {
+        let door = Door::open();
+        let url = door.fifo("q.fifo").await;
+        let send = json!({ "QueueUrl": url, "MessageBody": "m", "MessageGroupId": "g" });
+        door.ok("SendMessage", send).await;
+        let late = door.receive(&url).await;
+        door.give_back(&url, &late[0]).await;
+        let handle = late[0]["ReceiptHandle"].as_str().unwrap();
+        let text = format!(
+            "Value {handle} for parameter ReceiptHandle is invalid. \
+             Reason: The receipt handle has expired."
+        );
+        let request = json!({ "QueueUrl": url, "ReceiptHandle": handle });
+        assert_eq!(door.fails("DeleteMessage", request).await, invalid_parameter(&text));
+    }
+}

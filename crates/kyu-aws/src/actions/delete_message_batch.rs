@@ -82,3 +82,32 @@ pub(super) async fn run(
     }
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn each_entry_by_itself() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        door.send(&url, "m").await;
+        let handle = door.receive(&url).await[0]["ReceiptHandle"].clone();
+        let entries = json!([
+            { "Id": "good", "ReceiptHandle": handle },
+            { "Id": "bad", "ReceiptHandle": "garbage" },
+        ]);
+        let request = json!({ "QueueUrl": url, "Entries": entries });
+        let result = door.ok("DeleteMessageBatch", request).await;
+        assert_eq!(result["Successful"], json!([{ "Id": "good" }]));
+        assert_eq!(result["Failed"][0]["Id"], "bad");
+        assert_eq!(result["Failed"][0]["Code"], "ReceiptHandleIsInvalid");
+        assert_eq!(result["Failed"][0]["SenderFault"], true);
+        let (_, code, text) =
+            door.fails("DeleteMessageBatch", json!({ "QueueUrl": url, "Entries": [] })).await;
+        assert_eq!(code, "AWS.SimpleQueueService.EmptyBatchRequest");
+        assert!(text.contains("DeleteMessageBatchRequestEntry"));
+    }
+}

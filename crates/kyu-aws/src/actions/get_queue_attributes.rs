@@ -62,3 +62,55 @@ fn wanted(names: Vec<Text<'_>>) -> Result<Vec<QueueAttribute>, Error> {
     }
     Ok(wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn all_of_a_standard_queue_and_none_unless_asked() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let none = door.ok("GetQueueAttributes", json!({ "QueueUrl": url })).await;
+        assert_eq!(none, json!({}));
+        let request = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+        let mut all = door.ok("GetQueueAttributes", request).await["Attributes"].take();
+        for time in ["CreatedTimestamp", "LastModifiedTimestamp"] {
+            let seconds: u64 = all[time].as_str().unwrap().parse().unwrap();
+            assert!((1_700_000_000..10_000_000_000).contains(&seconds), "{time} {seconds}");
+            all.as_object_mut().unwrap().remove(time);
+        }
+        let expected = json!({
+            "ApproximateNumberOfMessages": "0",
+            "ApproximateNumberOfMessagesDelayed": "0",
+            "ApproximateNumberOfMessagesNotVisible": "0",
+            "DelaySeconds": "0",
+            "MaximumMessageSize": "1048576",
+            "MessageRetentionPeriod": "345600",
+            "QueueArn": "arn:aws:sqs:us-east-1:000000000000:q",
+            "ReceiveMessageWaitTimeSeconds": "0",
+            "SqsManagedSseEnabled": "true",
+            "VisibilityTimeout": "30",
+        });
+        assert_eq!(all, expected);
+        let request = json!({ "QueueUrl": url, "AttributeNames": ["Nope"] });
+        let failure = door.fails("GetQueueAttributes", request).await;
+        assert_eq!(failure, (400, "InvalidAttributeName".into(), "Unknown Attribute Nope.".into()));
+    }
+
+    #[tokio::test]
+    async fn what_fifo_adds() {
+        let door = Door::open();
+        let url = door.fifo("q.fifo").await;
+        for (name, value) in [
+            ("FifoQueue", "true"),
+            ("ContentBasedDeduplication", "true"),
+            ("DeduplicationScope", "queue"),
+            ("FifoThroughputLimit", "perQueue"),
+        ] {
+            assert_eq!(door.attribute(&url, name).await, value);
+        }
+    }
+}

@@ -33,3 +33,23 @@ pub(super) async fn run(
     let queue = call.broker.directory().by_name(&name).ok_or(Error::QueueDoesNotExist)?;
     Ok(GetQueueUrlResult { queue_url: call.url_of(&queue.name) })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn by_name_and_owner() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let found = door.ok("GetQueueUrl", json!({ "QueueName": "q" })).await;
+        assert_eq!(found, json!({ "QueueUrl": url }));
+        let mut request = json!({ "QueueName": "q", "QueueOwnerAWSAccountId": "000000000000" });
+        assert_eq!(door.ok("GetQueueUrl", request.clone()).await["QueueUrl"], url);
+        request["QueueOwnerAWSAccountId"] = json!("123456789012");
+        let (_, code, _) = door.fails("GetQueueUrl", request).await;
+        assert_eq!(code, "AWS.SimpleQueueService.NonExistentQueue");
+    }
+}

@@ -44,3 +44,25 @@ pub(super) async fn run(
     let queue_urls = sources.iter().map(|source| call.url_of(source)).collect();
     Ok(ListDeadLetterSourceQueuesResult { queue_urls, next_token })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn sources_by_name() {
+        let door = Door::open();
+        let dead = door.queue("dead", json!({})).await;
+        let request = json!({ "QueueUrl": dead });
+        let none = door.ok("ListDeadLetterSourceQueues", request.clone()).await;
+        assert_eq!(none, json!({ "queueUrls": [] }));
+        let arn = door.attribute(&dead, "QueueArn").await;
+        let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 5 }).to_string();
+        let b = door.queue("b", json!({ "RedrivePolicy": policy })).await;
+        let a = door.queue("a", json!({ "RedrivePolicy": policy })).await;
+        let both = door.ok("ListDeadLetterSourceQueues", request).await;
+        assert_eq!(both, json!({ "queueUrls": [a, b] }));
+    }
+}

@@ -87,3 +87,28 @@ fn entry(call: &Call<'_>, source_arn: &str, task: MoveTask) -> ListMessageMoveTa
         started_timestamp: task.started_at_ms,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn no_tasks_and_wrong_numbers() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let arn = door.attribute(&url, "QueueArn").await;
+        let none = door.ok("ListMessageMoveTasks", json!({ "SourceArn": arn })).await;
+        assert_eq!(none, json!({ "Results": [] }));
+        for wrong in [0, 11] {
+            let request = json!({ "SourceArn": arn, "MaxResults": wrong });
+            let (_, code, _) = door.fails("ListMessageMoveTasks", request).await;
+            assert_eq!(code, "InvalidParameterValue");
+        }
+        let (_, code, text) =
+            door.fails("ListMessageMoveTasks", json!({ "SourceArn": "nonsense" })).await;
+        assert_eq!(code, "InvalidParameterValue");
+        assert!(text.starts_with("You must use this format to specify the SourceArn"));
+    }
+}

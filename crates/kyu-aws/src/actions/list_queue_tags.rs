@@ -30,3 +30,17 @@ pub(super) async fn run(
     let tags = queue.config.tags.iter().map(|(key, value)| (key.clone(), value.clone()));
     Ok(ListQueueTagsResult { tags: Pairs(tags.collect()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn no_tags_no_key() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        assert_eq!(door.ok("ListQueueTags", json!({ "QueueUrl": url })).await, json!({}));
+    }
+}

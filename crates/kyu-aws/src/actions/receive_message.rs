@@ -242,3 +242,146 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn an_empty_queue_has_no_messages_key() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let result = door.ok("ReceiveMessage", json!({ "QueueUrl": url })).await;
+        assert_eq!(result, json!({}));
+    }
+
+    #[tokio::test]
+    async fn attributes_come_when_asked_for() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let request = json!({
+            "QueueUrl": url,
+            "MessageBody": "msg",
+            "MessageAttributes": {
+                "Hello": { "DataType": "String", "StringValue": "There" },
+                "Help.Me": { "DataType": "String", "StringValue": "Me" },
+                "Raw": { "DataType": "Binary", "BinaryValue": "AAH/" },
+            },
+        });
+        door.ok("SendMessage", request).await;
+        let receive = async |more: serde_json::Value| {
+            let mut request = json!({ "QueueUrl": url });
+            request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let message = door.ok("ReceiveMessage", request).await["Messages"][0].clone();
+            door.give_back(&url, &message).await;
+            message
+        };
+        let bare = receive(json!({})).await;
+        let mut keys: Vec<_> = bare.as_object().unwrap().keys().collect();
+        keys.sort();
+        assert_eq!(keys, ["Body", "MD5OfBody", "MessageId", "ReceiptHandle"]);
+        let prefix = receive(json!({ "MessageAttributeNames": ["Hel.*"] })).await;
+        assert_eq!(prefix["MD5OfMessageAttributes"], "83fee93c1bcd8b9a5a923ffacdc636c7");
+        let raw = receive(json!({ "MessageAttributeNames": ["Raw"] })).await;
+        let value = json!({ "Raw": { "DataType": "Binary", "BinaryValue": "AAH/" } });
+        assert_eq!(raw["MessageAttributes"], value);
+        let system = receive(json!({ "AttributeNames": ["ApproximateReceiveCount"] })).await;
+        assert_eq!(system["Attributes"], json!({ "ApproximateReceiveCount": "4" }));
+        let all = receive(json!({ "MessageSystemAttributeNames": ["All"] })).await;
+        assert_eq!(all["Attributes"].as_object().unwrap().len(), 4, "{all}");
+        let request = json!({ "QueueUrl": url, "AttributeNames": ["Nope"] });
+        let failure = door.fails("ReceiveMessage", request).await;
+        assert_eq!(failure, (400, "InvalidAttributeName".into(), "Unknown Attribute Nope.".into()));
+    }
+
+    #[tokio::test]
+    async fn numbers_out_of_range() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        for (parameter, value, reason) in [
+            ("MaxNumberOfMessages", 0, "Must be between 1 and 10, if provided."),
+            ("MaxNumberOfMessages", 11, "Must be between 1 and 10, if provided."),
+            ("WaitTimeSeconds", -1, "Must be >= 0 and <= 20, if provided."),
+            ("WaitTimeSeconds", 21, "Must be >= 0 and <= 20, if provided."),
+            ("VisibilityTimeout", 43_201, "Must be >= 0 and <= 43200, if provided."),
+        ] {
+            let request = json!({ "QueueUrl": url, parameter: value });
+            let text =
+                format!("Value {value} for parameter {parameter} is invalid. Reason: {reason}");
+            assert_eq!(door.fails("ReceiveMessage", request).await, invalid_parameter(&text));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_poll_wakes_for_a_new_message() {
+        let door = Door::open();
+        let url = door.queue("q", json!({ "ReceiveMessageWaitTimeSeconds": "20" })).await;
+        // The queue's own default waits; the message comes while the receive is under way.
+        let receive = door.receive(&url);
+        let send = async {
+            tokio::task::yield_now().await;
+            door.send(&url, "late").await
+        };
+        let (received, _) = tokio::join!(receive, send);
+        assert_eq!(received[0]["Body"], "late");
+    }
+
+    #[tokio::test]
+    async fn a_fifo_group_is_locked_while_a_message_of_it_is_in_flight() {
+        let door = Door::open();
+        let url = door.fifo("q.fifo").await;
+        for (group, body) in [("g", "1"), ("g", "2"), ("h", "3")] {
+            let request = json!({ "QueueUrl": url, "MessageBody": body, "MessageGroupId": group });
+            door.ok("SendMessage", request).await;
+        }
+        let one = json!({ "QueueUrl": url, "MaxNumberOfMessages": 1 });
+        let first = door.ok("ReceiveMessage", one.clone()).await["Messages"][0].clone();
+        assert_eq!(first["Body"], "1");
+        let rest = door.receive(&url).await;
+        assert_eq!(rest.iter().map(|m| m["Body"].clone()).collect::<Vec<_>>(), [json!("3")]);
+        let attributes = &rest[0]["Attributes"];
+        assert_eq!(attributes["MessageGroupId"], "h");
+        assert_eq!(attributes["SequenceNumber"].as_str().unwrap().len(), 20);
+        assert_eq!(attributes["MessageDeduplicationId"].as_str().unwrap().len(), 64);
+        let delete = json!({ "QueueUrl": url, "ReceiptHandle": first["ReceiptHandle"] });
+        door.ok("DeleteMessage", delete).await;
+        assert_eq!(door.receive(&url).await[0]["Body"], "2");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_id_gets_the_same_messages_again() {
+        let door = Door::open();
+        let url = door.fifo("q.fifo").await;
+        let send = json!({ "QueueUrl": url, "MessageBody": "m", "MessageGroupId": "g" });
+        door.ok("SendMessage", send).await;
+        let attempt = json!({ "QueueUrl": url, "ReceiveRequestAttemptId": "try-1" });
+        let first = door.ok("ReceiveMessage", attempt.clone()).await;
+        assert_eq!(first["Messages"][0]["Body"], "m");
+        assert_eq!(door.ok("ReceiveMessage", attempt).await, first);
+        let other = json!({ "QueueUrl": url, "ReceiveRequestAttemptId": "try-2" });
+        assert_eq!(door.ok("ReceiveMessage", other).await, json!({}));
+        let standard = door.queue("q", json!({})).await;
+        let request = json!({ "QueueUrl": standard, "ReceiveRequestAttemptId": "a" });
+        assert_eq!(door.fails("ReceiveMessage", request).await.1, "InvalidParameterValue");
+    }
+
+    #[tokio::test]
+    async fn a_message_received_too_often_moves_to_the_dead_letter_queue() {
+        let door = Door::open();
+        let dead = door.queue("dead", json!({})).await;
+        let arn = door.attribute(&dead, "QueueArn").await;
+        let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": "1" }).to_string();
+        let url = door.queue("q", json!({ "RedrivePolicy": policy })).await;
+        let sent = door.send(&url, "poison").await;
+        let received = door.receive(&url).await;
+        assert_eq!(received[0]["Body"], "poison");
+        door.give_back(&url, &received[0]).await;
+        assert!(door.receive(&url).await.is_empty());
+        let moved = door.receive(&dead).await;
+        assert_eq!(moved[0]["MessageId"], sent["MessageId"]);
+        let source = "arn:aws:sqs:us-east-1:000000000000:q";
+        assert_eq!(moved[0]["Attributes"]["DeadLetterQueueSourceArn"], source);
+    }
+}

@@ -35,3 +35,18 @@ pub(super) async fn run(
     .await?;
     Ok(Empty {})
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn a_label_is_needed() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let (_, code, _) = door.fails("RemovePermission", json!({ "QueueUrl": url })).await;
+        assert_eq!(code, "MissingParameter");
+    }
+}

@@ -152,3 +152,89 @@ fn check_whole(sent: &[SentMessage<'_>], queue: &QueueInfo) -> Result<(), Error>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    fn entry(id: &str, body: &str) -> serde_json::Value {
+        json!({ "Id": id, "MessageBody": body })
+    }
+
+    #[tokio::test]
+    async fn entries_succeed_and_fail_by_themselves() {
+        let door = Door::open();
+        let url = door.queue("q", json!({ "MaximumMessageSize": "1024" })).await;
+        let entries = json!([entry("a", "one"), entry("b", &"x".repeat(1025)), entry("c", "")]);
+        let request = json!({ "QueueUrl": url, "Entries": entries });
+        let result = door.ok("SendMessageBatch", request).await;
+        assert_eq!(result["Successful"][0]["Id"], "a");
+        assert_eq!(result["Successful"].as_array().unwrap().len(), 1);
+        let failed = json!({
+            "Id": "b",
+            "SenderFault": true,
+            "Code": "InvalidParameterValue",
+            "Message": "One or more parameters cannot be validated. \
+                        Reason: Message must be shorter than 1024 bytes.",
+        });
+        assert_eq!(result["Failed"][0], failed);
+        assert_eq!(result["Failed"][1]["Code"], "MissingParameter");
+        let all = json!({ "QueueUrl": url, "Entries": [entry("a", "one")] });
+        let result = door.ok("SendMessageBatch", all).await;
+        assert_eq!(result["Failed"], json!(null), "no key when nothing failed");
+    }
+
+    #[tokio::test]
+    async fn a_batch_fails_as_a_whole() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let fails = async |entries: serde_json::Value| {
+            let request = json!({ "QueueUrl": url, "Entries": entries });
+            door.fails("SendMessageBatch", request).await
+        };
+        let coded = |code: &str, text: &str| {
+            (400, format!("AWS.SimpleQueueService.{code}"), text.to_owned())
+        };
+        let text = "There should be at least one SendMessageBatchRequestEntry in the request.";
+        assert_eq!(fails(json!([])).await, coded("EmptyBatchRequest", text));
+        let many: Vec<_> = (0..20).map(|at| entry(&at.to_string(), "m")).collect();
+        let text = "Maximum number of entries per request are 10. You have sent 20.";
+        assert_eq!(fails(json!(many)).await, coded("TooManyEntriesInBatchRequest", text));
+        let text = "Id a repeated.";
+        let twice = json!([entry("a", "m"), entry("a", "m")]);
+        assert_eq!(fails(twice).await, coded("BatchEntryIdsNotDistinct", text));
+        let text = "A batch entry id can only contain alphanumeric characters, hyphens and \
+                    underscores. It can be at most 80 letters long.";
+        assert_eq!(fails(json!([entry("a:b", "m")])).await, coded("InvalidBatchEntryId", text));
+        let halves = json!([entry("a", &"x".repeat(524_288)), entry("b", &"x".repeat(524_289))]);
+        let text = "Batch requests cannot be longer than 1048576 bytes. \
+                    You have sent 1048577 bytes.";
+        assert_eq!(fails(halves).await, coded("BatchRequestTooLong", text));
+        assert_eq!(door.attribute(&url, "ApproximateNumberOfMessages").await, "0");
+    }
+
+    #[tokio::test]
+    async fn fifo_ids_are_needed_by_all() {
+        let door = Door::open();
+        let url = door.queue("q.fifo", json!({ "FifoQueue": "true" })).await;
+        let with = |dedup: bool, group: bool| {
+            let mut entry = entry("a", "m");
+            if dedup {
+                entry["MessageDeduplicationId"] = json!("d");
+            }
+            if group {
+                entry["MessageGroupId"] = json!("g");
+            }
+            json!({ "QueueUrl": url, "Entries": [entry] })
+        };
+        let text = "The request must contain the parameter MessageGroupId.";
+        let failure = door.fails("SendMessageBatch", with(true, false)).await;
+        assert_eq!(failure, invalid_parameter(text));
+        let (_, _, text) = door.fails("SendMessageBatch", with(false, true)).await;
+        assert!(text.contains("ContentBasedDeduplication"));
+        let result = door.ok("SendMessageBatch", with(true, true)).await;
+        assert_eq!(result["Successful"][0]["SequenceNumber"].as_str().unwrap().len(), 20);
+    }
+}

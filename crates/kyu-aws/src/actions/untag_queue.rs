@@ -28,3 +28,18 @@ pub(super) async fn run(call: &Call<'_>, request: UntagQueueRequest<'_>) -> Resu
     .await?;
     Ok(Empty {})
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_door::*;
+
+    #[tokio::test]
+    async fn keys_are_needed() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let (_, code, _) = door.fails("UntagQueue", json!({ "QueueUrl": url })).await;
+        assert_eq!(code, "MissingParameter");
+    }
+}

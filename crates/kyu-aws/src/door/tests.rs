@@ -1,0 +1,249 @@
+//! Transcripts of both protocols: envelopes, errors, credentials, and what is no request at all.
+
+use kyu_door::access::Credential;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::test_door::{Door, HOST, Said};
+
+fn error_xml(code: &str, text: &str) -> String {
+    format!(
+        "<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message><Detail/></Error>"
+    )
+}
+
+/// An XML answer without its request id, which is checked to be one.
+fn without_id(said: &Said) -> String {
+    let id = said.header("x-amzn-requestid");
+    assert_eq!(id.len(), 36);
+    assert!(said.body.contains(&format!("<RequestId>{id}</RequestId>")), "{}", said.body);
+    said.body.replace(id, "ID")
+}
+
+#[tokio::test]
+async fn a_conversation_in_query() {
+    let door = Door::open();
+    let said = door
+        .form("/", "Action=CreateQueue&QueueName=q&Attribute.1.Name=DelaySeconds&Attribute.1.Value=0&Tag.1.Key=k&Tag.1.Value=v&Version=2012-11-05")
+        .await;
+    assert_eq!((said.status, said.header("content-type")), (200, "text/xml"));
+    let expected = "<?xml version=\"1.0\"?>\
+        <CreateQueueResponse xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\">\
+        <CreateQueueResult><QueueUrl>http://localhost:9324/000000000000/q</QueueUrl>\
+        </CreateQueueResult>\
+        <ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></CreateQueueResponse>";
+    assert_eq!(without_id(&said), expected);
+
+    // On the queue's URL, without QueueUrl.
+    let said = door
+        .form("/000000000000/q", "Action=SendMessage&MessageBody=a+%3Cb%3E+%26+%0D&MessageAttribute.1.Name=n&MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=v")
+        .await;
+    assert_eq!(said.status, 200, "{}", said.body);
+    assert!(said.body.contains("<SendMessageResult><MessageId>"), "{}", said.body);
+
+    let said = door
+        .form("/", "Action=ReceiveMessage&QueueUrl=http://h/000000000000/q&AttributeName.1=ApproximateReceiveCount&MessageAttributeName.1=All")
+        .await;
+    let body = "<Body>a &lt;b&gt; &amp; &#xD;</Body>\
+        <Attribute><Name>ApproximateReceiveCount</Name><Value>1</Value></Attribute>";
+    assert!(said.body.contains(body), "{}", said.body);
+    let attribute = "<MessageAttribute><Name>n</Name>\
+        <Value><StringValue>v</StringValue><DataType>String</DataType></Value></MessageAttribute>";
+    assert!(said.body.contains(attribute), "{}", said.body);
+    let handle = said.body.split("<ReceiptHandle>").nth(1).unwrap().split('<').next().unwrap();
+
+    let handle = handle.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let batch = format!(
+        "Action=DeleteMessageBatch&QueueUrl=q\
+         &DeleteMessageBatchRequestEntry.1.Id=a&DeleteMessageBatchRequestEntry.1.ReceiptHandle={handle}\
+         &DeleteMessageBatchRequestEntry.2.Id=b&DeleteMessageBatchRequestEntry.2.ReceiptHandle=x"
+    );
+    let said = door.form("/", &batch).await;
+    let expected = "<DeleteMessageBatchResultEntry><Id>a</Id></DeleteMessageBatchResultEntry>\
+        <BatchResultErrorEntry><Id>b</Id><SenderFault>true</SenderFault>\
+        <Code>ReceiptHandleIsInvalid</Code>";
+    assert!(said.body.contains(expected), "{}", said.body);
+
+    let said = door.form("/", "Action=ReceiveMessage&QueueUrl=q").await;
+    assert!(said.body.contains("<ReceiveMessageResult></ReceiveMessageResult>"), "{}", said.body);
+    let said = door.form("/", "Action=PurgeQueue&QueueUrl=q").await;
+    assert!(!said.body.contains("Result"), "{}", said.body);
+    let said = door.form("/", "Action=ListQueues").await;
+    let url = "<ListQueuesResult><QueueUrl>http://localhost:9324/000000000000/q</QueueUrl>";
+    assert!(said.body.contains(url), "{}", said.body);
+    let said = door.form("/", "Action=ListQueueTags&QueueUrl=q").await;
+    assert!(said.body.contains("<Tag><Key>k</Key><Value>v</Value></Tag>"), "{}", said.body);
+}
+
+#[tokio::test]
+async fn query_by_url_as_recorded() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let path = "/000000000000/q";
+    let said = door.get(path, "*/*").await;
+    assert_eq!(said.status, 404);
+    assert!(said.body.contains("<UnknownOperationException"), "{}", said.body);
+    for action in ["CreateQueue", "ListQueues", "FooBar"] {
+        let said = door.get(&format!("{path}?Action={action}"), "*/*").await;
+        assert_eq!(said.status, 400);
+        let text = format!("The action {action} is not valid for this endpoint.");
+        assert!(said.body.contains(&error_xml("InvalidAction", &text)), "{}", said.body);
+    }
+    let all = format!("{path}?Action=GetQueueAttributes&AttributeName.1=QueueArn");
+    let said = door.get(&all, "*/*").await;
+    let arn = "<GetQueueAttributesResult><Attribute><Name>QueueArn</Name>\
+        <Value>arn:aws:sqs:us-east-1:000000000000:q</Value></Attribute>";
+    assert!(said.body.contains(arn), "{}", said.body);
+    // Old clients send a list of one without a number.
+    let said = door.get(&all.replace("Name.1", "Name"), "*/*").await;
+    assert!(said.body.contains(arn), "{}", said.body);
+    let said = door.get(&all, "application/json").await;
+    assert_eq!(said.header("content-type"), "application/json");
+    let answer = &said.json()["GetQueueAttributesResponse"];
+    let attributes = &answer["GetQueueAttributesResult"]["Attributes"];
+    assert_eq!(attributes["QueueArn"], "arn:aws:sqs:us-east-1:000000000000:q");
+    assert_eq!(answer["ResponseMetadata"]["RequestId"], said.header("x-amzn-requestid"));
+    let said = door.get(&format!("{path}x?Action=GetQueueAttributes"), "application/json").await;
+    let error = &said.json()["Error"];
+    assert_eq!(error["Code"], "AWS.SimpleQueueService.NonExistentQueue");
+}
+
+#[tokio::test]
+async fn json_on_a_queue_url() {
+    let door = Door::open();
+    let url = door.queue("q", json!({})).await;
+    let request = hyper::Request::post("/000000000000/q")
+        .header("host", HOST)
+        .header("x-amz-target", "AmazonSQS.ReceiveMessage")
+        .body(json!({ "QueueUrl": url }).to_string().into_bytes())
+        .unwrap();
+    let said = door.say(request).await;
+    assert_eq!((said.status, &*said.body), (200, "{}"));
+}
+
+#[tokio::test]
+async fn what_is_no_request() {
+    let door = Door::open();
+    let url = door.queue("q", json!({})).await;
+    let deep = format!("{{\"QueueUrl\":{}", "[".repeat(100_000));
+    for body in [
+        "x",
+        "[]",
+        "\"\"",
+        "{",
+        "{\"QueueUrl\":1}",
+        "{\"QueueUrl\":\"\\ud800\"}",
+        "{\"QueueUrl\":\"q\",\"MessageBody\":{}}",
+        "{\"QueueUrl\":\"q\",\"DelaySeconds\":\"1\"}",
+        "{\"QueueUrl\":\"q\",\"DelaySeconds\":99999999999999999999}",
+        &deep,
+    ] {
+        let said = door.post("SendMessage", body).await;
+        assert_eq!(said.status, 400, "{}", said.body);
+        assert_eq!(said.header("x-amzn-query-error"), "MalformedInput;Sender");
+        let name = "com.amazon.coral.service#SerializationException";
+        assert_eq!(said.json()["__type"], name, "{}", said.body);
+    }
+    // What the model does not know is not looked at.
+    let unknown = json!({ "QueueUrl": url, "MessageBody": "m", "Nope": [{ "x": null }] });
+    door.ok("SendMessage", unknown).await;
+    let (status, code, _) = door.fails("Nope", json!({})).await;
+    assert_eq!((status, code.as_str()), (404, "UnknownOperation"));
+    assert_eq!(door.fails("SendMessage", json!({})).await.1, "MissingParameter");
+    assert_eq!(door.fails("SendMessage", json!({ "QueueUrl": "" })).await.1, "InvalidAddress");
+    let many = "a=b&".repeat(3000);
+    for body in [
+        "Action=SendMessage&QueueUrl=q&MessageBody=%FF",
+        "Action=SendMessage&QueueUrl=q&DelaySeconds=x",
+        "Action=SendMessage&QueueUrl=q&MessageAttribute.x.Name=n",
+        "Action=SendMessage&QueueUrl=q&MessageAttribute.1.Name=n",
+        "Action=SendMessage&QueueUrl.1=q",
+        "Action=SendMessage&QueueUrl=q&QueueUrl.1=q",
+        "a.b.c.d.e.f.g.h.i.j=1&Action=SendMessage",
+        &many,
+    ] {
+        let said = door.form("/", body).await;
+        assert_eq!(said.status, 400, "{body}: {}", said.body);
+        assert!(said.body.contains("<Code>MalformedInput</Code>"), "{}", said.body);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_never_came_is_answered_in_the_clients_dialect() {
+    let door = Door::open();
+    let head = |json: bool| {
+        let request = hyper::Request::post("/");
+        let request =
+            if json { request.header("x-amz-target", "AmazonSQS.SendMessage") } else { request };
+        request.body(()).unwrap().into_parts().0
+    };
+    let reason = Rejection::BodyTooLarge { max_bytes: 10 };
+    let said = door.rejected(&head(true), reason).await;
+    assert_eq!((said.status, said.header("content-type")), (413, "application/x-amz-json-1.0"));
+    let said = door.rejected(&head(false), reason).await;
+    assert!(said.body.contains("<Code>RequestEntityTooLarge</Code>"), "{}", said.body);
+}
+
+#[tokio::test]
+async fn credentials_are_asked_for_where_there_are_some() {
+    let credential = Credential {
+        access_key_id: "AKIDEXAMPLE".into(),
+        secret_access_key: "secret".into(),
+        user: None,
+    };
+    let door = Door::with(SqsOptions::default(), Access::new(vec![credential]));
+    let (status, code, _) = door.fails("ListQueues", json!({})).await;
+    assert_eq!((status, code.as_str()), (403, "MissingAuthenticationToken"));
+    let signed = |key: &str, rest: &str| {
+        let header = format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sqs/aws4_request{rest}, \
+             SignedHeaders=host;x-amz-date, Signature={}",
+            "0".repeat(64)
+        );
+        hyper::Request::post("/")
+            .header("host", HOST)
+            .header("x-amz-target", "AmazonSQS.ListQueues")
+            .header("x-amz-date", "20260101T000000Z")
+            .header("authorization", header)
+            .body(b"{}".to_vec())
+            .unwrap()
+    };
+    for (key, rest, status, code) in [
+        ("AKIDOTHER", "", 403, "InvalidClientTokenId;Sender"),
+        ("AKIDEXAMPLE", "/x", 400, "IncompleteSignature;Sender"),
+        ("AKIDEXAMPLE", "", 400, "RequestExpired;Sender"),
+    ] {
+        let said = door.say(signed(key, rest)).await;
+        assert_eq!((said.status, said.header("x-amzn-query-error")), (status, code));
+    }
+}
+
+#[test]
+fn all_actions_of_the_service_model_are_there() {
+    assert_eq!(actions::NAMES.len(), 23);
+}
+
+proptest! {
+    /// No input is too strange for the decoders: they answer, and never panic.
+    #[test]
+    fn any_bytes_are_read_calmly(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        crate::fuzzing::requests(&bytes);
+    }
+
+    #[test]
+    fn any_parameters_are_read_calmly(
+        text in "((Action|QueueUrl|Attribute|MessageAttribute|Tag|Entries|[a-z])(\\.[0-9]{1,3}|\\.Name|\\.Value|\\.Key){0,4}=[a-z%+0-9]{0,5}&){0,20}",
+    ) {
+        crate::fuzzing::requests(text.as_bytes());
+    }
+
+    /// Both protocols mean the same message.
+    #[test]
+    fn texts_survive_the_form(text in "\\PC{0,40}") {
+        let encoded = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
+        let form = format!("A={encoded}&B=x");
+        let parameters = form::parse(&[form.as_bytes()]).unwrap();
+        prop_assert_eq!(parameters.text("A"), Some(text.as_str()));
+    }
+}
