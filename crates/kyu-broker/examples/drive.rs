@@ -88,7 +88,7 @@ async fn rate<F, R>(
     F: Fn(Broker, QueueId, usize) -> R + Copy + Send + 'static,
     R: Future<Output = usize> + Send,
 {
-    let cpu_before = cpu_s();
+    let (cpu_before, switches_before) = (cpu_s(), context_switches());
     let begun = Instant::now();
     let workers: Vec<_> = (0..tasks)
         .map(|_| {
@@ -110,10 +110,13 @@ async fn rate<F, R>(
         done += worker.await.unwrap();
     }
     let (elapsed_s, cpu) = (begun.elapsed().as_secs_f64(), cpu_s() - cpu_before);
+    let switches = context_switches() - switches_before;
     println!(
-        "{what:<23} {:>10.0} messages/s, {:.2} us CPU each ({tasks} tasks, batches of {batch})",
+        "{what:<23} {:>10.0} messages/s, {:.2} us CPU and {:.2} context switches each ({tasks} \
+         tasks, batches of {batch})",
         done as f64 / elapsed_s,
-        cpu * 1e6 / done as f64
+        cpu * 1e6 / done as f64,
+        switches as f64 / done as f64
     );
 }
 
@@ -153,4 +156,16 @@ fn cpu_s() -> f64 {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Times that a thread of this process went to sleep. Unlike time, it hardly depends on what else
+/// the machine does.
+fn context_switches() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("procfs");
+    let status = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("status")).ok();
+    let count = |status: String| {
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    tasks.flatten().filter_map(status).filter_map(count).sum()
 }
