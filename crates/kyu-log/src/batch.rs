@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::Lsn;
-use crate::buffer::AlignedBuffer;
+use crate::buffer::{AlignedBuffer, BufferPool};
 use crate::format::{
     BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, record_header, seal_record,
 };
@@ -33,17 +33,23 @@ pub(crate) struct Chain {
 /// A batch as it goes to the disk.
 pub(crate) struct Finished {
     pub(crate) start: Lsn,
-    /// Without padding.
-    pub(crate) bytes: Bytes,
     /// Whole blocks.
-    pub(crate) padded: Bytes,
+    pub(crate) padded: AlignedBuffer,
+    /// Length without the padding.
+    pub(crate) len: usize,
     /// The chain after this batch.
     pub(crate) chain: Chain,
 }
 
 impl Batch {
-    pub(crate) fn new(geometry: Geometry, segment: u64, offset: u32, capacity: usize) -> Batch {
-        let mut buffer = AlignedBuffer::with_capacity(capacity.max(BATCH_HEADER_BYTES));
+    pub(crate) fn new(
+        geometry: Geometry,
+        segment: u64,
+        offset: u32,
+        pool: &BufferPool,
+        capacity: usize,
+    ) -> Batch {
+        let mut buffer = pool.take(capacity.max(BATCH_HEADER_BYTES));
         buffer.extend(&[0; BATCH_HEADER_BYTES]);
         let start = geometry.at(segment, offset);
         Batch { segment, offset, flags: 0, start, record_count: 0, buffer }
@@ -111,7 +117,6 @@ impl Batch {
         }
         let len = self.buffer.len();
         self.buffer.pad_to_block();
-        let padded = self.buffer.freeze();
-        Finished { start: self.start, bytes: padded.slice(..len), padded, chain }
+        Finished { start: self.start, padded: self.buffer, len, chain }
     }
 }

@@ -1,8 +1,11 @@
 //! Memory that direct I/O accepts, without unsafe code.
 
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use bytes::Bytes;
 
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, MAX_POOLED_BUFFERS, MIN_POOLED_BYTES};
 use crate::lsn::align_up;
 
 /// A growing byte buffer whose first byte lies at a block boundary in memory.
@@ -64,21 +67,72 @@ impl AlignedBuffer {
         self.memory.get_mut(self.base..).unwrap_or_default()
     }
 
-    /// The same bytes, immutable and shared, still aligned.
-    ///
-    /// A mostly empty allocation is first moved to a small one, because the bytes may stay in the hot
-    /// cache for long and only their length is counted there.
-    pub(crate) fn freeze(self) -> Bytes {
-        let block = BLOCK_BYTES as usize;
-        let compact = if self.capacity() > 2 * self.len() + block {
-            let mut small = AlignedBuffer::with_capacity(self.len());
-            small.extend(self.as_slice());
-            small
-        } else {
-            self
-        };
-        let base = compact.base;
-        Bytes::from(compact.memory).slice(base..)
+    /// Empty again, with the same memory.
+    fn cleared(mut self) -> Self {
+        self.memory.truncate(self.base);
+        self
+    }
+
+    /// Bytes `range` of a shared buffer, without copying.
+    pub(crate) fn share(self: &Arc<Self>, range: Range<usize>) -> Option<Bytes> {
+        (range.start <= range.end && range.end <= self.len())
+            .then(|| Bytes::from_owner(Part { buffer: Arc::clone(self), range }))
+    }
+}
+
+/// Keeps a buffer for as long as somebody reads a part of it.
+struct Part {
+    buffer: Arc<AlignedBuffer>,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.as_slice().get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+/// Buffers that nobody needs any more. New memory costs a page fault every 4 KiB, which at full
+/// speed is more than the copy into it.
+#[derive(Default)]
+pub(crate) struct BufferPool {
+    // A std Mutex: held to push or to pick one of a few.
+    free: Mutex<Vec<AlignedBuffer>>,
+}
+
+impl BufferPool {
+    /// An empty buffer with room for `capacity` bytes: the smallest that is free, else a new one.
+    pub(crate) fn take(&self, capacity: usize) -> AlignedBuffer {
+        let mut free = self.free();
+        let fitting = free.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= capacity);
+        match fitting.min_by_key(|(_, buffer)| buffer.capacity()).map(|(at, _)| at) {
+            Some(at) => free.swap_remove(at),
+            None => AlignedBuffer::with_capacity(capacity),
+        }
+    }
+
+    /// Takes a buffer back, if it is worth it.
+    pub(crate) fn give(&self, buffer: AlignedBuffer) {
+        let mut free = self.free();
+        if buffer.capacity() >= MIN_POOLED_BYTES && free.len() < MAX_POOLED_BUFFERS {
+            free.push(buffer.cleared());
+        }
+    }
+
+    /// The same bytes in a buffer of their size, if this one is mostly empty: the bytes may stay in
+    /// the hot cache for long, and only their length is counted there.
+    pub(crate) fn fit(&self, buffer: AlignedBuffer) -> AlignedBuffer {
+        if buffer.capacity() <= 2 * buffer.len() + BLOCK_BYTES as usize {
+            return buffer;
+        }
+        let mut small = AlignedBuffer::with_capacity(buffer.len());
+        small.extend(buffer.as_slice());
+        self.give(buffer);
+        small
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<AlignedBuffer>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stays_aligned_while_growing_and_after_freezing() {
+    fn stays_aligned_while_growing_and_after_fitting() {
         let mut buffer = AlignedBuffer::with_capacity(10);
         let mut expected = Vec::new();
         for round in 0..200u32 {
@@ -98,9 +152,23 @@ mod tests {
         }
         assert_eq!(buffer.as_slice(), expected);
         buffer.pad_to_block();
-        let frozen = buffer.freeze();
-        assert_eq!(frozen.as_ptr().addr() % 4096, 0);
-        assert_eq!(frozen.len() % 4096, 0);
-        assert_eq!(&frozen[..expected.len()], expected);
+        let fitted = Arc::new(BufferPool::default().fit(buffer));
+        assert_eq!(fitted.as_slice().as_ptr().addr() % 4096, 0);
+        assert_eq!(fitted.len() % 4096, 0);
+        assert_eq!(fitted.share(0..expected.len()).unwrap(), expected);
+        assert_eq!(fitted.share(1..fitted.len() + 1), None);
+    }
+
+    #[test]
+    fn memory_that_was_given_back_is_used_again_and_empty() {
+        let pool = BufferPool::default();
+        let mut buffer = pool.take(2 * MIN_POOLED_BYTES);
+        buffer.extend(&[7; 100]);
+        let memory = buffer.as_slice().as_ptr();
+        pool.give(buffer);
+        let mut again = pool.take(MIN_POOLED_BYTES);
+        assert_eq!(again.len(), 0);
+        again.extend(&[8]);
+        assert_eq!((again.as_slice().as_ptr(), again.as_slice()), (memory, &[8u8][..]));
     }
 }

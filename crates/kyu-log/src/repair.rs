@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Lsn;
 use crate::batch::{Batch, Chain};
+use crate::buffer::BufferPool;
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError};
 use crate::format::{
@@ -321,9 +322,10 @@ impl<'a> Files<'a> {
             self.disk.rename(&self.path(*number), &aside)?;
             self.disk.sync_dir(self.dir)?;
         }
-        let mut end = Batch::new(self.geometry, cut, cut_offset, BLOCK_BYTES as usize);
+        let memory = BufferPool::default();
+        let mut end = Batch::new(self.geometry, cut, cut_offset, &memory, BLOCK_BYTES as usize);
         end.flags = FLAG_END | FLAG_REPAIRED;
-        let mut rest = end.finish(chain).padded.to_vec();
+        let mut rest = end.finish(chain).padded.as_slice().to_vec();
         rest.resize((self.geometry.segment_bytes - cut_offset) as usize, 0);
         file.write_at(&rest, u64::from(cut_offset))?;
         file.sync()?;

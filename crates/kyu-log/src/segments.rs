@@ -218,7 +218,8 @@ impl Segments {
         {
             return Ok(Prepared::NoSpace);
         }
-        let filled = self.disk.create(path, false).and_then(|file| file.fill_zeros(segment_bytes));
+        let filled =
+            self.disk.create(path, self.direct).and_then(|file| file.fill_zeros(segment_bytes));
         match filled {
             Ok(()) => {
                 self.counters.prewritten.add(1);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::buffer::BufferPool;
 use crate::hot::HotCache;
 use crate::limits::BLOCK_BYTES;
 use crate::lsn::Geometry;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) progress: Condvar,
     durable: AtomicU64,
     pub(crate) hot: HotCache,
+    pub(crate) buffers: Arc<BufferPool>,
     pub(crate) segments: Segments,
     pub(crate) counters: Arc<Counters>,
     pub(crate) on_durable: Mutex<Option<OnDurable>>,
@@ -107,7 +109,8 @@ impl Shared {
             dir,
             geometry,
             log_id,
-            hot: HotCache::new(options.hot_bytes),
+            hot: HotCache::new(options.hot_bytes, Arc::clone(&tail.buffers)),
+            buffers: Arc::clone(&tail.buffers),
             options,
             tail: Mutex::new(tail),
             work: Condvar::new(),

@@ -1,10 +1,12 @@
 //! The end of the log in memory: where the next record goes, and what waits for the writer.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::batch::Batch;
+use crate::buffer::BufferPool;
 use crate::file_log::Appended;
 use crate::format::{BATCH_HEADER_BYTES, FLAG_CLOSE, FLAG_END, FLAG_OPEN, RECORD_HEADER_BYTES};
 use crate::limits::{BLOCK_BYTES, MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_UNWRITTEN_BYTES};
@@ -15,6 +17,8 @@ use crate::{Class, Lsn};
 pub(crate) struct Tail {
     geometry: Geometry,
     reserve_bytes: u64,
+    /// Memory for batches; comes back from the hot cache.
+    pub(crate) buffers: Arc<BufferPool>,
     /// The batch that collects records now.
     open: Option<Batch>,
     /// Batches that will not change any more, oldest first.
@@ -64,6 +68,7 @@ impl Tail {
         Tail {
             geometry,
             reserve_bytes,
+            buffers: Arc::default(),
             open: None,
             closed: VecDeque::new(),
             closed_bytes: 0,
@@ -154,7 +159,9 @@ impl Tail {
             Some(batch) => batch,
             None => {
                 let capacity = self.last_batch_bytes.max(BATCH_HEADER_BYTES + 2 * body.len());
-                self.open.insert(Batch::new(self.geometry, self.segment, self.offset, capacity))
+                let pool = &self.buffers;
+                let (segment, offset) = (self.segment, self.offset);
+                self.open.insert(Batch::new(self.geometry, segment, offset, pool, capacity))
             }
         };
         let body_at = batch.push(body);
@@ -216,8 +223,10 @@ impl Tail {
     /// Closes the open batch, or an empty one, with a flag.
     pub(crate) fn mark(&mut self, flag: u32) {
         if self.open.is_none() {
-            self.open =
-                Some(Batch::new(self.geometry, self.segment, self.offset, BATCH_HEADER_BYTES));
+            let (segment, offset) = (self.segment, self.offset);
+            let mark =
+                Batch::new(self.geometry, segment, offset, &self.buffers, BATCH_HEADER_BYTES);
+            self.open = Some(mark);
         }
         self.close_batch(flag);
     }

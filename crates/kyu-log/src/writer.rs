@@ -70,15 +70,16 @@ impl Writer {
 
     fn write(&mut self, batch: Batch) -> io::Result<()> {
         let (segment, offset) = (batch.segment, u64::from(batch.offset));
-        let Finished { start, bytes, padded, chain } = batch.finish(self.chain);
-        self.shared.hot.insert(start, bytes);
+        let Finished { start, padded, len, chain } = batch.finish(self.chain);
+        let padded = Arc::new(self.shared.buffers.fit(padded));
+        self.shared.hot.insert(start, Arc::clone(&padded), len);
         // A reader may have been waiting for these bytes to become readable in memory.
         self.shared.progress.notify_all();
         let sync = self.shared.options.sync;
         let file = self.file(segment)?;
         match sync {
-            SyncMode::Always => file.write_durable_at(&padded, offset)?,
-            SyncMode::Broken => file.write_at(&padded, offset)?,
+            SyncMode::Always => file.write_durable_at(padded.as_slice(), offset)?,
+            SyncMode::Broken => file.write_at(padded.as_slice(), offset)?,
         }
         self.chain = chain;
         let counters = &self.shared.counters;

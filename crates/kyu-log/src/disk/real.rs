@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, OFlags};
 
 use super::{Disk, DiskFile, DiskLock};
+use crate::buffer::AlignedBuffer;
 use crate::limits::FILL_STEP_BYTES;
 
 /// Files of the operating system.
@@ -134,17 +135,38 @@ impl DiskFile for RealFile {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
-        let zeros = vec![0; FILL_STEP_BYTES];
-        let mut done = 0;
-        while done < len {
-            let step = (len - done).min(FILL_STEP_BYTES as u64);
-            let zeros = zeros.get(..step as usize).unwrap_or_default();
-            self.buffered.write_all_at(zeros, done)?;
-            self.buffered.sync_data()?;
-            done += step;
+        // Past the page cache where possible: copying zeros into it costs more CPU than anything else
+        // a new log does, and the writer's direct writes would have to push them out again.
+        let past_cache = self.direct.is_some() && set_direct(&self.buffered, true).is_ok();
+        let filled = write_zeros(&self.buffered, len);
+        if past_cache {
+            set_direct(&self.buffered, false)?;
         }
+        filled?;
         self.buffered.sync_all()
     }
+}
+
+fn set_direct(file: &File, on: bool) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    rustix::fs::fcntl_setfl(
+        file,
+        if on { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT },
+    )?;
+    Ok(())
+}
+
+fn write_zeros(file: &File, len: u64) -> io::Result<()> {
+    let mut zeros = AlignedBuffer::with_capacity(FILL_STEP_BYTES);
+    zeros.extend(&vec![0; FILL_STEP_BYTES]);
+    let mut done = 0;
+    while done < len {
+        let step = (len - done).min(FILL_STEP_BYTES as u64);
+        file.write_all_at(zeros.as_slice().get(..step as usize).unwrap_or_default(), done)?;
+        file.sync_data()?;
+        done += step;
+    }
+    Ok(())
 }
 
 struct RealLock {
