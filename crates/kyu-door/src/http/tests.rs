@@ -16,11 +16,22 @@ use crate::limits::Limits;
 struct Echo {
     waiting: Notify,
     release: Notify,
+    dropped: Notify,
+}
+
+/// Tells when the future of a waiting request ends, in whatever way.
+struct TellDrop<'a>(&'a Notify);
+
+impl Drop for TellDrop<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Handler for Echo {
     async fn handle(&self, request: Request) -> Response {
         if request.head.uri.path() == "/wait" {
+            let _tell = TellDrop(&self.dropped);
             self.waiting.notify_one();
             self.release.notified().await;
         }
@@ -43,7 +54,8 @@ struct Running {
 async fn start(limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let handler = Arc::new(Echo { waiting: Notify::new(), release: Notify::new() });
+    let handler =
+        Arc::new(Echo { waiting: Notify::new(), release: Notify::new(), dropped: Notify::new() });
     let counts = Arc::new(Counts::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let (served, counted) = (Arc::clone(&handler), Arc::clone(&counts));
@@ -144,4 +156,15 @@ async fn a_shutdown_lets_open_requests_finish_and_takes_no_new_ones() {
     open.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.done.await.unwrap();
+}
+
+/// A long poll of a client that has gone must not take a message from those who wait.
+#[tokio::test]
+async fn a_request_ends_when_its_client_goes() {
+    let server = start(small()).await;
+    let mut gone = TcpStream::connect(server.address).await.unwrap();
+    gone.write_all(b"GET /wait HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    server.handler.waiting.notified().await;
+    drop(gone);
+    server.handler.dropped.notified().await;
 }
