@@ -3,9 +3,6 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// See [`Inbox::linger`]; measured in docs/adr/0003-broker.md.
-const YIELDS_BEFORE_SLEEP: u32 = 0;
-
 /// A queue of jobs. Its length is bounded by who may push: see [`crate::admission`].
 #[derive(Debug)]
 pub(crate) struct Inbox<J> {
@@ -43,25 +40,9 @@ impl<J> Inbox<J> {
         Ok(())
     }
 
-    /// Gives the processor away a few times while there is nothing to take: under load the next
-    /// job is a few microseconds away, and sleeping and waking cost more than that on both sides.
-    fn linger(&self) {
-        for _ in 0..YIELDS_BEFORE_SLEEP {
-            let state = self.lock();
-            if !state.jobs.is_empty() || state.closed {
-                return;
-            }
-            drop(state);
-            std::thread::yield_now();
-        }
-    }
-
     /// Swaps all jobs into `into`, which must be empty; waits up to `patience` (`None`: for ever)
     /// for the first. Returns false when the inbox is closed and empty.
     pub(crate) fn take(&self, into: &mut Vec<J>, patience: Option<Duration>) -> bool {
-        if patience != Some(Duration::ZERO) {
-            self.linger();
-        }
         let mut state = self.lock();
         if state.jobs.is_empty() && !state.closed && patience != Some(Duration::ZERO) {
             state.sleeping = true;
