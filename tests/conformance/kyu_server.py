@@ -5,6 +5,7 @@ The binary is $KYU_BIN, else target/release/kyu or target/debug/kyu, whichever i
 
 import os
 import pathlib
+import queue
 import shutil
 import signal
 import socket
@@ -71,20 +72,25 @@ class Server:
             errors="replace",
             env={**inherited, **self.env},
         )
-        ready = threading.Event()
-        threading.Thread(target=self._read_output, args=(self.process, ready), daemon=True).start()
-        if not ready.wait(READY_TIMEOUT_SECONDS) or self.process.poll() is not None:
-            code = self.process.poll()
+        news: queue.Queue[bool] = queue.Queue()
+        threading.Thread(target=self._read_output, args=(self.process, news), daemon=True).start()
+        try:
+            ready = news.get(timeout=READY_TIMEOUT_SECONDS)
+        except queue.Empty:
+            ready = False
+        if not ready:
             self.kill()
-            raise RuntimeError(f"no `kyu ready` (exit code {code}) from {command}\n{self.log()}")
+            raise RuntimeError(f"no `kyu ready` (exit code {self.process.poll()}) from {command}\n{self.log()}")
         return self
 
-    def _read_output(self, process: subprocess.Popen, ready: threading.Event) -> None:
+    def _read_output(self, process: subprocess.Popen, news: queue.Queue) -> None:
+        """Keeps the output; tells when the server is ready, and when there is no more to come."""
         for line in process.stdout:
             self.output.append(line)
             if line.startswith("kyu ready"):
-                ready.set()
-        ready.set()  # The end of the output wakes `start`, which then sees that the process is gone.
+                news.put(True)
+        process.wait()
+        news.put(False)
 
     def log(self) -> str:
         return "".join(self.output[-200:])

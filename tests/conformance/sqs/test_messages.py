@@ -323,9 +323,10 @@ def test_groups_of_a_standard_queue_are_checked(careless, queue, group):
 
 
 def test_a_deduplication_id_on_a_standard_queue(queue):
-    text = (
-        "Value d for parameter MessageDeduplicationId is invalid. "
-        "Reason: The request include parameter that is not valid for this queue type."
+    # AWS has been seen with and without the grammar.
+    text = re.compile(
+        "^Value d for parameter MessageDeduplicationId is invalid. "
+        "Reason: The request includes?( a)? parameter that is not valid for this queue type.$"
     )
     with refused("InvalidParameterValue", text):
         queue.send(MessageDeduplicationId="d")

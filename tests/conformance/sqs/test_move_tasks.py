@@ -1,7 +1,5 @@
 """StartMessageMoveTask, ListMessageMoveTasks, CancelMessageMoveTask."""
 
-import base64
-import json
 import re
 
 import pytest
@@ -200,17 +198,11 @@ def test_handles_that_are_none(sqs):
         sqs.cancel_message_move_task(TaskHandle="foobared")
 
 
-def handle_of(task, source):
-    """The recorded form of a task handle."""
-    return base64.b64encode(json.dumps({"taskId": task, "sourceArn": source}).encode()).decode()
-
-
-def test_a_handle_of_a_missing_queue(sqs):
-    missing = f"arn:aws:sqs:{REGION}:{ACCOUNT}:no-such-queue"
+def test_a_handle_of_a_queue_that_is_gone(sqs, dying, new_queue):
+    _, dead = dying(3)
+    handle = sqs.start_message_move_task(
+        SourceArn=dead.arn, DestinationArn=new_queue().arn, MaxNumberOfMessagesPerSecond=1
+    )["TaskHandle"]
+    sqs.delete_queue(QueueUrl=dead.url)
     with refused("ResourceNotFoundException", NO_SOURCE, http=404):
-        sqs.cancel_message_move_task(TaskHandle=handle_of("10f57157-fc38-4da9-a113-4de7e12d05dd", missing))
-
-
-def test_a_handle_of_a_missing_task(sqs, queue):
-    with refused("ResourceNotFoundException", "Task does not exist.", http=404):
-        sqs.cancel_message_move_task(TaskHandle=handle_of("10f57157-fc38-4da9-a113-4de7e12d05aa", queue.arn))
+        sqs.cancel_message_move_task(TaskHandle=handle)
