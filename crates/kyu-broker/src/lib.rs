@@ -11,6 +11,7 @@
 mod admission;
 mod background;
 mod bodies;
+mod broken_disk;
 mod broker;
 mod clock;
 mod core;

@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use kyu_log::{RealDisk, SyncMode};
+use kyu_log::{Disk, RealDisk, SyncMode};
 
 use crate::admission::Admission;
 use crate::background::{read_frames, write_snapshots};
 use crate::bodies::Bodies;
+use crate::broken_disk::BrokenDisk;
 use crate::broker::{Broker, Shared};
 use crate::clock::Clock;
 use crate::core::{Core, CoreOptions, Deliver, OpenError};
@@ -27,13 +28,17 @@ impl Broker {
     /// Opens the directory, replays what is there, and starts the threads. May take as long as
     /// reading a snapshot and the log after it.
     pub fn open(mut options: Options) -> Result<Self, OpenError> {
-        if std::env::var_os(BREAK_SYNC_VARIABLE).is_some_and(|value| value == "1") {
+        let broken = std::env::var_os(BREAK_SYNC_VARIABLE).is_some_and(|value| value == "1");
+        let disk: Arc<dyn Disk> = if broken {
             eprintln!(
                 "kyu: WARNING: {BREAK_SYNC_VARIABLE}=1: NOTHING IS SAFE. Work is acknowledged \
                  before it is written. This is for tests that must notice the loss."
             );
             options.log.sync = SyncMode::Broken;
-        }
+            Arc::new(BrokenDisk)
+        } else {
+            Arc::new(RealDisk)
+        };
         let inbox = Arc::new(Inbox::new());
         let deliver_to: Deliver<Ticket> = {
             let inbox = Arc::clone(&inbox);
@@ -45,7 +50,7 @@ impl Broker {
             policy: options.policy,
             seed: random_seed(),
         };
-        let core = Core::open(Arc::new(RealDisk), &core_options, deliver_to)?;
+        let core = Core::open(disk, &core_options, deliver_to)?;
         Self::start(core, inbox, options.max_waiting_requests)
             .map_err(|error| OpenError::Failed(format!("starting a thread: {error}")))
     }

@@ -347,3 +347,20 @@ fn a_refused_entry_of_a_batch_is_its_own_result() {
     assert!(results[0].is_ok());
     assert_eq!(results[1], Err(EnqueueRefusal::QueueFull(queue)));
 }
+
+/// Without this, a green fault test would prove nothing: with the sync broken on purpose, work is
+/// acknowledged and then lost.
+#[test]
+fn a_broken_sync_acknowledges_what_a_crash_then_loses() {
+    let mut rig = Rig::with(|options| options.log.sync = kyu_log::SyncMode::Broken);
+    let queue = rig.queue("q");
+    let send = rig.submit(rig::enqueue(queue, b"lost"));
+    assert!(matches!(rig.take(send), Some(Ok(_))), "acknowledged before the flush");
+    rig.crash();
+    let receive = rig.receive(queue, 0);
+    rig.flush();
+    match rig.take(receive).expect("answered") {
+        Ok(result) => assert!(rig::deliveries_of(&Ok(result)).is_empty()),
+        Err(error) => assert_eq!(error, Error::Refused(Refusal::QueueNotFound)),
+    }
+}

@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kyu_engine::{Command, EndSession, Engine, Frozen};
-use kyu_log::{Disk, FileLog, Lsn, Opened, SnapshotStore};
+use kyu_engine::{Address, Command, EndSession, Engine, Frozen};
+use kyu_log::{Disk, FileLog, Lsn, Opened, SnapshotStore, SyncMode};
 
 use super::{Core, Deliver, upkeep};
 use crate::directory::Directory;
@@ -84,7 +84,12 @@ impl<T: Send + 'static> Core<T> {
         let epoch = u32::try_from(opened.epoch)
             .map_err(|_| OpenError::Failed("the log was opened more than 2^32 times".into()))?;
         let directory = Arc::new(Directory::new(loaded.engine.queues().map(Arc::clone)));
-        let outbox = Arc::new(Outbox::new(log.durable().0, Arc::clone(&directory)));
+        let durable = match options.log.sync {
+            SyncMode::Always => log.durable().0,
+            // The positive control: no reply waits, not even for the write.
+            SyncMode::Broken => Address::MAX,
+        };
+        let outbox = Arc::new(Outbox::new(durable, Arc::clone(&directory)));
         deliver_when_durable(&log, &outbox, &deliver);
         let mut core = Self {
             log_end: opened.last.0,
