@@ -37,16 +37,17 @@ impl FailedEntry {
 /// Checks number and ids of the entries, and returns the ids.
 pub(crate) fn check<'a>(
     entry_type: &'static str,
-    ids: impl ExactSizeIterator<Item = Option<&'a Text<'a>>>,
+    sent: usize,
+    ids: impl Iterator<Item = Option<&'a Text<'a>>>,
 ) -> Result<Vec<String>, Error> {
-    if ids.len() == 0 {
+    if sent == 0 {
         return Err(Error::EmptyBatchRequest { entry_type });
     }
-    if ids.len() > MAX_BATCH_ENTRIES {
-        return Err(Error::TooManyEntriesInBatchRequest { sent: ids.len() });
+    if sent > MAX_BATCH_ENTRIES {
+        return Err(Error::TooManyEntriesInBatchRequest { sent });
     }
     let mut seen = BTreeSet::new();
-    let mut checked = Vec::with_capacity(ids.len());
+    let mut checked = Vec::with_capacity(sent);
     for (at, id) in ids.enumerate() {
         let id = id.ok_or_else(|| Error::missing(&format!("{entry_type}.{}.Id", at + 1)))?;
         if !is_plain(id) {
@@ -66,7 +67,7 @@ mod tests {
 
     fn checked(ids: &[&str]) -> Result<Vec<String>, Error> {
         let ids: Vec<_> = ids.iter().map(|id| Text((*id).into())).collect();
-        check("E", ids.iter().map(Some))
+        check("E", ids.len(), ids.iter().map(Some))
     }
 
     #[test]
@@ -78,6 +79,6 @@ mod tests {
         for bad in ["", "a:b", &"x".repeat(81)] {
             assert_eq!(checked(&[bad]), Err(Error::InvalidBatchEntryId));
         }
-        assert_eq!(check("E", [None].into_iter()), Err(Error::missing("E.1.Id")));
+        assert_eq!(check("E", 1, [None].into_iter()), Err(Error::missing("E.1.Id")));
     }
 }

@@ -87,6 +87,9 @@ impl Sqs {
             let done = actions::run(action, &call, Input::Json(body), protocol, id).await;
             return done.unwrap_or(Err(Error::UnknownOperation));
         }
+        if head.method != Method::GET && head.method != Method::POST {
+            return Err(Error::UnknownOperation);
+        }
         let in_url = head.uri.query().unwrap_or("").as_bytes();
         let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
         let parameters = form::parse(&[in_url, in_body])?;

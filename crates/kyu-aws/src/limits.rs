@@ -56,6 +56,10 @@ pub(crate) const RETENTION_S: std::ops::RangeInclusive<i64> = 60..=1_209_600;
 
 /// Frames that one receive may return, so that an answer stays in proportion: ten largest messages.
 pub(crate) const MAX_RECEIVE_BYTES: u64 = 16 << 20;
+/// Names in one list of attribute names, far above what can be meant. Ours. `InvalidParameterValue`.
+pub(crate) const MAX_LISTED_NAMES: usize = 100;
+/// Attributes in one CreateQueue or SetQueueAttributes; there are 21. Ours. `InvalidParameterValue`.
+pub(crate) const MAX_QUEUE_ATTRIBUTES: usize = 32;
 /// Parameters of one Query request: ten entries with ten attributes each need some 450. Ours.
 /// `MalformedInput`.
 pub(crate) const MAX_FORM_PARAMETERS: usize = 2_000;

@@ -87,7 +87,7 @@ impl SentMessage<'_> {
     /// Bytes that count against the limit of a batch.
     pub(crate) fn size_bytes(&self) -> usize {
         let body = self.body.as_deref().map_or(0, str::len);
-        let attributes = self.attributes.iter().flatten();
+        let attributes = self.attributes.iter().flat_map(|attributes| &attributes.kept);
         body + attributes.map(|(name, value)| name.len() + value.size_bytes()).sum::<usize>()
     }
 }

@@ -2,7 +2,6 @@
 //! those that a receive asks for.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use kyu_broker::{Attribute, AttributeValue};
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, quoted};
 use crate::limits::{MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
 use crate::message::is_xml_text;
-use crate::wire::{Blob, Text};
+use crate::wire::{Blob, List, Map, Text};
 
 /// A value as clients send it.
 #[derive(Debug, Deserialize)]
@@ -21,9 +20,9 @@ pub(crate) struct SentValue<'a> {
     #[serde(rename = "BinaryValue")]
     binary_value: Option<Blob>,
     #[serde(rename = "StringListValues", borrow)]
-    string_list_values: Option<Vec<Text<'a>>>,
+    string_list_values: Option<List<Text<'a>, 1>>,
     #[serde(rename = "BinaryListValues")]
-    binary_list_values: Option<Vec<Blob>>,
+    binary_list_values: Option<List<Blob, 1>>,
     #[serde(rename = "DataType", borrow)]
     data_type: Option<Text<'a>>,
 }
@@ -38,7 +37,7 @@ impl SentValue<'_> {
 }
 
 /// Attributes by name, as clients send them.
-pub(crate) type SentAttributes<'a> = BTreeMap<Text<'a>, SentValue<'a>>;
+pub(crate) type SentAttributes<'a> = Map<'a, SentValue<'a>, MAX_MESSAGE_ATTRIBUTES>;
 
 /// A value as clients receive it.
 #[derive(Debug, Serialize)]
@@ -67,13 +66,13 @@ impl ReceivedValue {
 /// Checks the attributes of a message.
 pub(crate) fn check(sent: Option<SentAttributes<'_>>) -> Result<Vec<Attribute>, Error> {
     let Some(sent) = sent else { return Ok(Vec::new()) };
-    if sent.len() > MAX_MESSAGE_ATTRIBUTES {
+    if sent.sent > MAX_MESSAGE_ATTRIBUTES {
         return Err(Error::InvalidParameterValue(format!(
             "Number of message attributes [{}] exceeds the allowed maximum [{MAX_MESSAGE_ATTRIBUTES}].",
-            sent.len()
+            sent.sent
         )));
     }
-    sent.into_iter().map(|(name, value)| check_one(&name, value)).collect()
+    sent.kept.into_iter().map(|(name, value)| check_one(&name, value)).collect()
 }
 
 /// Bytes that attributes add to the size of their message.
@@ -91,8 +90,8 @@ pub(crate) fn size_bytes(attributes: &[Attribute]) -> usize {
 fn check_one(name: &str, sent: SentValue<'_>) -> Result<Attribute, Error> {
     check_name(name)?;
     let data_type = check_type(name, sent.data_type.as_deref())?;
-    if sent.string_list_values.is_some_and(|list| !list.is_empty())
-        || sent.binary_list_values.is_some_and(|list| !list.is_empty())
+    if sent.string_list_values.is_some_and(|list| list.sent > 0)
+        || sent.binary_list_values.is_some_and(|list| list.sent > 0)
     {
         return Err(invalid(
             "Message attribute list values in SendMessage operation are not supported.",
@@ -198,9 +197,9 @@ pub(crate) struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// `All` and `.*` for all, `foo.*` for a prefix, else a name. Names that no attribute can have
     /// select nothing.
-    pub(crate) fn of(names: Option<Vec<Text<'a>>>) -> Self {
+    pub(crate) fn of(names: Vec<Text<'a>>) -> Self {
         let mut selection = Self::default();
-        for Text(name) in names.unwrap_or_default() {
+        for Text(name) in names {
             match name.strip_suffix(".*") {
                 _ if name == "All" => selection.all = true,
                 Some("") => selection.all = true,
@@ -226,7 +225,7 @@ pub(crate) fn check_trace_header(
     const TRACE_HEADER: &str = "AWSTraceHeader";
     let Some(sent) = sent else { return Ok(None) };
     let mut found = None;
-    for (name, value) in sent {
+    for (name, value) in sent.kept {
         if &*name != TRACE_HEADER {
             let name = quoted(&name);
             return Err(invalid(&format!("Message system attribute name '{name}' is invalid.")));
@@ -315,7 +314,7 @@ mod tests {
     fn selections() {
         let selected = |wanted: &[&str]| {
             let names = wanted.iter().map(|name| Text((*name).into())).collect();
-            let selection = Selection::of(Some(names));
+            let selection = Selection::of(names);
             ["Hello", "Help.Me", "General"].map(|name| selection.has(name))
         };
         assert_eq!(selected(&[]), [false; 3]);

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::limits::{MAX_PERMISSION_ACCOUNTS, MAX_PERMISSION_ACTIONS};
 use crate::policy;
 use crate::queue_attributes::QueueAttribute;
-use crate::wire::{Empty, Text};
+use crate::wire::{Empty, List, Text};
 
 /// What an owner may let others do.
 const GRANTABLE: &[&str] = &[
@@ -34,9 +34,9 @@ pub(super) struct AddPermissionRequest<'a> {
     #[serde(rename = "Label", borrow)]
     label: Option<Text<'a>>,
     #[serde(rename = "AWSAccountIds", borrow)]
-    accounts: Option<Vec<Text<'a>>>,
+    accounts: Option<List<Text<'a>, MAX_PERMISSION_ACCOUNTS>>,
     #[serde(rename = "Actions", borrow)]
-    actions: Option<Vec<Text<'a>>>,
+    actions: Option<List<Text<'a>, MAX_PERMISSION_ACTIONS>>,
 }
 
 pub(super) async fn run(
@@ -50,9 +50,9 @@ pub(super) async fn run(
                       1 to 80 in length";
         return Err(Error::invalid(&*label, "Label", reason));
     }
-    let accounts = listed(request.accounts.as_ref(), "AWSAccountId")?;
+    let accounts = listed(request.accounts.as_ref(), "AWSAccountId", "AWSAccountIds")?;
     check_accounts(&accounts)?;
-    let actions = listed(request.actions.as_ref(), "ActionName")?;
+    let actions = listed(request.actions.as_ref(), "ActionName", "Actions")?;
     check_actions(&actions)?;
     let name = QueueAttribute::Policy.name();
     call.reconfigure(queue, |queue, config| {
@@ -66,37 +66,33 @@ pub(super) async fn run(
     Ok(Empty {})
 }
 
-fn listed<'a>(list: Option<&'a Vec<Text<'_>>>, parameter: &str) -> Result<Vec<&'a str>, Error> {
-    match list {
-        Some(list) if !list.is_empty() => Ok(list.iter().map(|text| &**text).collect()),
-        _ => Err(Error::missing(parameter)),
+/// The texts of a list that must be there and not be too long.
+fn listed<'l, const MAX: usize>(
+    list: Option<&'l List<Text<'_>, MAX>>,
+    parameter: &str,
+    plural: &str,
+) -> Result<Vec<&'l str>, Error> {
+    let list = list.filter(|list| list.sent > 0).ok_or_else(|| Error::missing(parameter))?;
+    if list.sent > MAX {
+        let found = list.sent;
+        return Err(Error::OverLimit(format!(
+            "{found} {plural} were found, maximum allowed is {MAX}."
+        )));
     }
+    Ok(list.kept.iter().map(|text| &**text).collect())
 }
 
 fn check_accounts(accounts: &[&str]) -> Result<(), Error> {
-    if accounts.len() > MAX_PERMISSION_ACCOUNTS {
-        let found = accounts.len();
-        return Err(Error::OverLimit(format!(
-            "{found} AWSAccountIds were found, maximum allowed is {MAX_PERMISSION_ACCOUNTS}."
-        )));
-    }
     let is_account = |text: &&&str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
     match accounts.iter().find(|account| !is_account(account)) {
         None => Ok(()),
         Some(wrong) => {
-            let wrong = format!("[{wrong}]");
-            Err(Error::invalid(wrong, "PrincipalId", "Unable to verify."))
+            Err(Error::invalid(format!("[{wrong}]"), "PrincipalId", "Unable to verify."))
         }
     }
 }
 
 fn check_actions(actions: &[&str]) -> Result<(), Error> {
-    if actions.len() > MAX_PERMISSION_ACTIONS {
-        let found = actions.len();
-        return Err(Error::OverLimit(format!(
-            "{found} Actions were found, maximum allowed is {MAX_PERMISSION_ACTIONS}."
-        )));
-    }
     match actions.iter().find(|action| !GRANTABLE.contains(action)) {
         None => Ok(()),
         Some(wrong) => Err(Error::invalid(

@@ -7,8 +7,9 @@ use super::change_message_visibility::{answer, check_timeout};
 use crate::batch::{self, FailedEntry};
 use crate::call::Call;
 use crate::error::Error;
+use crate::limits::MAX_BATCH_ENTRIES;
 use crate::receipt;
-use crate::wire::{Response, Text};
+use crate::wire::{List, Response, Text};
 
 const ENTRY_TYPE: &str = "ChangeMessageVisibilityBatchRequestEntry";
 
@@ -18,7 +19,7 @@ pub(super) struct ChangeMessageVisibilityBatchRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    entries: Option<Vec<ChangeMessageVisibilityBatchRequestEntry<'a>>>,
+    entries: Option<List<ChangeMessageVisibilityBatchRequestEntry<'a>, MAX_BATCH_ENTRIES>>,
 }
 
 #[derive(Deserialize)]
@@ -54,12 +55,13 @@ pub(super) async fn run(
 ) -> Result<ChangeMessageVisibilityBatchResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let entries = request.entries.unwrap_or_default();
-    let ids = batch::check(ENTRY_TYPE, entries.iter().map(|entry| entry.id.as_ref()))?;
+    let ids =
+        batch::check(ENTRY_TYPE, entries.sent, entries.kept.iter().map(|entry| entry.id.as_ref()))?;
     let mut result =
         ChangeMessageVisibilityBatchResult { successful: Vec::new(), failed: Vec::new() };
     let mut asked = Vec::with_capacity(ids.len());
     let mut items = Vec::with_capacity(ids.len());
-    for (id, entry) in ids.into_iter().zip(entries) {
+    for (id, entry) in ids.into_iter().zip(entries.kept) {
         match entry.check() {
             Ok((receipt, timeout_ms, handle, timeout_s)) => {
                 items.push((receipt, timeout_ms));

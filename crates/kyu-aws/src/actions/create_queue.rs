@@ -9,8 +9,9 @@ use super::tags::{self, SentTags};
 use crate::address;
 use crate::call::Call;
 use crate::error::Error;
+use crate::limits::MAX_QUEUE_ATTRIBUTES;
 use crate::queue_attributes::{self, QueueAttribute, Requested, Target};
-use crate::wire::{Response, Text};
+use crate::wire::{Map, Response, Text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -18,7 +19,7 @@ pub(super) struct CreateQueueRequest<'a> {
     #[serde(borrow)]
     queue_name: Option<Text<'a>>,
     #[serde(borrow)]
-    attributes: Option<Requested<'a>>,
+    attributes: Option<Map<'a, Text<'a>, MAX_QUEUE_ATTRIBUTES>>,
     // Lower case in the service model.
     #[serde(rename = "tags", borrow)]
     tags: Option<SentTags<'a>>,
@@ -37,7 +38,7 @@ pub(super) async fn run(
     request: CreateQueueRequest<'_>,
 ) -> Result<CreateQueueResult, Error> {
     let name = request.queue_name.ok_or_else(|| Error::missing("QueueName"))?;
-    let requested = request.attributes.unwrap_or_default();
+    let requested = request.attributes.unwrap_or_default().within("Attributes")?;
     let fifo = requested.iter().any(|(name, value)| {
         &**name == QueueAttribute::FifoQueue.name() && value.eq_ignore_ascii_case("true")
     });

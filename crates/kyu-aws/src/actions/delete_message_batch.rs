@@ -7,8 +7,9 @@ use super::delete_message;
 use crate::batch::{self, FailedEntry};
 use crate::call::Call;
 use crate::error::Error;
+use crate::limits::MAX_BATCH_ENTRIES;
 use crate::receipt;
-use crate::wire::{Response, Text};
+use crate::wire::{List, Response, Text};
 
 const ENTRY_TYPE: &str = "DeleteMessageBatchRequestEntry";
 
@@ -18,7 +19,7 @@ pub(super) struct DeleteMessageBatchRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    entries: Option<Vec<DeleteMessageBatchRequestEntry<'a>>>,
+    entries: Option<List<DeleteMessageBatchRequestEntry<'a>, MAX_BATCH_ENTRIES>>,
 }
 
 #[derive(Deserialize)]
@@ -53,11 +54,12 @@ pub(super) async fn run(
 ) -> Result<DeleteMessageBatchResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let entries = request.entries.unwrap_or_default();
-    let ids = batch::check(ENTRY_TYPE, entries.iter().map(|entry| entry.id.as_ref()))?;
+    let ids =
+        batch::check(ENTRY_TYPE, entries.sent, entries.kept.iter().map(|entry| entry.id.as_ref()))?;
     let mut result = DeleteMessageBatchResult { successful: Vec::new(), failed: Vec::new() };
     let mut asked = Vec::with_capacity(ids.len());
     let mut items = Vec::with_capacity(ids.len());
-    for (id, entry) in ids.into_iter().zip(entries) {
+    for (id, entry) in ids.into_iter().zip(entries.kept) {
         let handle = entry.receipt_handle.ok_or_else(|| Error::missing("ReceiptHandle"));
         match handle.and_then(|handle| Ok((receipt::parse(&handle)?, handle))) {
             Ok((receipt, handle)) => {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::error::Error;
+use crate::limits::MAX_LISTED_NAMES;
 use crate::queue_attributes::{QueueAttribute, Reading, read};
-use crate::wire::{Pairs, Response, Text};
+use crate::wire::{List, Pairs, Response, Text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -15,7 +16,7 @@ pub(super) struct GetQueueAttributesRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    attribute_names: Option<Vec<Text<'a>>>,
+    attribute_names: Option<List<Text<'a>, MAX_LISTED_NAMES>>,
 }
 
 #[derive(Serialize)]
@@ -32,7 +33,7 @@ pub(super) async fn run(
     request: GetQueueAttributesRequest<'_>,
 ) -> Result<GetQueueAttributesResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    let wanted = wanted(request.attribute_names.unwrap_or_default())?;
+    let wanted = wanted(request.attribute_names.unwrap_or_default().within("AttributeNames")?)?;
     let stats = if wanted.iter().any(|attribute| attribute.is_count()) {
         match call.broker.query(Query::Stats(queue.id)).await? {
             Answer::Stats(stats) => stats,

@@ -10,12 +10,15 @@ use crate::call::Call;
 use crate::digest::{self, Md5Sum};
 use crate::error::{Error, quoted};
 use crate::limits::{
-    MAX_RECEIVE_BYTES, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_TIMEOUT_S, MAX_WAIT_S,
+    MAX_LISTED_NAMES, MAX_RECEIVE_BYTES, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_TIMEOUT_S, MAX_WAIT_S,
 };
 use crate::message::{LOCAL_SENDER_ID, check_id, sequence_number};
 use crate::message_attributes::{ReceivedValue, Selection};
 use crate::receipt::Handle;
-use crate::wire::{Pairs, Response, Text, Utf8, Uuid};
+use crate::wire::{List, Pairs, Response, Text, Utf8, Uuid};
+
+/// Names of attributes.
+type Names<'a> = List<Text<'a>, MAX_LISTED_NAMES>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,11 +26,11 @@ pub(super) struct ReceiveMessageRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    attribute_names: Option<Vec<Text<'a>>>,
+    attribute_names: Option<Names<'a>>,
     #[serde(borrow)]
-    message_system_attribute_names: Option<Vec<Text<'a>>>,
+    message_system_attribute_names: Option<Names<'a>>,
     #[serde(borrow)]
-    message_attribute_names: Option<Vec<Text<'a>>>,
+    message_attribute_names: Option<Names<'a>>,
     max_number_of_messages: Option<i64>,
     visibility_timeout: Option<i64>,
     wait_time_seconds: Option<i64>,
@@ -69,7 +72,8 @@ pub(super) async fn run(
     let queue = call.queue(request.queue_url.as_deref())?;
     let (acquire, wait_ms) = plan(&request, &queue)?;
     let system = system_attributes_wanted(&request)?;
-    let selection = Selection::of(request.message_attribute_names);
+    let names = request.message_attribute_names.unwrap_or_default();
+    let selection = Selection::of(names.within("MessageAttributeNames")?);
     let received = match call.broker.receive(acquire, wait_ms).await {
         Ok(received) => received,
         // AWS answers as if the queue were empty where it promises order.
@@ -130,7 +134,7 @@ fn system_attributes_wanted(
 ) -> Result<Vec<SystemAttribute>, Error> {
     let names = request.attribute_names.iter().chain(&request.message_system_attribute_names);
     let mut wanted = Vec::new();
-    for name in names.flatten() {
+    for name in names.flat_map(|names| &names.kept) {
         if &**name == "All" {
             return Ok(SystemAttribute::ALL.to_vec());
         }

@@ -8,10 +8,10 @@ use crate::batch::{self, FailedEntry};
 use crate::call::Call;
 use crate::digest::Md5Sum;
 use crate::error::Error;
-use crate::limits::MAX_MESSAGE_BYTES;
+use crate::limits::{MAX_BATCH_ENTRIES, MAX_MESSAGE_BYTES};
 use crate::message::{SentMessage, sequence_number};
 use crate::message_attributes::SentAttributes;
-use crate::wire::{Response, Text, Uuid};
+use crate::wire::{List, Response, Text, Uuid};
 
 const ENTRY_TYPE: &str = "SendMessageBatchRequestEntry";
 
@@ -21,7 +21,7 @@ pub(super) struct SendMessageBatchRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    entries: Option<Vec<SendMessageBatchRequestEntry<'a>>>,
+    entries: Option<List<SendMessageBatchRequestEntry<'a>, MAX_BATCH_ENTRIES>>,
 }
 
 #[derive(Deserialize)]
@@ -75,8 +75,9 @@ pub(super) async fn run(
 ) -> Result<SendMessageBatchResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let entries = request.entries.unwrap_or_default();
-    let ids = batch::check(ENTRY_TYPE, entries.iter().map(|entry| entry.id.as_ref()))?;
-    let sent: Vec<SentMessage<'_>> = entries.into_iter().map(SentMessage::from).collect();
+    let ids =
+        batch::check(ENTRY_TYPE, entries.sent, entries.kept.iter().map(|entry| entry.id.as_ref()))?;
+    let sent: Vec<SentMessage<'_>> = entries.kept.into_iter().map(SentMessage::from).collect();
     check_whole(&sent, &queue)?;
 
     let mut failed = Vec::new();
@@ -213,6 +214,16 @@ mod tests {
                     You have sent 1048577 bytes.";
         assert_eq!(fails(halves).await, coded("BatchRequestTooLong", text));
         assert_eq!(door.attribute(&url, "ApproximateNumberOfMessages").await, "0");
+    }
+
+    /// A batch of `{}` is small on the wire; in memory it must not be two million entries.
+    #[tokio::test]
+    async fn a_flood_of_entries_is_counted_and_not_kept() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let body = format!("{{\"QueueUrl\":\"{url}\",\"Entries\":[{}{{}}]}}", "{},".repeat(99_999));
+        let said = door.post("SendMessageBatch", &body).await;
+        assert!(said.body.contains("You have sent 100000."), "{}", said.body);
     }
 
     #[tokio::test]

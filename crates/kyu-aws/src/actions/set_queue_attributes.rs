@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::queue_attributes::{self, Requested, Target};
-use crate::wire::{Empty, Text};
+use crate::limits::MAX_QUEUE_ATTRIBUTES;
+use crate::queue_attributes::{self, Target};
+use crate::wire::{Empty, Map, Text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -13,7 +14,7 @@ pub(super) struct SetQueueAttributesRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    attributes: Option<Requested<'a>>,
+    attributes: Option<Map<'a, Text<'a>, MAX_QUEUE_ATTRIBUTES>>,
 }
 
 pub(super) async fn run(
@@ -22,6 +23,7 @@ pub(super) async fn run(
 ) -> Result<Empty, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let requested = request.attributes.ok_or_else(|| Error::missing("Attribute.Name"))?;
+    let requested = requested.within("Attributes")?;
     call.reconfigure(queue, |queue, config| {
         let target = Target { call, queue: &queue.name, creating: false };
         queue_attributes::apply(&target, &requested, config)

@@ -18,7 +18,7 @@ pub(super) struct TagQueueRequest<'a> {
 
 pub(super) async fn run(call: &Call<'_>, request: TagQueueRequest<'_>) -> Result<Empty, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    let sent = request.tags.filter(|tags| !tags.is_empty());
+    let sent = request.tags.filter(|tags| tags.sent > 0);
     let sent = sent.ok_or_else(|| Error::missing("Tags"))?;
     call.reconfigure(queue, |_, config| tags::add(config, Some(sent.clone()))).await?;
     Ok(Empty {})

@@ -1,19 +1,17 @@
 //! Rules for tags, for CreateQueue and TagQueue.
 
-use std::collections::BTreeMap;
-
 use kyu_broker::QueueConfig;
 
 use crate::error::Error;
 use crate::limits::{MAX_TAG_KEY_CHARS, MAX_TAG_VALUE_CHARS, MAX_TAGS};
-use crate::wire::Text;
+use crate::wire::{Map, Text};
 
 /// Tags as clients send them.
-pub(super) type SentTags<'a> = BTreeMap<Text<'a>, Text<'a>>;
+pub(super) type SentTags<'a> = Map<'a, Text<'a>, MAX_TAGS>;
 
 /// Adds tags to a queue's settings; those with an equal key are replaced.
 pub(super) fn add(config: &mut QueueConfig, tags: Option<SentTags<'_>>) -> Result<(), Error> {
-    for (key, value) in tags.unwrap_or_default() {
+    for (key, value) in tags.unwrap_or_default().within("Tags")? {
         let invalid = |text: &str| Err(Error::InvalidParameterValue(text.into()));
         if !(1..=MAX_TAG_KEY_CHARS).contains(&key.chars().count()) {
             return invalid("Tag keys must be between 1 and 128 characters in length.");

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::wire::{Empty, Text};
+use crate::limits::MAX_TAGS;
+use crate::wire::{Empty, List, Text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -12,13 +13,13 @@ pub(super) struct UntagQueueRequest<'a> {
     #[serde(borrow)]
     queue_url: Option<Text<'a>>,
     #[serde(borrow)]
-    tag_keys: Option<Vec<Text<'a>>>,
+    tag_keys: Option<List<Text<'a>, MAX_TAGS>>,
 }
 
 pub(super) async fn run(call: &Call<'_>, request: UntagQueueRequest<'_>) -> Result<Empty, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    let keys = request.tag_keys.filter(|keys| !keys.is_empty());
-    let keys = keys.ok_or_else(|| Error::missing("TagKeys"))?;
+    let keys = request.tag_keys.filter(|keys| keys.sent > 0);
+    let keys = keys.ok_or_else(|| Error::missing("TagKeys"))?.within("TagKeys")?;
     call.reconfigure(queue, |_, config| {
         for key in &keys {
             config.tags.remove(&**key);

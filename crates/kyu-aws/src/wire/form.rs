@@ -217,9 +217,14 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor.visit_map(Members { node: self.0, structure, rest: members.iter(), value: None })
     }
 
+    /// Also a structure may be skipped.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_unit()
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct tuple tuple_struct enum identifier ignored_any
+        unit_struct tuple tuple_struct enum identifier
     }
 }
 

@@ -4,6 +4,7 @@
 //! response type that serde writes as JSON or as XML. What differs is names ([`members`]) and
 //! envelopes (here).
 
+mod bounded;
 pub(crate) mod form;
 mod json;
 mod members;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::request_id::RequestId;
 
+pub(crate) use bounded::{List, Map};
 pub(crate) use text::{Blob, Pairs, Text, Utf8, Uuid};
 
 /// How a request came, and so how its answer goes.
