@@ -1,7 +1,9 @@
 //! Installs the clients of the conformance suite from their lock files, and what those need.
 //!
-//! Only the Rust toolchain is taken for granted. Python and Node come from Debian when they are
-//! missing and this runs as root; otherwise the message says what to install.
+//! Only the Rust toolchain is taken for granted. Python comes from Debian when it is missing and this
+//! runs as root; otherwise the message says what to install. Node comes from the Python registry when
+//! the machine has none, or one that the JavaScript SDK no longer supports, such as Debian 12's:
+//! Debian's npm would bring 400 packages and three minutes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +12,16 @@ use crate::run::{Failure, Run, step_by};
 /// The newest client libraries refuse older ones.
 const OLDEST_PYTHON_MINOR: u32 = 10;
 const OLDEST_NODE: u32 = 20;
-/// Debian 12 has Node 18. The registry has Node itself as a package, whose binary is all we need.
-const NODE_PACKAGE: &str = "node@22";
 
-/// The two environments of Python clients.
+/// The environments that a lock file of Python packages describes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Python {
     /// Current clients, which speak the JSON protocol.
     Current,
     /// The last botocore that speaks the Query protocol.
     Query,
+    /// Node and npm, for machines without.
+    Node,
 }
 
 impl Python {
@@ -27,6 +29,7 @@ impl Python {
         home().join(match self {
             Self::Current => ".venv",
             Self::Query => ".venv-query",
+            Self::Node => ".venv-node",
         })
     }
 
@@ -34,6 +37,7 @@ impl Python {
         home().join(match self {
             Self::Current => "requirements.lock",
             Self::Query => "requirements-query.lock",
+            Self::Node => "requirements-node.lock",
         })
     }
 }
@@ -98,29 +102,26 @@ fn install_javascript() -> Result<(), Failure> {
     if is_installed(&modules, &lock) {
         return Ok(());
     }
-    if !Run::new("npm").arg("--version").succeeds() {
-        debian(&["nodejs", "npm"])?;
-    }
-    Run::new("npm")
+    Run::new(beside_node("npm")?)
         .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
         .dir(home().join("js"))
         .step("JavaScript clients")?;
     mark_installed(&modules, &lock)
 }
 
-/// A Node that the SDK supports, installed beside the suite if the machine's own is too old.
+/// A Node that the SDK supports.
 pub(crate) fn node() -> Result<PathBuf, Failure> {
-    let beside = home().join(".node/node_modules/node/bin/node");
-    let find = || [PathBuf::from("node"), beside.clone()].into_iter().find(|path| is_node(path));
-    if let Some(found) = find() {
-        return Ok(found);
+    beside_node("node")
+}
+
+/// A program that comes with Node: the machine's own if it is new enough, else ours.
+fn beside_node(program: &str) -> Result<PathBuf, Failure> {
+    let has_npm = || Run::new("npm").arg("--version").succeeds();
+    if is_node(Path::new("node")) && has_npm() {
+        return Ok(PathBuf::from(program));
     }
-    Run::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
-        .arg(home().join(".node"))
-        .arg(NODE_PACKAGE)
-        .step("Node")?;
-    find().ok_or_else(|| Failure::usage(&format!("Node {OLDEST_NODE} or later is needed")))
+    install_python(Python::Node)?;
+    Ok(Python::Node.directory().join("bin").join(program))
 }
 
 fn is_node(path: &Path) -> bool {

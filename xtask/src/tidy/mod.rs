@@ -19,8 +19,7 @@ const TABLES: [&str; 1] = ["crates/kyu-aws/src/error.rs"];
 const EMPTY_NAMES: [&str; 8] =
     ["util", "utils", "common", "manager", "helper", "helpers", "misc", "shared_code"];
 /// Directories that hold no source of ours.
-const NOT_OURS: [&str; 8] =
-    ["target", "node_modules", ".git", ".venv", ".venv-query", ".node", "kyu-data", "__pycache__"];
+const NOT_OURS: [&str; 5] = ["target", "node_modules", ".git", "kyu-data", "__pycache__"];
 
 /// All rules, as a step.
 pub(crate) fn step() -> Result<(), Failure> {
@@ -62,7 +61,10 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !NOT_OURS.contains(&name.as_str()) && !name.starts_with("target-") {
+            if !NOT_OURS.contains(&name.as_str())
+                && !name.starts_with("target-")
+                && !name.starts_with(".venv")
+            {
                 walk(&path, files);
             }
         } else if [".rs", ".py", ".js", ".ts"].iter().any(|end| name.ends_with(end)) {
