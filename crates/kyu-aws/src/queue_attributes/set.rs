@@ -93,6 +93,34 @@ fn apply_one(
                 _ => return Err(invalid(attribute, "Must be queue or messageGroup.")),
             };
         }
+        A::RedrivePolicy => {
+            config.dead_letter = redrive::policy(target, value, config.kind)?;
+        }
+        A::FifoThroughputLimit
+        | A::Policy
+        | A::RedriveAllowPolicy
+        | A::KmsMasterKeyId
+        | A::KmsDataKeyReusePeriodSeconds
+        | A::SqsManagedSseEnabled => apply_stored(target, attribute, value, config)?,
+        A::ApproximateNumberOfMessages
+        | A::ApproximateNumberOfMessagesNotVisible
+        | A::ApproximateNumberOfMessagesDelayed
+        | A::CreatedTimestamp
+        | A::LastModifiedTimestamp
+        | A::QueueArn => return Err(unknown(attribute.name())),
+    }
+    Ok(())
+}
+
+/// Settings that the engine does not act on: checked, and stored as they are.
+fn apply_stored(
+    target: &Target<'_>,
+    attribute: QueueAttribute,
+    value: &str,
+    config: &mut QueueConfig,
+) -> Result<(), Error> {
+    use QueueAttribute as A;
+    match attribute {
         A::FifoThroughputLimit => match value {
             "perQueue" => clear(config, attribute),
             "perMessageGroupId" => keep(config, attribute, value),
@@ -101,9 +129,6 @@ fn apply_one(
         A::Policy => {
             check_policy(value)?;
             keep(config, attribute, value);
-        }
-        A::RedrivePolicy => {
-            config.dead_letter = redrive::policy(target, value, config.kind)?;
         }
         A::RedriveAllowPolicy => {
             redrive::check_allow_policy(target, value)?;
@@ -125,12 +150,7 @@ fn apply_one(
                 keep(config, attribute, "false");
             }
         }
-        A::ApproximateNumberOfMessages
-        | A::ApproximateNumberOfMessagesNotVisible
-        | A::ApproximateNumberOfMessagesDelayed
-        | A::CreatedTimestamp
-        | A::LastModifiedTimestamp
-        | A::QueueArn => return Err(unknown(attribute.name())),
+        other => return Err(unknown(other.name())),
     }
     Ok(())
 }
