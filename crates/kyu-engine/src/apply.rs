@@ -41,8 +41,8 @@ impl State {
             Effect::Enqueued(enqueued) => self.enqueue(enqueued, base),
             Effect::Leased { queue, at_ms, epoch, end, attempt, seqs } => {
                 self.lease(*queue, *at_ms, *epoch, *end, seqs);
-                if let Some(id) = attempt {
-                    self.note_attempt(*queue, id, *at_ms, seqs);
+                if let (Some(id), LeaseEnd::At(until_ms)) = (attempt, end) {
+                    self.note_attempt(*queue, id, *at_ms, *until_ms, seqs);
                 }
             }
             Effect::Removed { queue, reason, seqs } => self.remove(*queue, *reason, seqs),
@@ -54,6 +54,9 @@ impl State {
                 for seq in seqs {
                     self.release(*queue, *seq, None, None, true);
                 }
+            }
+            Effect::AttemptRepeated { queue, attempt, until_ms } => {
+                self.repeat_attempt(*queue, attempt, *until_ms);
             }
             Effect::Moved { from, seq, to, to_seq, at_ms, reason } => {
                 self.move_message((*from, *seq), (*to, *to_seq), *at_ms, *reason);
@@ -183,7 +186,14 @@ impl State {
         }
     }
 
-    fn note_attempt(&mut self, id: QueueId, attempt_id: &str, at_ms: UnixMs, seqs: &[Seq]) {
+    fn note_attempt(
+        &mut self,
+        id: QueueId,
+        attempt_id: &str,
+        at_ms: UnixMs,
+        leased_until_ms: UnixMs,
+        seqs: &[Seq],
+    ) {
         let Some(queue) = self.queues.get(&id) else { return };
         let receipts = seqs.iter().filter_map(|seq| {
             let history = queue.messages.get(*seq)?.history;
@@ -194,7 +204,19 @@ impl State {
                 epoch: history.epoch,
             })
         });
-        let attempt = Attempt { until_ms: at_ms + ATTEMPT_WINDOW_MS, receipts: receipts.collect() };
+        let until_ms = at_ms.saturating_add(ATTEMPT_WINDOW_MS);
+        let attempt = Attempt { until_ms, leased_until_ms, receipts: receipts.collect() };
+        self.remember_attempt(id, attempt_id, attempt);
+    }
+
+    fn repeat_attempt(&mut self, id: QueueId, attempt_id: &str, until_ms: UnixMs) {
+        let Some(attempt) = self.queues.get(&id).and_then(|q| q.attempts.get(attempt_id, 0)) else {
+            return;
+        };
+        let attempt = Attempt { leased_until_ms: until_ms, ..attempt.clone() };
+        for receipt in &attempt.receipts {
+            self.extend(id, receipt.seq, until_ms);
+        }
         self.remember_attempt(id, attempt_id, attempt);
     }
 

@@ -8,6 +8,8 @@ use crate::ids::{Receipt, UnixMs};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) until_ms: UnixMs,
+    /// Until when its messages were leased.
+    pub(crate) leased_until_ms: UnixMs,
     pub(crate) receipts: Vec<Receipt>,
 }
 

@@ -130,6 +130,12 @@ pub(crate) enum Effect {
         queue: QueueId,
         at_ms: UnixMs,
     },
+    /// A receive attempt was repeated: its messages are leased anew, its receipts stay.
+    AttemptRepeated {
+        queue: QueueId,
+        attempt: String,
+        until_ms: UnixMs,
+    },
     /// Names of deleted queues are forgotten from before this time.
     NamesSwept {
         before_ms: UnixMs,

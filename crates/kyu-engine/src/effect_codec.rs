@@ -27,6 +27,7 @@ pub(crate) mod number {
     /// A frame's bytes; effects after it refer to them by offset.
     pub(crate) const FRAME: u8 = 16;
     pub(crate) const NAMES_SWEPT: u8 = 17;
+    pub(crate) const ATTEMPT_REPEATED: u8 = 18;
 }
 
 impl Effect {
@@ -112,6 +113,11 @@ impl Effect {
             Self::Promoted { queue, seqs } => {
                 head(out, number::PROMOTED, *queue);
                 encode_seqs(seqs, out);
+            }
+            Self::AttemptRepeated { queue, attempt, until_ms } => {
+                head(out, number::ATTEMPT_REPEATED, *queue);
+                out.str(attempt);
+                out.varint(*until_ms);
             }
             Self::Moved { from, seq, to, to_seq, at_ms, reason } => {
                 head(out, number::MOVED, *from);
@@ -221,6 +227,11 @@ impl Effect {
                 Self::Extended { queue: queue(r)?, seq: r.varint()?, until_ms: r.varint()? }
             }
             number::PROMOTED => Self::Promoted { queue: queue(r)?, seqs: decode_seqs(r)? },
+            number::ATTEMPT_REPEATED => Self::AttemptRepeated {
+                queue: queue(r)?,
+                attempt: r.string()?,
+                until_ms: r.varint()?,
+            },
             number::MOVED => Self::Moved {
                 from: queue(r)?,
                 seq: r.varint()?,
@@ -588,6 +599,10 @@ mod tests {
             ),
             (Effect::Swept { queue: Q, at_ms: 1 }, "0fac0201"),
             (Effect::NamesSwept { before_ms: 1 }, "1101"),
+            (
+                Effect::AttemptRepeated { queue: Q, attempt: "a".into(), until_ms: 2 },
+                "12ac02016102",
+            ),
         ]
     }
 
@@ -628,7 +643,7 @@ mod tests {
         #[test]
         fn hostile_bytes_are_refused_without_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
-            sample in 0..18usize,
+            sample in 0..19usize,
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
             let _ = Effects::decode(&bytes);

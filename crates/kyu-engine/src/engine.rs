@@ -53,6 +53,7 @@ impl Engine {
     /// Makes the facts so. `record_at` is the address of the record's first byte.
     pub fn apply(&mut self, effects: &Effects, record_at: Address) {
         self.state.apply(effects, record_at);
+        self.state.watch_ticked();
     }
 
     /// Applies a record read back from the log.

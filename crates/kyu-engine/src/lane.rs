@@ -31,6 +31,8 @@ pub(crate) struct Lane {
     raised: BTreeMap<u8, SeqSet>,
     /// Messages under lease.
     pub(crate) in_flight: u32,
+    /// Their places in the order, while one of them blocks the messages behind it (FIFO).
+    blocking: SeqSet,
     /// Messages in any phase.
     messages: u64,
 }
@@ -87,7 +89,7 @@ pub(crate) struct Lanes {
     /// Lanes that may be served, by the rank of their first message. Not kept while lane 0 is
     /// the only one.
     servable: BTreeSet<(Rank, LaneId)>,
-    /// One message in flight locks the lane (FIFO).
+    /// A message in flight blocks those behind it in its lane (FIFO).
     locking: bool,
     /// Lanes with a message in flight.
     pub(crate) with_in_flight: u64,
@@ -146,9 +148,7 @@ impl Lanes {
 
     /// Lane 0 is no longer alone: from now on it stands in `servable` like any other.
     fn note_first(&mut self) {
-        if let Some(rank) =
-            self.all.first().filter(|l| l.may_serve(self.locking)).and_then(Lane::first)
-        {
+        if let Some(rank) = self.all.first().and_then(Lane::servable_rank) {
             self.servable.insert((rank, LaneId::NONE));
         }
     }
@@ -158,20 +158,24 @@ impl Lanes {
     pub(crate) fn change(&mut self, id: LaneId, change: Change) -> bool {
         let (locking, alone) = (self.locking, self.all.len() == 1);
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
-        let before = if alone { None } else { lane.servable_rank(locking) };
+        let before = if alone { None } else { lane.servable_rank() };
         let was_in_flight = lane.in_flight > 0;
         match change {
             Change::Joined => lane.messages += 1,
             Change::Left => lane.messages = lane.messages.saturating_sub(1),
             Change::Ready(rank) => lane.insert(rank),
             Change::NotReady(rank) => lane.remove(rank),
-            Change::Leased => {
+            Change::Leased(order) => {
                 lane.in_flight += 1;
                 self.in_flight += 1;
+                if locking && lane.key.is_some() {
+                    lane.blocking.insert(order);
+                }
             }
-            Change::Unleased => {
+            Change::Unleased(order) => {
                 lane.in_flight = lane.in_flight.saturating_sub(1);
                 self.in_flight = self.in_flight.saturating_sub(1);
+                lane.blocking.remove(order);
             }
         }
         match (was_in_flight, lane.in_flight > 0) {
@@ -179,7 +183,7 @@ impl Lanes {
             (true, false) => self.with_in_flight = self.with_in_flight.saturating_sub(1),
             _ => {}
         }
-        let after = lane.servable_rank(locking);
+        let after = lane.servable_rank();
         if lane.messages == 0 && id != LaneId::NONE {
             self.vacant.push(id);
         }
@@ -191,7 +195,7 @@ impl Lanes {
                 self.servable.insert((rank, id));
             }
         }
-        after.is_some() && matches!(change, Change::Ready(_) | Change::Unleased)
+        after.is_some() && matches!(change, Change::Ready(_) | Change::Unleased(_))
     }
 
     /// Gives back lanes without messages. Not called while a change may still be rolled back,
@@ -220,7 +224,7 @@ impl Lanes {
             lanes: self,
             rest: self.servable.iter(),
             alone: (self.all.len() == 1)
-                .then(|| self.all.first().and_then(|lane| lane.servable_rank(self.locking)))
+                .then(|| self.all.first().and_then(|lane| lane.servable_rank()))
                 .flatten(),
             open: BinaryHeap::new(),
             noisy: Vec::new(),
@@ -237,18 +241,24 @@ pub(crate) enum Change {
     Left,
     Ready(Rank),
     NotReady(Rank),
-    Leased,
-    Unleased,
+    /// A message at this place of the order was leased.
+    Leased(u64),
+    Unleased(u64),
 }
 
 impl Lane {
-    fn may_serve(&self, locking: bool) -> bool {
-        // Messages of a FIFO queue always have a key, so lane 0 never locks.
-        !(locking && self.key.is_some() && self.in_flight > 0)
+    /// Whether no message in flight stands before this one. Messages of a FIFO queue always have a
+    /// key, so lane 0 never blocks.
+    fn may_serve(&self, rank: Rank) -> bool {
+        self.blocking.first().is_none_or(|blocking| rank.order < blocking)
     }
 
-    fn servable_rank(&self, locking: bool) -> Option<Rank> {
-        if self.may_serve(locking) { self.first() } else { None }
+    fn servable_rank(&self) -> Option<Rank> {
+        self.first().filter(|rank| self.may_serve(*rank))
+    }
+
+    fn servable_after(&self, rank: Rank) -> Option<Rank> {
+        self.after(rank).filter(|next| self.may_serve(*next))
     }
 }
 
@@ -319,11 +329,11 @@ impl Iterator for Picks<'_> {
 
     fn next(&mut self) -> Option<(Rank, LaneId)> {
         if let Some(rank) = self.alone {
-            self.alone = self.lanes.all.first().and_then(|lane| lane.after(rank));
+            self.alone = self.lanes.all.first().and_then(|lane| lane.servable_after(rank));
             return Some((rank, LaneId::NONE));
         }
         let (rank, id) = self.next_lane()?;
-        if let Some(next) = self.lanes.get(id).and_then(|lane| lane.after(rank)) {
+        if let Some(next) = self.lanes.get(id).and_then(|lane| lane.servable_after(rank)) {
             self.open.push(Reverse((next, id)));
         }
         Some((rank, id))
@@ -363,14 +373,18 @@ mod tests {
     }
 
     #[test]
-    fn a_message_in_flight_locks_its_fifo_lane() {
-        let mut lanes = lanes(true, &[("a", 0), ("b", 0), ("a", 0)]);
+    fn a_message_in_flight_blocks_those_behind_it_in_its_fifo_lane() {
+        let mut lanes = lanes(true, &[("a", 0), ("b", 0), ("a", 0), ("a", 0)]);
         let a = lanes.of_key(Some("a"));
+        lanes.change(a, Change::NotReady(Rank::new(0, 2)));
+        lanes.change(a, Change::Leased(2));
+        assert_eq!(orders(&lanes), [0, 1], "the one before it may go");
         lanes.change(a, Change::NotReady(Rank::new(0, 0)));
-        lanes.change(a, Change::Leased);
+        lanes.change(a, Change::Leased(0));
         assert_eq!(orders(&lanes), [1]);
-        assert!(lanes.change(a, Change::Unleased), "the lane is servable again");
-        assert_eq!(orders(&lanes), [1, 2]);
+        assert!(!lanes.change(a, Change::Unleased(0)), "the other still blocks");
+        assert!(lanes.change(a, Change::Unleased(2)), "the lane is servable again");
+        assert_eq!(orders(&lanes), [1, 3]);
     }
 
     #[test]
@@ -380,7 +394,7 @@ mod tests {
         let mut lanes = lanes(false, &messages);
         let noisy = lanes.of_key(Some("noisy"));
         for _ in 0..30 {
-            lanes.change(noisy, Change::Leased);
+            lanes.change(noisy, Change::Leased(0));
         }
         assert_eq!(orders(&lanes), [5, 6, 0, 1, 2, 3, 4]);
     }

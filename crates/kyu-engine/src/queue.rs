@@ -119,7 +119,7 @@ impl Queue {
             Phase::Delayed(_) => self.delayed += 1,
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight += 1;
-                self.lanes.change(message.lane, Change::Leased);
+                self.lanes.change(message.lane, Change::Leased(message.order));
             }
         }
         if let Some(deadline) = message.phase.deadline() {
@@ -152,7 +152,7 @@ impl Queue {
             Phase::Delayed(_) => self.delayed -= 1,
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight -= 1;
-                wakes = self.lanes.change(message.lane, Change::Unleased);
+                wakes = self.lanes.change(message.lane, Change::Unleased(message.order));
             }
         }
         if let Some(deadline) = message.phase.deadline() {

@@ -304,6 +304,7 @@ fn encode_message(
 fn encode_attempt(id: &str, attempt: &Attempt, out: &mut Vec<u8>) {
     out.str(id);
     out.varint(attempt.until_ms);
+    out.varint(attempt.leased_until_ms);
     out.varint(attempt.receipts.len() as u64);
     for receipt in &attempt.receipts {
         out.varint(receipt.seq);
@@ -565,6 +566,7 @@ impl Loader {
         while r.remaining() > 0 {
             let attempt_id = r.string()?;
             let until_ms = r.varint()?;
+            let leased_until_ms = r.varint()?;
             let receipts = (0..r.count()?).map(|_| {
                 Ok(Receipt {
                     queue: id,
@@ -574,7 +576,11 @@ impl Loader {
                 })
             });
             let receipts = receipts.collect::<Result<_, Malformed>>()?;
-            self.state.remember_attempt(id, &attempt_id, Attempt { until_ms, receipts });
+            self.state.remember_attempt(
+                id,
+                &attempt_id,
+                Attempt { until_ms, leased_until_ms, receipts },
+            );
         }
         Ok(())
     }

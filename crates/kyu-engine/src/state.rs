@@ -38,6 +38,8 @@ pub(crate) struct State {
     live: BTreeMap<u64, u64>,
     /// Queues by the time at which to look at them.
     watch: BTreeSet<(UnixMs, QueueId)>,
+    /// Queues that the last tick decided about; to be watched anew once that is applied.
+    ticked: Vec<QueueId>,
     pub(crate) woken: BTreeSet<QueueId>,
     pub(crate) directory_changes: Vec<DirectoryChange>,
     /// While a trial runs: how to take back what it does.
@@ -72,6 +74,7 @@ impl State {
             segment_bytes: segment_bytes.max(1),
             live: BTreeMap::new(),
             watch: BTreeSet::new(),
+            ticked: Vec::new(),
             woken: BTreeSet::new(),
             directory_changes: Vec::new(),
             journal: None,
@@ -124,7 +127,16 @@ impl State {
             let at_ms = self.queues.get(id).and_then(Queue::next_due_ms);
             self.watch(*id, at_ms);
         }
+        self.ticked.clone_from(&due);
         due
+    }
+
+    /// Watches the queues of the last tick for exactly their next work.
+    pub(crate) fn watch_ticked(&mut self) {
+        for id in std::mem::take(&mut self.ticked) {
+            let at_ms = self.queues.get(&id).and_then(Queue::next_due_ms);
+            self.watch(id, at_ms);
+        }
     }
 
     pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {

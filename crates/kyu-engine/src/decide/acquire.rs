@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::command::{Acquire, Context, Lease};
-use crate::decide::{Decided, Sequences, Wait, dead_letter, dead_letter_target};
+use crate::decide::{Decided, Sequences, Wait, back_in_order, dead_letter, dead_letter_target};
 use crate::effect::{Effect, Effects, LeaseEnd, MoveReason};
 use crate::ids::{QueueId, Receipt, Seq, UnixMs};
 use crate::limits::{MAX_ACQUIRE, MAX_LEASE_MS, MAX_TICK_MESSAGES};
-use crate::message::Message;
+use crate::message::{Message, Phase};
 use crate::queue::Queue;
 use crate::reply::{Answer, Delivery, Refusal, Reply};
 use crate::state::State;
@@ -37,7 +37,8 @@ pub(super) fn decide(
         };
     }
     let most = u64::from(command.max_messages).min(room) as usize;
-    let picked = pick(state, queue, most, command.max_bytes, ctx, effects);
+    let mut sequences = Sequences::default();
+    let picked = pick(state, queue, most, command.max_bytes, ctx, &mut sequences, effects);
     let mut wait_until = 0;
     let mut deliveries = Vec::with_capacity(picked.len());
     for (seq, message) in &picked {
@@ -53,6 +54,13 @@ pub(super) fn decide(
             attempt: attempt_id.map(str::to_owned),
             seqs: picked.iter().map(|(seq, _)| *seq).collect(),
         });
+        if end == LeaseEnd::At(ctx.now_ms) {
+            // A visibility timeout of 0: received, and visible again in the same moment.
+            for (seq, message) in &picked {
+                let receives = message.history.receives + 1;
+                effects.push(back_in_order(queue, *seq, receives, &mut sequences));
+            }
+        }
     }
     let exact = queue.is_fifo() || queue.info.config.dead_letter.is_some();
     let wait = if exact && !effects.is_empty() { Wait::Record } else { Wait::Until(wait_until) };
@@ -74,12 +82,12 @@ fn pick(
     most: usize,
     max_bytes: u64,
     ctx: &Context,
+    sequences: &mut Sequences,
     effects: &mut Effects,
 ) -> Vec<(Seq, Message)> {
     let max_receives = dead_letter_target(state, queue)
         .and(queue.info.config.dead_letter.as_ref())
         .map_or(u32::MAX, |rule| rule.max_receives);
-    let mut sequences = Sequences::default();
     let mut picked: Vec<(Seq, Message)> = Vec::with_capacity(most.min(16));
     let mut bytes = 0u64;
     let mut moved = 0;
@@ -92,7 +100,7 @@ fn pick(
             continue; // the next tick removes it
         }
         if message.history.receives >= max_receives {
-            dead_letter(state, queue, seq, MoveReason::MaxReceives, ctx, &mut sequences, effects);
+            dead_letter(state, queue, seq, MoveReason::MaxReceives, ctx, sequences, effects);
             moved += 1;
             continue;
         }
@@ -126,7 +134,7 @@ fn next_delivery(queue: QueueId, seq: Seq, message: &Message, ctx: &Context) -> 
 }
 
 /// The messages of an earlier attempt again, with the same receipts, unless one of them was
-/// settled since (SQS API reference, ReceiveRequestAttemptId).
+/// settled or its visibility changed since (SQS API reference, ReceiveRequestAttemptId).
 fn replay(
     queue: &Queue,
     attempt_id: &str,
@@ -138,6 +146,9 @@ fn replay(
     let mut deliveries = Vec::with_capacity(attempt.receipts.len());
     for receipt in &attempt.receipts {
         let message = queue.messages.get(receipt.seq).filter(|m| m.is_held_by(receipt))?;
+        if message.phase != Phase::Leased(attempt.leased_until_ms) {
+            return None; // its visibility was changed
+        }
         deliveries.push(Delivery {
             receipt: *receipt,
             frame_at: message.frame.at,
@@ -148,9 +159,8 @@ fn replay(
         });
     }
     if let LeaseEnd::At(until_ms) = end {
-        for receipt in &attempt.receipts {
-            effects.push(Effect::Extended { queue: queue.id(), seq: receipt.seq, until_ms });
-        }
+        let attempt = attempt_id.to_owned();
+        effects.push(Effect::AttemptRepeated { queue: queue.id(), attempt, until_ms });
     }
     Some(deliveries)
 }

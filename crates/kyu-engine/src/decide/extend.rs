@@ -1,7 +1,7 @@
 //! Extend: move the deadline of running leases, or give messages back at once.
 
 use crate::command::{Context, Extend};
-use crate::decide::{Decided, Wait};
+use crate::decide::{Decided, Sequences, Wait, back_in_order};
 use crate::effect::{Effect, Effects};
 use crate::ids::Receipt;
 use crate::limits::{MAX_BATCH, MAX_LEASE_MS};
@@ -20,8 +20,11 @@ pub(super) fn decide(
     if command.items.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("items of one extend"));
     }
-    let results =
-        command.items.iter().map(|(receipt, run_ms)| one(queue, receipt, *run_ms, ctx, effects));
+    let mut sequences = Sequences::default();
+    let results = command
+        .items
+        .iter()
+        .map(|(receipt, run_ms)| one(queue, receipt, *run_ms, ctx, &mut sequences, effects));
     Ok((Reply::Extended(results.collect()), Wait::Record))
 }
 
@@ -30,6 +33,7 @@ fn one(
     receipt: &Receipt,
     run_ms: u64,
     ctx: &Context,
+    sequences: &mut Sequences,
     effects: &mut Effects,
 ) -> Extended {
     if receipt.queue != queue.id() || receipt.seq >= queue.next_seq {
@@ -39,10 +43,8 @@ fn one(
     if !message.is_held_by(receipt) {
         return Extended::NotInFlight;
     }
-    let (queue, seq) = (queue.id(), receipt.seq);
     if run_ms == 0 {
-        let (ready_at_ms, order, counted) = (None, None, true);
-        effects.push(Effect::Released { queue, seq, ready_at_ms, order, counted });
+        effects.push(back_in_order(queue, receipt.seq, message.history.receives, sequences));
         return Extended::Done;
     }
     let until_ms = ctx.now_ms.saturating_add(run_ms);
@@ -51,7 +53,7 @@ fn one(
     }
     // A session's lease has no deadline that could move.
     if let Phase::Leased(_) = message.phase {
-        effects.push(Effect::Extended { queue, seq, until_ms });
+        effects.push(Effect::Extended { queue: queue.id(), seq: receipt.seq, until_ms });
     }
     Extended::Done
 }

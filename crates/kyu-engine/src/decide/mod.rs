@@ -117,3 +117,20 @@ fn dead_letter_target<'a>(state: &'a State, queue: &Queue) -> Option<&'a Queue> 
     let rule = queue.info.config.dead_letter.as_ref()?;
     state.by_name(&rule.target).filter(|target| target.id() != queue.id())
 }
+
+/// A message of a standard queue that was received this often without being deleted goes to the
+/// back, so that it does not block the head (Amazon SQS metrics guide, on the age of the oldest
+/// message).
+const POISON_RECEIVES: u32 = 3;
+
+/// Makes a message visible again after a failed attempt, in its old place or at the back.
+fn back_in_order(queue: &Queue, seq: Seq, receives: u32, sequences: &mut Sequences) -> Effect {
+    let poison = !queue.is_fifo() && receives >= POISON_RECEIVES;
+    Effect::Released {
+        queue: queue.id(),
+        seq,
+        ready_at_ms: None,
+        order: poison.then(|| sequences.next(queue)),
+        counted: true,
+    }
+}

@@ -2,18 +2,14 @@
 //! ready, old ids are forgotten, and move tasks take their next step.
 
 use crate::command::Context;
-use crate::decide::{Decided, Sequences, Wait, move_task};
+use crate::decide::{Decided, Sequences, Wait, back_in_order, move_task};
 use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{QueueId, Seq};
 use crate::limits::MAX_TICK_MESSAGES;
 use crate::message::Phase;
-use crate::queue::{Queue, SWEEP_SLACK_MS};
+use crate::queue::SWEEP_SLACK_MS;
 use crate::reply::Reply;
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
-
-/// A message of a standard queue that was received this often without being deleted goes to the
-/// back (SQS: "poison" messages must not block the head).
-const POISON_RECEIVES: u32 = 3;
 
 /// Queues that one tick looks at.
 const MAX_TICK_QUEUES: usize = 256;
@@ -60,16 +56,12 @@ fn one_queue(
         if expired.binary_search(&seq).is_ok() {
             continue;
         }
-        if is_poison(queue, seq) {
-            effects.push(Effect::Released {
-                queue: id,
-                seq,
-                ready_at_ms: None,
-                order: Some(sequences.next(queue)),
-                counted: true,
-            });
-        } else {
-            promoted.push(seq);
+        match queue.messages.get(seq) {
+            Some(message) if matches!(message.phase, Phase::Leased(_)) => {
+                let receives = message.history.receives;
+                effects.push(back_in_order(queue, seq, receives, sequences));
+            }
+            _ => promoted.push(seq),
         }
     }
     if !expired.is_empty() {
@@ -83,11 +75,4 @@ fn one_queue(
         effects.push(Effect::Swept { queue: id, at_ms: ctx.now_ms });
     }
     touched
-}
-
-fn is_poison(queue: &Queue, seq: Seq) -> bool {
-    !queue.is_fifo()
-        && queue.messages.get(seq).is_some_and(|message| {
-            matches!(message.phase, Phase::Leased(_)) && message.history.receives >= POISON_RECEIVES
-        })
 }

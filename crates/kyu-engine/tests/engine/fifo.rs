@@ -130,3 +130,35 @@ fn an_attempt_can_be_repeated_until_one_of_its_messages_is_settled() {
     w.ack(&deliveries[0]);
     assert_eq!(w.run(attempt), Reply::Acquired(vec![]), "the lane is still locked");
 }
+
+#[test]
+fn an_attempt_is_not_repeated_after_a_change_of_visibility() {
+    let mut w = World::new();
+    let q = w.queue("q.fifo", fifo());
+    lanes(&mut w, q, &[("a", "a1")]);
+    let attempt = Command::Acquire(Acquire {
+        queue: q,
+        max_messages: 1,
+        max_bytes: u64::MAX,
+        lease: Lease::QueueDefault,
+        attempt_id: Some("try".into()),
+    });
+    let Reply::Acquired(first) = w.run(attempt.clone()) else { panic!() };
+    w.advance(1_000);
+    assert_eq!(w.run(attempt.clone()), Reply::Acquired(first.clone()));
+    w.advance(1_000);
+    assert_eq!(w.run(attempt.clone()), Reply::Acquired(first.clone()), "any number of times");
+    w.extend(&first[0], 60_000);
+    assert_eq!(w.run(attempt), Reply::Acquired(vec![]));
+}
+
+#[test]
+fn only_later_messages_of_a_lane_are_blocked() {
+    let mut w = World::new();
+    let q = w.queue("q.fifo", fifo());
+    lanes(&mut w, q, &[("a", "a1"), ("a", "a2"), ("a", "a3")]);
+    let both = w.receive(q, 2);
+    w.extend(&both[0], 0);
+    assert_eq!(w.receive_bodies(q, 10), ["a1"], "a1 goes before a2, which is in flight; a3 waits");
+    w.restart();
+}

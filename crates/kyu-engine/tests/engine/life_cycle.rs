@@ -237,3 +237,31 @@ fn names_can_be_kept_from_reuse() {
     w.advance(200_000);
     w.restart();
 }
+
+#[test]
+fn a_lease_of_no_time_leaves_the_message_visible_and_counts() {
+    let mut w = World::new();
+    let q = w.queue("q", QueueConfig { visibility_timeout_ms: 0, ..QueueConfig::default() });
+    w.send(q, "a");
+    w.send(q, "b");
+    let first = w.receive(q, 1).remove(0);
+    assert_eq!(w.counts(q), (2, 0, 0));
+    for count in 2..=3 {
+        let again = w.receive(q, 1).remove(0);
+        assert_eq!((w.body(&again).as_str(), again.receive_count), ("a", count));
+    }
+    w.restart();
+    assert_eq!(w.receive_bodies(q, 1), ["b"], "received three times: at the back now");
+    assert_eq!(w.ack(&first), Settled::Stale);
+}
+
+#[test]
+fn after_a_tick_nothing_is_due_before_its_time() {
+    let mut w = World::new();
+    let q = w.queue("q", QueueConfig::default());
+    w.send(q, "a");
+    w.receive(q, 1);
+    w.now_ms += 30_000;
+    w.run(Command::Tick);
+    assert!(w.engine.next_due_ms().unwrap() > w.now_ms);
+}
