@@ -37,6 +37,11 @@ impl AlignedBuffer {
         self.memory.capacity() - self.base
     }
 
+    /// What it takes of memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.capacity()
+    }
+
     /// Makes room for `more` bytes, moving to a larger allocation if it must.
     pub(crate) fn reserve(&mut self, more: usize) {
         let needed = self.len() + more;
@@ -111,24 +116,19 @@ impl BufferPool {
         }
     }
 
+    /// Takes a buffer back, unless somebody still reads it.
+    pub(crate) fn give_back(&self, buffer: Arc<AlignedBuffer>) {
+        if let Ok(buffer) = Arc::try_unwrap(buffer) {
+            self.give(buffer);
+        }
+    }
+
     /// Takes a buffer back, if it is worth it.
-    pub(crate) fn give(&self, buffer: AlignedBuffer) {
+    fn give(&self, buffer: AlignedBuffer) {
         let mut free = self.free();
         if buffer.capacity() >= MIN_POOLED_BYTES && free.len() < MAX_POOLED_BUFFERS {
             free.push(buffer.cleared());
         }
-    }
-
-    /// The same bytes in a buffer of their size, if this one is mostly empty: the bytes may stay in
-    /// the hot cache for long, and only their length is counted there.
-    pub(crate) fn fit(&self, buffer: AlignedBuffer) -> AlignedBuffer {
-        if buffer.capacity() <= 2 * buffer.len() + BLOCK_BYTES as usize {
-            return buffer;
-        }
-        let mut small = AlignedBuffer::with_capacity(buffer.len());
-        small.extend(buffer.as_slice());
-        self.give(buffer);
-        small
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<AlignedBuffer>> {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stays_aligned_while_growing_and_after_fitting() {
+    fn stays_aligned_while_growing() {
         let mut buffer = AlignedBuffer::with_capacity(10);
         let mut expected = Vec::new();
         for round in 0..200u32 {
@@ -152,11 +152,10 @@ mod tests {
         }
         assert_eq!(buffer.as_slice(), expected);
         buffer.pad_to_block();
-        let fitted = Arc::new(BufferPool::default().fit(buffer));
-        assert_eq!(fitted.as_slice().as_ptr().addr() % 4096, 0);
-        assert_eq!(fitted.len() % 4096, 0);
-        assert_eq!(fitted.share(0..expected.len()).unwrap(), expected);
-        assert_eq!(fitted.share(1..fitted.len() + 1), None);
+        let shared = Arc::new(buffer);
+        assert_eq!(shared.len() % 4096, 0);
+        assert_eq!(shared.share(0..expected.len()).unwrap(), expected);
+        assert_eq!(shared.share(1..shared.len() + 1), None);
     }
 
     #[test]

@@ -16,11 +16,35 @@ pub(crate) struct HotCache {
     pool: Arc<BufferPool>,
 }
 
-/// A batch in memory; `len` leaves out its padding.
+/// A batch in memory, without its padding.
 struct HotBatch {
     start: Lsn,
     len: usize,
-    padded: Arc<AlignedBuffer>,
+    memory: Memory,
+}
+
+/// A small batch leaves most of its aligned buffer empty, so its bytes are copied into memory of
+/// their size; a large one stays where it was built.
+enum Memory {
+    Copied(Bytes),
+    Shared(Arc<AlignedBuffer>),
+}
+
+impl HotBatch {
+    fn memory_bytes(&self) -> u64 {
+        match &self.memory {
+            Memory::Copied(bytes) => bytes.len() as u64,
+            Memory::Shared(buffer) => buffer.memory_bytes() as u64,
+        }
+    }
+
+    fn part(&self, from: usize, to: usize) -> Option<Bytes> {
+        match &self.memory {
+            _ if to > self.len || from > to => None,
+            Memory::Copied(bytes) => Some(bytes.slice(from..to)),
+            Memory::Shared(buffer) => buffer.share(from..to),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -39,16 +63,22 @@ impl HotCache {
     ///
     /// The newest batch always stays, whatever the budget, because until it is written there is no
     /// other place to read it from.
-    pub(crate) fn insert(&self, start: Lsn, padded: Arc<AlignedBuffer>, len: usize) {
+    pub(crate) fn insert(&self, start: Lsn, padded: &Arc<AlignedBuffer>, len: usize) {
+        let memory = match padded.as_slice().get(..len) {
+            Some(bytes) if padded.memory_bytes() > len + len / 4 => {
+                Memory::Copied(Bytes::copy_from_slice(bytes))
+            }
+            _ => Memory::Shared(Arc::clone(padded)),
+        };
+        let batch = HotBatch { start, len, memory };
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        batches.total_bytes += len as u64;
-        batches.in_order.push_back(HotBatch { start, len, padded });
+        batches.total_bytes += batch.memory_bytes();
+        batches.in_order.push_back(batch);
         while batches.total_bytes > self.budget_bytes && batches.in_order.len() > 1 {
             if let Some(oldest) = batches.in_order.pop_front() {
-                batches.total_bytes -= oldest.len as u64;
-                // Unless somebody still reads it.
-                if let Ok(buffer) = Arc::try_unwrap(oldest.padded) {
-                    self.pool.give(buffer);
+                batches.total_bytes -= oldest.memory_bytes();
+                if let Memory::Shared(buffer) = oldest.memory {
+                    self.pool.give_back(buffer);
                 }
             }
         }
@@ -60,7 +90,6 @@ impl HotCache {
         let after = batches.in_order.partition_point(|batch| batch.start <= at);
         let batch = batches.in_order.get(after.checked_sub(1)?)?;
         let from = usize::try_from(at.0 - batch.start.0).ok()?;
-        let to = from.checked_add(len)?;
-        if to <= batch.len { batch.padded.share(from..to) } else { None }
+        batch.part(from, from.checked_add(len)?)
     }
 }

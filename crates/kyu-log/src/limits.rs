@@ -37,7 +37,7 @@ pub const FILL_STEP_BYTES: usize = 1 << 20;
 pub const SNAPSHOT_BLOCK_BYTES: usize = 256 << 10;
 
 /// A batch buffer smaller than this is cheaper to allocate than to keep.
-pub const MIN_POOLED_BYTES: usize = 64 << 10;
+pub const MIN_POOLED_BYTES: usize = 4 << 10;
 
 /// Batch buffers that are kept for later, each of at most a batch.
 pub const MAX_POOLED_BUFFERS: usize = 8;

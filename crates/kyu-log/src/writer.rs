@@ -71,8 +71,8 @@ impl Writer {
     fn write(&mut self, batch: Batch) -> io::Result<()> {
         let (segment, offset) = (batch.segment, u64::from(batch.offset));
         let Finished { start, padded, len, chain } = batch.finish(self.chain);
-        let padded = Arc::new(self.shared.buffers.fit(padded));
-        self.shared.hot.insert(start, Arc::clone(&padded), len);
+        let padded = Arc::new(padded);
+        self.shared.hot.insert(start, &padded, len);
         // A reader may have been waiting for these bytes to become readable in memory.
         self.shared.progress.notify_all();
         let sync = self.shared.options.sync;
@@ -81,9 +81,11 @@ impl Writer {
             SyncMode::Always => file.write_durable_at(padded.as_slice(), offset)?,
             SyncMode::Broken => file.write_at(padded.as_slice(), offset)?,
         }
+        let written_bytes = padded.len() as u64;
+        self.shared.buffers.give_back(padded);
         self.chain = chain;
         let counters = &self.shared.counters;
-        counters.written_bytes.add(padded.len() as u64);
+        counters.written_bytes.add(written_bytes);
         counters.batches.add(1);
         counters.syncs.add(1);
         self.shared.advance(chain.record_end);
