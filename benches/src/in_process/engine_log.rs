@@ -102,7 +102,7 @@ impl Spine {
         std::thread::spawn(move || {
             for (lsn, frozen) in orders {
                 let bytes = store.write(lsn, |mut file| frozen.write(&mut file)).ok();
-                let _pruned = store.prune(1);
+                let _pruned = store.prune(2);
                 if results.send((lsn, bytes)).is_err() {
                     break;
                 }

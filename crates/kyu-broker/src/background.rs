@@ -8,7 +8,7 @@ use kyu_engine::{Frame, Frozen, LiveFrame};
 use kyu_log::{Lsn, Reader, SnapshotStore};
 
 use crate::inbox::Inbox;
-use crate::limits::RELOCATION_READ_BYTES;
+use crate::limits::{KEPT_SNAPSHOTS, RELOCATION_READ_BYTES};
 use crate::metrics::{Counter, Metrics};
 use crate::request::Job;
 
@@ -29,8 +29,8 @@ pub(crate) fn write_snapshots(
 pub(crate) fn write_snapshot(store: &SnapshotStore, lsn: Lsn, frozen: &Frozen) -> Option<u64> {
     match store.write(lsn, |mut file| frozen.write(&mut file)) {
         Ok(bytes) => {
-            // The log is recycled up to this one, so an older one is of no use.
-            if let Err(error) = store.prune(1) {
+            // The log is kept from the one before on, so older ones are of no use.
+            if let Err(error) = store.prune(KEPT_SNAPSHOTS) {
                 tracing::warn!(%error, "removing old snapshots");
             }
             Some(bytes)

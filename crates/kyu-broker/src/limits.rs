@@ -26,3 +26,6 @@ pub(crate) const RELOCATION_READ_BYTES: usize = 1 << 20;
 pub(crate) const COLD_READ_THREADS: usize = 4;
 /// Receives whose cold bodies are being read or waited for. More wait their turn.
 pub(crate) const MAX_COLD_RECEIVES: usize = 1_024;
+
+/// Snapshots on disk: the newest, and one to fall back to if the newest is damaged.
+pub(crate) const KEPT_SNAPSHOTS: usize = 2;

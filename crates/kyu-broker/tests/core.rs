@@ -179,6 +179,29 @@ fn a_restart_finds_what_was_there_with_and_without_a_snapshot() {
 }
 
 #[test]
+fn a_damaged_snapshot_is_passed_over_for_the_one_before() {
+    let mut rig = Rig::new();
+    let queue = rig.queue("q");
+    let body = vec![7; 4_000];
+    // Enough for several snapshots, with the log recycled in between.
+    for _ in 0..500 {
+        rig.send(queue, &body);
+        rig.receive_and_ack(queue);
+        rig.work();
+    }
+    rig.send(queue, b"kept");
+    let digest = rig.core.engine().digest();
+    let snapshots = rig.core.snapshots().list().unwrap();
+    let newest = format!("/data/snapshot-{:020}", snapshots[0].0);
+    assert!(snapshots.len() > 1, "the one before is kept");
+    assert!(rig.disk.flip_bit(std::path::Path::new(&newest), 60, 1));
+    rig.crash();
+    assert_eq!(rig.core.engine().digest(), digest);
+    assert_eq!(rig.core.snapshots().list().unwrap()[0], snapshots[1]);
+    assert_eq!(rig.stats(queue).ready, 1);
+}
+
+#[test]
 fn a_crash_before_the_sync_loses_only_what_was_not_answered() {
     let mut rig = Rig::new();
     let queue = rig.queue("q");

@@ -51,7 +51,9 @@ pub use file_log::{Appended, FileLog, Opened, TornTail};
 pub use lsn::Lsn;
 pub use options::{Class, OnFailure, Options, SyncMode};
 pub use reader::Reader;
-pub use repair::{RepairPlan, Report, SegmentReport, apply_repair, plan_repair, verify};
+pub use repair::{
+    RepairPlan, Report, SegmentReport, apply_repair, plan_repair, verify, verify_snapshots,
+};
 pub use scan::Visit;
 pub use segments::SegmentInfo;
 pub use shared::{Metrics, Space};

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::Lsn;
 use crate::batch::{Batch, Chain};
@@ -21,6 +22,7 @@ use crate::limits::BLOCK_BYTES;
 use crate::lsn::Geometry;
 use crate::scan::{Found, Scanner, ends_segment};
 use crate::segments::{parse_segment_file_name, segment_file_name};
+use crate::snapshot::SnapshotStore;
 
 /// What `verify` found in one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +105,17 @@ impl fmt::Display for RepairPlan {
 pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report, OpenError> {
     let _lock = lock(disk, dir)?;
     Files::read(disk, dir)?.verify()
+}
+
+/// Checks the snapshots of a stopped log, newest first; the second part says what is wrong with one.
+pub fn verify_snapshots(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+) -> Result<Vec<(Lsn, Option<String>)>, OpenError> {
+    let _lock = lock(disk.as_ref(), dir)?;
+    let log_id = Files::read(disk.as_ref(), dir)?.log_id;
+    let store = SnapshotStore::new(Arc::clone(disk), dir, log_id);
+    store.verify().map_err(OpenError::io("reading the snapshots"))
 }
 
 /// Says what it takes to make the log replayable from `from` (the newest snapshot's address, or zero).

@@ -153,6 +153,20 @@ impl SnapshotStore {
         }
     }
 
+    /// Renames damaged snapshots, so that they are no longer in the way of others but can be looked at.
+    pub fn set_aside(&self, damaged: &[PathBuf]) -> io::Result<()> {
+        for file in damaged {
+            self.disk.rename(file, &file.with_extension("damaged"))?;
+        }
+        if damaged.is_empty() { Ok(()) } else { self.disk.sync_dir(&self.dir) }
+    }
+
+    /// Checks every snapshot, newest first; the second part says what is wrong with one.
+    pub fn verify(&self) -> io::Result<Vec<(Lsn, Option<String>)>> {
+        let check = |lsn| Ok((lsn, self.open(lsn)?.err()));
+        self.list()?.into_iter().map(check).collect()
+    }
+
     /// Removes all but the `keep` newest snapshots, and what an interrupted `write` left.
     pub fn prune(&self, keep: usize) -> io::Result<()> {
         for lsn in self.list()?.into_iter().skip(keep.max(1)) {

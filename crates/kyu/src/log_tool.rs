@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use kyu_log::{Lsn, OpenError, RealDisk, RepairPlan, SnapshotStore};
+use kyu_log::{Disk, Lsn, OpenError, RealDisk, RepairPlan};
 
 use crate::cli::{LogArgs, RepairArgs};
 use crate::exit::Failure;
@@ -11,7 +12,8 @@ use crate::exit::Failure;
 /// Prints one line a segment, then the verdict. Damage is a failure with its own exit code.
 pub(crate) fn verify(args: &LogArgs) -> Result<(), Failure> {
     let dir = existing(&args.data)?;
-    let from = newest_snapshot(dir)?;
+    let snapshots = kyu_log::verify_snapshots(&disk(), dir).map_err(failure)?;
+    let from = newest_whole(&snapshots);
     let report = kyu_log::verify(&RealDisk, dir).map_err(failure)?;
     println!("segment records body_bytes epoch end");
     for segment in &report.segments {
@@ -27,12 +29,25 @@ pub(crate) fn verify(args: &LogArgs) -> Result<(), Failure> {
         );
     }
     let damages: Vec<_> = report.segments.iter().filter_map(|s| s.damage.as_ref()).collect();
-    if damages.is_empty() {
+    let snapshot_damages =
+        snapshots.iter().filter_map(|(lsn, damage)| Some((lsn, damage.as_ref()?)));
+    let mut damaged_snapshots = 0;
+    for (lsn, reason) in snapshot_damages {
+        eprintln!("the snapshot of address {lsn} is damaged: {reason}");
+        damaged_snapshots += 1;
+    }
+    if damages.is_empty() && damaged_snapshots == 0 {
         eprintln!("no damage; segments: {}", report.segments.len());
         return Ok(());
     }
     for damage in &damages {
         eprintln!("{damage}");
+    }
+    if damages.is_empty() {
+        return Err(Failure::Damaged(format!(
+            "the next start passes over the damaged snapshots and replays from address {from}, if \
+             the log still reaches back to it"
+        )));
     }
     Err(Failure::Damaged(match report.first_damage(from) {
         Some(_) => "the server cannot start on this log; see `kyu log repair`".into(),
@@ -46,7 +61,7 @@ pub(crate) fn verify(args: &LogArgs) -> Result<(), Failure> {
 /// Says what would be dropped, asks, and drops it.
 pub(crate) fn repair(args: &RepairArgs) -> Result<(), Failure> {
     let dir = existing(&args.log.data)?;
-    let from = newest_snapshot(dir)?;
+    let from = newest_whole(&kyu_log::verify_snapshots(&disk(), dir).map_err(failure)?);
     let Some(plan) = kyu_log::plan_repair(&RealDisk, dir, from).map_err(failure)? else {
         eprintln!("nothing to repair: the server can start on this log");
         return Ok(());
@@ -70,12 +85,12 @@ fn existing(dir: &Path) -> Result<&Path, Failure> {
 }
 
 /// Where replay begins.
-fn newest_snapshot(dir: &Path) -> Result<Lsn, Failure> {
-    // The identity of the log counts only for reading a snapshot, not for listing them.
-    let store = SnapshotStore::new(std::sync::Arc::new(RealDisk), dir, 0);
-    let all =
-        store.list().map_err(|error| Failure::Failed(format!("{}: {error}", dir.display())))?;
-    Ok(all.first().copied().unwrap_or(Lsn::ZERO))
+fn newest_whole(snapshots: &[(Lsn, Option<String>)]) -> Lsn {
+    snapshots.iter().find(|(_, damage)| damage.is_none()).map_or(Lsn::ZERO, |(lsn, _)| *lsn)
+}
+
+fn disk() -> Arc<dyn Disk> {
+    Arc::new(RealDisk)
 }
 
 fn confirmed(plan: &RepairPlan) -> Result<bool, Failure> {

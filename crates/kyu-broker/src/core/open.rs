@@ -109,6 +109,7 @@ impl<T: Send + 'static> Core<T> {
             upkeep: upkeep::Upkeep::new(
                 loaded.snapshot_lsn.0.max(u64::from(opened.segment_bytes)),
                 loaded.snapshot_bytes,
+                loaded.fallback_lsn.0.max(u64::from(opened.segment_bytes)),
             ),
             policy: options.policy,
             directory,
@@ -179,6 +180,7 @@ struct Loaded {
     engine: Engine,
     snapshot_lsn: Lsn,
     snapshot_bytes: u64,
+    fallback_lsn: Lsn,
 }
 
 /// The state: the newest snapshot, then the records after it.
@@ -192,6 +194,9 @@ fn load(log: &FileLog, opened: &Opened, store: &SnapshotStore) -> Result<Loaded,
             for file in &snapshot.skipped {
                 tracing::error!(file = %file.display(), "a damaged snapshot was passed over");
             }
+            store.set_aside(&snapshot.skipped).map_err(|error| {
+                OpenError::Failed(format!("setting a damaged snapshot aside: {error}"))
+            })?;
             let lsn = snapshot.lsn;
             let mut counted = Counted { from: snapshot, bytes: 0 };
             let engine = Engine::load(&mut counted, segment_bytes).map_err(|error| {
@@ -206,7 +211,10 @@ fn load(log: &FileLog, opened: &Opened, store: &SnapshotStore) -> Result<Loaded,
     // What replay woke or changed is old news.
     engine.take_woken(&mut Vec::new());
     drop(engine.take_directory_changes());
-    Ok(Loaded { engine, snapshot_lsn, snapshot_bytes })
+    let all = store.list().map_err(|error| OpenError::Failed(format!("snapshots: {error}")))?;
+    let older = all.into_iter().find(|lsn| *lsn < snapshot_lsn && log.reaches(*lsn));
+    let first = if log.reaches(Lsn::ZERO) { Lsn::ZERO } else { snapshot_lsn };
+    Ok(Loaded { engine, snapshot_lsn, snapshot_bytes, fallback_lsn: older.unwrap_or(first) })
 }
 
 /// Counts what is read.

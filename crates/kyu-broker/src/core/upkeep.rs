@@ -4,7 +4,8 @@
 //! out as [`Work`] and its result comes back.
 //!
 //! A segment may be reused when all of this holds, in this order of checks:
-//! it is closed; it lies before the last durable snapshot, so that replay does not need it; no
+//! it is closed; it lies before the last but one snapshot, so that replay does not need it even if
+//! the last one turns out to be damaged (a full log waits only for the last); no
 //! live frame is in it; the commands that ended its last frames are durable, so that a crash does
 //! not bring them back; and no receiver still holds an address from before.
 
@@ -46,6 +47,8 @@ pub(super) struct Upkeep {
     /// The newest snapshot on disk.
     snapshot_lsn: Address,
     snapshot_bytes: u64,
+    /// The snapshot before it, or the begin of the log: a start can fall back to it.
+    fallback_lsn: Address,
     snapshot: Snapshot,
     /// Segments that are free but for the last two conditions.
     parked: VecDeque<Parked>,
@@ -87,10 +90,11 @@ struct Relocation {
 }
 
 impl Upkeep {
-    pub(super) fn new(snapshot_lsn: Address, snapshot_bytes: u64) -> Self {
+    pub(super) fn new(snapshot_lsn: Address, snapshot_bytes: u64, fallback_lsn: Address) -> Self {
         Self {
             snapshot_lsn,
             snapshot_bytes,
+            fallback_lsn,
             snapshot: Snapshot::None,
             parked: VecDeque::new(),
             parked_segments: BTreeSet::new(),
@@ -125,6 +129,7 @@ impl<T: Send + 'static> Core<T> {
         self.upkeep.snapshot = Snapshot::None;
         match bytes {
             Some(bytes) => {
+                self.upkeep.fallback_lsn = self.upkeep.snapshot_lsn;
                 self.upkeep.snapshot_lsn = lsn.0;
                 self.upkeep.snapshot_bytes = bytes;
                 self.upkeep.next_look_ms = self.now_ms;
@@ -213,7 +218,8 @@ impl<T: Send + 'static> Core<T> {
 
     /// Parks what can be recycled; if too much of the rest is dead, picks a segment to relocate.
     fn look_over_segments(&mut self, full: bool) {
-        let before = self.upkeep.snapshot_lsn / self.segment_bytes;
+        let needed_from = if full { self.upkeep.snapshot_lsn } else { self.upkeep.fallback_lsn };
+        let before = needed_from / self.segment_bytes;
         let (mut free, mut closed_bytes, mut live_bytes) = (Vec::new(), 0, 0);
         let mut emptiest: Option<(u64, u64)> = None;
         for segment in self.log.segments() {
