@@ -113,9 +113,7 @@ impl State {
         self.note_time(at_ms);
         self.watch(id, None);
         let Some(queue) = self.queues.remove(&id) else { return };
-        for (_, message) in queue.messages.iter() {
-            self.free(message.frame);
-        }
+        self.free_all(&queue.messages);
         self.names.remove(&queue.info.name);
         self.deleted_names.insert(queue.info.name.clone(), at_ms);
         self.tasks.retain(|_, task| task.source != id);
@@ -134,9 +132,7 @@ impl State {
         empty.totals.purged += queue.len();
         empty.purged_at_ms = Some(at_ms);
         let purged = std::mem::replace(queue, empty);
-        for (_, message) in purged.messages.iter() {
-            self.free(message.frame);
-        }
+        self.free_all(&purged.messages);
     }
 
     fn enqueue(&mut self, e: &EnqueuedEffect, base: Address) {
@@ -228,7 +224,11 @@ impl State {
             let Some(queue) = self.queues.get_mut(&id) else { return };
             match reason {
                 Removal::Acked => queue.totals.acked += 1,
-                Removal::Expired => queue.totals.expired += 1,
+                Removal::Expired => {
+                    queue.totals.expired += 1;
+                    // It may have stood before messages that somebody waits for.
+                    self.woken.insert(id);
+                }
                 Removal::Dropped => queue.totals.dropped += 1,
                 Removal::Rejected => queue.totals.rejected += 1,
             }

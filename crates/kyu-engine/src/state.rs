@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::attempts::Attempt;
+use crate::chunk::Messages;
 use crate::config::{QueueInfo, QueueTotals};
 use crate::dedup::Original;
 use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
@@ -173,6 +174,33 @@ impl State {
         let segment = frame.at / self.segment_bytes;
         let bytes = self.live.get(&segment).copied().unwrap_or(0);
         let left = bytes.saturating_sub(u64::from(frame.bytes));
+        self.set_live(segment, (left > 0).then_some(left));
+    }
+
+    /// No message of these needs its frame any more. Neighbours lie in the same segment, so the
+    /// books are changed once a run and not once a message.
+    pub(crate) fn free_all(&mut self, messages: &Messages) {
+        let mut run: Option<(u64, u64)> = None;
+        for (_, message) in messages.iter() {
+            let frame = message.frame;
+            if !self.shared.is_empty() && self.shared.contains_key(&frame.at) {
+                self.free(frame);
+                continue;
+            }
+            let segment = frame.at / self.segment_bytes;
+            match &mut run {
+                Some((of, bytes)) if *of == segment => *bytes += u64::from(frame.bytes),
+                _ => {
+                    self.free_run(run.replace((segment, u64::from(frame.bytes))));
+                }
+            }
+        }
+        self.free_run(run);
+    }
+
+    fn free_run(&mut self, run: Option<(u64, u64)>) {
+        let Some((segment, bytes)) = run else { return };
+        let left = self.live_bytes(segment).saturating_sub(bytes);
         self.set_live(segment, (left > 0).then_some(left));
     }
 

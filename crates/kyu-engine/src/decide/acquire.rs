@@ -90,18 +90,19 @@ fn pick(
         .map_or(u32::MAX, |rule| rule.max_receives);
     let mut picked: Vec<(Seq, Message)> = Vec::with_capacity(most.min(16));
     let mut bytes = 0u64;
-    let mut moved = 0;
+    let mut passed_over = 0;
     let mut picks = queue.lanes.picks();
-    while picked.len() < most && moved < MAX_TICK_MESSAGES {
+    while picked.len() < most && passed_over < MAX_TICK_MESSAGES {
         let Some((rank, lane)) = picks.next() else { break };
         let seq = queue.seq_at(rank.order);
         let Some(message) = queue.messages.get(seq) else { continue };
         if is_expired(queue, &message, ctx.now_ms) {
-            continue; // the next tick removes it
+            passed_over += 1; // the next tick removes it
+            continue;
         }
         if message.history.receives >= max_receives {
             dead_letter(state, queue, seq, MoveReason::MaxReceives, ctx, sequences, effects);
-            moved += 1;
+            passed_over += 1;
             continue;
         }
         bytes += u64::from(message.frame.bytes);

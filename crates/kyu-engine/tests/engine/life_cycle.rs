@@ -265,3 +265,22 @@ fn after_a_tick_nothing_is_due_before_its_time() {
     w.run(Command::Tick);
     assert!(w.engine.next_due_ms().unwrap() > w.now_ms);
 }
+
+#[test]
+fn a_heap_of_expired_messages_holds_nobody_up_for_long() {
+    let mut w = World::new();
+    let q = w.queue("q", QueueConfig::default());
+    let old = NewMessage { expires_at_ms: Some(w.now_ms + 1), ..message(q, "old") };
+    for _ in 0..5 {
+        w.run(Command::Enqueue(Enqueue { messages: vec![old.clone(); 1_000] }));
+    }
+    w.send(q, "young");
+    w.now_ms += 1;
+    assert_eq!(w.receive(q, 1), [], "one acquire looks at a bounded number");
+    w.engine.take_woken(&mut Vec::new());
+    w.advance(0);
+    let mut woken = Vec::new();
+    w.engine.take_woken(&mut woken);
+    assert_eq!(woken, [q], "who waits is told when the heap is gone");
+    assert_eq!(w.receive_bodies(q, 1), ["young"]);
+}
