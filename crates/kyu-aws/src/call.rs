@@ -20,6 +20,8 @@ pub(crate) struct Call<'r> {
     pub(crate) host: &'r str,
     /// The queue that the request's own path names: Query allows that instead of `QueueUrl`.
     pub(crate) path_queue: Option<QueueName>,
+    /// The HTTP header in which X-Ray names the trace that the request belongs to.
+    pub(crate) trace_header: Option<&'r str>,
     /// The request's body; what the broker keeps of it is sliced from here.
     pub(crate) body: &'r Bytes,
 }

@@ -19,6 +19,8 @@ use crate::wire::{Input, Protocol, form};
 /// Service and action of a JSON request.
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TARGET_PREFIX: &str = "AmazonSQS.";
+/// The trace of a request, as X-Ray puts it there.
+const TRACE_HEADER: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 /// Says which request an answer belongs to.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The Query code of a JSON error, for clients that were written when there was only Query.
@@ -80,6 +82,7 @@ impl Sqs {
             principal: &principal,
             host: host(head),
             path_queue: address::of_path(head.uri.path(), &self.options),
+            trace_header: text_of(head, TRACE_HEADER),
             body,
         };
         if protocol == Protocol::Json {
@@ -136,12 +139,16 @@ fn json_action(head: &Head) -> Option<&str> {
     if head.method != Method::POST {
         return None;
     }
-    head.headers.get(TARGET)?.to_str().ok()?.strip_prefix(TARGET_PREFIX)
+    text_of(head, TARGET)?.strip_prefix(TARGET_PREFIX)
+}
+
+/// A header of visible ASCII; `None` if it is not there or something else.
+fn text_of(head: &Head, name: HeaderName) -> Option<&str> {
+    head.headers.get(name)?.to_str().ok()
 }
 
 fn host(head: &Head) -> &str {
-    let header = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    header.or_else(|| head.uri.authority().map(|a| a.as_str())).unwrap_or(DEFAULT_HOST)
+    text_of(head, HOST).or_else(|| head.uri.authority().map(|a| a.as_str())).unwrap_or(DEFAULT_HOST)
 }
 
 fn now_s() -> u64 {
@@ -160,6 +167,11 @@ fn respond(protocol: Protocol, body: Bytes, id: &RequestId) -> Response {
 
 fn respond_error(protocol: Protocol, error: &Error, id: &RequestId) -> Response {
     let row = error.row();
+    // Who names no action is answered before AWS looks at `Accept` (recorded).
+    let protocol = match protocol {
+        Protocol::QueryJson if row.bare_in_query => Protocol::Query,
+        asked => asked,
+    };
     if row.status.is_server_error() {
         tracing::warn!(%error, request_id = id.as_str(), "request failed");
     }

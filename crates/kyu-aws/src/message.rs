@@ -6,6 +6,7 @@ use kyu_broker::{AttributeValue, Content, NewMessage, Property, QueueInfo, Queue
 use kyu_door::access::Principal;
 use memchr::memchr;
 
+use crate::call::Call;
 use crate::digest::{self, Md5Sum};
 use crate::error::Error;
 use crate::limits::{MAX_DELAY_S, MAX_ID_CHARS};
@@ -34,14 +35,9 @@ pub(crate) struct Prepared {
 }
 
 impl SentMessage<'_> {
-    /// Checks the message against the rules and the queue. `request` is the request's body, of which
-    /// the message's body is made without a copy where possible.
-    pub(crate) fn prepare(
-        self,
-        queue: &QueueInfo,
-        principal: &Principal,
-        request: &Bytes,
-    ) -> Result<Prepared, Error> {
+    /// Checks the message against the rules and the queue. Its body is made without a copy of the
+    /// request's where possible.
+    pub(crate) fn prepare(self, queue: &QueueInfo, call: &Call<'_>) -> Result<Prepared, Error> {
         let body = self.body.filter(|body| !body.is_empty());
         let body = body.ok_or_else(|| Error::missing("MessageBody"))?;
         let limit_bytes = queue.config.max_message_bytes;
@@ -65,13 +61,16 @@ impl SentMessage<'_> {
         let attributes_md5 = digest::of_attributes(&attributes);
         let system_attributes_md5 = digest::of_attributes(&trace_header);
         let mut properties = Vec::new();
-        if let Principal::User(user) = principal {
+        if let Principal::User(user) = call.principal {
             properties.push((Property::SenderId, user.to_string()));
         }
-        if let Some(AttributeValue::Text(trace)) = trace_header.map(|a| a.value) {
-            properties.push((Property::TraceHeader, trace));
-        }
-        let body = bytes_of(&body, request);
+        // What the sender gives with the message goes before what X-Ray put on the request.
+        let trace = match trace_header.map(|attribute| attribute.value) {
+            Some(AttributeValue::Text(given)) => Some(given),
+            _ => call.trace_header.map(str::to_owned),
+        };
+        properties.extend(trace.map(|trace| (Property::TraceHeader, trace)));
+        let body = bytes_of(&body, call.body);
         let message = NewMessage {
             queues: vec![queue.id],
             content: Content { body, attributes, properties }.encode(),

@@ -128,8 +128,9 @@ fn check_one(name: &str, sent: SentValue<'_>) -> Result<Attribute, Error> {
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if name.is_empty() || !name.bytes().all(allowed) {
+    // Letters of any language: AWS takes `øßä` (recorded), though its text does not say so.
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || !name.chars().all(allowed) {
         return Err(invalid(
             "Message (user) attributes name can only contain upper and lower score characters, \
              digits, periods, hyphens and underscores. ",
@@ -195,13 +196,13 @@ pub(crate) struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    /// `All` and `.*` for all, `foo.*` for a prefix, else a name. Names that no attribute can have
+    /// `All`, `.*` and `*` for all, `foo.*` for a prefix, else a name. Names that no attribute can have
     /// select nothing.
     pub(crate) fn of(names: Vec<Text<'a>>) -> Self {
         let mut selection = Self::default();
         for Text(name) in names {
             match name.strip_suffix(".*") {
-                _ if name == "All" => selection.all = true,
+                _ if name == "All" || name == "*" => selection.all = true,
                 Some("") => selection.all = true,
                 Some(prefix) => selection.prefixes.push(Cow::Owned(prefix.to_owned())),
                 None => selection.names.push(name),
@@ -258,6 +259,7 @@ mod tests {
         for (name, data_type, value) in [
             ("a", "String", "x"),
             ("a.b-c_D9", "String.label", "é"),
+            ("attr.1øßä", "String", "x"),
             ("n", "Number", "-1.5e3"),
             ("n", "Number.int", "12345678901234567890123456789012345678"),
             ("b", "Binary.png", "AAE="),
@@ -278,6 +280,7 @@ mod tests {
         for (name, data_type, value) in [
             ("", "String", "x"),
             ("a b", "String", "x"),
+            ("a\u{2028}b", "String", "x"),
             ("a..b", "String", "x"),
             (&*long, "String", "x"),
             ("a", "", "x"),
@@ -320,6 +323,7 @@ mod tests {
         assert_eq!(selected(&[]), [false; 3]);
         assert_eq!(selected(&["All"]), [true; 3]);
         assert_eq!(selected(&[".*"]), [true; 3]);
+        assert_eq!(selected(&["*"]), [true; 3]);
         assert_eq!(selected(&["Hel.*"]), [true, true, false]);
         assert_eq!(selected(&["Hello", "Nope"]), [true, false, false]);
         assert_eq!(selected(&["AWS.", "..foo"]), [false; 3]);

@@ -150,6 +150,15 @@ impl Door {
         self.ok("GetQueueAttributes", request).await["Attributes"][name].clone()
     }
 
+    /// A request as boto3 sends it, in a program that X-Ray traces.
+    pub(crate) async fn post_traced(&self, action: &str, body: &str, trace: &str) -> Said {
+        let request = hyper::Request::post("/")
+            .header("host", HOST)
+            .header("x-amz-target", format!("AmazonSQS.{action}"))
+            .header("x-amzn-trace-id", trace);
+        self.say(request.body(body.as_bytes().to_vec()).unwrap()).await
+    }
+
     /// A Query request with its parameters in a form.
     pub(crate) async fn form(&self, path: &str, parameters: &str) -> Said {
         let request = hyper::Request::post(path)

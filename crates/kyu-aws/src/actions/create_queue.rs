@@ -44,7 +44,7 @@ pub(super) async fn run(
     });
     address::check_name(&name, fifo)?;
     let queue = QueueName { namespace: call.options.account.clone(), name: name.to_string() };
-    let target = Target { call, queue: &queue, creating: true };
+    let target = Target { call, queue: &queue };
     let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
     let mut config = QueueConfig { kind, ..QueueConfig::default() };
     queue_attributes::apply(&target, &requested, &mut config)?;

@@ -96,13 +96,13 @@ actions! {
     "UntagQueue" => untag_queue(UntagQueueRequest),
 }
 
-/// Whether an action is about the queue of a URL, so that Query may address it by that URL.
+/// Whether Query may address an action to the URL of a queue. GetQueueUrl is among them and answers
+/// for the queue that it names (recorded from AWS).
 pub(crate) fn is_of_a_queue(action: &str) -> bool {
     !matches!(
         action,
         "CreateQueue"
             | "ListQueues"
-            | "GetQueueUrl"
             | "StartMessageMoveTask"
             | "ListMessageMoveTasks"
             | "CancelMessageMoveTask"

@@ -57,7 +57,7 @@ pub(super) async fn run(
         dedup_id: request.message_deduplication_id,
         group_id: request.message_group_id,
     };
-    let prepared = sent.prepare(&queue, call.principal, call.body)?;
+    let prepared = sent.prepare(&queue, call)?;
     let enqueue = Command::Enqueue(Enqueue { messages: vec![prepared.message] });
     let Reply::Enqueued(results) = call.broker.submit(enqueue).await? else {
         return Err(Error::Internal);
@@ -106,6 +106,24 @@ mod tests {
         // Without attributes there is nothing to sum.
         let plain = door.send(&url, "msg").await;
         assert_eq!(plain.as_object().unwrap().len(), 2, "{plain}");
+    }
+
+    #[tokio::test]
+    async fn the_trace_of_the_request_unless_the_sender_gives_one() {
+        let door = Door::open();
+        let url = door.queue("q", json!({})).await;
+        let mut request = json!({ "QueueUrl": url, "MessageBody": "m" });
+        let plain = door.post_traced("SendMessage", &request.to_string(), "Root=1-http").await;
+        assert_eq!(plain.status, 200, "{}", plain.body);
+        assert_eq!(plain.json()["MD5OfMessageSystemAttributes"], json!(null), "none was given");
+        request["MessageSystemAttributes"] =
+            json!({ "AWSTraceHeader": { "DataType": "String", "StringValue": "Root=1-given" } });
+        door.post_traced("SendMessage", &request.to_string(), "Root=1-http").await;
+        let batch = json!({ "QueueUrl": url, "Entries": [{ "Id": "a", "MessageBody": "m" }] });
+        door.post_traced("SendMessageBatch", &batch.to_string(), "Root=1-batch").await;
+        let received = door.receive(&url).await;
+        let traces: Vec<_> = received.iter().map(|m| &m["Attributes"]["AWSTraceHeader"]).collect();
+        assert_eq!(traces, ["Root=1-http", "Root=1-given", "Root=1-batch"]);
     }
 
     #[tokio::test]

@@ -84,7 +84,7 @@ pub(super) async fn run(
     let mut prepared = Vec::with_capacity(ids.len());
     let mut messages = Vec::with_capacity(ids.len());
     for (id, message) in ids.into_iter().zip(sent) {
-        match message.prepare(&queue, call.principal, call.body) {
+        match message.prepare(&queue, call) {
             Ok(ready) => {
                 let entry = SendMessageBatchResultEntry {
                     id,

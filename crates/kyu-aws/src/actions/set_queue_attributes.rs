@@ -25,7 +25,7 @@ pub(super) async fn run(
     let requested = request.attributes.ok_or_else(|| Error::missing("Attribute.Name"))?;
     let requested = requested.within("Attributes")?;
     call.reconfigure(queue, |queue, config| {
-        let target = Target { call, queue: &queue.name, creating: false };
+        let target = Target { call, queue: &queue.name };
         queue_attributes::apply(&target, &requested, config)
     })
     .await?;
@@ -86,8 +86,8 @@ mod tests {
             (400, "InvalidAttributeName".to_owned(), "Unknown Attribute FifoQueue.".into());
         let is = |value: &str| json!({ "FifoQueue": value });
         assert_eq!(set(&door, &standard, is("true")).await, Err(unknown.clone()));
-        assert_eq!(set(&door, &standard, is("false")).await, Err(unknown.clone()));
-        assert_eq!(set(&door, &fifo, is("true")).await, Err(unknown));
+        assert_eq!(set(&door, &standard, is("false")).await, Err(unknown));
+        assert_eq!(set(&door, &fifo, is("true")).await, Ok(()));
         let text = "Invalid value for the parameter FifoQueue. \
                     Reason: Modifying queue type is not supported.";
         let failure = (400, "InvalidAttributeValue".to_owned(), text.into());
@@ -107,8 +107,13 @@ mod tests {
         set(&door, &url, kms).await.unwrap();
         assert_eq!(door.attribute(&url, "SqsManagedSseEnabled").await, "false");
         assert_eq!(door.attribute(&url, "KmsDataKeyReusePeriodSeconds").await, "6000");
+        set(&door, &url, json!({ "KmsMasterKeyId": "" })).await.unwrap();
+        assert_eq!(door.attribute(&url, "KmsMasterKeyId").await, json!(null));
+        assert_eq!(door.attribute(&url, "SqsManagedSseEnabled").await, "false");
+        set(&door, &url, json!({ "KmsMasterKeyId": "key" })).await.unwrap();
         set(&door, &url, json!({ "SqsManagedSseEnabled": "true" })).await.unwrap();
         assert_eq!(door.attribute(&url, "KmsMasterKeyId").await, json!(null));
+        assert_eq!(door.attribute(&url, "SqsManagedSseEnabled").await, "true");
     }
 
     #[tokio::test]

@@ -81,9 +81,13 @@ async fn query_by_url_as_recorded() {
     let door = Door::open();
     door.queue("q", json!({})).await;
     let path = "/000000000000/q";
-    let said = door.get(path, "*/*").await;
-    assert_eq!(said.status, 404);
-    assert!(said.body.contains("<UnknownOperationException"), "{}", said.body);
+    for accept in ["*/*", "application/json"] {
+        let said = door.get(path, accept).await;
+        assert_eq!((said.status, said.header("content-type")), (404, "text/xml"));
+        assert!(said.body.contains("<UnknownOperationException"), "{}", said.body);
+    }
+    let said = door.get(&format!("{path}?Action=GetQueueUrl&QueueName=q"), "*/*").await;
+    assert!(said.body.contains("/000000000000/q</QueueUrl>"), "{}", said.body);
     for action in ["CreateQueue", "ListQueues", "FooBar"] {
         let said = door.get(&format!("{path}?Action={action}"), "*/*").await;
         assert_eq!(said.status, 400);
@@ -102,11 +106,43 @@ async fn query_by_url_as_recorded() {
     assert_eq!(said.header("content-type"), "application/json");
     let answer = &said.json()["GetQueueAttributesResponse"];
     let attributes = &answer["GetQueueAttributesResult"]["Attributes"];
-    assert_eq!(attributes["QueueArn"], "arn:aws:sqs:us-east-1:000000000000:q");
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    assert_eq!(*attributes, json!([{ "Name": "QueueArn", "Value": arn }]));
     assert_eq!(answer["ResponseMetadata"]["RequestId"], said.header("x-amzn-requestid"));
     let said = door.get(&format!("{path}x?Action=GetQueueAttributes"), "application/json").await;
     let error = &said.json()["Error"];
     assert_eq!(error["Code"], "AWS.SimpleQueueService.NonExistentQueue");
+}
+
+#[tokio::test]
+async fn json_answers_to_query_as_recorded() {
+    let door = Door::open();
+    let url = door.queue("q", json!({})).await;
+    let path = "/000000000000/q";
+    let empty = door.get(&format!("{path}?Action=ReceiveMessage"), "application/json").await;
+    let empty = &empty.json()["ReceiveMessageResponse"]["ReceiveMessageResult"];
+    assert_eq!(*empty, json!({ "messages": null }));
+    let send = format!(
+        "{path}?Action=SendMessage&MessageBody=m&MessageAttribute.1.Name=n\
+         &MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=v"
+    );
+    let sent = door.get(&send, "application/json").await.json();
+    let sent = &sent["SendMessageResponse"]["SendMessageResult"];
+    assert!(sent["MD5OfMessageAttributes"].is_string());
+    assert_eq!(sent.get("SequenceNumber"), Some(&json!(null)));
+    let receive = format!("{path}?Action=ReceiveMessage&MessageAttributeName.1=All");
+    let received = door.get(&receive, "application/json").await.json();
+    let message = &received["ReceiveMessageResponse"]["ReceiveMessageResult"]["messages"][0];
+    assert_eq!((&message["Body"], message.get("Attributes")), (&json!("m"), Some(&json!(null))));
+    let value = json!({ "StringValue": "v", "DataType": "String" });
+    assert_eq!(message["MessageAttributes"], json!([{ "Name": "n", "Value": value }]));
+    let listed = door.get("/?Action=ListQueues", "application/json").await.json();
+    let listed = &listed["ListQueuesResponse"]["ListQueuesResult"];
+    assert_eq!(*listed, json!({ "NextToken": null, "queueUrls": [url] }));
+    door.ok("TagQueue", json!({ "QueueUrl": url, "Tags": { "k": "v" } })).await;
+    let tags = door.get(&format!("{path}?Action=ListQueueTags"), "application/json").await.json();
+    let tags = &tags["ListQueueTagsResponse"]["ListQueueTagsResult"]["Tags"];
+    assert_eq!(*tags, json!([{ "Key": "k", "Value": "v" }]));
 }
 
 #[tokio::test]

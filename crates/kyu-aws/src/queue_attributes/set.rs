@@ -21,8 +21,6 @@ pub(crate) type Requested<'a> = BTreeMap<Text<'a>, Text<'a>>;
 pub(crate) struct Target<'c> {
     pub(crate) call: &'c Call<'c>,
     pub(crate) queue: &'c QueueName,
-    /// Whether the queue is being made: only then may its kind be named.
-    pub(crate) creating: bool,
 }
 
 /// Applies attributes to settings, all or none.
@@ -82,7 +80,7 @@ fn apply_one(
             let bytes = integer(attribute, value, range)?;
             config.max_message_bytes = u32::try_from(bytes).map_err(|_| invalid(attribute, ""))?;
         }
-        A::FifoQueue => check_kind(target, value)?,
+        A::FifoQueue => check_kind(value)?,
         A::ContentBasedDeduplication => {
             config.content_based_deduplication = boolean(attribute, value)?;
         }
@@ -136,7 +134,10 @@ fn apply_stored(
         }
         A::KmsMasterKeyId => {
             keep(config, attribute, value);
-            clear(config, A::SqsManagedSseEnabled);
+            if !value.is_empty() {
+                // Stays off when the key is taken away (recorded from AWS).
+                keep(config, A::SqsManagedSseEnabled, "false");
+            }
         }
         A::KmsDataKeyReusePeriodSeconds => {
             integer(attribute, value, KMS_REUSE_S)?;
@@ -167,14 +168,14 @@ fn clear(config: &mut QueueConfig, attribute: QueueAttribute) {
     config.attributes.remove(attribute.name());
 }
 
-/// The kind is fixed when the queue is made, and its name says it.
-fn check_kind(target: &Target<'_>, value: &str) -> Result<(), Error> {
+/// The kind is fixed when the queue is made; a FIFO queue may be told again that it is one.
+/// Standard queues do not know the attribute.
+fn check_kind(value: &str) -> Result<(), Error> {
     let attribute = QueueAttribute::FifoQueue;
-    match (boolean(attribute, value)?, target.creating) {
-        (true, true) => Ok(()),
-        (true, false) => Err(unknown(attribute.name())),
-        (false, _) => Err(invalid(attribute, "Modifying queue type is not supported.")),
+    if boolean(attribute, value)? {
+        return Ok(());
     }
+    Err(invalid(attribute, "Modifying queue type is not supported."))
 }
 
 fn check_encryption(requested: &Requested<'_>) -> Result<(), Error> {

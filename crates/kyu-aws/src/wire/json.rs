@@ -1,9 +1,10 @@
 //! AWS JSON 1.0, and the JSON form of Query answers.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Response;
+use super::members::VALUE_NAME;
 use crate::error::Error;
 use crate::request_id::RequestId;
 
@@ -27,13 +28,59 @@ pub(super) fn query_success<R: Response>(
     response: &R,
     id: &RequestId,
 ) -> Result<Vec<u8>, Error> {
-    let mut envelope = serde_json::Map::new();
+    let mut envelope = Map::new();
     if R::HAS_RESULT {
         let result = serde_json::to_value(response).map_err(|_| Error::Internal)?;
+        let result = query_members(result, nullable_members(action));
         envelope.insert(format!("{action}Result"), result);
     }
     envelope.insert("ResponseMetadata".into(), json!({ "RequestId": id.as_str() }));
     Ok(bytes_of(&json!({ format!("{action}Response"): envelope })))
+}
+
+/// Members that Query's JSON shows as null when there is nothing (recorded): clients ask for them
+/// without looking whether they are there.
+fn nullable_members(action: &str) -> &'static [&'static str] {
+    match action {
+        "ReceiveMessage" => &["messages"],
+        "ListQueues" => &["NextToken", "queueUrls"],
+        "SendMessage" => {
+            &["MD5OfMessageAttributes", "MD5OfMessageSystemAttributes", "SequenceNumber"]
+        }
+        _ => &[],
+    }
+}
+
+/// A structure with its members as Query's JSON has them (recorded): maps are lists of pairs, and
+/// two lists begin in lower case. Every object in a structure is a map.
+fn query_members(structure: Value, nullable: &[&str]) -> Value {
+    let Value::Object(members) = structure else { return structure };
+    let mut out = Map::new();
+    for (name, value) in members {
+        let (name, inner): (&str, &[&str]) = match name.as_str() {
+            "Messages" => {
+                ("messages", &["Attributes", "MD5OfMessageAttributes", "MessageAttributes"])
+            }
+            "QueueUrls" => ("queueUrls", &[]),
+            other => (other, &[]),
+        };
+        let value = match value {
+            Value::Array(elements) => {
+                elements.into_iter().map(|element| query_members(element, inner)).collect()
+            }
+            Value::Object(entries) => pairs(entries, if name == "Tags" { "Key" } else { "Name" }),
+            plain => plain,
+        };
+        out.insert(name.to_owned(), value);
+    }
+    for name in nullable {
+        out.entry(*name).or_insert(Value::Null);
+    }
+    Value::Object(out)
+}
+
+fn pairs(entries: Map<String, Value>, key_name: &str) -> Value {
+    entries.into_iter().map(|(key, value)| json!({ key_name: key, VALUE_NAME: value })).collect()
 }
 
 pub(super) fn failure(error: &Error) -> Vec<u8> {
