@@ -1,0 +1,224 @@
+//! Deliveries: the right message, whole, to one receiver at a time, and none that was gone.
+
+use bytes::Bytes;
+use kyu_broker::{Delivery, Frame, Lease, QueueId};
+
+use super::messages::CopyKey;
+use super::{Auditor, LeaseBook, Request, Taken};
+use crate::cast::{LEAST_VISIBILITY_MS, MAX_RECEIVES, Role};
+use crate::content::number_of;
+use crate::coverage::Event;
+use crate::violation::{Violation, ensure};
+
+/// What a receive asked for.
+pub(super) struct Asked<'a> {
+    pub(super) lease: Lease,
+    pub(super) has_attempt_id: bool,
+    pub(super) request: &'a Request,
+}
+
+impl Auditor {
+    /// Checks the deliveries of one answer. `frames` are their bytes as a receiver read them.
+    pub(super) fn received(
+        &mut self,
+        deliveries: &[Delivery],
+        frames: &mut impl Iterator<Item = Bytes>,
+        asked: &Asked<'_>,
+    ) -> Result<Vec<Taken>, Violation> {
+        let mut taken: Vec<Taken> = Vec::with_capacity(deliveries.len());
+        for (delivery, frame) in deliveries.iter().zip(frames) {
+            let number = self.identify(delivery, frame)?;
+            taken.push(Taken { delivery: delivery.clone(), number });
+        }
+        self.check_lanes(&taken)?;
+        for one in &taken {
+            self.delivered(one, asked)?;
+        }
+        Ok(taken)
+    }
+
+    /// Which message the bytes are; every byte must be as it was sent.
+    fn identify(&self, delivery: &Delivery, frame: Bytes) -> Result<u64, Violation> {
+        let receipt = delivery.receipt;
+        let frame = Frame::decode(frame)
+            .map_err(|error| Violation(format!("{receipt:?}: the body is damaged: {error:?}")))?;
+        let number = number_of(&frame.content);
+        let book = number.and_then(|number| self.messages.get(&number));
+        let (Some(number), Some(book)) = (number, book) else {
+            return Err(Violation(format!("{receipt:?}: nobody sent {:?}", frame.message_id)));
+        };
+        let same = frame.content == book.content
+            && frame.lane == book.lane
+            && frame.dedup_id == book.dedup_id
+            && frame.sent_at_ms == book.at_ms;
+        ensure!(same, "message {number}: {frame:?} is not what was sent: {book:?}");
+        ensure!(
+            book.message_id.is_none_or(|id| id == frame.message_id),
+            "message {number} changed its id from {:?} to {}",
+            book.message_id,
+            frame.message_id
+        );
+        Ok(number)
+    }
+
+    fn delivered(&mut self, taken: &Taken, asked: &Asked<'_>) -> Result<(), Violation> {
+        let Taken { delivery, number } = taken;
+        let queue = delivery.receipt.queue;
+        let Some(root) = self.queues.get(&queue).map(|book| book.root) else {
+            return Err(Violation(format!("message {number} came from the unknown {queue:?}")));
+        };
+        let (key, role) = ((*number, root), self.role(queue));
+        self.check_presence(&key, queue, asked)?;
+        self.check_source(taken, role)?;
+        self.check_lease(taken, role, asked)?;
+        self.note_delivery(&key, role, delivery);
+        self.note_lease(taken, root, asked);
+        Ok(())
+    }
+
+    /// The copy may be where it was found: sent there, not removed, not expired.
+    fn check_presence(
+        &mut self,
+        key: &CopyKey,
+        queue: QueueId,
+        asked: &Asked<'_>,
+    ) -> Result<(), Violation> {
+        let (number, role) = (key.0, self.role(queue));
+        let Some(copy) = self.copies.get(key) else {
+            return Err(Violation(format!("message {number} was never accepted by {role:?}")));
+        };
+        if let Some(event) = copy.gone {
+            ensure!(
+                asked.request.event < event,
+                "message {number} came back in {role:?}: it was gone before it was asked for"
+            );
+            return Ok(());
+        }
+        ensure!(
+            role.root() != role
+                || role.has_family()
+                || !self.may_have_expired(key, asked.request.at_ms),
+            "message {number} was delivered by {role:?} after it had expired"
+        );
+        // A receive that was sent after the doubt arose has settled it.
+        if let Some(copy) = self.copies.get_mut(key)
+            && copy.perhaps_gone.is_none_or(|since| since < asked.request.event)
+        {
+            copy.perhaps_gone = None;
+            copy.known = true;
+        }
+        Ok(())
+    }
+
+    fn check_source(&mut self, taken: &Taken, role: Role) -> Result<(), Violation> {
+        let source = taken.delivery.dead_letter_source.as_ref().map(|name| name.name.clone());
+        let expected = match role {
+            Role::Dead | Role::OrderedDead => Some(role.root().name(0).name),
+            _ => None,
+        };
+        ensure!(
+            source == expected,
+            "message {} in {role:?} says it was dead-lettered from {source:?}",
+            taken.number
+        );
+        if expected.is_some() {
+            self.coverage.note(Event::DeadLetter);
+        } else if role == Role::Rescue {
+            self.coverage.note(Event::Redriven);
+        }
+        Ok(())
+    }
+
+    /// No other lease of the message runs, the delivery number rises, and so does the count.
+    fn check_lease(
+        &mut self,
+        taken: &Taken,
+        role: Role,
+        asked: &Asked<'_>,
+    ) -> Result<(), Violation> {
+        let Taken { delivery, number } = taken;
+        let (receipt, count) = (delivery.receipt, delivery.receive_count);
+        ensure!(count >= 1, "message {number} in {role:?}: receive count {count}");
+        ensure!(
+            !matches!(role, Role::Lettered | Role::OrderedLettered) || count <= MAX_RECEIVES,
+            "message {number} in {role:?} was received {count} times"
+        );
+        let Some(old) = self.leases.get(&(receipt.queue, receipt.seq)) else { return Ok(()) };
+        ensure!(
+            old.number == *number,
+            "{:?} was message {} and is message {number}",
+            receipt,
+            old.number
+        );
+        if old.receipt == receipt {
+            ensure!(asked.has_attempt_id, "{receipt:?} was given to two receives");
+            self.coverage.note(Event::AttemptRepeated);
+            return Ok(());
+        }
+        let rises = (old.receipt.epoch, old.receipt.delivery) < (receipt.epoch, receipt.delivery);
+        ensure!(rises, "message {number} in {role:?}: {receipt:?} after {:?}", old.receipt);
+        let binding = old.life == self.life || role.leases_are_durable();
+        let runs = match old.session {
+            Some(_) => old.life == self.life && !old.ended,
+            None => binding && !old.ended && old.until_ms > self.now_ms,
+        };
+        ensure!(
+            !runs,
+            "message {number} in {role:?} has two leases at {}: {old:?} and {receipt:?}",
+            self.now_ms
+        );
+        if binding {
+            let least = old.receive_count + u32::from(!old.uncounted);
+            let exact = old.life == self.life && !old.uncounted;
+            ensure!(
+                count >= least && (!exact || count == least),
+                "message {number} in {role:?}: receive count {count} after {}",
+                old.receive_count
+            );
+        }
+        Ok(())
+    }
+
+    fn note_delivery(&mut self, key: &CopyKey, role: Role, delivery: &Delivery) {
+        self.coverage.note(Event::Delivery);
+        let life = self.life;
+        let Some(copy) = self.copies.get_mut(key) else { return };
+        copy.deliveries += 1;
+        let elsewhere = role.root() != role || copy.seq.is_some_and(|s| s != delivery.receipt.seq);
+        // At its last receive it may go to the dead-letter queue behind everybody's back.
+        let last = role.has_family() && delivery.receive_count >= MAX_RECEIVES;
+        copy.displaced |= elsewhere || last;
+        if copy.life < life {
+            self.coverage.note(Event::DeliveryAfterRestart);
+        }
+    }
+
+    fn note_lease(&mut self, taken: &Taken, root: QueueId, asked: &Asked<'_>) {
+        let delivery = &taken.delivery;
+        let at_ms = asked.request.at_ms;
+        let (until_ms, session) = match asked.lease {
+            Lease::QueueDefault => (at_ms + LEAST_VISIBILITY_MS, None),
+            Lease::For(ms) => (at_ms + ms, None),
+            Lease::Session(session) => (u64::MAX, Some(session)),
+        };
+        if session.is_some() {
+            self.coverage.note(Event::SessionLease);
+        }
+        self.event += 1;
+        self.leases.insert(
+            (delivery.receipt.queue, delivery.receipt.seq),
+            LeaseBook {
+                receipt: delivery.receipt,
+                number: taken.number,
+                root,
+                until_ms,
+                session,
+                ended: false,
+                uncounted: false,
+                life: self.life,
+                completed: self.event,
+                receive_count: delivery.receive_count,
+            },
+        );
+    }
+}

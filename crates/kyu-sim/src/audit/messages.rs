@@ -1,0 +1,83 @@
+//! What the auditor knows of one message, and of its copy in one queue.
+
+use bytes::Bytes;
+use kyu_broker::{MessageId, QueueId, Seq, UnixMs};
+
+use super::Auditor;
+use crate::cast::Role;
+
+/// A message number and the queue that clients sent it to. The copy may move within the family of
+/// that queue (its dead-letter queue), which holds at most one copy of each message.
+pub(super) type CopyKey = (u64, QueueId);
+
+/// A message as it was sent.
+#[derive(Clone, Debug)]
+pub(super) struct MessageBook {
+    pub(super) content: Bytes,
+    pub(super) lane: Option<String>,
+    pub(super) dedup_id: Option<String>,
+    pub(super) at_ms: UnixMs,
+    pub(super) expires_at_ms: Option<UnixMs>,
+    pub(super) message_id: Option<MessageId>,
+}
+
+/// A message in a queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Copy {
+    /// Surely accepted.
+    pub(super) known: bool,
+    /// Surely removed, since this event.
+    pub(super) gone: Option<u64>,
+    /// Requests on their way that may remove it.
+    pub(super) doubts: u32,
+    /// Perhaps removed, or never accepted, since this event.
+    pub(super) perhaps_gone: Option<u64>,
+    /// Its number in the queue that it was sent to, if that was answered.
+    pub(super) seq: Option<Seq>,
+    /// It perhaps is not in its place any more: moved to another queue and perhaps back.
+    pub(super) displaced: bool,
+    pub(super) life: u32,
+    pub(super) deliveries: u32,
+}
+
+impl Auditor {
+    /// Whether the copy is in the queues of its family, without doubt.
+    pub(super) fn surely_there(&self, key: &CopyKey) -> bool {
+        let sure = self.copies.get(key).is_some_and(|copy| {
+            copy.known && copy.gone.is_none() && copy.doubts == 0 && copy.perhaps_gone.is_none()
+        });
+        sure && !self.may_have_expired(key, self.now_ms) && self.role(key.1) != Role::Dropping
+    }
+
+    pub(super) fn may_have_expired(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
+        let Some(message) = self.messages.get(&key.0) else { return true };
+        let retention_ms = self.queues.get(&key.1).map_or(0, |book| book.retention_ms);
+        message.at_ms + retention_ms <= now_ms
+            || message.expires_at_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    /// Surely gone from now on.
+    pub(super) fn remove(&mut self, key: &CopyKey) {
+        if let Some(copy) = self.copies.get_mut(key) {
+            copy.gone.get_or_insert(self.event);
+        }
+        if let Some(open) = self.open.get_mut(&key.1) {
+            open.remove(&key.0);
+        }
+    }
+
+    /// It never was there.
+    pub(super) fn never_was(&mut self, key: &CopyKey) {
+        self.copies.remove(key);
+        if let Some(open) = self.open.get_mut(&key.1) {
+            open.remove(&key.0);
+        }
+    }
+
+    pub(super) fn not_sure(&mut self, key: &CopyKey) {
+        let event = self.event;
+        if let Some(copy) = self.copies.get_mut(key) {
+            copy.perhaps_gone = Some(event);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The auditor: watches requests, answers and restarts from outside and keeps books of its own.
+//!
+//! A request that a crash cut off may or may not have happened. The books say so: of a message they
+//! know whether it surely is in a queue, surely is not, or perhaps; only what is sure is held against
+//! the server. Requests are numbered by events, so that "came back" is said only of a receive that
+//! was sent after the removal was confirmed.
+
+mod answers;
+mod counts;
+mod deliveries;
+mod lanes;
+mod messages;
+mod restarts;
+mod sends;
+mod settles;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kyu_broker::{Acquire, Command, Delivery, MessageId, QueueId, Receipt, Seq, SessionId, UnixMs};
+
+use crate::cast::{Presence, QueueBook, Role};
+use crate::coverage::{Coverage, Event};
+
+pub(crate) use answers::deliveries_of;
+use messages::{Copy, CopyKey, MessageBook};
+use sends::DedupBook;
+
+/// What a client asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// Anything but a receive that waits.
+    Command(Command),
+    /// A receive, perhaps a long poll.
+    Receive { acquire: Acquire, wait_ms: u64 },
+}
+
+/// A request without an answer so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) wish: Wish,
+    pub(crate) at_ms: UnixMs,
+    event: u64,
+    /// Its client does not wait any more.
+    pub(crate) cancelled: bool,
+    /// Copies that it may remove.
+    touched: Vec<CopyKey>,
+}
+
+/// The newest delivery of a message from a queue.
+#[derive(Clone, Debug)]
+struct LeaseBook {
+    receipt: Receipt,
+    number: u64,
+    root: QueueId,
+    /// The lease surely runs until then, if nothing has ended it.
+    until_ms: UnixMs,
+    session: Option<SessionId>,
+    ended: bool,
+    /// The attempt may have been taken back from the receive count.
+    uncounted: bool,
+    life: u32,
+    completed: u64,
+    receive_count: u32,
+}
+
+/// A message in a client's hands.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    pub(crate) delivery: Delivery,
+    pub(crate) number: u64,
+}
+
+/// See the module.
+pub(crate) struct Auditor {
+    pub(crate) queues: BTreeMap<QueueId, QueueBook>,
+    messages: BTreeMap<u64, MessageBook>,
+    copies: BTreeMap<CopyKey, Copy>,
+    /// Numbers of the copies that are not surely gone, by root queue.
+    open: BTreeMap<QueueId, BTreeSet<u64>>,
+    /// Numbers in order of arrival, by root queue and lane.
+    lanes: BTreeMap<(QueueId, String), Vec<u64>>,
+    leases: BTreeMap<(QueueId, Seq), LeaseBook>,
+    dedup: BTreeMap<(QueueId, String), DedupBook>,
+    ids: BTreeMap<MessageId, u64>,
+    pub(crate) pending: BTreeMap<u64, Request>,
+    pub(crate) now_ms: UnixMs,
+    event: u64,
+    life: u32,
+    /// Growth was refused and has not been accepted since.
+    pub(crate) full: bool,
+    pub(crate) coverage: Coverage,
+}
+
+impl Auditor {
+    pub(crate) fn new(now_ms: UnixMs) -> Self {
+        Self {
+            queues: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            open: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            dedup: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            now_ms,
+            event: 0,
+            life: 1,
+            full: false,
+            coverage: Coverage::default(),
+        }
+    }
+
+    /// A request goes to the server.
+    pub(crate) fn submitted(&mut self, ticket: u64, wish: Wish) {
+        self.coverage.note(Event::Request);
+        self.event += 1;
+        let (event, at_ms) = (self.event, self.now_ms);
+        let mut request = Request { wish, at_ms, event, cancelled: false, touched: Vec::new() };
+        if let Wish::Command(command) = request.wish.clone() {
+            self.note_wish(&command, &mut request);
+        }
+        self.pending.insert(ticket, request);
+    }
+
+    /// From now on the effects of a wish may be there.
+    fn note_wish(&mut self, command: &Command, request: &mut Request) {
+        match command {
+            Command::Enqueue(enqueue) => {
+                for message in &enqueue.messages {
+                    self.note_send(message, request.at_ms);
+                }
+            }
+            Command::Settle(settle) => self.note_settle(settle, request),
+            Command::Extend(extend) => self.note_extend(extend, request.at_ms),
+            Command::EndSession(end) => self.end_leases(|lease| lease.session == Some(end.session)),
+            Command::PurgeQueue(purge) => self.note_emptying(purge.queue, request),
+            Command::DeleteQueue(delete) => {
+                self.note_emptying(delete.queue, request);
+                if let Some(book) = self.queues.get_mut(&delete.queue)
+                    && book.presence == Presence::There
+                {
+                    book.presence = Presence::Doubtful;
+                }
+            }
+            Command::ConfigureQueue(configure) => {
+                if let Some(book) = self.queues.get_mut(&configure.queue) {
+                    book.version_asked += 1;
+                }
+            }
+            Command::Atomic(commands) => {
+                for command in commands {
+                    self.note_wish(command, request);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Every message of the queue may go.
+    fn note_emptying(&mut self, queue: QueueId, request: &mut Request) {
+        let Some(root) = self.queues.get(&queue).map(|book| book.root) else { return };
+        for number in self.open.get(&root).cloned().unwrap_or_default() {
+            self.doubt((number, root), request);
+        }
+        self.end_leases(|lease| lease.receipt.queue == queue);
+    }
+
+    fn doubt(&mut self, key: CopyKey, request: &mut Request) {
+        if let Some(copy) = self.copies.get_mut(&key) {
+            copy.doubts += 1;
+            request.touched.push(key);
+        }
+    }
+
+    fn end_leases(&mut self, ends: impl Fn(&LeaseBook) -> bool) {
+        for lease in self.leases.values_mut().filter(|lease| ends(lease)) {
+            lease.ended = true;
+            lease.uncounted = true;
+        }
+    }
+
+    /// A client does not wait for its receive any more.
+    pub(crate) fn cancelled(&mut self, ticket: u64) {
+        if let Some(request) = self.pending.get_mut(&ticket) {
+            request.cancelled = true;
+        }
+    }
+
+    /// Deliveries go back untaken.
+    pub(crate) fn abandoned(&mut self, receipts: &[Receipt]) {
+        self.coverage.add(Event::Abandoned, receipts.len() as u64);
+        self.end_leases(|lease| receipts.contains(&lease.receipt));
+    }
+
+    /// Everything that was asked is on disk: a cancelled request that has no answer gets none.
+    pub(crate) fn forget_cancelled(&mut self) {
+        self.pending.retain(|_, request| !request.cancelled);
+    }
+
+    pub(crate) fn role(&self, queue: QueueId) -> Role {
+        self.queues.get(&queue).map_or(Role::Passing, |book| book.role)
+    }
+
+    /// The queues of a role that clients may use.
+    pub(crate) fn queue_of(&self, role: Role) -> Option<QueueId> {
+        let mut there = self.queues.iter().filter(|(_, book)| book.presence == Presence::There);
+        there.find(|(_, book)| book.role == role).map(|(id, _)| *id)
+    }
+}

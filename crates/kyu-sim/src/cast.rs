@@ -1,0 +1,148 @@
+//! The queues of a run: each exists for a promise that it puts to the test.
+
+use kyu_broker::{
+    DeadLetter, DedupScope, Overflow, QueueConfig, QueueId, QueueKind, QueueName, UnixMs,
+};
+
+/// Shortest visibility timeout that a queue here ever has.
+pub(crate) const LEAST_VISIBILITY_MS: u64 = 1_000;
+/// Deliveries before a message is dead-lettered.
+pub(crate) const MAX_RECEIVES: u32 = 3;
+/// Deduplication window: short enough to pass within a run.
+pub(crate) const DEDUP_WINDOW_MS: u64 = 20_000;
+/// Most messages of the bounded queues.
+pub(crate) const BOUND: u64 = 20;
+
+/// What a queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Standard, with a short retention.
+    Plain,
+    /// Standard, with a dead-letter queue.
+    Lettered,
+    /// FIFO.
+    Ordered,
+    /// FIFO with deduplication by lane and a dead-letter queue.
+    OrderedLettered,
+    /// Refuses at its bound.
+    Bounded,
+    /// Drops its head at its bound.
+    Dropping,
+    /// Dead letters of `Lettered`.
+    Dead,
+    /// Dead letters of `OrderedLettered`.
+    OrderedDead,
+    /// Where dead letters are moved to on demand.
+    Rescue,
+    /// Standard; created and deleted while messages flow.
+    Passing,
+    /// FIFO; created and deleted while messages flow.
+    OrderedPassing,
+}
+
+impl Role {
+    /// The roles of queues that live as long as the run.
+    pub(crate) const LASTING: [Role; 9] = [
+        Role::Plain,
+        Role::Lettered,
+        Role::Ordered,
+        Role::OrderedLettered,
+        Role::Bounded,
+        Role::Dropping,
+        Role::Dead,
+        Role::OrderedDead,
+        Role::Rescue,
+    ];
+
+    /// Whose messages end here; itself if clients send to it.
+    pub(crate) fn root(self) -> Role {
+        match self {
+            Role::Dead | Role::Rescue => Role::Lettered,
+            Role::OrderedDead => Role::OrderedLettered,
+            other => other,
+        }
+    }
+
+    /// Whether its messages can leave it for another queue.
+    pub(crate) fn has_family(self) -> bool {
+        matches!(self.root(), Role::Lettered | Role::OrderedLettered)
+    }
+
+    pub(crate) fn is_fifo(self) -> bool {
+        matches!(
+            self,
+            Role::Ordered | Role::OrderedLettered | Role::OrderedDead | Role::OrderedPassing
+        )
+    }
+
+    /// Whether a lease is on disk before the receiver is told.
+    pub(crate) fn leases_are_durable(self) -> bool {
+        self.is_fifo() || self == Role::Lettered
+    }
+
+    pub(crate) fn passes(self) -> bool {
+        matches!(self, Role::Passing | Role::OrderedPassing)
+    }
+
+    pub(crate) fn name(self, number: u64) -> QueueName {
+        let name = match self {
+            Role::Passing | Role::OrderedPassing => format!("passing-{number}"),
+            lasting => format!("{lasting:?}"),
+        };
+        QueueName { namespace: "sim".into(), name }
+    }
+
+    pub(crate) fn config(self) -> QueueConfig {
+        let kind = if self.is_fifo() { QueueKind::Fifo } else { QueueKind::Standard };
+        let letters_to =
+            |dead: Role| Some(DeadLetter { target: dead.name(0), max_receives: MAX_RECEIVES });
+        let base = QueueConfig {
+            kind,
+            visibility_timeout_ms: 4 * LEAST_VISIBILITY_MS,
+            dedup_window_ms: DEDUP_WINDOW_MS,
+            ..QueueConfig::default()
+        };
+        match self {
+            Role::Plain => QueueConfig { retention_ms: 40_000, ..base },
+            Role::Lettered => QueueConfig { dead_letter: letters_to(Role::Dead), ..base },
+            Role::OrderedLettered => QueueConfig {
+                dead_letter: letters_to(Role::OrderedDead),
+                dedup_scope: DedupScope::Lane,
+                ..base
+            },
+            Role::Bounded => QueueConfig { max_messages: Some(BOUND), ..base },
+            Role::Dropping => {
+                QueueConfig { max_messages: Some(BOUND), overflow: Overflow::DropHead, ..base }
+            }
+            _ => base,
+        }
+    }
+}
+
+/// Whether a queue is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Its creation was confirmed.
+    There,
+    /// Its deletion was asked for and not confirmed.
+    Doubtful,
+    /// Its deletion was confirmed.
+    Deleted,
+}
+
+/// A queue as the auditor knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueBook {
+    pub(crate) name: QueueName,
+    pub(crate) role: Role,
+    pub(crate) root: QueueId,
+    pub(crate) presence: Presence,
+    pub(crate) retention_ms: UnixMs,
+    /// Versions of its settings that were confirmed, and asked for.
+    pub(crate) version: u64,
+    pub(crate) version_asked: u64,
+    /// Messages that surely and perhaps came in from clients.
+    pub(crate) sent: (u64, u64),
+    /// Messages that surely and perhaps were acknowledged.
+    pub(crate) acked: (u64, u64),
+}

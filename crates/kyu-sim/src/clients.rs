@@ -1,0 +1,288 @@
+//! Random clients: what they ask for next. They know what the auditor knows, and nothing else.
+
+use bytes::Bytes;
+use kyu_broker::{
+    Acquire, CancelMoveTask, Command, ConfigureQueue, CreateQueue, DeleteQueue, Directory,
+    EndSession, Enqueue, Extend, Lease, NewMessage, Outcome, PurgeQueue, QueueId, Receipt,
+    SessionId, Settle, StartMoveTask, UnixMs,
+};
+
+use crate::audit::{Auditor, Taken, Wish};
+use crate::cast::{LEAST_VISIBILITY_MS, Role};
+use crate::content::content;
+use crate::random::Random;
+
+/// Receipts that clients remember, old and stale ones included.
+const MAX_RECEIPTS: usize = 60;
+const LANES: u64 = 3;
+const DEDUP_IDS: u64 = 5;
+const SESSIONS: u64 = 3;
+const PASSING_QUEUES: u64 = 3;
+
+/// What a client does next.
+pub(crate) enum Action {
+    Ask(Wish),
+    /// A client that waits at a queue goes away.
+    Cancel(QueueId, u64),
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Clients {
+    last_number: u64,
+    receipts: Vec<Receipt>,
+    /// Long polls on their way.
+    pub(crate) waiting: Vec<(QueueId, u64)>,
+}
+
+impl Clients {
+    /// The server died: nobody waits any more; receipts stay.
+    pub(crate) fn disconnected(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// A message has come into a client's hands.
+    pub(crate) fn took(&mut self, taken: &[Taken], random: &mut Random) {
+        for one in taken {
+            if self.receipts.len() >= MAX_RECEIPTS {
+                let oldest = random.below(self.receipts.len() as u64) as usize;
+                self.receipts.swap_remove(oldest);
+            }
+            self.receipts.push(one.delivery.receipt);
+        }
+    }
+
+    /// Chooses; `None` when what was chosen needs something that is not there.
+    pub(crate) fn next(
+        &mut self,
+        auditor: &Auditor,
+        directory: &Directory,
+        random: &mut Random,
+    ) -> Option<Action> {
+        let weights = [30, 6, 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3];
+        let command = match random.weighted(&weights) {
+            0 => Command::Enqueue(Enqueue { messages: vec![self.message(auditor, random)?] }),
+            1 => self.batch(auditor, random),
+            2 => Command::Enqueue(Enqueue { messages: vec![self.fan_out(auditor, random)?] }),
+            3 => return self.receive(auditor, random),
+            4 => Command::Settle(self.settle(auditor, random)?),
+            5 => Command::Extend(self.extend(random)?),
+            6 => self.group(auditor, random)?,
+            7 => {
+                let queue = any_queue(auditor, random)?;
+                Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 })
+            }
+            8 => create(random),
+            9 => {
+                let queue =
+                    auditor.queue_of(*random.pick(&[Role::Passing, Role::OrderedPassing])?)?;
+                Command::DeleteQueue(DeleteQueue { queue })
+            }
+            10 => configure(auditor, directory, random)?,
+            11 => {
+                let session = SessionId(random.below(SESSIONS));
+                Command::EndSession(EndSession { session })
+            }
+            12 => start_move(auditor, random)?,
+            13 => Command::CancelMoveTask(CancelMoveTask { task: random.between(0, 4) }),
+            _ => {
+                let at = random.below(self.waiting.len() as u64) as usize;
+                let (queue, ticket) = self.waiting.get(at).copied()?;
+                self.waiting.swap_remove(at);
+                return Some(Action::Cancel(queue, ticket));
+            }
+        };
+        Some(Action::Ask(Wish::Command(command)))
+    }
+
+    fn new_content(&mut self, random: &mut Random) -> Bytes {
+        self.last_number += 1;
+        let len = match random.weighted(&[70, 25, 5]) {
+            0 => random.between(8, 400),
+            1 => random.between(400, 4_000),
+            _ => random.between(4_000, 40_000),
+        };
+        content(self.last_number, len as usize)
+    }
+
+    fn message(&mut self, auditor: &Auditor, random: &mut Random) -> Option<NewMessage> {
+        let roles = [
+            Role::Plain,
+            Role::Plain,
+            Role::Lettered,
+            Role::Lettered,
+            Role::Ordered,
+            Role::Ordered,
+            Role::OrderedLettered,
+            Role::Bounded,
+            Role::Dropping,
+            Role::Passing,
+            Role::OrderedPassing,
+        ];
+        let role = *random.pick(&roles)?;
+        let queue = auditor.queue_of(role)?;
+        let mut message = self.plain_message(vec![queue], random);
+        if role.is_fifo() {
+            message.lane = Some(lane(random));
+            message.dedup_id = random.percent(30).then(|| random.below(DEDUP_IDS).to_string());
+        } else {
+            message.lane = random.percent(30).then(|| lane(random));
+            message.delay_ms = random.percent(20).then(|| random.between(1, 5_000));
+            message.priority = if random.percent(20) { random.below(256) as u8 } else { 0 };
+            let expires = matches!(role, Role::Plain | Role::Passing) && random.percent(10);
+            message.expires_at_ms = expires.then(|| auditor.now_ms + random.between(1_000, 20_000));
+        }
+        Some(message)
+    }
+
+    fn plain_message(&mut self, queues: Vec<QueueId>, random: &mut Random) -> NewMessage {
+        NewMessage {
+            queues,
+            content: self.new_content(random),
+            delay_ms: None,
+            expires_at_ms: None,
+            priority: 0,
+            lane: None,
+            dedup_id: None,
+        }
+    }
+
+    fn batch(&mut self, auditor: &Auditor, random: &mut Random) -> Command {
+        let count = random.between(2, 10);
+        let messages = (0..count).filter_map(|_| self.message(auditor, random)).collect();
+        Command::Enqueue(Enqueue { messages })
+    }
+
+    fn fan_out(&mut self, auditor: &Auditor, random: &mut Random) -> Option<NewMessage> {
+        let roles =
+            [Role::Plain, Role::Lettered, Role::Ordered, Role::OrderedLettered, Role::Bounded];
+        let mut queues: Vec<QueueId> = roles
+            .iter()
+            .filter(|_| random.percent(50))
+            .filter_map(|r| auditor.queue_of(*r))
+            .collect();
+        if queues.is_empty() {
+            queues.push(auditor.queue_of(Role::Plain)?);
+        }
+        let mut message = self.plain_message(queues, random);
+        message.lane = Some(lane(random));
+        Some(message)
+    }
+
+    fn receive(&mut self, auditor: &Auditor, random: &mut Random) -> Option<Action> {
+        let queue = any_queue(auditor, random)?;
+        let fifo = auditor.role(queue).is_fifo();
+        let mut acquire = acquire(queue, random);
+        if fifo && random.percent(15) {
+            acquire.attempt_id = Some(format!("try-{}", random.below(3)));
+            acquire.lease = Lease::For(random.between(1_000, 10_000));
+        } else if random.percent(12) {
+            acquire.lease = Lease::Session(SessionId(random.below(SESSIONS)));
+        }
+        let wait_ms = if random.percent(35) { random.between(1, 20_000) } else { 0 };
+        Some(Action::Ask(Wish::Receive { acquire, wait_ms }))
+    }
+
+    fn settle(&mut self, auditor: &Auditor, random: &mut Random) -> Option<Settle> {
+        let first = self.any_receipt(random)?;
+        let mut receipts = vec![first];
+        for _ in 0..random.below(4) {
+            let more = self.any_receipt(random)?;
+            let new = receipts.iter().all(|r| r.seq != more.seq);
+            if new && more.queue == first.queue {
+                receipts.push(more);
+            }
+        }
+        let fifo = auditor.role(first.queue).is_fifo();
+        let items: Vec<_> =
+            receipts.into_iter().map(|receipt| (receipt, outcome(fifo, random))).collect();
+        if random.percent(80) {
+            self.receipts.retain(|r| items.iter().all(|(done, _)| done != r));
+        }
+        Some(Settle { queue: first.queue, items })
+    }
+
+    fn extend(&mut self, random: &mut Random) -> Option<Extend> {
+        let receipt = self.any_receipt(random)?;
+        let run_ms = if random.percent(15) { 0 } else { random.between(500, 20_000) };
+        Some(Extend { queue: receipt.queue, items: vec![(receipt, run_ms)] })
+    }
+
+    /// Acknowledge one message and send another, and receive what was sent, all or nothing.
+    fn group(&mut self, auditor: &Auditor, random: &mut Random) -> Option<Command> {
+        let message = self.message(auditor, random)?;
+        let queue = *message.queues.first()?;
+        let mut commands = vec![Command::Enqueue(Enqueue { messages: vec![message] })];
+        if random.percent(60) {
+            commands.push(Command::Acquire(acquire(queue, random)));
+        }
+        if let (true, Some(receipt)) = (random.percent(60), self.any_receipt(random)) {
+            let items = vec![(receipt, Outcome::Ack)];
+            commands.push(Command::Settle(Settle { queue: receipt.queue, items }));
+        }
+        Some(Command::Atomic(commands))
+    }
+
+    fn any_receipt(&self, random: &mut Random) -> Option<Receipt> {
+        random.pick(&self.receipts).copied()
+    }
+}
+
+fn any_queue(auditor: &Auditor, random: &mut Random) -> Option<QueueId> {
+    let mut roles = Role::LASTING.to_vec();
+    roles.extend([Role::Passing, Role::OrderedPassing, Role::Lettered, Role::Ordered]);
+    auditor.queue_of(*random.pick(&roles)?)
+}
+
+fn lane(random: &mut Random) -> String {
+    format!("lane-{}", random.below(LANES))
+}
+
+fn acquire(queue: QueueId, random: &mut Random) -> Acquire {
+    let lease = if random.percent(30) {
+        Lease::QueueDefault
+    } else {
+        Lease::For(random.between(LEAST_VISIBILITY_MS, 15_000))
+    };
+    let max_messages = random.between(1, 10) as u32;
+    let max_bytes = if random.percent(20) { 2_000 } else { u64::MAX };
+    Acquire { queue, max_messages, max_bytes, lease, attempt_id: None }
+}
+
+fn outcome(fifo: bool, random: &mut Random) -> Outcome {
+    match random.weighted(&[65, 25, 10]) {
+        0 => Outcome::Ack,
+        // In a FIFO queue a message goes back to its place, or order could not be checked.
+        1 => Outcome::Release {
+            to_tail: !fifo && random.percent(30),
+            delay_ms: if !fifo && random.percent(40) { random.between(1, 4_000) } else { 0 },
+            counted: random.percent(70),
+        },
+        _ => Outcome::Dead,
+    }
+}
+
+fn create(random: &mut Random) -> Command {
+    let role = if random.percent(50) { Role::Passing } else { Role::OrderedPassing };
+    let name = role.name(random.below(PASSING_QUEUES));
+    Command::CreateQueue(CreateQueue { name, config: role.config(), name_reuse_wait_ms: 0 })
+}
+
+fn configure(auditor: &Auditor, directory: &Directory, random: &mut Random) -> Option<Command> {
+    let info = directory.by_id(auditor.queue_of(Role::Plain)?)?;
+    let mut config = info.config.clone();
+    let visibility_ms: UnixMs = random.between(LEAST_VISIBILITY_MS, 8_000);
+    config.visibility_timeout_ms = visibility_ms;
+    config.tags.insert("changed".into(), visibility_ms.to_string());
+    let expected_version = info.version;
+    Some(Command::ConfigureQueue(ConfigureQueue { queue: info.id, config, expected_version }))
+}
+
+fn start_move(auditor: &Auditor, random: &mut Random) -> Option<Command> {
+    let source = *random.pick(&[Role::Dead, Role::Dead, Role::OrderedDead])?;
+    let rescue = source == Role::Dead && random.percent(50);
+    let destination = if rescue { auditor.queue_of(Role::Rescue) } else { None };
+    let source = auditor.queue_of(source)?;
+    let max_per_second = random.percent(50).then_some(2);
+    Some(Command::StartMoveTask(StartMoveTask { source, destination, max_per_second }))
+}

@@ -1,0 +1,188 @@
+//! What has happened in simulated runs, so that a fault that never strikes is noticed.
+
+use std::fmt;
+
+macro_rules! events {
+    ($($(#[doc = $help:literal])+ $variant:ident => $name:literal,)+) => {
+        /// Something a simulation wants to have seen.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[doc = $help])+ $variant,)+
+        }
+
+        impl Event {
+            /// All of them.
+            pub const ALL: &[Event] = &[$(Event::$variant,)+];
+
+            /// The name in the report.
+            pub fn name(self) -> &'static str {
+                match self { $(Event::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// Requests sent, of any kind.
+    Request => "requests",
+    /// Requests answered.
+    Answer => "answers",
+    /// Messages accepted.
+    Accepted => "messages accepted",
+    /// Messages accepted into several queues.
+    FanOut => "fan-outs",
+    /// Messages recognised as duplicates.
+    Duplicate => "duplicates recognised",
+    /// A duplicate whose original was sent before a restart.
+    DuplicateAfterRestart => "duplicates recognised over a restart",
+    /// Messages refused because a queue was full.
+    QueueFull => "queue-full refusals",
+    /// Deliveries.
+    Delivery => "deliveries",
+    /// Deliveries of messages that an earlier run of the server accepted.
+    DeliveryAfterRestart => "deliveries after a restart",
+    /// Deliveries of dead letters.
+    DeadLetter => "dead letters delivered",
+    /// Deliveries of redriven messages.
+    Redriven => "redriven messages delivered",
+    /// Deliveries under a session.
+    SessionLease => "session leases",
+    /// Sessions ended.
+    SessionEnded => "sessions ended",
+    /// Deliveries of a repeated receive attempt.
+    AttemptRepeated => "attempts repeated",
+    /// Bodies that had to be read from disk.
+    ColdRead => "cold reads",
+    /// Bodies read late, under a pin.
+    SlowRead => "slow readers",
+    /// Long polls that a message ended.
+    LongPollWoken => "long polls woken",
+    /// Long polls that time ended.
+    LongPollEmpty => "long polls that ended empty",
+    /// Long polls cancelled by their client.
+    LongPollCancelled => "long polls cancelled",
+    /// Deliveries that nobody took.
+    Abandoned => "deliveries abandoned",
+    /// Acknowledgements done.
+    Acked => "acknowledgements",
+    /// Acknowledgements of a delivery that an earlier run made.
+    AckedAfterRestart => "acknowledgements after a restart",
+    /// Deliveries given back.
+    Released => "releases",
+    /// Receipts refused because a later delivery exists.
+    Stale => "stale receipts refused",
+    /// Receipts refused because the lease is over.
+    Lapsed => "lapsed receipts refused",
+    /// Leases extended.
+    Extended => "leases extended",
+    /// Atomic groups carried out.
+    AtomicDone => "atomic groups done",
+    /// Atomic groups refused.
+    AtomicRefused => "atomic groups refused",
+    /// Queues purged.
+    Purged => "purges",
+    /// Queues created while messages flow.
+    Created => "queues created",
+    /// Queues deleted while messages flow.
+    Deleted => "queues deleted",
+    /// Queues configured.
+    Configured => "queues configured",
+    /// Move tasks started.
+    MoveStarted => "move tasks started",
+    /// Move tasks cancelled.
+    MoveCancelled => "move tasks cancelled",
+    /// Messages past their retention.
+    Expired => "messages expired",
+    /// Messages dropped to make room.
+    Dropped => "messages dropped",
+    /// Snapshots written.
+    Snapshot => "snapshots",
+    /// Snapshots that a crash or an error cut off.
+    SnapshotCut => "snapshots cut off",
+    /// Segments recycled.
+    Recycled => "segments recycled",
+    /// Messages relocated.
+    Relocated => "messages relocated",
+    /// The process died, the machine did not.
+    Kill => "kills",
+    /// Power lost between two operations of the disk.
+    PowerLoss => "power losses",
+    /// Power lost within an operation of the disk.
+    PowerLossInOperation => "power losses within an operation",
+    /// Power lost while the log was being opened.
+    PowerLossInOpen => "power losses during open",
+    /// A write or sync of the log failed.
+    LogFailure => "I/O errors that ended the process",
+    /// Orderly shutdowns.
+    Shutdown => "orderly shutdowns",
+    /// Requests without an answer when the process ended.
+    Unanswered => "requests cut off",
+    /// Requests refused because the log had no room.
+    StorageFull => "storage-full refusals",
+    /// Acknowledgements accepted while growth was refused.
+    AckWhileFull => "acknowledgements while full",
+    /// Growth accepted again after it had been refused.
+    RoomAgain => "growth after full",
+    /// Restarts whose state was compared with the state before.
+    StateCompared => "restarts with equal state",
+    /// Restarts that recovered to a place between two states that were kept.
+    StateNotKept => "restarts to a state not kept",
+    /// A restart lost records that were never reported durable.
+    TailLost => "restarts that lost an unacknowledged tail",
+    /// A flipped bit was refused at open.
+    FlipRefused => "flipped bits refused at open",
+    /// A flipped bit did no harm to the state.
+    FlipHarmless => "flipped bits without effect on the state",
+    /// A flipped bit was found when a body was read.
+    FlipInBody => "flipped bits found in a body",
+    /// A flipped bit in the last batch looked like a torn write.
+    FlipInTail => "flipped bits in the last batch",
+}
+
+/// How often each event happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    counts: Vec<u64>,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self { counts: vec![0; Event::ALL.len()] }
+    }
+}
+
+impl Coverage {
+    pub(crate) fn add(&mut self, event: Event, count: u64) {
+        self.counts[event as usize] += count;
+    }
+
+    pub(crate) fn note(&mut self, event: Event) {
+        self.add(event, 1);
+    }
+
+    /// How often it happened.
+    pub fn count(&self, event: Event) -> u64 {
+        self.counts[event as usize]
+    }
+
+    /// Adds the counts of another run.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+    }
+
+    /// What never happened.
+    pub fn missing(&self) -> Vec<Event> {
+        Event::ALL.iter().copied().filter(|event| self.count(*event) == 0).collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for event in Event::ALL {
+            writeln!(f, "{:>10}  {}", self.count(*event), event.name())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,280 @@
+//! The lives of the server: which faults strike, how each life ends, how the next begins.
+
+use std::collections::BTreeMap;
+
+use kyu_broker::{Acquire, Command, Lease, OpenError, Outcome, QueueId, Receipt, Settle};
+
+use crate::audit::Wish;
+use crate::cast::Presence;
+use crate::coverage::Event;
+use crate::flips::{self, Flip};
+use crate::run::Run;
+use crate::violation::{Violation, ensure};
+use crate::world::{ReopenError, does_not_open};
+
+/// Faults are due within this many operations of the disk.
+const FAULT_WITHIN_OPERATIONS: u64 = 30;
+/// Opening a log that is not full takes no more tries than this: one fault each.
+const MAX_OPENS: u32 = 8;
+/// Rounds of receiving that empty every queue, three seconds each.
+const DRAIN_ROUNDS: u32 = 60;
+const DRAIN_STEP_MS: u64 = 3_000;
+/// Closed segments that an empty log may still hold.
+const MAX_CLOSED_WHEN_EMPTY: usize = 2;
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Kill,
+    PowerLoss,
+    /// Within an operation of the disk.
+    PowerLossInOperation,
+    /// A write or a sync fails.
+    LogFailure,
+    Shutdown,
+}
+
+/// What will happen in a life.
+pub(crate) struct LifePlan {
+    pub(crate) rounds: u64,
+    pub(crate) ending: Ending,
+    /// The round in which the fault of the ending is armed.
+    fault_at: u64,
+    /// The rounds in which the disk is full.
+    full: Option<(u64, u64)>,
+}
+
+impl Run {
+    pub(crate) fn plan_life(&mut self) -> LifePlan {
+        let random = &mut self.random;
+        let endings = [
+            Ending::Kill,
+            Ending::PowerLoss,
+            Ending::PowerLossInOperation,
+            Ending::LogFailure,
+            Ending::Shutdown,
+        ];
+        let ending = endings[random.weighted(&[20, 20, 30, 15, 15])];
+        let rounds = random.between(20, 160);
+        let full = random.percent(25).then(|| {
+            let from = random.below(rounds);
+            (from, from + random.between(5, 40))
+        });
+        let plan = LifePlan { rounds, ending, fault_at: random.below(rounds), full };
+        self.world.faults.short_reads = random.percent(30);
+        self.world.faults.torn_sectors = random.percent(60);
+        self.world.faults.capacity_bytes = None;
+        self.world.arm();
+        plan
+    }
+
+    /// Lets the faults of this round strike.
+    pub(crate) fn strike(&mut self, plan: &mut LifePlan, round: u64) {
+        if round == plan.fault_at {
+            let within = self.random.between(1, FAULT_WITHIN_OPERATIONS);
+            let at = Some(self.world.disk.operations() + within);
+            match plan.ending {
+                Ending::PowerLossInOperation => self.world.faults.crash_at = at,
+                Ending::LogFailure => self.world.faults.fail_at = at,
+                Ending::Kill | Ending::PowerLoss | Ending::Shutdown => {}
+            }
+            self.world.arm();
+        }
+        let Some((from, to)) = plan.full else { return };
+        if round == from {
+            let room = self.random.below(2 * self.world.segment_bytes());
+            self.world.faults.capacity_bytes = Some(self.used_bytes() + room);
+            self.world.arm();
+        } else if round == to {
+            self.world.faults.capacity_bytes = None;
+            self.world.arm();
+        }
+    }
+
+    fn used_bytes(&self) -> u64 {
+        let disk = &self.world.disk;
+        disk.files().iter().filter_map(|f| disk.contents(f)).map(|bytes| bytes.len() as u64).sum()
+    }
+
+    pub(crate) fn cause_of_death(&self) -> Ending {
+        if self.world.power_is_off() { Ending::PowerLossInOperation } else { Ending::LogFailure }
+    }
+
+    pub(crate) fn end_life(&mut self, planned: Ending) -> Result<(), Violation> {
+        let mut ending = planned;
+        if ending == Ending::Shutdown && !self.shut_down()? {
+            ending = self.cause_of_death();
+        }
+        if ending == Ending::PowerLossInOperation && !self.world.power_is_off() {
+            ending = Ending::PowerLoss;
+        }
+        self.trace.line(format_args!("ends by {ending:?} at {}", self.world.now_ms));
+        self.slow_readers.clear();
+        let coverage = &mut self.auditor.coverage;
+        if ending != Ending::Shutdown {
+            self.world.count(coverage);
+        }
+        coverage.note(match ending {
+            Ending::Kill => Event::Kill,
+            Ending::PowerLoss => Event::PowerLoss,
+            Ending::PowerLossInOperation => Event::PowerLossInOperation,
+            Ending::LogFailure => Event::LogFailure,
+            Ending::Shutdown => Event::Shutdown,
+        });
+        let power = match ending {
+            Ending::PowerLoss | Ending::PowerLossInOperation => true,
+            Ending::Kill => false,
+            Ending::LogFailure | Ending::Shutdown => self.random.percent(50),
+        };
+        if power {
+            self.world.lose_power()
+        } else {
+            self.world.kill()
+        }
+        self.auditor.died();
+        self.clients.disconnected();
+        Ok(())
+    }
+
+    /// An orderly shutdown. False if the process died before it was done.
+    fn shut_down(&mut self) -> Result<bool, Violation> {
+        let survived = self.world.finish(&mut self.auditor.coverage);
+        self.take_answers()?;
+        if !survived {
+            return Ok(false);
+        }
+        // Abandoned deliveries may have come in; everything else was answered.
+        self.auditor.forget_cancelled();
+        ensure!(
+            self.auditor.pending.is_empty(),
+            "requests were left without an answer by an orderly shutdown: {:?}",
+            self.auditor.pending
+        );
+        self.world.count(&mut self.auditor.coverage);
+        self.world.close()?;
+        Ok(!self.world.is_dead())
+    }
+
+    /// Opens the log again, through faults that strike while it opens.
+    pub(crate) fn be_reborn(&mut self) -> Result<(), Violation> {
+        let down_ms = self.random.below(5_000);
+        self.world.now_ms += down_ms;
+        self.auditor.now_ms = self.world.now_ms;
+        let flipped = if self.random.percent(15) {
+            flips::flip(&self.world, &mut self.random)?
+        } else {
+            None
+        };
+        if flipped.is_none() && self.random.percent(20) {
+            let within = self.random.between(1, 12);
+            self.world.faults.crash_at = Some(self.world.disk.operations() + within);
+            self.world.arm();
+        }
+        let mut opens = 0;
+        while let Err(error) = self.world.reopen(&mut self.auditor.coverage) {
+            opens += 1;
+            match error {
+                ReopenError::Violation(violation) => return Err(violation),
+                ReopenError::Open(error) => self.retry_open(error, opens)?,
+            }
+        }
+        self.trace.line(format_args!(
+            "reborn at {}, log ends at {}",
+            self.world.now_ms,
+            self.world.core.log().durable()
+        ));
+        let directory = self.world.core.directory().clone();
+        self.auditor.restarted(&directory)?;
+        if let Some(flip) = flipped {
+            self.judge(flip)?;
+        }
+        self.advance(0);
+        self.auditor.check_counts(self.world.core.engine())
+    }
+
+    fn judge(&mut self, flip: Flip) -> Result<(), Violation> {
+        flips::judge(flip, &mut self.world, &mut self.auditor.coverage)
+    }
+
+    fn retry_open(&mut self, error: OpenError, opens: u32) -> Result<(), Violation> {
+        self.trace.line(format_args!("does not open: {error}"));
+        if opens >= MAX_OPENS {
+            return Err(does_not_open(error));
+        }
+        if self.world.power_is_off() {
+            self.auditor.coverage.note(Event::PowerLossInOpen);
+            self.world.lose_power();
+        } else if self.world.faults.capacity_bytes.take().is_some() {
+            self.world.kill();
+        } else {
+            return Err(does_not_open(error));
+        }
+        Ok(())
+    }
+
+    /// Without faults from here: everything that is there is received and acknowledged, and the log
+    /// becomes small.
+    pub(crate) fn end_run(&mut self) -> Result<(), Violation> {
+        self.world.faults = kyu_log::SimFaults::default();
+        self.end_life(Ending::Kill)?;
+        self.world.faults = kyu_log::SimFaults::default();
+        self.world.arm();
+        self.be_reborn_in_peace()?;
+        for _ in 0..DRAIN_ROUNDS {
+            self.drain_round()?;
+            self.advance(DRAIN_STEP_MS);
+        }
+        self.auditor.check_drained(self.world.core.engine())?;
+        self.end_life(Ending::Shutdown)?;
+        self.be_reborn_in_peace()?;
+        for _ in 0..50 {
+            self.world.upkeep(&mut self.auditor.coverage);
+            ensure!(self.world.flush(), "the log failed without a fault");
+            self.advance(100);
+        }
+        let segments = self.world.core.log().segments();
+        let closed = segments.iter().filter(|segment| segment.closed).count();
+        ensure!(
+            closed <= MAX_CLOSED_WHEN_EMPTY,
+            "{closed} closed segments are kept though nothing is live: {segments:?}"
+        );
+        Ok(())
+    }
+
+    fn be_reborn_in_peace(&mut self) -> Result<(), Violation> {
+        match self.world.reopen(&mut self.auditor.coverage) {
+            Ok(()) => {}
+            Err(ReopenError::Open(error)) => return Err(does_not_open(error)),
+            Err(ReopenError::Violation(violation)) => return Err(violation),
+        }
+        let directory = self.world.core.directory().clone();
+        self.auditor.restarted(&directory)?;
+        self.advance(0);
+        self.auditor.check_counts(self.world.core.engine())
+    }
+
+    fn drain_round(&mut self) -> Result<(), Violation> {
+        let there = self.auditor.queues.iter().filter(|(_, q)| q.presence == Presence::There);
+        let queues: Vec<QueueId> = there.map(|(id, _)| *id).collect();
+        for queue in queues {
+            let lease = Lease::For(DRAIN_STEP_MS);
+            let (max_messages, max_bytes) = (100, u64::MAX);
+            let acquire = Acquire { queue, max_messages, max_bytes, lease, attempt_id: None };
+            self.ask(Wish::Receive { acquire, wait_ms: 0 });
+        }
+        ensure!(self.world.flush(), "the log failed without a fault");
+        let mut by_queue: BTreeMap<QueueId, Vec<(Receipt, Outcome)>> = BTreeMap::new();
+        for taken in self.take_answers()? {
+            let receipt = taken.delivery.receipt;
+            by_queue.entry(receipt.queue).or_default().push((receipt, Outcome::Ack));
+        }
+        for (queue, items) in by_queue {
+            self.ask(Wish::Command(Command::Settle(Settle { queue, items })));
+        }
+        ensure!(self.world.flush(), "the log failed without a fault");
+        self.take_answers()?;
+        self.auditor.check_counts(self.world.core.engine())?;
+        self.world.upkeep(&mut self.auditor.coverage);
+        Ok(())
+    }
+}
