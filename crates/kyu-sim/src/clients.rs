@@ -31,6 +31,8 @@ pub(crate) enum Action {
 pub(crate) struct Clients {
     last_number: u64,
     receipts: Vec<Receipt>,
+    /// They send more than they receive, and large bodies.
+    pub(crate) flood: bool,
     /// Long polls on their way.
     pub(crate) waiting: Vec<(QueueId, u64)>,
 }
@@ -59,7 +61,8 @@ impl Clients {
         directory: &Directory,
         random: &mut Random,
     ) -> Option<Action> {
-        let weights = [30, 6, 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3];
+        let sends = if self.flood { [60, 40] } else { [30, 6] };
+        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3];
         let command = match random.weighted(&weights) {
             0 => Command::Enqueue(Enqueue { messages: vec![self.message(auditor, random)?] }),
             1 => self.batch(auditor, random),
@@ -84,7 +87,7 @@ impl Clients {
                 Command::EndSession(EndSession { session })
             }
             12 => start_move(auditor, random)?,
-            13 => Command::CancelMoveTask(CancelMoveTask { task: random.between(0, 4) }),
+            13 => Command::CancelMoveTask(CancelMoveTask { task: random.between(0, 12) }),
             _ => {
                 let at = random.below(self.waiting.len() as u64) as usize;
                 let (queue, ticket) = self.waiting.get(at).copied()?;
@@ -97,7 +100,8 @@ impl Clients {
 
     fn new_content(&mut self, random: &mut Random) -> Bytes {
         self.last_number += 1;
-        let len = match random.weighted(&[70, 25, 5]) {
+        let sizes = if self.flood { [20, 40, 40] } else { [70, 25, 5] };
+        let len = match random.weighted(&sizes) {
             0 => random.between(8, 400),
             1 => random.between(400, 4_000),
             _ => random.between(4_000, 40_000),
@@ -145,6 +149,18 @@ impl Clients {
             lane: None,
             dedup_id: None,
         }
+    }
+
+    /// One plain message to the queue of a role.
+    pub(crate) fn send_to(
+        &mut self,
+        role: Role,
+        auditor: &Auditor,
+        random: &mut Random,
+    ) -> Option<Command> {
+        let queue = auditor.queue_of(role)?;
+        let messages = vec![self.plain_message(vec![queue], random)];
+        Some(Command::Enqueue(Enqueue { messages }))
     }
 
     fn batch(&mut self, auditor: &Auditor, random: &mut Random) -> Command {

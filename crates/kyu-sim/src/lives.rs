@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kyu_broker::{Acquire, Command, Lease, OpenError, Outcome, QueueId, Receipt, Settle};
 
 use crate::audit::Wish;
-use crate::cast::Presence;
+use crate::cast::{Presence, Role};
 use crate::coverage::Event;
 use crate::flips::{self, Flip};
 use crate::run::Run;
@@ -21,6 +21,9 @@ const DRAIN_ROUNDS: u32 = 60;
 const DRAIN_STEP_MS: u64 = 3_000;
 /// Closed segments that an empty log may still hold.
 const MAX_CLOSED_WHEN_EMPTY: usize = 2;
+/// Enough for upkeep to free what can be freed.
+const UPKEEP_ROUNDS: u32 = 50;
+const UPKEEP_STEP_MS: u64 = 100;
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +61,13 @@ impl Run {
         let rounds = random.between(20, 160);
         let full = random.percent(25).then(|| {
             let from = random.below(rounds);
-            (from, from + random.between(5, 40))
+            (from, from + random.between(20, 80))
         });
         let plan = LifePlan { rounds, ending, fault_at: random.below(rounds), full };
         self.world.faults.short_reads = random.percent(30);
         self.world.faults.torn_sectors = random.percent(60);
         self.world.faults.capacity_bytes = None;
+        self.clients.flood = false;
         self.world.arm();
         plan
     }
@@ -82,10 +86,12 @@ impl Run {
         }
         let Some((from, to)) = plan.full else { return };
         if round == from {
-            let room = self.random.below(2 * self.world.segment_bytes());
+            let room = self.random.below(self.world.segment_bytes());
+            self.clients.flood = true;
             self.world.faults.capacity_bytes = Some(self.used_bytes() + room);
             self.world.arm();
         } else if round == to {
+            self.clients.flood = false;
             self.world.faults.capacity_bytes = None;
             self.world.arm();
         }
@@ -225,12 +231,17 @@ impl Run {
             self.advance(DRAIN_STEP_MS);
         }
         self.auditor.check_drained(self.world.core.engine())?;
-        self.end_life(Ending::Shutdown)?;
-        self.be_reborn_in_peace()?;
-        for _ in 0..50 {
+        // The log is kept back to the snapshot before the newest, so it takes two to make it small.
+        for _ in 0..2 {
+            self.send_one()?;
+            self.drain_round()?;
+            self.end_life(Ending::Shutdown)?;
+            self.be_reborn_in_peace()?;
+        }
+        for _ in 0..UPKEEP_ROUNDS {
             self.world.upkeep(&mut self.auditor.coverage);
             ensure!(self.world.flush(), "the log failed without a fault");
-            self.advance(100);
+            self.advance(UPKEEP_STEP_MS);
         }
         let segments = self.world.core.log().segments();
         let closed = segments.iter().filter(|segment| segment.closed).count();
@@ -238,6 +249,20 @@ impl Run {
             closed <= MAX_CLOSED_WHEN_EMPTY,
             "{closed} closed segments are kept though nothing is live: {segments:?}"
         );
+        Ok(())
+    }
+
+    /// There is room for one more message, whatever the disk was like before.
+    fn send_one(&mut self) -> Result<(), Violation> {
+        let Some(send) = self.clients.send_to(Role::Plain, &self.auditor, &mut self.random) else {
+            return Err(Violation("the first queues are gone".into()));
+        };
+        let accepted = self.auditor.coverage.count(Event::Accepted);
+        self.ask(Wish::Command(send));
+        ensure!(self.world.flush(), "the log failed without a fault");
+        self.take_answers()?;
+        let now_accepted = self.auditor.coverage.count(Event::Accepted);
+        ensure!(now_accepted == accepted + 1, "an empty server on an empty disk refuses a message");
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use crate::coverage::{Coverage, Event};
 use crate::random::Random;
 use crate::violation::{Violation, ensure};
 
+/// As many as the broker's snapshot thread keeps: the newest and one to fall back to.
+const KEPT_SNAPSHOTS: usize = 2;
+
 /// A state of the engine and the end of the log when it had it.
 type Mark = (u64, Frozen);
 
@@ -148,7 +151,7 @@ impl World {
         coverage.note(event);
         if written.is_some() {
             // Failing to remove an old one costs only space.
-            let _kept = store.prune(1);
+            let _kept = store.prune(KEPT_SNAPSHOTS);
         }
         self.core.snapshot_done(lsn, written);
     }
@@ -219,6 +222,8 @@ impl World {
     /// Opens what is on the disk. The state must be one that the log had, no older than what was
     /// reported durable.
     pub(crate) fn reopen(&mut self, coverage: &mut Coverage) -> Result<(), ReopenError> {
+        // Randomness is as fresh as in a new process.
+        self.options.seed = self.options.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         let options = self.options.clone();
         let core = open(&self.disk, &options, &self.done).map_err(ReopenError::Open)?;
         // The old incarnation is dropped only now: after a crash nothing of it runs.

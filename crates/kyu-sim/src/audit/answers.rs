@@ -208,13 +208,30 @@ impl Auditor {
         }
         match error {
             Error::StorageFull => {
-                self.coverage.note(Event::StorageFull);
-                self.full = true;
+                if self.frees_space(request) {
+                    self.coverage.note(Event::ReserveUsedUp);
+                } else {
+                    self.coverage.note(Event::StorageFull);
+                    self.full = true;
+                }
                 Ok(())
             }
             Error::Refused(refusal) => self.check_refusal(refusal, request),
             error => Err(Violation(format!("{:?} failed: {error}", request.wish))),
         }
+    }
+
+    /// Whether the request is one that a full log still takes.
+    fn frees_space(&self, request: &Request) -> bool {
+        !matches!(
+            &request.wish,
+            Wish::Command(
+                Command::Enqueue(_)
+                    | Command::CreateQueue(_)
+                    | Command::ConfigureQueue(_)
+                    | Command::Atomic(_)
+            )
+        )
     }
 
     fn undo(&mut self, command: &Command) {

@@ -204,6 +204,10 @@ impl Auditor {
         if session.is_some() {
             self.coverage.note(Event::SessionLease);
         }
+        // The session may have been ended while this answer was on its way.
+        let ended = session
+            .and_then(|session| self.session_ends.get(&session))
+            .is_some_and(|event| *event > asked.request.event);
         self.event += 1;
         self.leases.insert(
             (delivery.receipt.queue, delivery.receipt.seq),
@@ -213,8 +217,8 @@ impl Auditor {
                 root,
                 until_ms,
                 session,
-                ended: false,
-                uncounted: false,
+                ended,
+                uncounted: ended,
                 life: self.life,
                 completed: self.event,
                 receive_count: delivery.receive_count,

@@ -83,6 +83,8 @@ pub(crate) struct Auditor {
     dedup: BTreeMap<(QueueId, String), DedupBook>,
     ids: BTreeMap<MessageId, u64>,
     pub(crate) pending: BTreeMap<u64, Request>,
+    /// When each session was last asked to end.
+    session_ends: BTreeMap<SessionId, u64>,
     pub(crate) now_ms: UnixMs,
     event: u64,
     life: u32,
@@ -103,6 +105,7 @@ impl Auditor {
             dedup: BTreeMap::new(),
             ids: BTreeMap::new(),
             pending: BTreeMap::new(),
+            session_ends: BTreeMap::new(),
             now_ms,
             event: 0,
             life: 1,
@@ -133,7 +136,10 @@ impl Auditor {
             }
             Command::Settle(settle) => self.note_settle(settle, request),
             Command::Extend(extend) => self.note_extend(extend, request.at_ms),
-            Command::EndSession(end) => self.end_leases(|lease| lease.session == Some(end.session)),
+            Command::EndSession(end) => {
+                self.session_ends.insert(end.session, request.event);
+                self.end_leases(|lease| lease.session == Some(end.session));
+            }
             Command::PurgeQueue(purge) => self.note_emptying(purge.queue, request),
             Command::DeleteQueue(delete) => {
                 self.note_emptying(delete.queue, request);
