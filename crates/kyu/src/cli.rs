@@ -47,7 +47,38 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "KYU_HTTP", value_name = "HOST:PORT", default_value = "127.0.0.1:9324")]
     pub(crate) http: String,
     #[command(flatten)]
+    pub(crate) planned: PlannedDoors,
+    #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// Doors whose flags are fixed but which are not built yet: scripts may turn them off today.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PlannedDoors {
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    pgmq: Option<String>,
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    resp: Option<String>,
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    amqp: Option<String>,
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    temporal: Option<String>,
+}
+
+impl PlannedDoors {
+    /// The flags of doors that were asked for and are absent.
+    pub(crate) fn absent(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("--pgmq", &self.pgmq),
+            ("--resp", &self.resp),
+            ("--amqp", &self.amqp),
+            ("--temporal", &self.temporal),
+        ];
+        let asked = all.map(|(flag, address)| {
+            address.as_ref().is_some_and(|address| address != "off").then_some(flag)
+        });
+        asked.into_iter().flatten()
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -87,10 +118,9 @@ pub(crate) struct Settings {
     /// Largest size of the log on disk, such as 20GiB; beyond it new messages are refused.
     #[arg(long, env = "KYU_MAX_LOG_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) max_log_bytes: Option<u64>,
-    /// Size of a log segment. Counts only for a new log.
-    #[arg(long, env = "KYU_SEGMENT_BYTES", value_name = "SIZE", value_parser = parse_bytes,
-        default_value = "64MiB")]
-    pub(crate) segment_bytes: u64,
+    /// Size of a log segment. Counts only for a new log. [default: 64MiB, for `kyu dev` 4MiB]
+    #[arg(long, env = "KYU_SEGMENT_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) segment_bytes: Option<u64>,
     /// Memory for recent messages, so that a flowing queue never reads the disk.
     #[arg(long, env = "KYU_HOT_BYTES", value_name = "SIZE", value_parser = parse_bytes,
         default_value = "256MiB")]
@@ -161,5 +191,17 @@ mod tests {
             panic!("not the server")
         };
         assert_eq!((args.data, args.http.as_str()), (PathBuf::from("/d"), "off"));
+    }
+
+    #[test]
+    fn doors_to_come_can_be_off_and_are_named_when_asked_for() {
+        let absent = |args: &[&str]| {
+            let all = ["kyu", "server"].iter().chain(args);
+            let Some(Command::Server(args)) = Cli::parse_from(all).command else { panic!() };
+            args.planned.absent().collect::<Vec<_>>()
+        };
+        assert_eq!(absent(&[]), [""; 0]);
+        assert_eq!(absent(&["--pgmq", "off", "--amqp", "off"]), [""; 0]);
+        assert_eq!(absent(&["--pgmq", "127.0.0.1:5432", "--resp", "off"]), ["--pgmq"]);
     }
 }

@@ -11,19 +11,31 @@ use crate::banner;
 use crate::cli::{DevArgs, ServerArgs, Settings};
 use crate::exit::Failure;
 
+const SERVER_SEGMENT_BYTES: u64 = 64 << 20;
+/// Segments are filled before they are used: a server for a moment should not write 256 MiB.
+const DEV_SEGMENT_BYTES: u64 = 4 << 20;
+
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn server(args: ServerArgs) -> Result<(), Failure> {
+    for flag in args.planned.absent() {
+        eprintln!("kyu: WARNING: {flag}: this door is not built yet; nothing listens there");
+    }
     let http = Some(args.http).filter(|address| address != "off");
-    run(&args.data, http, args.settings)
+    run(&args.data, http, args.settings, SERVER_SEGMENT_BYTES)
 }
 
 /// Like a server, on a free port and with a directory that is removed at the end.
 pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
     let dir = TemporaryDir::create()?;
-    run(&dir.0, Some("127.0.0.1:0".into()), args.settings)
+    run(&dir.0, Some("127.0.0.1:0".into()), args.settings, DEV_SEGMENT_BYTES)
 }
 
-fn run(data: &Path, http: Option<String>, settings: Settings) -> Result<(), Failure> {
+fn run(
+    data: &Path,
+    http: Option<String>,
+    settings: Settings,
+    segment_bytes: u64,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -33,7 +45,7 @@ fn run(data: &Path, http: Option<String>, settings: Settings) -> Result<(), Fail
         let mut signals = Signals::new()?;
         let region = settings.region.clone();
         let signed = settings.access_key_id.is_some();
-        let started = Server::start(options(data, http, settings)?);
+        let started = Server::start(options(data, http, settings, segment_bytes)?);
         let server = tokio::select! {
             server = started => server?,
             () = signals.next() => return Ok(()),
@@ -63,11 +75,12 @@ fn options(
     data: &Path,
     http: Option<String>,
     settings: Settings,
+    segment_bytes: u64,
 ) -> Result<ServerOptions, Failure> {
     let mut options = ServerOptions::new(data);
     options.http = http;
     let log = &mut options.broker.log;
-    log.segment_bytes = u32::try_from(settings.segment_bytes)
+    log.segment_bytes = u32::try_from(settings.segment_bytes.unwrap_or(segment_bytes))
         .map_err(|_| Failure::Usage("--segment-bytes is larger than 4 GiB".into()))?;
     log.hot_bytes = settings.hot_bytes;
     log.max_log_bytes = settings.max_log_bytes;
