@@ -374,8 +374,18 @@ impl From<Refusal> for Error {
             ),
             Refusal::MoveTaskNotFound => Self::ResourceNotFound("Task does not exist."),
             Refusal::VersionConflict => Self::RequestThrottled,
-            // This door sends no atomic groups.
-            Refusal::Atomic { .. } | Refusal::NotInAtomic => Self::Internal,
+            // SQS has no topics, and sends no atomic groups.
+            Refusal::ExchangeNotFound
+            | Refusal::ExchangeExists(_)
+            | Refusal::BindingNotFound
+            | Refusal::BindingExists(_)
+            | Refusal::PublicationTooLarge { .. }
+            | Refusal::LaneRequired
+            | Refusal::DedupIdRequired
+            | Refusal::DedupIdNotAllowed
+            | Refusal::BodyFactsRequired
+            | Refusal::Atomic { .. }
+            | Refusal::NotInAtomic => Self::Internal,
         }
     }
 }

@@ -65,6 +65,7 @@ impl Drop for Place<'_> {
 pub(crate) fn content_bytes(command: &Command) -> usize {
     match command {
         Command::Enqueue(enqueue) => enqueue.messages.iter().map(|m| m.content.len()).sum(),
+        Command::Publish(publish) => publish.messages.iter().map(|m| m.content.len()).sum(),
         Command::Relocate(relocate) => relocate.frame.len(),
         Command::Atomic(commands) => commands.iter().map(content_bytes).sum(),
         Command::CreateQueue(_)
@@ -77,6 +78,12 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
         | Command::EndSession(_)
         | Command::StartMoveTask(_)
         | Command::CancelMoveTask(_)
+        | Command::CreateExchange(_)
+        | Command::ConfigureExchange(_)
+        | Command::DeleteExchange(_)
+        | Command::Bind(_)
+        | Command::ConfigureBinding(_)
+        | Command::Unbind(_)
         | Command::Tick => 0,
     }
 }

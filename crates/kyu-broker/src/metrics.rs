@@ -94,6 +94,11 @@ impl Metrics {
                 let accepted = results.iter().filter(|r| r.is_ok_and(|e| !e.duplicate)).count();
                 self.add(Counter::EnqueuedMessages, accepted as u64);
             }
+            Reply::Published(results) => {
+                let queues = results.iter().flatten().filter(|published| !published.duplicate);
+                let enqueued: u64 = queues.map(|published| u64::from(published.queues)).sum();
+                self.add(Counter::EnqueuedMessages, enqueued);
+            }
             Reply::Acquired(deliveries) => {
                 self.add(Counter::AcquiredMessages, deliveries.len() as u64);
             }

@@ -67,6 +67,7 @@ impl State {
             Effect::MoveTaskStarted { .. } | Effect::MoveTaskProgressed { .. } => {
                 self.apply_task(effect);
             }
+            Effect::Exchange(exchange) => self.apply_exchange(exchange),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
                 self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
@@ -74,7 +75,7 @@ impl State {
         }
     }
 
-    fn note_time(&mut self, at_ms: UnixMs) {
+    pub(crate) fn note_time(&mut self, at_ms: UnixMs) {
         self.last_time_ms = self.last_time_ms.max(at_ms);
     }
 
@@ -148,6 +149,7 @@ impl State {
         message.phase = e.ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
         message.expires_at_ms = e.expires_at_ms;
         message.priority = e.priority;
+        message.via = e.via;
         message.lane = queue.lanes.of_key(e.lane.as_deref());
         if let Some((id, until_ms)) = &e.dedup {
             let key = queue.dedup_key(e.lane.as_deref(), id);

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use crate::config::QueueConfig;
+use crate::exchange::{BindingConfig, BindingId, ExchangeConfig};
 use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
+use crate::matcher::Facts;
 
 /// Circumstances of a command: all that the engine knows of the outside world.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,20 @@ pub enum Command {
     StartMoveTask(StartMoveTask),
     /// Stop a move task.
     CancelMoveTask(CancelMoveTask),
+    /// Create an exchange, or learn that it exists.
+    CreateExchange(CreateExchange),
+    /// Replace an exchange's settings.
+    ConfigureExchange(ConfigureExchange),
+    /// Delete an exchange and its bindings.
+    DeleteExchange(DeleteExchange),
+    /// Bind a queue to an exchange.
+    Bind(Bind),
+    /// Replace a binding's settings.
+    ConfigureBinding(ConfigureBinding),
+    /// Remove a binding.
+    Unbind(Unbind),
+    /// Add messages to all queues whose bindings want them.
+    Publish(Publish),
     /// Rewrite a live message at the log's tail so that its old segment can be recycled.
     Relocate(Relocate),
     /// Do what time brings: promote delayed, return lapsed, expire old messages, run move tasks.
@@ -202,6 +218,88 @@ pub struct CancelMoveTask {
     pub task: u64,
 }
 
+/// See [`Command::CreateExchange`].
+#[derive(Clone, Debug)]
+pub struct CreateExchange {
+    /// Namespace and name.
+    pub name: QueueName,
+    /// Settings of the new exchange.
+    pub config: ExchangeConfig,
+}
+
+/// See [`Command::ConfigureExchange`].
+#[derive(Clone, Debug)]
+pub struct ConfigureExchange {
+    /// The exchange.
+    pub exchange: QueueName,
+    /// All settings, replacing the old ones; the kind cannot change.
+    pub config: ExchangeConfig,
+    /// Refuse if the exchange's version is another one.
+    pub expected_version: u64,
+}
+
+/// See [`Command::DeleteExchange`].
+#[derive(Clone, Debug)]
+pub struct DeleteExchange {
+    /// The exchange.
+    pub exchange: QueueName,
+}
+
+/// See [`Command::Bind`].
+#[derive(Clone, Debug)]
+pub struct Bind {
+    /// The exchange.
+    pub exchange: QueueName,
+    /// Settings of the new binding.
+    pub config: BindingConfig,
+}
+
+/// See [`Command::ConfigureBinding`].
+#[derive(Clone, Debug)]
+pub struct ConfigureBinding {
+    /// The binding.
+    pub binding: BindingId,
+    /// All settings, replacing the old ones; protocol and address cannot change.
+    pub config: BindingConfig,
+    /// Refuse if the binding's version is another one.
+    pub expected_version: u64,
+}
+
+/// See [`Command::Unbind`].
+#[derive(Clone, Copy, Debug)]
+pub struct Unbind {
+    /// The binding.
+    pub binding: BindingId,
+}
+
+/// See [`Command::Publish`]. Publications succeed or fail one by one; the order is kept.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// The exchange.
+    pub exchange: QueueName,
+    /// The publications.
+    pub messages: Vec<Publication>,
+}
+
+/// One message to publish; its content is stored once, however many queues it goes to.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// What [`crate::Content::encode`] made.
+    pub content: Bytes,
+    /// Its size, as the door counts it.
+    pub size_bytes: u32,
+    /// What matchers may look at.
+    pub facts: Facts,
+    /// Whether the content may go to bindings that deliver it bare.
+    pub bare_allowed: bool,
+    /// Lane. At most [`crate::limits::MAX_KEY_BYTES`].
+    pub lane: Option<String>,
+    /// Deduplication id; only for FIFO exchanges. At most [`crate::limits::MAX_KEY_BYTES`].
+    pub dedup_id: Option<String>,
+    /// Deduplication id by content, for exchanges that are configured so.
+    pub content_dedup_id: Option<String>,
+}
+
 /// See [`Command::Relocate`].
 #[derive(Clone, Debug)]
 pub struct Relocate {
@@ -224,6 +322,28 @@ pub enum Query {
     DeadLetterSources(QueueName),
     /// Move tasks of a source queue, newest first.
     MoveTasks(QueueId),
+    /// An exchange and how many bindings it has.
+    Exchange(QueueName),
+    /// Exchanges of a namespace in order of name, from the first after a name.
+    Exchanges {
+        /// The namespace.
+        namespace: String,
+        /// Only names greater than this.
+        after: Option<String>,
+        /// At most this many, to [`crate::limits::MAX_LISTED`].
+        max: usize,
+    },
+    /// A binding.
+    Binding(BindingId),
+    /// Bindings in order of identifier, from the first after one.
+    Bindings {
+        /// Only those of this exchange.
+        exchange: Option<QueueName>,
+        /// Only identifiers greater than this.
+        after: Option<BindingId>,
+        /// At most this many, to [`crate::limits::MAX_LISTED`].
+        max: usize,
+    },
     /// The first messages in order of delivery, without leasing them.
     Peek {
         /// The queue.

@@ -44,6 +44,12 @@ pub enum Property {
     SenderId = 16,
     /// Trace context (SQS AWSTraceHeader).
     TraceHeader = 17,
+    /// The topic that it was published to (SNS TopicArn).
+    Topic = 18,
+    /// Its subject (SNS Subject).
+    Subject = 19,
+    /// Its number in the order of its topic, decimal (SNS SequenceNumber).
+    Sequence = 20,
 }
 
 const VERSION: u8 = 1;
@@ -91,6 +97,17 @@ impl Content {
         out.into()
     }
 
+    /// The binary form with one property more.
+    pub(crate) fn add_property(encoded: &Bytes, property: Property, value: &str) -> Bytes {
+        let Some((version, rest)) = encoded.split_first() else { return encoded.clone() };
+        let mut out = Vec::with_capacity(encoded.len() + value.len() + 4);
+        out.u8(*version);
+        out.u8(property as u8);
+        out.str(value);
+        out.extend_from_slice(rest);
+        out.into()
+    }
+
     /// Reads the binary form; the body is not copied.
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
@@ -128,6 +145,9 @@ impl Property {
         match number {
             16 => Ok(Self::SenderId),
             17 => Ok(Self::TraceHeader),
+            18 => Ok(Self::Topic),
+            19 => Ok(Self::Subject),
+            20 => Ok(Self::Sequence),
             _ => Err(Malformed("content tag")),
         }
     }
@@ -162,6 +182,17 @@ mod tests {
             b"\x01\x01\x01n\x06Number\x011\x02\x01b\x06Binary\x02\x00\xff\x10\x04AIDA\x00body";
         assert_eq!(sample().encode(), Bytes::from_static(golden));
         assert_eq!(Content::decode(Bytes::from_static(golden)), Ok(sample()));
+    }
+
+    #[test]
+    fn a_property_can_be_added_to_what_is_encoded() {
+        let added = Content::add_property(&sample().encode(), Property::Sequence, "7");
+        let mut expected = sample();
+        expected.properties.insert(0, (Property::Sequence, "7".into()));
+        let mut read = Content::decode(added).unwrap();
+        read.properties.sort_by_key(|(property, _)| std::cmp::Reverse(*property as u8));
+        assert_eq!(read, expected);
+        assert_eq!(Content::add_property(&Bytes::new(), Property::Sequence, "7"), Bytes::new());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::config::QueueConfig;
 use crate::effect_codec::number;
+use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::reply::MoveStatus;
 use crate::wire::{Malformed, Reader, Write};
@@ -140,6 +141,31 @@ pub(crate) enum Effect {
     NamesSwept {
         before_ms: UnixMs,
     },
+    Exchange(ExchangeEffect),
+}
+
+/// What happens to exchanges and bindings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ExchangeEffect {
+    Created { exchange: ExchangeId, at_ms: UnixMs, name: QueueName, config: Box<ExchangeConfig> },
+    Configured { exchange: ExchangeId, config: Box<ExchangeConfig> },
+    Deleted { exchange: ExchangeId },
+    Bound { exchange: ExchangeId, binding: BindingId, at_ms: UnixMs, config: Box<BindingConfig> },
+    Rebound { binding: BindingId, config: Box<BindingConfig> },
+    Unbound { binding: BindingId },
+    Published(Box<PublishedEffect>),
+}
+
+/// A publication that has a place in its exchange's order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PublishedEffect {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) seq: u64,
+    pub(crate) at_ms: UnixMs,
+    /// Key of the deduplication id, and until when it is remembered.
+    pub(crate) key: String,
+    pub(crate) until_ms: UnixMs,
+    pub(crate) message_id: u128,
 }
 
 /// A frame inside the record: offset from the record's start, and length.
@@ -166,6 +192,8 @@ pub(crate) struct EnqueuedEffect {
     pub(crate) frame: FramePlace,
     /// How many targets share the frame.
     pub(crate) shares: u32,
+    /// The binding that the message came by, where its receiver is to be told.
+    pub(crate) via: Option<BindingId>,
 }
 
 /// The facts of one command, both as values and as the record's bytes.
@@ -207,7 +235,16 @@ impl Effects {
         effect.encode(&mut self.bytes);
         self.grows |= matches!(
             effect,
-            Effect::QueueCreated { .. } | Effect::QueueConfigured { .. } | Effect::Enqueued(_)
+            Effect::QueueCreated { .. }
+                | Effect::QueueConfigured { .. }
+                | Effect::Enqueued(_)
+                | Effect::Exchange(
+                    ExchangeEffect::Created { .. }
+                        | ExchangeEffect::Configured { .. }
+                        | ExchangeEffect::Bound { .. }
+                        | ExchangeEffect::Rebound { .. }
+                        | ExchangeEffect::Published(_)
+                )
         );
         self.list.push(effect);
     }

@@ -2,7 +2,10 @@
 //! are as given here for ever (golden bytes below).
 
 use crate::config::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
-use crate::effect::{Effect, EnqueuedEffect, FramePlace, LeaseEnd, MoveReason, Removal};
+use crate::effect::{
+    Effect, EnqueuedEffect, ExchangeEffect, FramePlace, LeaseEnd, MoveReason, Removal,
+};
+use crate::exchange_codec::decode_binding_id;
 use crate::ids::{QueueId, QueueName, Seq, SessionId};
 use crate::reply::MoveStatus;
 use crate::wire::{Malformed, Reader, Write};
@@ -28,6 +31,15 @@ pub(crate) mod number {
     pub(crate) const FRAME: u8 = 16;
     pub(crate) const NAMES_SWEPT: u8 = 17;
     pub(crate) const ATTEMPT_REPEATED: u8 = 18;
+    /// As `ENQUEUED`, and then the binding.
+    pub(crate) const ENQUEUED_VIA: u8 = 19;
+    pub(crate) const EXCHANGE_CREATED: u8 = 20;
+    pub(crate) const EXCHANGE_CONFIGURED: u8 = 21;
+    pub(crate) const EXCHANGE_DELETED: u8 = 22;
+    pub(crate) const BOUND: u8 = 23;
+    pub(crate) const REBOUND: u8 = 24;
+    pub(crate) const UNBOUND: u8 = 25;
+    pub(crate) const PUBLISHED: u8 = 26;
 }
 
 impl Effect {
@@ -41,6 +53,7 @@ impl Effect {
             | Self::NamesSwept { .. } => self.encode_queue(out),
             Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => self.encode_task(out),
             Self::Enqueued(enqueued) => enqueued.encode(out),
+            Self::Exchange(exchange) => exchange.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -181,7 +194,16 @@ impl Effect {
             number::QUEUE_PURGED => Self::QueuePurged { queue: queue(r)?, at_ms: r.varint()? },
             number::SWEPT => Self::Swept { queue: queue(r)?, at_ms: r.varint()? },
             number::NAMES_SWEPT => Self::NamesSwept { before_ms: r.varint()? },
-            number::ENQUEUED => Self::Enqueued(Box::new(EnqueuedEffect::decode(r)?)),
+            number::ENQUEUED | number::ENQUEUED_VIA => {
+                let mut enqueued = EnqueuedEffect::decode(r)?;
+                if tag == number::ENQUEUED_VIA {
+                    enqueued.via = Some(decode_binding_id(r)?);
+                }
+                Self::Enqueued(Box::new(enqueued))
+            }
+            number::EXCHANGE_CREATED..=number::PUBLISHED => {
+                Self::Exchange(ExchangeEffect::decode(tag, r)?)
+            }
             number::LEASED => Self::decode_leased(r)?,
             number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
             _ => Self::decode_message(tag, r)?,
@@ -290,7 +312,8 @@ impl FramePlace {
 
 impl EnqueuedEffect {
     fn encode(&self, out: &mut Vec<u8>) {
-        head(out, number::ENQUEUED, self.queue);
+        let number = if self.via.is_some() { number::ENQUEUED_VIA } else { number::ENQUEUED };
+        head(out, number, self.queue);
         out.varint(self.seq);
         out.varint(self.at_ms);
         out.opt_varint(self.ready_at_ms);
@@ -308,6 +331,9 @@ impl EnqueuedEffect {
         out.u128(self.message_id);
         self.frame.encode(out);
         out.varint(u64::from(self.shares));
+        if let Some(via) = self.via {
+            out.varint(via.get());
+        }
     }
 
     fn decode(r: &mut Reader) -> Result<Self, Malformed> {
@@ -323,6 +349,7 @@ impl EnqueuedEffect {
             message_id: r.u128()?,
             frame: FramePlace::decode(r)?,
             shares: r.varint32()?,
+            via: None,
         })
     }
 }
@@ -501,6 +528,7 @@ mod tests {
             message_id: 2,
             frame: place,
             shares: 1,
+            via: None,
         };
         let full = EnqueuedEffect {
             ready_at_ms: Some(2_000),
@@ -511,6 +539,7 @@ mod tests {
             shares: 3,
             ..enqueued.clone()
         };
+        let via = EnqueuedEffect { via: crate::exchange::BindingId::new(5), ..enqueued.clone() };
         let lease = |end, attempt| Effect::Leased {
             queue: Q,
             at_ms: 1,
@@ -542,6 +571,10 @@ mod tests {
             (
                 Effect::Enqueued(Box::new(full)),
                 "05ac0207e80701d00f01b817ff01016c01016ba01f0200000000000000000000000000000005c80103",
+            ),
+            (
+                Effect::Enqueued(Box::new(via)),
+                "13ac0207e80700000000000200000000000000000000000000000005c8010105",
             ),
             (lease(LeaseEnd::At(5), None), "06ac02010200050003140203"),
             (
@@ -643,7 +676,7 @@ mod tests {
         #[test]
         fn hostile_bytes_are_refused_without_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
-            sample in 0..19usize,
+            sample in 0..20usize,
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
             let _ = Effects::decode(&bytes);

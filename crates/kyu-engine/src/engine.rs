@@ -6,7 +6,9 @@ use crate::command::{Command, Context, Query};
 use crate::config::QueueInfo;
 use crate::decide::{self, Decision};
 use crate::effect::Effects;
-use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
+use crate::exchange::{BindingId, BindingInfo, ExchangeInfo};
+use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
+use crate::limits::MAX_LISTED;
 use crate::reply::{Answer, MoveTask, Refusal};
 use crate::snapshot::Frozen;
 use crate::state::{DirectoryChange, State};
@@ -81,8 +83,58 @@ impl Engine {
                 let tasks = self.state.tasks.values().rev().filter(|task| task.source == *source);
                 Answer::MoveTasks(tasks.cloned().collect::<Vec<MoveTask>>())
             }
+            Query::Exchange(name) => {
+                let exchange = self.state.exchange(name)?;
+                Answer::Exchange(exchange.info.clone(), exchange.stats())
+            }
+            Query::Exchanges { namespace, after, max } => {
+                Answer::Exchanges(self.exchanges(namespace, after.as_deref(), *max))
+            }
+            Query::Binding(id) => Answer::Binding(self.state.binding(*id)?.clone()),
+            Query::Bindings { exchange, after, max } => {
+                Answer::Bindings(self.bindings(exchange.as_ref(), *after, *max)?)
+            }
             Query::Peek { queue, max_messages } => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
+            }
+        })
+    }
+
+    fn exchanges(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Vec<Arc<ExchangeInfo>> {
+        let name = after.unwrap_or_default().to_owned();
+        let from = QueueName { namespace: namespace.to_owned(), name };
+        let named = self.state.exchange_names.range(from..);
+        named
+            .take_while(|(name, _)| name.namespace == namespace)
+            .filter(|(name, _)| after.is_none_or(|after| name.name.as_str() > after))
+            .take(max.min(MAX_LISTED))
+            .filter_map(|(_, id)| self.state.exchanges.get(id))
+            .map(|exchange| exchange.info.clone())
+            .collect()
+    }
+
+    fn bindings(
+        &self,
+        exchange: Option<&QueueName>,
+        after: Option<BindingId>,
+        max: usize,
+    ) -> Result<Vec<Arc<BindingInfo>>, Refusal> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let range = (after.map_or(Unbounded, Excluded), Unbounded);
+        let max = max.min(MAX_LISTED);
+        Ok(match exchange {
+            Some(name) => {
+                let bindings = self.state.exchange(name)?.bindings.range(range);
+                bindings.take(max).map(|(_, info)| info.clone()).collect()
+            }
+            None => {
+                let ids = self.state.bindings.range(range).take(max);
+                ids.filter_map(|(id, _)| self.state.binding(*id).ok().cloned()).collect()
             }
         })
     }

@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod apply;
+mod apply_exchange;
 mod attempts;
 mod chunk;
 mod command;
@@ -27,10 +28,13 @@ mod dedup;
 mod effect;
 mod effect_codec;
 mod engine;
+mod exchange;
+mod exchange_codec;
 mod frame;
 mod ids;
 mod lane;
 pub mod limits;
+mod matcher;
 mod message;
 mod queue;
 mod reply;
@@ -45,8 +49,12 @@ pub use content::{Attribute, AttributeValue, Content, Property};
 pub use decide::{Decision, Wait};
 pub use effect::Effects;
 pub use engine::{Engine, LiveFrame};
+pub use exchange::{
+    BindingConfig, BindingId, BindingInfo, ExchangeConfig, ExchangeId, ExchangeInfo, ExchangeStats,
+};
 pub use frame::Frame;
 pub use ids::*;
+pub use matcher::*;
 pub use reply::*;
 pub use snapshot::{Frozen, LoadError};
 pub use state::DirectoryChange;

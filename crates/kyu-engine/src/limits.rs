@@ -14,6 +14,22 @@ pub const MAX_ACQUIRE: u32 = 1_000;
 pub const MAX_ATOMIC: usize = 1_000;
 /// Queues of one server, for RAM. `Refusal::LimitExceeded`.
 pub const MAX_QUEUES: usize = 1_000_000;
+/// Exchanges of one server (SNS allows 100,000 topics). `Refusal::LimitExceeded`.
+pub const MAX_EXCHANGES: usize = 100_000;
+/// Bindings of one exchange: every publish looks at each of them. `Refusal::LimitExceeded`.
+pub const MAX_BINDINGS: usize = 10_000;
+/// Queues that the publications of one command may go to, for the size of a record and the time
+/// that other commands wait. `Refusal::LimitExceeded`.
+pub const MAX_ROUTES: usize = 20_000;
+/// A subscriber's address, such as a URL. `Refusal::InvalidConfig`.
+pub const MAX_ADDRESS_BYTES: usize = 4_096;
+/// Conditions of a binding's matcher (an SNS filter policy has up to 150 combinations, each of up
+/// to five conditions). `Refusal::InvalidConfig`.
+pub const MAX_MATCHER_CONDITIONS: usize = 1_000;
+/// How long an exchange remembers deduplication ids (SNS FIFO topics: five minutes).
+pub const DEDUP_WINDOW_MS: u64 = 300_000;
+/// Exchanges or bindings of one answer. `Refusal::LimitExceeded`.
+pub const MAX_LISTED: usize = 1_000;
 /// Bytes of a queue's attributes and tags together, for the size of a record. `Refusal::InvalidConfig`.
 pub const MAX_CONFIG_BYTES: usize = 64 << 10;
 /// A lease ends at the latest 12 hours after its receive (SQS ChangeMessageVisibility). `Extended::TooLong`.

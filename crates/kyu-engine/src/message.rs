@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::exchange::BindingId;
 use crate::ids::{Address, QueueName, Receipt, SessionId, UnixMs};
 
 /// Where a message's frame is in the log.
@@ -62,6 +63,8 @@ pub(crate) struct Message {
     pub(crate) history: History,
     /// The queue it was dead-lettered from.
     pub(crate) source: Option<Arc<QueueName>>,
+    /// The binding it came by, where the receiver is to be told.
+    pub(crate) via: Option<BindingId>,
 }
 
 /// What has happened to a message so far.
@@ -101,6 +104,7 @@ impl Message {
             expires_at_ms: None,
             history: History::default(),
             source: None,
+            via: None,
         }
     }
 
@@ -129,5 +133,6 @@ impl Message {
             && self.expires_at_ms.is_none()
             && self.history == History::default()
             && self.source.is_none()
+            && self.via.is_none()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{QueueInfo, QueueStats, QueueTotals};
 use crate::decide::UNPLACED;
+use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 
 /// Answer to a [`crate::Command`], one variant each.
@@ -50,6 +51,20 @@ pub enum Reply {
         /// More work is due now.
         more: bool,
     },
+    /// The new exchange.
+    ExchangeCreated(Arc<ExchangeInfo>),
+    /// The exchange has its new settings.
+    ExchangeConfigured,
+    /// The exchange is gone.
+    ExchangeDeleted,
+    /// The new binding.
+    Bound(Arc<BindingInfo>),
+    /// The binding has its new settings.
+    BindingConfigured,
+    /// The binding is gone.
+    Unbound,
+    /// One result for each publication, in order.
+    Published(Vec<Result<Published, EnqueueRefusal>>),
     /// Replies of the group's commands.
     Atomic(Vec<Reply>),
 }
@@ -67,6 +82,14 @@ pub enum Answer {
     MoveTasks(Vec<MoveTask>),
     /// Messages in order of delivery.
     Peeked(Vec<Delivery>),
+    /// An exchange and its bindings, counted.
+    Exchange(Arc<ExchangeInfo>, ExchangeStats),
+    /// Exchanges, by name.
+    Exchanges(Vec<Arc<ExchangeInfo>>),
+    /// A binding.
+    Binding(Arc<BindingInfo>),
+    /// Bindings, by identifier.
+    Bindings(Vec<Arc<BindingInfo>>),
 }
 
 /// A message that was accepted (or recognised as a duplicate of one).
@@ -77,6 +100,21 @@ pub struct Enqueued {
     /// Position in the first target queue; the original's if this is a duplicate.
     pub seq: Seq,
     /// Within the deduplication window of an equal id: accepted, but not enqueued again.
+    pub duplicate: bool,
+}
+
+/// A publication that was accepted (or recognised as a duplicate of one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Identifier, and that of the message in every queue; the original's if this is a duplicate.
+    pub message_id: MessageId,
+    /// Place in the exchange's order, if it keeps one; the original's if this is a duplicate.
+    pub sequence: Option<u64>,
+    /// Queues that it went to.
+    pub queues: u32,
+    /// Bindings that wanted it and had neither their queue nor a dead-letter queue.
+    pub undeliverable: u32,
+    /// Within the deduplication window of an equal id: accepted, but not published again.
     pub duplicate: bool,
 }
 
@@ -110,6 +148,8 @@ pub struct Delivery {
     pub first_received_at_ms: UnixMs,
     /// The queue it was dead-lettered from.
     pub dead_letter_source: Option<Arc<QueueName>>,
+    /// The binding it came by, if that does not deliver bare.
+    pub via: Option<BindingId>,
 }
 
 /// Result of settling one delivery.
@@ -205,6 +245,27 @@ pub enum Refusal {
     MoveTaskRunning,
     /// No such task, or it has ended.
     MoveTaskNotFound,
+    /// No such exchange.
+    ExchangeNotFound,
+    /// The name is taken.
+    ExchangeExists(Arc<ExchangeInfo>),
+    /// No such binding.
+    BindingNotFound,
+    /// The subscriber has a binding to this exchange.
+    BindingExists(Arc<BindingInfo>),
+    /// A publication is larger than the exchange takes.
+    PublicationTooLarge {
+        /// The exchange's limit.
+        max_bytes: u32,
+    },
+    /// A FIFO exchange needs a lane.
+    LaneRequired,
+    /// A FIFO exchange needs a deduplication id.
+    DedupIdRequired,
+    /// Only FIFO exchanges know deduplication ids.
+    DedupIdNotAllowed,
+    /// A matcher looks at bodies, and the publish says nothing of this one.
+    BodyFactsRequired,
     /// In an atomic group the command at this place was refused, so none was applied.
     Atomic {
         /// Index in the group.

@@ -16,6 +16,10 @@ use crate::effect_codec::{
     encode_opt_name, opt_u32,
 };
 use crate::engine::Engine;
+use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
+use crate::exchange_codec::{
+    decode_binding, decode_binding_id, decode_exchange, encode_binding, encode_exchange,
+};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
@@ -33,6 +37,12 @@ mod block {
     pub(super) const DEDUP: u8 = 4;
     pub(super) const ATTEMPTS: u8 = 5;
     pub(super) const TASK: u8 = 6;
+    /// What `GLOBAL` has no place for: the next exchange's number. Left out while it is 1.
+    pub(super) const COUNTERS: u8 = 8;
+    /// Begins an exchange; the following blocks of bindings and ids belong to it.
+    pub(super) const EXCHANGE: u8 = 9;
+    pub(super) const BINDINGS: u8 = 10;
+    pub(super) const EXCHANGE_DEDUP: u8 = 11;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -51,6 +61,8 @@ pub struct Frozen {
     deleted_names: BTreeMap<QueueName, UnixMs>,
     shared: BTreeMap<Address, u32>,
     tasks: BTreeMap<u64, MoveTask>,
+    next_exchange: u32,
+    exchanges: Vec<Arc<Exchange>>,
     queues: Vec<FrozenQueue>,
 }
 
@@ -86,6 +98,8 @@ impl Frozen {
             deleted_names: state.deleted_names.clone(),
             shared: state.shared.clone(),
             tasks: state.tasks.clone(),
+            next_exchange: state.next_exchange,
+            exchanges: state.exchanges.values().cloned().collect(),
             queues: queues.collect(),
         }
     }
@@ -96,6 +110,12 @@ impl Frozen {
         blocks.write(block::GLOBAL, |b| self.encode_global(b))?;
         for task in self.tasks.values() {
             blocks.write(block::TASK, |b| encode_task(task, b))?;
+        }
+        if self.next_exchange > 1 {
+            blocks.write(block::COUNTERS, |b| b.varint(u64::from(self.next_exchange)))?;
+        }
+        for exchange in &self.exchanges {
+            write_exchange(exchange, &mut blocks)?;
         }
         for queue in &self.queues {
             queue.write(&mut blocks)?;
@@ -142,17 +162,7 @@ impl FrozenQueue {
                 }
             })?;
         }
-        let mut ids = self.dedup.iter().peekable();
-        while ids.peek().is_some() {
-            blocks.write(block::DEDUP, |b| {
-                for (key, original) in ids.by_ref().take(BLOCK_ITEMS) {
-                    b.str(key);
-                    b.u128(original.message_id.0);
-                    b.varint(original.seq);
-                    b.varint(original.until_ms);
-                }
-            })?;
-        }
+        write_dedup(block::DEDUP, &self.dedup, blocks)?;
         let mut attempts = self.attempts.iter().peekable();
         while attempts.peek().is_some() {
             blocks.write(block::ATTEMPTS, |b| {
@@ -189,6 +199,43 @@ impl FrozenQueue {
             out.varint(total);
         }
     }
+}
+
+fn write_dedup(kind: u8, dedup: &Dedup, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+    let mut ids = dedup.iter().peekable();
+    while ids.peek().is_some() {
+        blocks.write(kind, |b| {
+            for (key, original) in ids.by_ref().take(BLOCK_ITEMS) {
+                b.str(key);
+                b.u128(original.message_id.0);
+                b.varint(original.seq);
+                b.varint(original.until_ms);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn write_exchange(exchange: &Exchange, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+    blocks.write(block::EXCHANGE, |b| {
+        b.varint(u64::from(exchange.info.id.0));
+        encode_name(&exchange.info.name, b);
+        encode_exchange(&exchange.info.config, b);
+        b.varint(exchange.info.version);
+        b.varint(exchange.info.created_at_ms);
+        b.varint(exchange.removed_bindings);
+        b.varint(exchange.next_seq);
+    })?;
+    // One block each: a binding's attributes may be long.
+    for binding in exchange.bindings.values() {
+        blocks.write(block::BINDINGS, |b| {
+            b.varint(binding.id.get());
+            encode_binding(&binding.config, b);
+            b.varint(binding.version);
+            b.varint(binding.created_at_ms);
+        })?;
+    }
+    write_dedup(block::EXCHANGE_DEDUP, &exchange.dedup, blocks)
 }
 
 struct Blocks<'a, W> {
@@ -252,6 +299,8 @@ impl LaneWriter<'_> {
 
 const PLAIN: u8 = 0;
 const FULL: u8 = 1;
+/// As `FULL`, and then the binding it came by.
+const FULL_VIA: u8 = 2;
 
 fn zigzag(step: u64) -> u64 {
     let step = step as i64;
@@ -270,7 +319,11 @@ fn encode_message(
     out: &mut Vec<u8>,
 ) {
     let plain = m.is_plain(seq);
-    out.u8(if plain { PLAIN } else { FULL });
+    out.u8(match m.via {
+        _ if plain => PLAIN,
+        None => FULL,
+        Some(_) => FULL_VIA,
+    });
     out.varint(seq.wrapping_sub(last.seq));
     out.varint(zigzag(m.frame.at.wrapping_sub(last.at)));
     out.varint(u64::from(m.frame.bytes));
@@ -299,6 +352,9 @@ fn encode_message(
     out.varint(h.last_received_at_ms);
     out.varint(h.first_received_at_ms);
     encode_opt_name(m.source.as_deref(), out);
+    if let Some(via) = m.via {
+        out.varint(via.get());
+    }
 }
 
 fn encode_attempt(id: &str, attempt: &Attempt, out: &mut Vec<u8>) {
@@ -363,6 +419,7 @@ impl Engine {
         let mut loader = Loader {
             state: State::new(segment_bytes),
             queue: None,
+            exchange: None,
             lane_keys: Vec::new(),
             dedup: Vec::new(),
             counted: BTreeSet::new(),
@@ -394,6 +451,8 @@ struct Loader {
     state: State,
     /// The queue that the following blocks belong to.
     queue: Option<QueueId>,
+    /// The exchange that the following blocks belong to.
+    exchange: Option<Exchange>,
     lane_keys: Vec<String>,
     dedup: Vec<(String, Original)>,
     /// Shared frames that are counted as live already.
@@ -408,12 +467,19 @@ impl Loader {
                 let task = decode_task(r)?;
                 self.state.tasks.insert(task.id, task);
             }
+            block::COUNTERS => self.state.next_exchange = r.varint32()?,
+            block::EXCHANGE => {
+                self.end_exchange();
+                self.begin_exchange(r)?;
+            }
+            block::BINDINGS => self.binding(r)?,
             block::QUEUE => {
+                self.end_exchange();
                 self.end_queue();
                 self.begin_queue(r)?;
             }
             block::MESSAGES => self.messages(r)?,
-            block::DEDUP => {
+            block::DEDUP | block::EXCHANGE_DEDUP => {
                 while r.remaining() > 0 {
                     let key = r.string()?;
                     let message_id = MessageId(r.u128()?);
@@ -423,6 +489,7 @@ impl Loader {
             }
             block::ATTEMPTS => self.attempts(r)?,
             block::END => {
+                self.end_exchange();
                 self.end_queue();
                 self.state.directory_changes.clear();
                 return Ok(Progress::Ended);
@@ -451,6 +518,43 @@ impl Loader {
             self.state.shared.insert(at, r.varint32()?);
         }
         Ok(())
+    }
+
+    fn begin_exchange(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        let info = Arc::new(ExchangeInfo {
+            id: ExchangeId(r.varint32()?),
+            name: decode_name(r)?,
+            config: decode_exchange(r)?,
+            version: r.varint()?,
+            created_at_ms: r.varint()?,
+        });
+        let mut exchange = Exchange::new(info);
+        exchange.removed_bindings = r.varint()?;
+        exchange.next_seq = r.varint()?;
+        self.exchange = Some(exchange);
+        Ok(())
+    }
+
+    fn binding(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        let exchange = self.exchange.as_mut().ok_or(Malformed("block order"))?;
+        let info = BindingInfo {
+            id: decode_binding_id(r)?,
+            exchange: exchange.info.name.clone(),
+            config: decode_binding(r)?,
+            version: r.varint()?,
+            created_at_ms: r.varint()?,
+        };
+        self.state.bindings.insert(info.id, exchange.info.id);
+        exchange.bindings.insert(info.id, Arc::new(info));
+        Ok(())
+    }
+
+    fn end_exchange(&mut self) {
+        let Some(mut exchange) = self.exchange.take() else { return };
+        exchange.dedup = Dedup::restore(std::mem::take(&mut self.dedup));
+        let id = exchange.info.id;
+        self.state.exchange_names.insert(exchange.info.name.clone(), id);
+        self.state.exchanges.insert(id, Arc::new(exchange));
     }
 
     fn begin_queue(&mut self, r: &mut Reader) -> Result<(), Malformed> {
@@ -499,15 +603,21 @@ impl Loader {
         let id = self.queue.ok_or(Malformed("block order"))?;
         let mut last = Last::default();
         while r.remaining() > 0 {
-            let full = r.u8()? == FULL;
+            let form = r.u8()?;
             let seq = last.seq.wrapping_add(r.varint()?);
             let at = last.at.wrapping_add(unzigzag(r.varint()?));
             let frame = FrameRef { at, bytes: r.varint32()? };
             let enqueued_at_ms = last.enqueued_at_ms.wrapping_add(unzigzag(r.varint()?));
             last = Last { seq, at, enqueued_at_ms };
             let mut message = Message::new(frame, seq, enqueued_at_ms);
-            if full {
-                self.full_message(id, &mut message, r)?;
+            match form {
+                PLAIN => {}
+                FULL => self.full_message(id, &mut message, r)?,
+                FULL_VIA => {
+                    self.full_message(id, &mut message, r)?;
+                    message.via = Some(decode_binding_id(r)?);
+                }
+                _ => return Err(Malformed("message form")),
             }
             if !self.state.shared.contains_key(&at) || self.counted.insert(at) {
                 // A shared frame is in the map with its count already.

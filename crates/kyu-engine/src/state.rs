@@ -7,6 +7,7 @@ use crate::attempts::Attempt;
 use crate::chunk::Messages;
 use crate::config::{QueueInfo, QueueTotals};
 use crate::dedup::Original;
+use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
 use crate::message::{FrameRef, Message};
 use crate::queue::Queue;
@@ -27,13 +28,18 @@ pub(crate) struct State {
     /// When queues were deleted whose names are still remembered.
     pub(crate) deleted_names: BTreeMap<QueueName, UnixMs>,
     pub(crate) tasks: BTreeMap<u64, MoveTask>,
+    pub(crate) exchanges: BTreeMap<ExchangeId, Arc<Exchange>>,
     pub(crate) next_queue: u32,
     pub(crate) next_task: u64,
+    pub(crate) next_exchange: u32,
     pub(crate) last_time_ms: UnixMs,
     /// Frames that several messages share, with how many; any other live frame has one.
     pub(crate) shared: BTreeMap<Address, u32>,
 
     // What follows is derived, and not in snapshots.
+    pub(crate) exchange_names: BTreeMap<QueueName, ExchangeId>,
+    /// The exchange of each binding.
+    pub(crate) bindings: BTreeMap<BindingId, ExchangeId>,
     segment_bytes: u64,
     /// Bytes of live frames by log segment.
     live: BTreeMap<u64, u64>,
@@ -55,6 +61,7 @@ enum Undo {
     Attempt { queue: QueueId, id: String, old: Option<Attempt> },
     Live { segment: u64, old: Option<u64> },
     Shared { at: Address, old: Option<u32> },
+    Exchange { id: ExchangeId, old: Option<Arc<Exchange>> },
     Time { last_time_ms: UnixMs },
 }
 
@@ -68,10 +75,14 @@ impl State {
             names: BTreeMap::new(),
             deleted_names: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
             next_queue: 1,
             next_task: 1,
+            next_exchange: 1,
             last_time_ms: 0,
             shared: BTreeMap::new(),
+            exchange_names: BTreeMap::new(),
+            bindings: BTreeMap::new(),
             segment_bytes: segment_bytes.max(1),
             live: BTreeMap::new(),
             watch: BTreeSet::new(),
@@ -88,6 +99,19 @@ impl State {
 
     pub(crate) fn by_name(&self, name: &QueueName) -> Option<&Queue> {
         self.queues.get(self.names.get(name)?)
+    }
+
+    pub(crate) fn exchange_by_name(&self, name: &QueueName) -> Option<&Exchange> {
+        self.exchanges.get(self.exchange_names.get(name)?).map(Arc::as_ref)
+    }
+
+    pub(crate) fn exchange(&self, name: &QueueName) -> Result<&Exchange, Refusal> {
+        self.exchange_by_name(name).ok_or(Refusal::ExchangeNotFound)
+    }
+
+    pub(crate) fn binding(&self, id: BindingId) -> Result<&Arc<BindingInfo>, Refusal> {
+        let owner = self.bindings.get(&id).and_then(|owner| self.exchanges.get(owner));
+        owner.and_then(|owner| owner.bindings.get(&id)).ok_or(Refusal::BindingNotFound)
     }
 
     /// Puts a message in place of another. Says nothing about frames: see [`State::hold`].
@@ -254,6 +278,12 @@ impl State {
         }
     }
 
+    /// Notes an exchange before it changes, for a trial.
+    pub(crate) fn keep_exchange(&mut self, id: ExchangeId) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.push(Undo::Exchange { id, old: self.exchanges.get(&id).cloned() });
+    }
+
     pub(crate) fn remember_id(&mut self, id: QueueId, key: &str, original: Original) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let old = queue.dedup.replace(key, Some(original));
@@ -322,6 +352,11 @@ impl State {
             }
             Undo::Live { segment, old } => self.set_live(segment, old),
             Undo::Shared { at, old } => self.set_shared(at, old),
+            Undo::Exchange { id, old } => {
+                if let Some(old) = old {
+                    self.exchanges.insert(id, old);
+                }
+            }
             Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,
         }
     }

@@ -131,6 +131,7 @@ fn next_delivery(queue: QueueId, seq: Seq, message: &Message, ctx: &Context) -> 
         receive_count: history.receives + 1,
         first_received_at_ms: if first == 0 { ctx.now_ms } else { first },
         dead_letter_source: message.source.clone(),
+        via: message.via,
     }
 }
 
@@ -157,6 +158,7 @@ fn replay(
             receive_count: message.history.receives,
             first_received_at_ms: message.history.first_received_at_ms,
             dead_letter_source: message.source.clone(),
+            via: message.via,
         });
     }
     if let LeaseEnd::At(until_ms) = end {
@@ -184,6 +186,7 @@ pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
             receive_count: message.history.receives,
             first_received_at_ms: message.history.first_received_at_ms,
             dead_letter_source: message.source.as_ref().map(Arc::clone),
+            via: message.via,
         })
     });
     Answer::Peeked(deliveries.collect())

@@ -34,7 +34,11 @@ pub(super) fn decide(
 fn may_stand_in_group(command: &Command) -> bool {
     matches!(
         command,
-        Command::Enqueue(_) | Command::Acquire(_) | Command::Settle(_) | Command::Extend(_)
+        Command::Enqueue(_)
+            | Command::Publish(_)
+            | Command::Acquire(_)
+            | Command::Settle(_)
+            | Command::Extend(_)
     )
 }
 
@@ -67,6 +71,7 @@ fn is_whole(reply: &Reply) -> bool {
     use crate::reply::{Extended, Settled};
     match reply {
         Reply::Enqueued(results) => results.iter().all(Result::is_ok),
+        Reply::Published(results) => results.iter().all(Result::is_ok),
         Reply::Settled(results) => results.iter().all(|settled| *settled == Settled::Done),
         Reply::Extended(results) => results.iter().all(|extended| *extended == Extended::Done),
         _ => true,

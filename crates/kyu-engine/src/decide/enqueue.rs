@@ -6,6 +6,7 @@ use crate::command::{Context, Enqueue, NewMessage};
 use crate::config::Overflow;
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
+use crate::exchange::BindingId;
 use crate::frame::Frame;
 use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
@@ -27,7 +28,7 @@ pub(super) fn decide(
     }
     let contents = command.messages.iter().map(|message| message.content.len() + ROOM_BYTES);
     effects.reserve(contents.sum());
-    let mut batch = Batch { state, ctx, added: Added::default() };
+    let mut batch = Batch::new(state, ctx);
     let results = command.messages.iter().enumerate();
     let results = results.map(|(i, message)| batch.add(i, message, effects)).collect();
     Ok((Reply::Enqueued(results), Wait::Record))
@@ -43,13 +44,28 @@ struct Added {
     dropped: BTreeMap<QueueId, BTreeSet<Seq>>,
 }
 
-struct Batch<'a> {
+/// Messages of one command on their way into queues.
+pub(super) struct Batch<'a> {
     state: &'a State,
     ctx: &'a Context,
     added: Added,
 }
 
+/// A queue that gets a message.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) queue: &'a Queue,
+    /// The binding that the message shall remember.
+    pub(super) via: Option<BindingId>,
+    /// Whether the queue looks at the message's deduplication id.
+    pub(super) dedups: bool,
+}
+
 impl<'a> Batch<'a> {
+    pub(super) fn new(state: &'a State, ctx: &'a Context) -> Self {
+        Self { state, ctx, added: Added::default() }
+    }
+
     fn add(
         &mut self,
         index: usize,
@@ -57,11 +73,26 @@ impl<'a> Batch<'a> {
         effects: &mut Effects,
     ) -> Result<Enqueued, EnqueueRefusal> {
         check_shape(message)?;
+        if message.queues.is_empty() || message.queues.len() > MAX_TARGETS {
+            return Err(EnqueueRefusal::Malformed);
+        }
         let targets = self.targets(message)?;
-        let first = targets.first().ok_or(EnqueueRefusal::Malformed)?;
+        self.place(new_message_id(self.ctx.seed, index as u64), message, &targets, effects)
+    }
+
+    /// Puts a message into all of its targets, except those that know it already. The answer is
+    /// about the first target.
+    pub(super) fn place(
+        &mut self,
+        message_id: MessageId,
+        message: &NewMessage,
+        targets: &[Target<'a>],
+        effects: &mut Effects,
+    ) -> Result<Enqueued, EnqueueRefusal> {
+        let first = targets.first().ok_or(EnqueueRefusal::Malformed)?.queue;
         let mut fresh = Vec::with_capacity(targets.len());
         let mut original = None;
-        for target in &targets {
+        for target in targets {
             match self.original(target, message) {
                 Some(found) => original = original.or(Some(found)),
                 None => fresh.push(*target),
@@ -72,9 +103,8 @@ impl<'a> Batch<'a> {
         }
         let bytes = message.content.len() as u64;
         for target in &fresh {
-            self.make_room(target, bytes, effects)?;
+            self.make_room(target.queue, bytes, effects)?;
         }
-        let message_id = new_message_id(self.ctx.seed, index as u64);
         let frame = Frame {
             message_id,
             sent_at_ms: self.ctx.now_ms,
@@ -86,50 +116,54 @@ impl<'a> Batch<'a> {
         let shares = fresh.len() as u32;
         let mut answer = None;
         for target in fresh {
-            let seq = self.added.sequences.next(target);
+            let queue = target.queue;
+            let seq = self.added.sequences.next(queue);
             let enqueued = Enqueued { message_id, seq, duplicate: false };
-            if target.id() == first.id() {
+            if queue.id() == first.id() {
                 answer = Some(enqueued);
             }
-            self.note(target, message, enqueued, bytes);
+            self.note(&target, message, enqueued, bytes);
+            let window_ms = queue.info.config.dedup_window_ms;
             effects.push(Effect::Enqueued(Box::new(EnqueuedEffect {
-                queue: target.id(),
+                queue: queue.id(),
                 seq,
                 at_ms: self.ctx.now_ms,
-                ready_at_ms: self.ready_at_ms(target, message),
+                ready_at_ms: self.ready_at_ms(queue, message),
                 expires_at_ms: message.expires_at_ms,
                 priority: message.priority,
                 lane: message.lane.clone(),
-                dedup: message.dedup_id.as_ref().map(|id| {
-                    (id.clone(), self.ctx.now_ms.saturating_add(target.info.config.dedup_window_ms))
-                }),
+                dedup: target
+                    .dedup_id(message)
+                    .map(|id| (id.to_owned(), self.ctx.now_ms.saturating_add(window_ms))),
                 message_id: message_id.0,
                 frame: place,
                 shares,
+                via: target.via,
             })));
         }
         Ok(answer.or(original).unwrap_or(Enqueued { message_id, seq: 0, duplicate: false }))
     }
 
     /// The target queues, each once.
-    fn targets(&self, message: &NewMessage) -> Result<Vec<&'a Queue>, EnqueueRefusal> {
-        let mut targets: Vec<&'a Queue> = Vec::with_capacity(message.queues.len());
+    fn targets(&self, message: &NewMessage) -> Result<Vec<Target<'a>>, EnqueueRefusal> {
+        let mut targets: Vec<Target<'a>> = Vec::with_capacity(message.queues.len());
         for id in &message.queues {
             let state: &'a State = self.state;
             let queue = state.queues.get(id).ok_or(EnqueueRefusal::QueueNotFound(*id))?;
             if queue.is_fifo() && message.lane.is_none() {
                 return Err(EnqueueRefusal::LaneRequired(*id));
             }
-            if !targets.iter().any(|target| target.id() == *id) {
-                targets.push(queue);
+            if !targets.iter().any(|target| target.queue.id() == *id) {
+                targets.push(Target { queue, via: None, dedups: true });
             }
         }
         Ok(targets)
     }
 
     /// The message that this one repeats, within the window.
-    fn original(&self, queue: &Queue, message: &NewMessage) -> Option<Enqueued> {
-        let key = queue.dedup_key(message.lane.as_deref(), message.dedup_id.as_deref()?);
+    fn original(&self, target: &Target<'_>, message: &NewMessage) -> Option<Enqueued> {
+        let queue = target.queue;
+        let key = queue.dedup_key(message.lane.as_deref(), target.dedup_id(message)?);
         let known = queue.dedup.get(&key, self.ctx.now_ms).map(|original| Enqueued {
             message_id: original.message_id,
             seq: original.seq,
@@ -141,8 +175,9 @@ impl<'a> Batch<'a> {
         })
     }
 
-    fn note(&mut self, queue: &Queue, message: &NewMessage, enqueued: Enqueued, bytes: u64) {
-        if let Some(id) = &message.dedup_id {
+    fn note(&mut self, target: &Target<'_>, message: &NewMessage, enqueued: Enqueued, bytes: u64) {
+        let queue = target.queue;
+        if let Some(id) = target.dedup_id(message) {
             let key = queue.dedup_key(message.lane.as_deref(), id);
             self.added.ids.insert((queue.id(), key), enqueued);
         }
@@ -197,14 +232,18 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
+impl Target<'_> {
+    fn dedup_id<'m>(&self, message: &'m NewMessage) -> Option<&'m str> {
+        message.dedup_id.as_deref().filter(|_| self.dedups)
+    }
+}
+
+/// Whether a message is within the bounds of any; its targets are counted by those who name them.
+pub(super) fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
     let key_ok = |key: &Option<String>| {
         key.as_ref().is_none_or(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)
     };
     if !key_ok(&message.lane) || !key_ok(&message.dedup_id) {
-        return Err(EnqueueRefusal::Malformed);
-    }
-    if message.queues.is_empty() || message.queues.len() > MAX_TARGETS {
         return Err(EnqueueRefusal::Malformed);
     }
     if message.content.len() > MAX_CONTENT_BYTES {
@@ -214,7 +253,7 @@ fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
 }
 
 /// A version 4 UUID (RFC 9562 section 5.4) from the command's random bits (splitmix64).
-fn new_message_id(seed: u64, index: u64) -> MessageId {
+pub(super) fn new_message_id(seed: u64, index: u64) -> MessageId {
     let mut state = seed.wrapping_add(index.wrapping_mul(0xd129_0bd5_8f3b_6a47));
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -4,8 +4,10 @@
 mod acquire;
 mod atomic;
 mod enqueue;
+mod exchange;
 mod extend;
 mod move_task;
+mod publish;
 mod queue;
 mod relocate;
 mod session;
@@ -65,6 +67,13 @@ pub(crate) fn decide(
         Command::EndSession(c) => session::decide(state, c, effects),
         Command::StartMoveTask(c) => move_task::start(state, c, ctx, effects),
         Command::CancelMoveTask(c) => move_task::cancel(state, c, ctx, effects),
+        Command::CreateExchange(c) => exchange::create(state, c, ctx, effects),
+        Command::ConfigureExchange(c) => exchange::configure(state, c, effects),
+        Command::DeleteExchange(c) => exchange::delete(state, c, effects),
+        Command::Bind(c) => exchange::bind(state, c, ctx, effects),
+        Command::ConfigureBinding(c) => exchange::rebind(state, c, effects),
+        Command::Unbind(c) => exchange::unbind(state, c, effects),
+        Command::Publish(c) => publish::decide(state, c, ctx, effects),
         Command::Relocate(c) => relocate::decide(state, c, effects),
         Command::Tick => tick::decide(state, ctx, effects),
         Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),

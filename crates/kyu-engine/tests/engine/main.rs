@@ -3,6 +3,7 @@
 
 mod atomic;
 mod dead_letter;
+mod exchange;
 mod fifo;
 mod life_cycle;
 mod limits;

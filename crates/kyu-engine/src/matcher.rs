@@ -1,0 +1,330 @@
+//! Matchers: which publications a binding wants. Compiled by doors from their own languages (SNS
+//! filter policies), so that the engine knows values and comparisons but no syntax.
+
+use std::collections::BTreeMap;
+
+/// What a publication must be like for a binding.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Matcher {
+    /// Every publication.
+    #[default]
+    Everything,
+    /// Those whose attributes pass.
+    Attributes(Filter),
+    /// Those whose body is a document that passes.
+    Body(Filter),
+}
+
+/// Alternatives; one must hold. An alternative holds when each of its tests does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// The alternatives, each a list of tests.
+    pub alternatives: Vec<Vec<Test>>,
+}
+
+/// A test of one property; one of the conditions must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// The property: an attribute's name, or the names down to a leaf of the body, with dots.
+    pub path: String,
+    /// The conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition on the values of a property.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// A value is this.
+    Is(Literal),
+    /// A value is none of these.
+    AnythingBut(Vec<Literal>),
+    /// A value is text and begins with none of these.
+    AnythingButPrefix(Vec<String>),
+    /// A value is text and begins so.
+    Prefix(String),
+    /// A value is text and ends so.
+    Suffix(String),
+    /// A value is this text, upper and lower case being the same.
+    SameIgnoringCase(String),
+    /// A value is a number between these bounds.
+    Within(Range),
+    /// A value is the text of an address in this network.
+    Network(Network),
+    /// The property is there, or is not.
+    Exists(bool),
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Literal {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// Text.
+    Text(String),
+}
+
+/// Bounds of numbers; a missing one is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Range {
+    /// Lower bound.
+    pub low: Option<Bound>,
+    /// Upper bound.
+    pub high: Option<Bound>,
+}
+
+/// One end of a [`Range`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    /// The number.
+    pub value: f64,
+    /// Whether the number itself is inside.
+    pub inclusive: bool,
+}
+
+/// A network of IP addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub first: std::net::IpAddr,
+    /// How many leading bits are the same in all its addresses.
+    pub prefix_bits: u8,
+}
+
+/// A value of a publication.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number; attributes also keep how it was written, and compare with text by that.
+    Number {
+        /// The number.
+        value: f64,
+        /// As it was written.
+        text: Option<String>,
+    },
+    /// Text.
+    Text(String),
+}
+
+/// Properties of a publication, each with its values: several where the publication has a list.
+pub type Properties = BTreeMap<String, Vec<Value>>;
+
+/// What matchers may look at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Attributes by name.
+    pub attributes: Properties,
+    /// The body.
+    pub body: BodyFacts,
+}
+
+/// What is known of a publication's body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum BodyFacts {
+    /// It was not looked at; a publish that needs it is refused, and then it must be.
+    #[default]
+    Unread,
+    /// It is no document: no filter of bodies lets it pass.
+    Opaque,
+    /// Its leaves by path.
+    Document(Properties),
+}
+
+/// The body must be read before this matcher can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unread;
+
+impl Matcher {
+    /// Whether a publication is wanted.
+    pub(crate) fn wants(&self, facts: &Facts) -> Result<bool, Unread> {
+        match (self, &facts.body) {
+            (Self::Everything, _) => Ok(true),
+            (Self::Attributes(filter), _) => Ok(filter.passes(&facts.attributes)),
+            (Self::Body(_), BodyFacts::Unread) => Err(Unread),
+            (Self::Body(_), BodyFacts::Opaque) => Ok(false),
+            (Self::Body(filter), BodyFacts::Document(properties)) => Ok(filter.passes(properties)),
+        }
+    }
+
+    /// How many conditions it has: its share of the work of a publish.
+    pub(crate) fn conditions(&self) -> usize {
+        match self {
+            Self::Everything => 0,
+            Self::Attributes(filter) | Self::Body(filter) => {
+                filter.alternatives.iter().flatten().map(|test| test.conditions.len()).sum()
+            }
+        }
+    }
+}
+
+impl Filter {
+    fn passes(&self, properties: &Properties) -> bool {
+        self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(properties)))
+    }
+}
+
+impl Test {
+    fn holds(&self, properties: &Properties) -> bool {
+        let values = properties.get(&self.path);
+        self.conditions.iter().any(|condition| match condition {
+            Condition::Exists(wanted) => *wanted == values.is_some(),
+            condition => values.into_iter().flatten().any(|value| condition.holds(value)),
+        })
+    }
+}
+
+impl Condition {
+    fn holds(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Is(literal), value) => literal.equals(value),
+            // Nothing is not a value that could be something else.
+            (Self::AnythingBut(_), Value::Null) => false,
+            (Self::AnythingBut(literals), value) => !literals.iter().any(|one| one.equals(value)),
+            (Self::AnythingButPrefix(starts), Value::Text(text)) => {
+                !starts.iter().any(|start| text.starts_with(start.as_str()))
+            }
+            (Self::Prefix(start), Value::Text(text)) => text.starts_with(start.as_str()),
+            (Self::Suffix(end), Value::Text(text)) => text.ends_with(end.as_str()),
+            (Self::SameIgnoringCase(wanted), Value::Text(text)) => text
+                .chars()
+                .flat_map(char::to_lowercase)
+                .eq(wanted.chars().flat_map(char::to_lowercase)),
+            (Self::Within(range), Value::Number { value, .. }) => range.has(*value),
+            (Self::Network(network), Value::Text(text)) => {
+                text.parse().is_ok_and(|address| network.has(address))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Literal {
+    fn equals(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Null, Value::Null) => true,
+            (Self::Bool(wanted), Value::Bool(flag)) => wanted == flag,
+            (Self::Number(wanted), Value::Number { value, .. }) => wanted == value,
+            (Self::Text(wanted), Value::Text(text)) => wanted == text,
+            (Self::Text(wanted), Value::Number { text, .. }) => text.as_ref() == Some(wanted),
+            _ => false,
+        }
+    }
+}
+
+impl Range {
+    fn has(&self, value: f64) -> bool {
+        let above =
+            self.low.is_none_or(|low| value > low.value || (low.inclusive && value == low.value));
+        let below = self
+            .high
+            .is_none_or(|high| value < high.value || (high.inclusive && value == high.value));
+        above && below
+    }
+}
+
+impl Network {
+    fn has(&self, address: std::net::IpAddr) -> bool {
+        use std::net::IpAddr;
+        let (first, address, width) = match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                (u128::from(first.to_bits()), u128::from(address.to_bits()), 32)
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => (first.to_bits(), address.to_bits(), 128),
+            _ => return false,
+        };
+        let free_bits = 128u32.min(width - u32::from(self.prefix_bits).min(width));
+        // A shift by all bits is none in Rust, but leaves nothing to compare.
+        let network = |bits: u128| bits.checked_shr(free_bits).unwrap_or(0);
+        network(first) == network(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    fn number(value: f64) -> Value {
+        Value::Number { value, text: Some(value.to_string()) }
+    }
+
+    #[test]
+    fn conditions_and_values() {
+        let is = |literal: &str| Condition::Is(Literal::Text(literal.into()));
+        let but = |literals: Vec<Literal>| Condition::AnythingBut(literals);
+        let range = |low, high| {
+            let bound = |inclusive| move |value| Bound { value, inclusive };
+            Condition::Within(Range {
+                low: Option::map(low, bound(false)),
+                high: Option::map(high, bound(true)),
+            })
+        };
+        let network = |first: &str, prefix_bits| {
+            Condition::Network(Network { first: first.parse().unwrap(), prefix_bits })
+        };
+        for (condition, value, expected) in [
+            (is("a"), text("a"), true),
+            (is("a"), text("A"), false),
+            (is("5"), number(5.0), true),
+            (is("5"), Value::Number { value: 5.0, text: None }, false),
+            (Condition::Is(Literal::Number(5.0)), number(5.0), true),
+            (Condition::Is(Literal::Number(5.0)), text("5"), false),
+            (Condition::Is(Literal::Null), Value::Null, true),
+            (Condition::Is(Literal::Bool(true)), Value::Bool(true), true),
+            (but(vec![Literal::Text("a".into())]), text("b"), true),
+            (but(vec![Literal::Text("a".into())]), text("a"), false),
+            (but(vec![Literal::Number(1.0)]), number(1.0), false),
+            (but(vec![Literal::Number(1.0)]), Value::Null, false),
+            (Condition::AnythingButPrefix(vec!["x-".into()]), text("y"), true),
+            (Condition::AnythingButPrefix(vec!["x-".into()]), text("x-y"), false),
+            (Condition::Prefix("ab".into()), text("abc"), true),
+            (Condition::Prefix("12".into()), number(123.0), false),
+            (Condition::Suffix("bc".into()), text("abc"), true),
+            (Condition::SameIgnoringCase("ÄB".into()), text("äb"), true),
+            (range(Some(0.0), Some(100.0)), number(100.0), true),
+            (range(Some(0.0), Some(100.0)), number(0.0), false),
+            (range(None, Some(1.5)), number(-7.0), true),
+            (range(Some(0.0), None), text("5"), false),
+            (network("10.0.0.0", 24), text("10.0.0.255"), true),
+            (network("10.0.0.0", 24), text("10.0.1.0"), false),
+            (network("0.0.0.0", 0), text("255.1.1.1"), true),
+            (network("10.0.0.0", 24), text("::1"), false),
+            (network("2001:db8::", 32), text("2001:db8:1::1"), true),
+            (network("::", 0), text("ff::"), true),
+        ] {
+            assert_eq!(condition.holds(&value), expected, "{condition:?} on {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_passes_with_one_of_its_values_and_what_is_absent_only_as_absent() {
+        let test =
+            |conditions| Filter { alternatives: vec![vec![Test { path: "p".into(), conditions }]] };
+        let list: Properties = BTreeMap::from([("p".into(), vec![text("a"), text("b")])]);
+        let but_a = vec![Condition::AnythingBut(vec![Literal::Text("a".into())])];
+        assert!(test(but_a.clone()).passes(&list));
+        assert!(!test(but_a).passes(&Properties::new()));
+        assert!(test(vec![Condition::Exists(false)]).passes(&Properties::new()));
+        assert!(test(vec![Condition::Exists(true)]).passes(&list));
+        let empty: Properties = BTreeMap::from([("p".into(), vec![])]);
+        assert!(test(vec![Condition::Exists(true)]).passes(&empty));
+    }
+
+    #[test]
+    fn a_body_that_was_not_read_is_asked_for() {
+        let matcher = Matcher::Body(Filter { alternatives: vec![vec![]] });
+        let facts = |body| Facts { body, ..Facts::default() };
+        assert_eq!(matcher.wants(&facts(BodyFacts::Unread)), Err(Unread));
+        assert_eq!(matcher.wants(&facts(BodyFacts::Opaque)), Ok(false));
+        assert_eq!(matcher.wants(&facts(BodyFacts::Document(Properties::new()))), Ok(true));
+    }
+}
