@@ -5,8 +5,8 @@
 mod rig;
 
 use kyu_broker::{
-    Command, DeadLetter, EnqueueRefusal, Error, Lease, Outcome, Query, QueueConfig, Refusal, Reply,
-    SessionId, Settle, Settled,
+    Command, DeadLetter, EnqueueRefusal, Error, Extend, Lease, Outcome, Query, QueueConfig,
+    Refusal, Reply, SessionId, Settle, Settled,
 };
 use kyu_log::SimFaults;
 use rig::{Rig, SEGMENT_BYTES};
@@ -386,4 +386,38 @@ fn a_broken_sync_acknowledges_what_a_crash_then_loses() {
         Ok(result) => assert!(rig::deliveries_of(&Ok(result)).is_empty()),
         Err(error) => assert_eq!(error, Error::Refused(Refusal::QueueNotFound)),
     }
+}
+
+/// Found by the simulation: a start on a log without room could not log the end of the sessions of
+/// the process before, and never tried again; what they held stayed locked until the next start.
+#[test]
+fn sessions_of_an_earlier_run_end_as_soon_as_there_is_room() {
+    let mut rig = Rig::new();
+    let queue = rig.queue("q");
+    let other = rig.queue("other");
+    rig.send(other, b"x");
+    let delivery = rig.receive(other, 0);
+    rig.flush();
+    let receipt = rig.deliveries(delivery).remove(0).receipt;
+    let bodies = vec![&b"x"[..]; 250];
+    for _ in 0..8 {
+        rig.submit(rig::enqueue_many(queue, &bodies));
+        rig.flush();
+    }
+    for _ in 0..2_000 {
+        rig.receive_as(queue, Lease::Session(SessionId(7)), 0);
+    }
+    rig.flush();
+    // The disk is full and extensions use the reserve up, but for less than the session's end takes.
+    rig.disk.set_faults(SimFaults { capacity_bytes: Some(1), ..SimFaults::default() });
+    while rig.core.log().space().unwrap().headroom_bytes > 12 << 10 {
+        rig.submit(Command::Extend(Extend { queue: other, items: vec![(receipt, 1_000)] }));
+        rig.flush();
+    }
+    rig.crash();
+    assert_eq!(rig.stats(queue).in_flight, 2_000, "there was no room to end the session");
+    rig.disk.set_faults(SimFaults::default());
+    rig.advance(1_000);
+    rig.work();
+    assert_eq!(rig.stats(queue).in_flight, 0);
 }

@@ -10,7 +10,8 @@ mod upkeep;
 use std::sync::Arc;
 
 use kyu_engine::{
-    Address, Command, Context, Engine, Outcome, Query, QueueId, Receipt, Reply, Settle, UnixMs,
+    Address, Command, Context, Engine, Outcome, Query, QueueId, Receipt, Reply, SessionId, Settle,
+    UnixMs,
     Wait,
 };
 use kyu_log::{AppendError, Class, FileLog, SnapshotStore};
@@ -52,6 +53,9 @@ pub struct Core<T> {
     waiters: Waiters<T>,
     long_polls_ended: bool,
     woken: Vec<QueueId>,
+    /// Sessions of an earlier process that still hold messages. Identifiers of new sessions must
+    /// differ from them.
+    stale_sessions: Vec<SessionId>,
     pins: Pins,
     upkeep: upkeep::Upkeep,
     policy: Policy,

@@ -104,6 +104,7 @@ impl<T: Send + 'static> Core<T> {
             waiters: Waiters::new(),
             long_polls_ended: false,
             woken: Vec::new(),
+            stale_sessions: Vec::new(),
             pins: Pins::new(),
             // Addresses begin with segment 1.
             upkeep: upkeep::Upkeep::new(
@@ -118,15 +119,18 @@ impl<T: Send + 'static> Core<T> {
             engine: loaded.engine,
             log,
         };
+        core.stale_sessions = core.engine.sessions();
         core.end_stale_sessions();
         Ok(core)
     }
 
-    /// Sessions end with the process that held them.
-    fn end_stale_sessions(&mut self) {
-        for session in self.engine.sessions() {
+    /// Sessions end with the process that held them. On a log without room for it upkeep tries
+    /// again, or their messages would stay locked until the next start.
+    pub(super) fn end_stale_sessions(&mut self) {
+        for session in std::mem::take(&mut self.stale_sessions) {
             if let Err(error) = self.execute(&Command::EndSession(EndSession { session })) {
                 tracing::warn!(session = session.0, %error, "ending a session of an earlier run");
+                self.stale_sessions.push(session);
             }
         }
         self.serve_woken();

@@ -120,6 +120,7 @@ impl<T: Send + 'static> Core<T> {
             let full = self.log.space().is_ok_and(|space| space.full);
             self.look_over_segments(full);
             self.freeze_if_due(full);
+            self.end_stale_sessions();
         }
         self.start_snapshot().or_else(|| self.start_reading())
     }
@@ -173,7 +174,9 @@ impl<T: Send + 'static> Core<T> {
             return Some(self.now_ms + POLL_MS);
         }
         // An idle log gives no new reason to look.
-        let news = self.log_end != self.upkeep.looked_at || self.upkeep.next_look_ms <= self.now_ms;
+        let news = self.log_end != self.upkeep.looked_at
+            || self.upkeep.next_look_ms <= self.now_ms
+            || !self.stale_sessions.is_empty();
         news.then_some(self.upkeep.next_look_ms)
     }
 
