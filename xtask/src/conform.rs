@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clients::{self, Python};
-use crate::run::{Failure, Run};
+use crate::run::{self, Failure, Run};
 
 /// Most tests wait for a visibility timeout or a long poll; a few keep a core busy.
 const WORKERS: &str = "4";
@@ -61,9 +61,8 @@ fn beside_server(server: &PathBuf, program: impl AsRef<std::ffi::OsStr>) -> Run 
 /// The server under test: `$KYU_BIN`, or a fresh debug build, whose overflow checks and debug
 /// assertions are on.
 fn build_server() -> Result<PathBuf, Failure> {
-    if let Some(named) = std::env::var_os("KYU_BIN") {
-        return Ok(std::path::absolute(named).unwrap_or_default());
+    match std::env::var_os("KYU_BIN") {
+        Some(named) => Ok(std::path::absolute(named).unwrap_or_default()),
+        None => run::built("kyu"),
     }
-    Run::cargo(["build", "--locked", "--package", "kyu"]).step("server")?;
-    Ok(crate::target().join("debug").join("kyu"))
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 mod clients;
 mod conform;
+mod fuzz;
 mod licences;
 mod run;
 mod suite;
@@ -52,10 +53,8 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
         },
         "kill9" => conform::kill9(rest),
         "sim" => suite::simulation(rest),
-        "fuzz" => fuzz(rest),
-        "bench" => Run::cargo(["run", "--release", "--locked", "--package", "kyu-bench", "--"])
-            .args(rest)
-            .step("bench"),
+        "fuzz" => fuzz::run(rest),
+        "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
@@ -64,18 +63,15 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
     }
 }
 
-fn fuzz(rest: &[String]) -> Result<(), Failure> {
-    let [target, seconds] = rest else {
-        return Err(Failure::usage("fuzz needs a TARGET and SECONDS"));
-    };
-    let seconds: u32 = seconds.parse().map_err(|_| Failure::usage("SECONDS is a whole number"))?;
-    if !Run::cargo(["fuzz", "--version"]).succeeds() {
-        return Err(Failure::usage("cargo-fuzz is missing: cargo install cargo-fuzz"));
-    }
-    Run::new("cargo")
-        .args(["+nightly", "fuzz", "run", target, "--"])
-        .arg(format!("-max_total_time={seconds}"))
-        .step(&format!("fuzz {target}"))
+/// Server and generator are built alike; the generator starts the server unless told of another.
+fn bench(rest: &[String]) -> Result<(), Failure> {
+    let build = ["build", "--release", "--locked", "--package", "kyu", "--package", "kyu-bench"];
+    Run::cargo(build).step("build for bench")?;
+    let release = target().join("release");
+    let bench = Run::new(release.join("kyu-bench"));
+    let chosen = rest.iter().any(|arg| arg.starts_with("--url") || arg.starts_with("--server-bin"));
+    let bench = if chosen { bench } else { bench.arg("--server-bin").arg(release.join("kyu")) };
+    bench.args(rest).step("bench")
 }
 
 /// The root of the repository.

@@ -131,6 +131,13 @@ impl fmt::Display for Run {
     }
 }
 
+/// A program of the workspace, freshly built as the unit tests are: with debug assertions, and with
+/// the features that the whole workspace asks for, so that nothing is compiled a second time.
+pub(crate) fn built(program: &str) -> Result<PathBuf, Failure> {
+    Run::cargo(["build", "--workspace", "--locked", "--bin", program]).step(program)?;
+    Ok(crate::target().join("debug").join(program))
+}
+
 fn quoted(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);

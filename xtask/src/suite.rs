@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::run::{Failure, Run};
+use crate::run::{self, Failure, Run};
 use crate::{clients, conform, licences, tidy};
 
 /// Long enough for tens of thousands of commands with faults, short enough for every push.
@@ -38,7 +38,7 @@ fn unit_tests() -> Result<(), Failure> {
 
 /// One simulation with the given arguments, or a bounded one with a fresh seed.
 pub(crate) fn simulation(arguments: &[String]) -> Result<(), Failure> {
-    let run = Run::cargo(["run", "--release", "--locked", "--quiet", "--package", "kyu-sim", "--"]);
+    let run = Run::new(run::built("kyu-sim")?);
     if arguments.is_empty() {
         let seed = fresh_seed().to_string();
         let seconds = SIMULATION_SECONDS.to_string();
