@@ -31,6 +31,7 @@ pub(crate) enum Action {
 pub(crate) struct Clients {
     last_number: u64,
     receipts: Vec<Receipt>,
+    lives: u64,
     /// They send more than they receive, and large bodies.
     pub(crate) flood: bool,
     /// Long polls on their way.
@@ -41,6 +42,7 @@ impl Clients {
     /// The server died: nobody waits any more; receipts stay.
     pub(crate) fn disconnected(&mut self) {
         self.waiting.clear();
+        self.lives += 1;
     }
 
     /// A message has come into a client's hands.
@@ -83,7 +85,7 @@ impl Clients {
             }
             10 => configure(auditor, directory, random)?,
             11 => {
-                let session = SessionId(random.below(SESSIONS));
+                let session = self.session(random);
                 Command::EndSession(EndSession { session })
             }
             12 => start_move(auditor, random)?,
@@ -193,7 +195,7 @@ impl Clients {
             acquire.attempt_id = Some(format!("try-{}", random.below(3)));
             acquire.lease = Lease::For(random.between(1_000, 10_000));
         } else if random.percent(12) {
-            acquire.lease = Lease::Session(SessionId(random.below(SESSIONS)));
+            acquire.lease = Lease::Session(self.session(random));
         }
         let wait_ms = if random.percent(35) { random.between(1, 20_000) } else { 0 };
         Some(Action::Ask(Wish::Receive { acquire, wait_ms }))
@@ -237,6 +239,11 @@ impl Clients {
             commands.push(Command::Settle(Settle { queue: receipt.queue, items }));
         }
         Some(Command::Atomic(commands))
+    }
+
+    /// A session of this life: identifiers do not come again after a restart.
+    fn session(&self, random: &mut Random) -> SessionId {
+        SessionId(self.lives * SESSIONS + random.below(SESSIONS))
     }
 
     fn any_receipt(&self, random: &mut Random) -> Option<Receipt> {

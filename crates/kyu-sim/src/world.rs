@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use kyu_broker::{
     Completion, Context, Core, CoreOptions, Counter, Deliver, Delivery, EndSession, Engine, Frame,
-    Frozen, LiveFrame, OpenError, Policy, UnixMs, Work,
+    Frozen, LiveFrame, OpenError, Policy, Query, SessionId, UnixMs, Work,
 };
 use kyu_log::{Lsn, OnFailure, SimDisk, SimFaults, SyncMode};
 
@@ -254,11 +254,17 @@ impl World {
             coverage.note(Event::StateNotKept);
             return Ok(());
         };
-        let expected = after_restart(frozen, self.segment_bytes())?;
         let found = self.core.engine();
+        let left = found.sessions();
+        ensure!(
+            left.is_empty() || self.faults.capacity_bytes.is_some(),
+            "the sessions {left:?} of an earlier run live on though the disk has room"
+        );
+        let expected = after_restart(frozen, &left, self.segment_bytes())?;
         ensure!(
             found.digest() == expected.digest(),
-            "the state after the restart at {end} is not the state before"
+            "the state after the restart at {end} is not the state before: {}",
+            difference(found, &expected)
         );
         for segment in 0..=end / self.segment_bytes() {
             let (found, expected) = (found.live_bytes(segment), expected.live_bytes(segment));
@@ -286,14 +292,18 @@ pub(crate) fn does_not_open(error: OpenError) -> Violation {
     Violation(format!("the server does not open: {error}"))
 }
 
-/// What a restart makes of a state: sessions end.
-fn after_restart(frozen: &Frozen, segment_bytes: u64) -> Result<Engine, Violation> {
+/// What a restart makes of a state: sessions end, but for those that the log has no room to end.
+fn after_restart(
+    frozen: &Frozen,
+    left: &[SessionId],
+    segment_bytes: u64,
+) -> Result<Engine, Violation> {
     let mut bytes = Vec::new();
     frozen.write(&mut bytes).map_err(|error| Violation(error.to_string()))?;
     let mut engine = Engine::load(&mut bytes.as_slice(), segment_bytes)
         .map_err(|error| Violation(format!("a snapshot in memory cannot be loaded: {error}")))?;
     let context = Context { now_ms: engine.last_time_ms(), seed: 0, epoch: 0 };
-    for session in engine.sessions() {
+    for session in engine.sessions().into_iter().filter(|session| !left.contains(session)) {
         let end = kyu_broker::Command::EndSession(EndSession { session });
         let decision = engine
             .decide(&end, &context)
@@ -302,6 +312,28 @@ fn after_restart(frozen: &Frozen, segment_bytes: u64) -> Result<Engine, Violatio
         engine.apply(&decision.effects, 0);
     }
     Ok(engine)
+}
+
+/// Where two states differ, as far as can be seen from outside.
+fn difference(found: &Engine, expected: &Engine) -> String {
+    let show = |engine: &Engine| {
+        let queues = engine.queues().map(|info| {
+            let counts =
+                (engine.query(&Query::Stats(info.id)), engine.query(&Query::Totals(info.id)));
+            format!("{:?} v{} {counts:?}", info.id, info.version)
+        });
+        let mut lines: Vec<String> = queues.collect();
+        lines.push(format!("time {} sessions {:?}", engine.last_time_ms(), engine.sessions()));
+        lines
+    };
+    let (found, expected) = (show(found), show(expected));
+    let mut differing = found.iter().zip(&expected).filter(|(found, expected)| found != expected);
+    match differing.next() {
+        Some((found, expected)) => format!("found {found}, expected {expected}"),
+        None => {
+            format!("{} and {} queues that count the same", found.len() - 1, expected.len() - 1)
+        }
+    }
 }
 
 fn options(setup: &Setup, random: &mut Random, failed: &Arc<AtomicBool>) -> CoreOptions {

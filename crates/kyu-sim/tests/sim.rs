@@ -49,8 +49,7 @@ fn a_seed_gives_the_same_run_twice() {
 /// no more than clients do.
 #[test]
 fn a_log_that_does_not_sync_is_caught() {
-    let options =
-        Options { sync: SyncMode::Broken, compare_states: false, ..Options::default() };
+    let options = Options { sync: SyncMode::Broken, compare_states: false, ..Options::default() };
     let caught = (0..10).find_map(|seed| run(seed, &options).violation);
     assert!(caught.is_some(), "ten runs over a log that does not sync were found to be in order");
 }

@@ -1,7 +1,7 @@
 //! Deliveries: the right message, whole, to one receiver at a time, and none that was gone.
 
 use bytes::Bytes;
-use kyu_broker::{Delivery, Frame, Lease, QueueId};
+use kyu_broker::{Delivery, Frame, Lease, QueueId, Receipt};
 
 use super::messages::CopyKey;
 use super::{Auditor, LeaseBook, Request, Taken};
@@ -70,10 +70,24 @@ impl Auditor {
         let (key, role) = ((*number, root), self.role(queue));
         self.check_presence(&key, queue, asked)?;
         self.check_source(taken, role)?;
+        if self.was_overtaken(taken, asked) {
+            return Ok(());
+        }
         self.check_lease(taken, role, asked)?;
         self.note_delivery(&key, role, delivery);
         self.note_lease(taken, root, asked);
         Ok(())
+    }
+
+    /// A later delivery was answered before: a lazily logged lease waits for less than an atomic
+    /// group does. Only for requests that were on their way at the same time.
+    fn was_overtaken(&self, taken: &Taken, asked: &Asked<'_>) -> bool {
+        let receipt = taken.delivery.receipt;
+        self.leases.get(&(receipt.queue, receipt.seq)).is_some_and(|newest| {
+            older(&receipt, &newest.receipt)
+                && newest.number == taken.number
+                && asked.request.event < newest.completed
+        })
     }
 
     /// The copy may be where it was found: sent there, not removed, not expired.
@@ -155,12 +169,18 @@ impl Auditor {
             self.coverage.note(Event::AttemptRepeated);
             return Ok(());
         }
-        let rises = (old.receipt.epoch, old.receipt.delivery) < (receipt.epoch, receipt.delivery);
-        ensure!(rises, "message {number} in {role:?}: {receipt:?} after {:?}", old.receipt);
+        ensure!(
+            older(&old.receipt, &receipt),
+            "message {number} in {role:?}: {receipt:?} after {:?}",
+            old.receipt
+        );
         let binding = old.life == self.life || role.leases_are_durable();
         let runs = match old.session {
             Some(_) => old.life == self.life && !old.ended,
-            None => binding && !old.ended && old.until_ms > self.now_ms,
+            None => {
+                let loose = self.loose.contains(&(receipt.queue, receipt.seq));
+                binding && !loose && !old.ended && old.until_ms > self.now_ms
+            }
         };
         ensure!(
             !runs,
@@ -169,7 +189,7 @@ impl Auditor {
         );
         if binding {
             let least = old.receive_count + u32::from(!old.uncounted);
-            let exact = old.life == self.life && !old.uncounted;
+            let exact = old.life == self.life && !old.uncounted && role.leases_are_durable();
             ensure!(
                 count >= least && (!exact || count == least),
                 "message {number} in {role:?}: receive count {count} after {}",
@@ -225,4 +245,9 @@ impl Auditor {
             },
         );
     }
+}
+
+/// Whether `a` is the receipt of an earlier delivery than `b`.
+fn older(a: &Receipt, b: &Receipt) -> bool {
+    (a.epoch, a.delivery) < (b.epoch, b.delivery)
 }
