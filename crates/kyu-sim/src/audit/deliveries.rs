@@ -228,17 +228,22 @@ impl Auditor {
         let ended = session
             .and_then(|session| self.session_ends.get(&session))
             .is_some_and(|event| *event > asked.request.event);
+        // So may the lease that a repeated attempt shows again.
+        let place = (delivery.receipt.queue, delivery.receipt.seq);
+        let shown = self.leases.get(&place).filter(|old| old.receipt == delivery.receipt);
+        let (was_ended, was_uncounted) =
+            shown.map_or((false, false), |old| (old.ended, old.uncounted));
         self.event += 1;
         self.leases.insert(
-            (delivery.receipt.queue, delivery.receipt.seq),
+            place,
             LeaseBook {
                 receipt: delivery.receipt,
                 number: taken.number,
                 root,
                 until_ms,
                 session,
-                ended,
-                uncounted: ended,
+                ended: ended || was_ended,
+                uncounted: ended || was_uncounted,
                 life: self.life,
                 completed: self.event,
                 receive_count: delivery.receive_count,
