@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use crate::message::LaneId;
+use crate::ids::UnixMs;
+use crate::message::{LaneId, Message};
 use crate::seq_set::SeqSet;
 
 /// Place in the order of service: priority first, then order of arrival. Unique in a queue.
@@ -21,6 +22,39 @@ impl Rank {
     }
 }
 
+/// Place of a lane among those that may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn {
+    urgency: u8,
+    since_ms: UnixMs,
+    /// Comes after what arrived in the millisecond in which this one was received.
+    returned: bool,
+    order: u64,
+}
+
+impl Turn {
+    /// By rank alone.
+    pub(crate) fn plain(rank: Rank) -> Self {
+        Self { urgency: rank.urgency, since_ms: 0, returned: false, order: rank.order }
+    }
+
+    /// By how long the lane's first message has waited. A lane whose messages come back after a
+    /// receive goes behind those that came before that receive (recorded from SQS): a group that
+    /// fails does not hold up the others, and waits no longer than its turn.
+    pub(crate) fn of_waiting(rank: Rank, first: &Message) -> Self {
+        let (enqueued_at_ms, history) = (first.enqueued_at_ms, &first.history);
+        Self {
+            since_ms: enqueued_at_ms.max(history.last_received_at_ms),
+            returned: history.deliveries > 0 && history.last_received_at_ms >= enqueued_at_ms,
+            ..Self::plain(rank)
+        }
+    }
+
+    fn rank(self) -> Rank {
+        Rank { urgency: self.urgency, order: self.order }
+    }
+}
+
 /// Urgency of messages without a priority, which have a set of their own.
 const NORMAL: u8 = u8::MAX;
 
@@ -33,6 +67,8 @@ pub(crate) struct Lane {
     pub(crate) in_flight: u32,
     /// Their places in the order, while one of them blocks the messages behind it (FIFO).
     blocking: SeqSet,
+    /// Where it stands in [`Lanes::servable`].
+    turn: Option<Turn>,
     /// Messages in any phase.
     messages: u64,
 }
@@ -86,9 +122,8 @@ pub(crate) struct Lanes {
     free: Vec<LaneId>,
     /// Lanes that lost their last message and have not been given back yet.
     vacant: Vec<LaneId>,
-    /// Lanes that may be served, by the rank of their first message. Not kept while lane 0 is
-    /// the only one.
-    servable: BTreeSet<(Rank, LaneId)>,
+    /// Lanes that may be served, by turn. Not kept while lane 0 is the only one.
+    servable: BTreeSet<(Turn, LaneId)>,
     /// A message in flight blocks those behind it in its lane (FIFO).
     locking: bool,
     /// Lanes with a message in flight.
@@ -148,17 +183,23 @@ impl Lanes {
 
     /// Lane 0 is no longer alone: from now on it stands in `servable` like any other.
     fn note_first(&mut self) {
-        if let Some(rank) = self.all.first().and_then(Lane::servable_rank) {
-            self.servable.insert((rank, LaneId::NONE));
+        let Some(lane) = self.all.first_mut() else { return };
+        lane.turn = lane.servable_rank().map(Turn::plain);
+        if let Some(turn) = lane.turn {
+            self.servable.insert((turn, LaneId::NONE));
         }
     }
 
     /// Changes a lane and keeps `servable` right. Returns whether it has become servable, or got
-    /// another ready message while it was.
-    pub(crate) fn change(&mut self, id: LaneId, change: Change) -> bool {
+    /// another ready message while it was. `turn_of` tells the turn of a lane by its first message.
+    pub(crate) fn change(
+        &mut self,
+        id: LaneId,
+        change: Change,
+        turn_of: impl FnOnce(Rank) -> Turn,
+    ) -> bool {
         let (locking, alone) = (self.locking, self.all.len() == 1);
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
-        let before = if alone { None } else { lane.servable_rank() };
         let was_in_flight = lane.in_flight > 0;
         match change {
             Change::Joined => lane.messages += 1,
@@ -183,19 +224,19 @@ impl Lanes {
             (true, false) => self.with_in_flight = self.with_in_flight.saturating_sub(1),
             _ => {}
         }
-        let after = lane.servable_rank();
         if lane.messages == 0 && id != LaneId::NONE {
             self.vacant.push(id);
         }
-        if !alone && before != after {
-            if let Some(rank) = before {
-                self.servable.remove(&(rank, id));
-            }
-            if let Some(rank) = after {
-                self.servable.insert((rank, id));
+        let first = lane.servable_rank();
+        if !alone && !matches!(change, Change::Joined | Change::Left) {
+            let turn = first.map(|rank| if locking { turn_of(rank) } else { Turn::plain(rank) });
+            let before = std::mem::replace(&mut lane.turn, turn);
+            if before != turn {
+                before.map(|turn| self.servable.remove(&(turn, id)));
+                turn.map(|turn| self.servable.insert((turn, id)));
             }
         }
-        after.is_some() && matches!(change, Change::Ready(_) | Change::Unleased(_))
+        first.is_some() && matches!(change, Change::Ready(_) | Change::Unleased(_))
     }
 
     /// Gives back lanes without messages. Not called while a change may still be rolled back,
@@ -273,7 +314,7 @@ const NOISY_SHARE: u64 = 10;
 /// lanes can hold more than a tenth, so the search is short.
 pub(crate) struct Picks<'a> {
     lanes: &'a Lanes,
-    rest: std::collections::btree_set::Iter<'a, (Rank, LaneId)>,
+    rest: std::collections::btree_set::Iter<'a, (Turn, LaneId)>,
     alone: Option<Rank>,
     open: BinaryHeap<Reverse<(Rank, LaneId)>>,
     noisy: Vec<(Rank, LaneId)>,
@@ -293,17 +334,22 @@ impl Picks<'_> {
         id != LaneId::NONE && mine >= NOISY_IN_FLIGHT && mine * NOISY_SHARE > all
     }
 
+    /// The next lane by turn, with its first message.
+    fn unopened(&mut self) -> Option<(Rank, LaneId)> {
+        self.rest.next().map(|(turn, id)| (turn.rank(), *id))
+    }
+
     fn next_lane(&mut self) -> Option<(Rank, LaneId)> {
         if self.lanes.locking {
-            return self.open.pop().map(|Reverse(pick)| pick).or_else(|| self.rest.next().copied());
+            return self.open.pop().map(|Reverse(pick)| pick).or_else(|| self.unopened());
         }
         loop {
-            let unopened = self.rest.clone().next();
-            let opened = self.open.peek().map(|Reverse(pick)| pick);
+            let unopened = self.rest.clone().next().map(|(turn, id)| (turn.rank(), *id));
+            let opened = self.open.peek().map(|Reverse(pick)| *pick);
             let (rank, id) = match (unopened, opened) {
                 (None, None) => break,
                 (Some(unopened), opened) if opened.is_none_or(|opened| unopened < opened) => {
-                    self.rest.next().copied()?
+                    self.unopened()?
                 }
                 _ => self.open.pop()?.0,
             };
@@ -348,8 +394,8 @@ mod tests {
         let mut lanes = Lanes::new(locking);
         for (order, (key, priority)) in messages.iter().enumerate() {
             let id = lanes.of_key((!key.is_empty()).then_some(*key));
-            lanes.change(id, Change::Joined);
-            lanes.change(id, Change::Ready(Rank::new(*priority, order as u64)));
+            lanes.change(id, Change::Joined, Turn::plain);
+            lanes.change(id, Change::Ready(Rank::new(*priority, order as u64)), Turn::plain);
         }
         lanes.sweep();
         lanes
@@ -376,14 +422,14 @@ mod tests {
     fn a_message_in_flight_blocks_those_behind_it_in_its_fifo_lane() {
         let mut lanes = lanes(true, &[("a", 0), ("b", 0), ("a", 0), ("a", 0)]);
         let a = lanes.of_key(Some("a"));
-        lanes.change(a, Change::NotReady(Rank::new(0, 2)));
-        lanes.change(a, Change::Leased(2));
+        lanes.change(a, Change::NotReady(Rank::new(0, 2)), Turn::plain);
+        lanes.change(a, Change::Leased(2), Turn::plain);
         assert_eq!(orders(&lanes), [0, 1], "the one before it may go");
-        lanes.change(a, Change::NotReady(Rank::new(0, 0)));
-        lanes.change(a, Change::Leased(0));
+        lanes.change(a, Change::NotReady(Rank::new(0, 0)), Turn::plain);
+        lanes.change(a, Change::Leased(0), Turn::plain);
         assert_eq!(orders(&lanes), [1]);
-        assert!(!lanes.change(a, Change::Unleased(0)), "the other still blocks");
-        assert!(lanes.change(a, Change::Unleased(2)), "the lane is servable again");
+        assert!(!lanes.change(a, Change::Unleased(0), Turn::plain), "the other still blocks");
+        assert!(lanes.change(a, Change::Unleased(2), Turn::plain), "the lane is servable again");
         assert_eq!(orders(&lanes), [1, 3]);
     }
 
@@ -394,7 +440,7 @@ mod tests {
         let mut lanes = lanes(false, &messages);
         let noisy = lanes.of_key(Some("noisy"));
         for _ in 0..30 {
-            lanes.change(noisy, Change::Leased(0));
+            lanes.change(noisy, Change::Leased(0), Turn::plain);
         }
         assert_eq!(orders(&lanes), [5, 6, 0, 1, 2, 3, 4]);
     }
@@ -403,8 +449,8 @@ mod tests {
     fn a_lane_without_messages_is_given_back() {
         let mut lanes = lanes(false, &[("a", 0)]);
         let a = lanes.of_key(Some("a"));
-        lanes.change(a, Change::NotReady(Rank::new(0, 0)));
-        lanes.change(a, Change::Left);
+        lanes.change(a, Change::NotReady(Rank::new(0, 0)), Turn::plain);
+        lanes.change(a, Change::Left, Turn::plain);
         lanes.sweep();
         assert!(lanes.by_key.is_empty());
         assert_eq!(lanes.of_key(Some("b")), a, "its index is used again");

@@ -9,8 +9,8 @@ use crate::chunk::Messages;
 use crate::config::{DedupScope, QueueInfo, QueueKind, QueueStats, QueueTotals};
 use crate::dedup::Dedup;
 use crate::ids::{QueueId, Seq, SessionId, UnixMs};
-use crate::lane::{Change, Lanes, Rank};
-use crate::message::{Message, Phase};
+use crate::lane::{Change, Lanes, Rank, Turn};
+use crate::message::{LaneId, Message, Phase};
 use crate::seq_set::SeqSet;
 
 #[derive(Clone)]
@@ -109,17 +109,20 @@ impl Queue {
 
     fn index(&mut self, seq: Seq, message: &Message) -> bool {
         self.bytes += u64::from(message.frame.bytes);
-        let mut wakes = self.lanes.change(message.lane, Change::Joined);
+        if message.order != seq {
+            self.reordered.insert(message.order, seq);
+        }
+        let mut wakes = self.change_lane(message.lane, Change::Joined);
         match message.phase {
             Phase::Ready => {
                 self.ready += 1;
                 let rank = Rank::new(message.priority, message.order);
-                wakes |= self.lanes.change(message.lane, Change::Ready(rank));
+                wakes |= self.change_lane(message.lane, Change::Ready(rank));
             }
             Phase::Delayed(_) => self.delayed += 1,
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight += 1;
-                self.lanes.change(message.lane, Change::Leased(message.order));
+                self.change_lane(message.lane, Change::Leased(message.order));
             }
         }
         if let Some(deadline) = message.phase.deadline() {
@@ -134,9 +137,6 @@ impl Queue {
         if message.out_of_age_order {
             self.ages.insert((message.enqueued_at_ms, seq));
         }
-        if message.order != seq {
-            self.reordered.insert(message.order, seq);
-        }
         wakes
     }
 
@@ -147,12 +147,12 @@ impl Queue {
             Phase::Ready => {
                 self.ready -= 1;
                 let rank = Rank::new(message.priority, message.order);
-                self.lanes.change(message.lane, Change::NotReady(rank));
+                self.change_lane(message.lane, Change::NotReady(rank));
             }
             Phase::Delayed(_) => self.delayed -= 1,
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight -= 1;
-                wakes = self.lanes.change(message.lane, Change::Unleased(message.order));
+                wakes = self.change_lane(message.lane, Change::Unleased(message.order));
             }
         }
         if let Some(deadline) = message.phase.deadline() {
@@ -175,8 +175,16 @@ impl Queue {
         if message.order != seq {
             self.reordered.remove(&message.order);
         }
-        self.lanes.change(message.lane, Change::Left);
+        self.change_lane(message.lane, Change::Left);
         wakes
+    }
+
+    fn change_lane(&mut self, lane: LaneId, change: Change) -> bool {
+        let (messages, reordered) = (&self.messages, &self.reordered);
+        self.lanes.change(lane, change, |rank| {
+            let seq = reordered.get(&rank.order).copied().unwrap_or(rank.order);
+            messages.get(seq).map_or(Turn::plain(rank), |first| Turn::of_waiting(rank, &first))
+        })
     }
 
     /// The message at a place of the ready order.

@@ -1,4 +1,8 @@
-//! Extend: move the deadline of running leases, or give messages back at once.
+//! Extend: move the deadline of leases, or give messages back at once.
+//!
+//! A standard queue obeys any receipt of the message, as SQS does (recorded): a lease that has
+//! lapsed runs again, and an earlier receipt moves the deadline of the lease that runs now. A FIFO
+//! queue obeys only the receipt whose lease runs, because its lane has moved on.
 
 use crate::command::{Context, Extend};
 use crate::decide::{Decided, Sequences, Wait, back_in_order};
@@ -40,8 +44,19 @@ fn one(
         return Extended::Foreign;
     }
     let Some(message) = queue.messages.get(receipt.seq) else { return Extended::Gone };
-    if !message.is_held_by(receipt) {
+    let running = message.phase.in_flight();
+    let obeys = match message.phase {
+        _ if queue.is_fifo() => message.is_held_by(receipt),
+        Phase::Held(_) => message.is_held_by(receipt),
+        Phase::Leased(_) => true,
+        Phase::Ready => message.history.deliveries > 0,
+        Phase::Delayed(_) => false,
+    };
+    if !obeys {
         return Extended::NotInFlight;
+    }
+    if run_ms == 0 && !running {
+        return Extended::Done; // it is visible already
     }
     if run_ms == 0 {
         effects.push(back_in_order(queue, receipt.seq, message.history.receives, sequences));
@@ -52,7 +67,7 @@ fn one(
         return Extended::TooLong;
     }
     // A session's lease has no deadline that could move.
-    if let Phase::Leased(_) = message.phase {
+    if !matches!(message.phase, Phase::Held(_)) {
         effects.push(Effect::Extended { queue: queue.id(), seq: receipt.seq, until_ms });
     }
     Extended::Done

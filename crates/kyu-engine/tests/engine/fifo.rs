@@ -26,6 +26,28 @@ fn a_lane_is_locked_while_one_of_its_messages_is_in_flight() {
     assert_eq!(w.receive_bodies(q, 10), ["a2", "a3"], "back in its place");
 }
 
+/// Recorded from SQS: given back, lapsed, or received for no time, a group's turn comes after the
+/// groups that were there before.
+#[test]
+fn a_lane_that_comes_back_goes_behind_the_others() {
+    let mut w = World::new();
+    let q = w.queue("q.fifo", fifo());
+    lanes(&mut w, q, &[("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1"), ("a", "a3")]);
+    let first = w.receive(q, 2);
+    assert_eq!(w.extend(&first[0], 0), Extended::Done);
+    assert_eq!(w.extend(&first[1], 0), Extended::Done);
+    w.take_snapshot();
+    w.restart();
+    w.advance(1);
+    let all = w.receive(q, 10);
+    let bodies: Vec<_> = all.iter().map(|delivery| w.body(delivery)).collect();
+    assert_eq!(bodies, ["b1", "c1", "a1", "a2", "a3"]);
+    w.advance(30_000);
+    lanes(&mut w, q, &[("d", "d1")]);
+    assert_eq!(w.receive_bodies(q, 3), ["a1", "a2", "a3"], "no newcomer overtakes them");
+    assert_eq!(w.receive_bodies(q, 10), ["b1", "c1", "d1"]);
+}
+
 #[test]
 fn an_expired_receipt_is_not_accepted() {
     let mut w = World::new();
