@@ -131,8 +131,9 @@ impl fmt::Display for Run {
     }
 }
 
-/// A program of the workspace, freshly built as the unit tests are: with debug assertions, and with
-/// the features that the whole workspace asks for, so that nothing is compiled a second time.
+/// A program of the workspace, freshly built in the profile of the unit tests: with debug assertions,
+/// and with the features that the whole workspace asks for, so that all programs share one build. The
+/// tests share all of it but tokio and what stands on it: the server is tested without `test-util`.
 pub(crate) fn built(program: &str) -> Result<PathBuf, Failure> {
     Run::cargo(["build", "--workspace", "--locked", "--bin", program]).step(program)?;
     Ok(crate::target().join("debug").join(program))

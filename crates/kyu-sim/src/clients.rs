@@ -21,7 +21,7 @@ const PASSING_QUEUES: u64 = 3;
 
 /// What a client does next.
 pub(crate) enum Action {
-    Ask(Wish),
+    Ask(Box<Wish>),
     /// A client that waits at a queue goes away.
     Cancel(QueueId, u64),
 }
@@ -97,7 +97,7 @@ impl Clients {
                 return Some(Action::Cancel(queue, ticket));
             }
         };
-        Some(Action::Ask(Wish::Command(command)))
+        Some(Action::Ask(Box::new(Wish::Command(command))))
     }
 
     fn new_content(&mut self, random: &mut Random) -> Bytes {
@@ -198,7 +198,7 @@ impl Clients {
             acquire.lease = Lease::Session(self.session(random));
         }
         let wait_ms = if random.percent(35) { random.between(1, 20_000) } else { 0 };
-        Some(Action::Ask(Wish::Receive { acquire, wait_ms }))
+        Some(Action::Ask(Box::new(Wish::Receive { acquire, wait_ms })))
     }
 
     fn settle(&mut self, auditor: &Auditor, random: &mut Random) -> Option<Settle> {

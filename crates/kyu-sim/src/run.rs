@@ -145,7 +145,7 @@ impl Run {
         for _ in 0..self.random.between(1, 6) {
             let directory = self.world.core.directory().clone();
             match self.clients.next(&self.auditor, &directory, &mut self.random) {
-                Some(Action::Ask(wish)) => self.ask(wish),
+                Some(Action::Ask(wish)) => self.ask(*wish),
                 Some(Action::Cancel(queue, ticket)) => {
                     self.auditor.coverage.note(Event::LongPollCancelled);
                     self.trace.line(format_args!("{ticket} cancelled"));
@@ -160,9 +160,7 @@ impl Run {
         }
         let flushes = self.random.percent(70);
         if flushes {
-            let survived = self.world.flush();
-            self.take_answers()?;
-            if !survived {
+            if !self.flush_all()? {
                 return Ok(false);
             }
             self.auditor.forget_cancelled();
@@ -178,6 +176,21 @@ impl Run {
         }
         self.read_slowly()?;
         Ok(!self.world.is_dead())
+    }
+
+    /// Until everything is durable and answered: deliveries that nobody takes go on to those who
+    /// wait. False if the process has died.
+    fn flush_all(&mut self) -> Result<bool, Violation> {
+        loop {
+            let survived = self.world.flush();
+            self.take_answers()?;
+            if !survived {
+                return Ok(false);
+            }
+            if self.world.core.log().end() == self.world.core.log().durable() {
+                return Ok(true);
+            }
+        }
     }
 
     fn pass_time(&mut self) {

@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use kyu_engine::{
     Address, Command, Context, Engine, Outcome, Query, QueueId, Receipt, Reply, SessionId, Settle,
-    UnixMs,
-    Wait,
+    UnixMs, Wait,
 };
 use kyu_log::{AppendError, Class, FileLog, SnapshotStore};
 
