@@ -143,7 +143,7 @@ events! {
 
 impl Event {
     /// What may well not happen in a run of a minute.
-    const RARE: [Event; 2] = [Event::StateNotKept, Event::ReserveUsedUp];
+    const RARE: [Event; 3] = [Event::StateNotKept, Event::ReserveUsedUp, Event::FlipInTail];
 }
 
 /// How often each event happened.

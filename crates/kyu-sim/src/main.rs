@@ -57,7 +57,8 @@ fn main() -> ExitCode {
         tell(&report);
     }
     summary(&coverage, runs, started.elapsed());
-    let missing = if one || seconds < DEFAULT_SECONDS { Vec::new() } else { coverage.missing() };
+    let short = one || arguments.runs.is_some() || seconds < DEFAULT_SECONDS;
+    let missing = if short { Vec::new() } else { coverage.missing() };
     for event in &missing {
         eprintln!("never happened: {}", event.name());
     }
