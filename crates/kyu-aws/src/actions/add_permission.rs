@@ -50,9 +50,12 @@ pub(super) async fn run(
                       1 to 80 in length";
         return Err(Error::invalid(&*label, "Label", reason));
     }
-    let accounts = listed(request.accounts.as_ref(), "AWSAccountId", "AWSAccountIds")?;
+    let accounts = listed(request.accounts.as_ref(), "AWSAccountIds")?;
     check_accounts(&accounts)?;
-    let actions = listed(request.actions.as_ref(), "ActionName", "Actions")?;
+    let actions = listed(request.actions.as_ref(), "Actions")?;
+    if actions.is_empty() {
+        return Err(Error::missing("Actions"));
+    }
     check_actions(&actions)?;
     let name = QueueAttribute::Policy.name();
     call.reconfigure(queue, |queue, config| {
@@ -70,13 +73,12 @@ pub(super) async fn run(
 fn listed<'l, const MAX: usize>(
     list: Option<&'l List<Text<'_>, MAX>>,
     parameter: &str,
-    plural: &str,
 ) -> Result<Vec<&'l str>, Error> {
-    let list = list.filter(|list| list.sent > 0).ok_or_else(|| Error::missing(parameter))?;
+    let list = list.ok_or_else(|| Error::missing(parameter))?;
     if list.sent > MAX {
         let found = list.sent;
         return Err(Error::OverLimit(format!(
-            "{found} {plural} were found, maximum allowed is {MAX}."
+            "{found} {parameter} were found, maximum allowed is {MAX}."
         )));
     }
     Ok(list.kept.iter().map(|text| &**text).collect())
@@ -84,12 +86,12 @@ fn listed<'l, const MAX: usize>(
 
 fn check_accounts(accounts: &[&str]) -> Result<(), Error> {
     let is_account = |text: &&&str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
-    match accounts.iter().find(|account| !is_account(account)) {
-        None => Ok(()),
-        Some(wrong) => {
-            Err(Error::invalid(format!("[{wrong}]"), "PrincipalId", "Unable to verify."))
-        }
-    }
+    let wrong = match accounts.iter().find(|account| !is_account(account)) {
+        Some(wrong) => wrong,
+        None if accounts.is_empty() => "",
+        None => return Ok(()),
+    };
+    Err(Error::invalid(format!("[{wrong}]"), "PrincipalId", "Unable to verify."))
 }
 
 fn check_actions(actions: &[&str]) -> Result<(), Error> {
@@ -148,7 +150,8 @@ mod tests {
         for (request, code) in [
             (add("a b", account.clone(), send.clone()), "InvalidParameterValue"),
             (add("l", json!(["me"]), send.clone()), "InvalidParameterValue"),
-            (add("l", json!([]), send.clone()), "MissingParameter"),
+            (add("l", json!([]), send.clone()), "InvalidParameterValue"),
+            (add("l", account.clone(), json!([])), "MissingParameter"),
             (add("l", account.clone(), json!(["CreateQueue"])), "InvalidParameterValue"),
             (add("l", account.clone(), json!(vec!["SendMessage"; 8])), "OverLimit"),
             (add("l", json!(vec!["111111111111"; 51]), send), "OverLimit"),

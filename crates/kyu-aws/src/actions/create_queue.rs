@@ -48,7 +48,7 @@ pub(super) async fn run(
     let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
     let mut config = QueueConfig { kind, ..QueueConfig::default() };
     queue_attributes::apply(&target, &requested, &mut config)?;
-    tags::add(&mut config, request.tags)?;
+    tags::add(&queue, &mut config, request.tags)?;
 
     let name_reuse_wait_ms = call.options.name_reuse_wait_ms;
     let create = CreateQueue { name: queue.clone(), config, name_reuse_wait_ms };

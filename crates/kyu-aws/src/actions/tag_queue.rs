@@ -20,7 +20,8 @@ pub(super) async fn run(call: &Call<'_>, request: TagQueueRequest<'_>) -> Result
     let queue = call.queue(request.queue_url.as_deref())?;
     let sent = request.tags.filter(|tags| tags.sent > 0);
     let sent = sent.ok_or_else(|| Error::missing("Tags"))?;
-    call.reconfigure(queue, |_, config| tags::add(config, Some(sent.clone()))).await?;
+    call.reconfigure(queue, |queue, config| tags::add(&queue.name, config, Some(sent.clone())))
+        .await?;
     Ok(Empty {})
 }
 

@@ -1,6 +1,6 @@
 //! Rules for tags, for CreateQueue and TagQueue.
 
-use kyu_broker::QueueConfig;
+use kyu_broker::{QueueConfig, QueueName};
 
 use crate::error::Error;
 use crate::limits::{MAX_TAG_KEY_CHARS, MAX_TAG_VALUE_CHARS, MAX_TAGS};
@@ -10,11 +10,23 @@ use crate::wire::{Map, Text};
 pub(super) type SentTags<'a> = Map<'a, Text<'a>, MAX_TAGS>;
 
 /// Adds tags to a queue's settings; those with an equal key are replaced.
-pub(super) fn add(config: &mut QueueConfig, tags: Option<SentTags<'_>>) -> Result<(), Error> {
-    for (key, value) in tags.unwrap_or_default().within("Tags")? {
+pub(super) fn add(
+    queue: &QueueName,
+    config: &mut QueueConfig,
+    tags: Option<SentTags<'_>>,
+) -> Result<(), Error> {
+    let tags = tags.unwrap_or_default();
+    let too_many = || {
+        let text = format!("Too many tags added for queue {}.", queue.name);
+        Err(Error::InvalidParameterValue(text))
+    };
+    if tags.sent > MAX_TAGS {
+        return too_many();
+    }
+    for (key, value) in tags.kept {
         let invalid = |text: &str| Err(Error::InvalidParameterValue(text.into()));
         if !(1..=MAX_TAG_KEY_CHARS).contains(&key.chars().count()) {
-            return invalid("Tag keys must be between 1 and 128 characters in length.");
+            return Err(key_length());
         }
         if value.chars().count() > MAX_TAG_VALUE_CHARS {
             return invalid("Tag values must be at most 256 characters in length.");
@@ -25,7 +37,12 @@ pub(super) fn add(config: &mut QueueConfig, tags: Option<SentTags<'_>>) -> Resul
         config.tags.insert(key.0.into_owned(), value.0.into_owned());
     }
     if config.tags.len() > MAX_TAGS {
-        return Err(Error::InvalidParameterValue("Too many tags: a queue has at most 50.".into()));
+        return too_many();
     }
     Ok(())
+}
+
+/// A key is empty or too long; what AWS also says to an empty list of keys.
+pub(super) fn key_length() -> Error {
+    Error::InvalidParameterValue("Tag keys must be between 1 and 128 characters in length.".into())
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::tags;
 use crate::call::Call;
 use crate::error::Error;
 use crate::limits::MAX_TAGS;
@@ -18,8 +19,10 @@ pub(super) struct UntagQueueRequest<'a> {
 
 pub(super) async fn run(call: &Call<'_>, request: UntagQueueRequest<'_>) -> Result<Empty, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    let keys = request.tag_keys.filter(|keys| keys.sent > 0);
-    let keys = keys.ok_or_else(|| Error::missing("TagKeys"))?.within("TagKeys")?;
+    let keys = request.tag_keys.ok_or_else(|| Error::missing("TagKeys"))?.within("TagKeys")?;
+    if keys.is_empty() {
+        return Err(tags::key_length());
+    }
     call.reconfigure(queue, |_, config| {
         for key in &keys {
             config.tags.remove(&**key);
@@ -42,5 +45,8 @@ mod tests {
         let url = door.queue("q", json!({})).await;
         let (_, code, _) = door.fails("UntagQueue", json!({ "QueueUrl": url })).await;
         assert_eq!(code, "MissingParameter");
+        let none = json!({ "QueueUrl": url, "TagKeys": [] });
+        let text = "Tag keys must be between 1 and 128 characters in length.";
+        assert_eq!(door.fails("UntagQueue", none).await, invalid_parameter(text));
     }
 }
