@@ -421,3 +421,23 @@ fn sessions_of_an_earlier_run_end_as_soon_as_there_is_room() {
     rig.work();
     assert_eq!(rig.stats(queue).in_flight, 0);
 }
+
+#[test]
+fn a_dead_letter_is_not_delivered_before_its_move_is_durable() {
+    let mut rig = Rig::new();
+    let dead = rig.queue("dead");
+    let rule = DeadLetter { target: rig::name("dead"), max_receives: 3 };
+    let config = QueueConfig { dead_letter: Some(rule), ..QueueConfig::default() };
+    let created = rig.submit(rig::create_with("q", config));
+    rig.flush();
+    let queue = rig.created(created);
+    rig.send(queue, b"x");
+    let received = rig.receive(queue, 0);
+    rig.flush();
+    let receipt = rig.deliveries(received).remove(0).receipt;
+    rig.submit(Command::Settle(Settle { queue, items: vec![(receipt, Outcome::Dead)] }));
+    let received = rig.receive(dead, 0);
+    assert!(rig.take(received).is_none(), "its move is not on disk");
+    rig.flush();
+    assert_eq!(rig.deliveries(received).len(), 1);
+}

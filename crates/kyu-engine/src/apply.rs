@@ -60,6 +60,7 @@ impl State {
             }
             Effect::Moved { from, seq, to, to_seq, at_ms, reason } => {
                 self.move_message((*from, *seq), (*to, *to_seq), *at_ms, *reason);
+                self.note_move(*to, base);
             }
             Effect::Relocated { from, owners, frame } => {
                 self.relocate(*from, owners, *frame, base);
@@ -268,6 +269,15 @@ impl State {
         let Some(mut message) = queue.messages.get(seq) else { return };
         message.phase = Phase::Leased(until_ms);
         self.put(id, seq, Some(message));
+    }
+
+    /// A trial has no place in the log, and what it hands out waits for its own record.
+    fn note_move(&mut self, to: QueueId, base: Address) {
+        if !self.in_trial()
+            && let Some(queue) = self.queues.get_mut(&to)
+        {
+            queue.moved_in_by = base + 1;
+        }
     }
 
     fn move_message(

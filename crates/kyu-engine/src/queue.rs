@@ -8,7 +8,7 @@ use crate::attempts::Attempts;
 use crate::chunk::Messages;
 use crate::config::{DedupScope, QueueInfo, QueueKind, QueueStats, QueueTotals};
 use crate::dedup::Dedup;
-use crate::ids::{QueueId, Seq, SessionId, UnixMs};
+use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
 use crate::seq_set::SeqSet;
@@ -24,6 +24,11 @@ pub(crate) struct Queue {
     /// The next sequence number; also gives places at the tail of the ready order.
     pub(crate) next_seq: Seq,
     pub(crate) purged_at_ms: Option<UnixMs>,
+    /// Just behind the beginning of the last record that moved a message in. What was moved is
+    /// handed out only when that record is durable: a crash would take the sequence number back and
+    /// give it to another message, which the receipt would then name. Not part of the state: after
+    /// a restart every record is durable.
+    pub(crate) moved_in_by: Address,
     /// Age of the youngest message that is in age order.
     pub(crate) newest_ms: UnixMs,
 
@@ -66,6 +71,7 @@ impl Queue {
             next_seq: 1,
             purged_at_ms: None,
             newest_ms: 0,
+            moved_in_by: 0,
             ready: 0,
             delayed: 0,
             in_flight: 0,

@@ -39,7 +39,7 @@ pub(super) fn decide(
     let most = u64::from(command.max_messages).min(room) as usize;
     let mut sequences = Sequences::default();
     let picked = pick(state, queue, most, command.max_bytes, ctx, &mut sequences, effects);
-    let mut wait_until = 0;
+    let mut wait_until = if picked.is_empty() { 0 } else { queue.moved_in_by };
     let mut deliveries = Vec::with_capacity(picked.len());
     for (seq, message) in &picked {
         wait_until = wait_until.max(message.frame.at + u64::from(message.frame.bytes));

@@ -147,3 +147,19 @@ fn a_task_whose_messages_came_from_nowhere_fails() {
     assert_eq!(tasks[0].status, MoveStatus::Failed);
     assert_eq!(p.w.counts(p.dead), (1, 0, 0));
 }
+
+/// Found by the simulation: a dead letter was handed out before the record that moved it was
+/// durable. A crash took the move back, its sequence number went to another message, and the old
+/// receipt acknowledged that one.
+#[test]
+fn a_moved_message_is_handed_out_only_when_its_move_is_durable() {
+    let mut p = pair(QueueKind::Standard);
+    p.w.send(p.main, "moves");
+    let delivery = p.w.receive(p.main, 1).remove(0);
+    p.w.settle(delivery.receipt, Outcome::Dead);
+    let moved_at = p.w.log.last().unwrap().0;
+    let ctx = Context { now_ms: p.w.now_ms, seed: 1, epoch: p.w.epoch };
+    let receive = acquire(p.dead, 1, Lease::QueueDefault);
+    let decision = p.w.engine.decide(&receive, &ctx).unwrap();
+    assert!(matches!(decision.wait, Wait::Until(end) if end > moved_at), "{:?}", decision.wait);
+}
