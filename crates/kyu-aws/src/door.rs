@@ -14,6 +14,7 @@ use crate::address;
 use crate::call::Call;
 use crate::error::Error;
 use crate::request_id::{RequestId, RequestIds};
+use crate::sns;
 use crate::wire::{Input, Protocol, form};
 
 /// Service and action of a JSON request.
@@ -73,7 +74,7 @@ impl Sqs {
         request: &Request,
         protocol: Protocol,
         id: &RequestId,
-    ) -> Result<Bytes, Error> {
+    ) -> Result<(Protocol, Bytes), Failure> {
         let Request { head, body, peer } = request;
         let principal = self.access.admit(head, body, *peer, now_s()).map_err(Error::Denied)?;
         let call = Call {
@@ -88,21 +89,37 @@ impl Sqs {
         if protocol == Protocol::Json {
             let action = json_action(head).ok_or(Error::UnknownOperation)?;
             let done = actions::run(action, &call, Input::Json(body), protocol, id).await;
-            return done.unwrap_or(Err(Error::UnknownOperation));
+            return Ok((protocol, done.unwrap_or(Err(Error::UnknownOperation))?));
         }
         if head.method != Method::GET && head.method != Method::POST {
-            return Err(Error::UnknownOperation);
+            return Err(Error::UnknownOperation.into());
         }
         let in_url = head.uri.query().unwrap_or("").as_bytes();
         let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
         let parameters = form::parse(&[in_url, in_body])?;
+        if sns::is_addressed(&parameters) {
+            let done = sns::run(&call, &parameters, id).await;
+            return Ok((Protocol::Query, done.map_err(Failure::Sns)?));
+        }
         let action = parameters.text("Action").ok_or(Error::UnknownOperation)?;
         let invalid = || Error::InvalidAction { action: action.to_owned() };
         if call.path_queue.is_some() && !actions::is_of_a_queue(action) {
-            return Err(invalid());
+            return Err(invalid().into());
         }
         let done = actions::run(action, &call, Input::Form(&parameters), protocol, id).await;
-        done.unwrap_or_else(|| Err(invalid()))
+        Ok((protocol, done.unwrap_or_else(|| Err(invalid()))?))
+    }
+}
+
+/// An error in the words of the service that was asked.
+enum Failure {
+    Sqs(Error),
+    Sns(sns::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Sqs(error)
     }
 }
 
@@ -111,8 +128,13 @@ impl Handler for Sqs {
         let id = self.ids.next();
         let protocol = protocol_of(&request.head);
         match self.answer(&request, protocol, &id).await {
-            Ok(body) => respond(protocol, body, &id),
-            Err(error) => respond_error(protocol, &error, &id),
+            Ok((protocol, body)) => respond(protocol, body, &id),
+            Err(Failure::Sqs(error)) => respond_error(protocol, &error, &id),
+            Err(Failure::Sns(error)) => {
+                let mut response = respond(Protocol::Query, error.answer(&id), &id);
+                *response.status_mut() = error.status();
+                response
+            }
         }
     }
 

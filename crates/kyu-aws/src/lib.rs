@@ -1,4 +1,5 @@
-//! The AWS front door: Amazon SQS as boto3 and the other SDKs speak it, in both of its protocols.
+//! The AWS front door: Amazon SQS as boto3 and the other SDKs speak it, in both of its protocols,
+//! and Amazon SNS (`sns`) beside it on the same endpoint.
 //!
 //! A request's path: [`Sqs`] (who is calling, which protocol, which action) -> `wire` (typed
 //! request) -> `actions` (one file each: contract, request, apply) -> the broker -> `wire` (typed
@@ -21,6 +22,7 @@ mod policy;
 mod queue_attributes;
 mod receipt;
 mod request_id;
+mod sns;
 mod wire;
 
 #[cfg(test)]

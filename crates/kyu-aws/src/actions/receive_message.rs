@@ -15,6 +15,7 @@ use crate::limits::{
 use crate::message::{LOCAL_SENDER_ID, check_id, sequence_number};
 use crate::message_attributes::{ReceivedValue, Selection};
 use crate::receipt::Handle;
+use crate::sns::envelope;
 use crate::wire::{List, Pairs, Response, Text, Utf8, Uuid};
 
 /// Names of attributes.
@@ -205,6 +206,9 @@ impl Reader<'_> {
             self.system_attribute(*attribute, &received, &content).map(|v| (attribute.name(), v))
         });
         let system_attributes = Pairs(system_attributes.collect());
+        if let Some(via) = received.delivery.via {
+            envelope::wrap(self.call, via, &received.message, &mut content);
+        }
         content.attributes.retain(|attribute| self.selection.has(&attribute.name));
         Ok(Message {
             message_id: Uuid(received.message.message_id),
@@ -237,7 +241,11 @@ impl Reader<'_> {
             A::MessageDeduplicationId if delivery.dead_letter_source.is_some() => {
                 message.dedup_id.as_ref().map(|_| message.message_id.to_string())
             }
-            A::MessageDeduplicationId => message.dedup_id.clone(),
+            // A FIFO topic may have sent it to a standard queue, which knows no such ids.
+            A::MessageDeduplicationId => {
+                let fifo = self.queue.config.kind == QueueKind::Fifo;
+                message.dedup_id.clone().filter(|_| fifo)
+            }
             A::MessageGroupId => message.lane.clone(),
             A::TraceHeader => content.property(Property::TraceHeader).map(str::to_owned),
             A::DeadLetterQueueSourceArn => {

@@ -71,12 +71,21 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn child(&self, name: &str) -> Option<&Self> {
+    /// The parameter of that name below this one.
+    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Leaf(_) => None,
             Self::Branch(children) => {
                 children.iter().find(|(child, _)| child == name).map(|(_, node)| node)
             }
+        }
+    }
+
+    /// The text, if this is no structure.
+    pub(crate) fn leaf(&self) -> Option<&str> {
+        match self {
+            Self::Leaf(text) => Some(text),
+            Self::Branch(_) => None,
         }
     }
 
@@ -110,7 +119,7 @@ impl<'a> Node<'a> {
 
     /// The elements of a flattened list, in the order of their numbers. One parameter without a
     /// number is a list of one, an empty one an empty list: old clients send both.
-    fn elements(&self) -> Result<Vec<&Self>, Problem> {
+    pub(crate) fn elements(&self) -> Result<Vec<&Self>, Problem> {
         match self {
             Self::Leaf(text) if text.is_empty() => Ok(Vec::new()),
             Self::Leaf(_) => Ok(vec![self]),

@@ -9,7 +9,7 @@ pub(crate) mod form;
 mod json;
 mod members;
 mod text;
-mod xml;
+pub(crate) mod xml;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

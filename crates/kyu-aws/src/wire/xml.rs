@@ -48,7 +48,8 @@ pub(super) fn failure(error: &Error, id: &RequestId) -> Vec<u8> {
     out.into()
 }
 
-fn push_element(out: &mut String, tag: &str, text: &str) {
+/// `<tag>text</tag>`, escaped.
+pub(crate) fn push_element(out: &mut String, tag: &str, text: &str) {
     open(out, tag);
     push_escaped(out, text);
     close(out, tag);

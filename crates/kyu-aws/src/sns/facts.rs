@@ -1,0 +1,115 @@
+//! What filter policies look at in a message: its attributes, and the leaves of a JSON body.
+
+use kyu_broker::{Attribute, AttributeValue, BodyFacts, Properties, Value};
+use serde_json::Value as Json;
+
+use super::error::Error;
+
+/// Bytes of all paths in a body; each is as long as its names together, so that a short body could
+/// name very many. `InvalidParameter`.
+const MAX_PATH_BYTES: usize = 16 << 20;
+
+/// The attributes. Binary ones cannot be filtered (SNS developer guide, "Message filtering").
+pub(super) fn of_attributes(attributes: &[Attribute]) -> Properties {
+    let readable = attributes.iter().filter_map(|attribute| match &attribute.value {
+        AttributeValue::Text(text) => Some((attribute, text)),
+        AttributeValue::Binary(_) => None,
+    });
+    readable.map(|(attribute, text)| (attribute.name.clone(), values(attribute, text))).collect()
+}
+
+fn values(attribute: &Attribute, text: &str) -> Vec<Value> {
+    if attribute.data_type == "String.Array" {
+        let list: Result<Vec<Json>, _> = serde_json::from_str(text);
+        return list.unwrap_or_default().iter().filter_map(leaf).collect();
+    }
+    let is_number = attribute.data_type.split('.').next() == Some("Number");
+    match text.parse().ok().filter(|_| is_number) {
+        Some(value) => vec![Value::Number { value, text: Some(text.to_owned()) }],
+        None => vec![Value::Text(text.to_owned())],
+    }
+}
+
+/// The leaves of a body that is a JSON object, by the names that lead to them; a list's elements
+/// all have the list's name. A name with a dot in it and two names count as the same (recorded).
+pub(super) fn of_body(body: &str) -> Result<BodyFacts, Error> {
+    let Ok(Json::Object(object)) = serde_json::from_str(body) else {
+        return Ok(BodyFacts::Opaque);
+    };
+    let mut properties = Properties::new();
+    let mut path_bytes = 0;
+    collect(&Json::Object(object), "", &mut properties, &mut path_bytes)?;
+    Ok(BodyFacts::Document(properties))
+}
+
+fn collect(
+    value: &Json,
+    path: &str,
+    into: &mut Properties,
+    path_bytes: &mut usize,
+) -> Result<(), Error> {
+    match value {
+        Json::Object(object) => {
+            for (key, below) in object {
+                *path_bytes += path.len() + key.len() + 1;
+                if *path_bytes > MAX_PATH_BYTES {
+                    return Err(Error::invalid("Message Reason: too deep for a filter policy"));
+                }
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect(below, &path, into, path_bytes)?;
+            }
+        }
+        Json::Array(list) => {
+            for element in list {
+                collect(element, path, into, path_bytes)?;
+            }
+        }
+        value => match (into.get_mut(path), leaf(value)) {
+            (Some(values), Some(value)) => values.push(value),
+            (None, Some(value)) => {
+                into.insert(path.to_owned(), vec![value]);
+            }
+            (_, None) => {}
+        },
+    }
+    Ok(())
+}
+
+fn leaf(value: &Json) -> Option<Value> {
+    match value {
+        Json::Null => Some(Value::Null),
+        Json::Bool(flag) => Some(Value::Bool(*flag)),
+        Json::Number(number) => number.as_f64().map(|value| Value::Number { value, text: None }),
+        Json::String(text) => Some(Value::Text(text.clone())),
+        Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_by_path() {
+        let body = r#"{"a":{"b":[{"c":1},[{"c":"x"}]],"d":[]},"a.e":null}"#;
+        let BodyFacts::Document(found) = of_body(body).unwrap() else { panic!() };
+        let number = Value::Number { value: 1.0, text: None };
+        let expected = [
+            ("a.b.c".to_owned(), vec![number, Value::Text("x".into())]),
+            ("a.e".to_owned(), vec![Value::Null]),
+        ];
+        assert_eq!(found, Properties::from(expected));
+        for opaque in ["", "[1]", "\"x\"", "{"] {
+            assert_eq!(of_body(opaque), Ok(BodyFacts::Opaque), "{opaque}");
+        }
+    }
+
+    #[test]
+    fn a_short_body_cannot_name_paths_without_end() {
+        let deep = format!("{{\"{}\":{{{}}}}}", "k".repeat(100_000), {
+            let leaves: Vec<_> = (0..1_000).map(|at| format!("\"{at}\":0")).collect();
+            leaves.join(",")
+        });
+        assert!(of_body(&deep).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! Amazon SNS on the same endpoint, Query protocol only (botocore 1.44, `sns/2010-03-31`: 19 of its
+//! 42 actions; SMS, mobile push and data protection are left out).
+//!
+//! A topic is an exchange of the engine, a subscription a binding of it, and a publish one command:
+//! the engine routes and stores the message once, in one record. What SNS wraps around a message is
+//! made when SQS hands it out (`envelope`).
+
+mod address;
+pub(crate) mod envelope;
+mod error;
+mod facts;
+mod filter_policy;
+mod input;
+mod output;
+mod permissions;
+mod publish;
+mod subscription_attributes;
+mod subscriptions;
+mod tags;
+mod topic_attributes;
+mod topics;
+
+use bytes::Bytes;
+
+use crate::call::Call;
+use crate::request_id::RequestId;
+use crate::wire::form::Node;
+
+pub(crate) use error::Error;
+use output::Output;
+
+/// The version of the API, which every SDK sends.
+const VERSION: &str = "2010-03-31";
+
+/// Whether a Query request is for SNS: it says so, or its action is known to SNS alone (links in
+/// messages name no version), or it is about a topic.
+pub(crate) fn is_addressed(parameters: &Node<'_>) -> bool {
+    match (parameters.text("Version"), parameters.text("Action")) {
+        (Some(version), _) => version == VERSION,
+        (None, Some("AddPermission" | "RemovePermission")) => parameters.text("TopicArn").is_some(),
+        (None, Some(action)) => ACTIONS.contains(&action),
+        (None, None) => false,
+    }
+}
+
+const ACTIONS: &[&str] = &[
+    "AddPermission",
+    "ConfirmSubscription",
+    "CreateTopic",
+    "DeleteTopic",
+    "GetSubscriptionAttributes",
+    "GetTopicAttributes",
+    "ListSubscriptions",
+    "ListSubscriptionsByTopic",
+    "ListTagsForResource",
+    "ListTopics",
+    "Publish",
+    "PublishBatch",
+    "RemovePermission",
+    "SetSubscriptionAttributes",
+    "SetTopicAttributes",
+    "Subscribe",
+    "TagResource",
+    "Unsubscribe",
+    "UntagResource",
+];
+
+/// Carries out a request and writes its answer.
+pub(crate) async fn run(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    id: &RequestId,
+) -> Result<Bytes, Error> {
+    let action = parameters.text("Action").unwrap_or_default();
+    let mut output = Output::new(action, HAS_NO_RESULT.contains(&action));
+    let out = &mut output;
+    match action {
+        "Publish" => publish::one(call, parameters, out).await,
+        "PublishBatch" => publish::batch(call, parameters, out).await,
+        "CreateTopic" => topics::create(call, parameters, out).await,
+        "DeleteTopic" => topics::delete(call, parameters).await,
+        "ListTopics" => topics::list(call, parameters, out).await,
+        "GetTopicAttributes" => topics::get_attributes(call, parameters, out).await,
+        "SetTopicAttributes" => topics::set_attributes(call, parameters).await,
+        "Subscribe" => subscriptions::subscribe(call, parameters, out).await,
+        "ConfirmSubscription" => subscriptions::confirm(call, parameters, out).await,
+        "Unsubscribe" => subscriptions::unsubscribe(call, parameters).await,
+        "ListSubscriptions" => subscriptions::list(call, parameters, out).await,
+        "ListSubscriptionsByTopic" => subscriptions::list_by_topic(call, parameters, out).await,
+        "GetSubscriptionAttributes" => subscriptions::get_attributes(call, parameters, out).await,
+        "SetSubscriptionAttributes" => subscriptions::set_attributes(call, parameters).await,
+        "TagResource" => tags::tag(call, parameters).await,
+        "UntagResource" => tags::untag(call, parameters).await,
+        "ListTagsForResource" => tags::list(call, parameters, out).await,
+        "AddPermission" => permissions::add(call, parameters).await,
+        "RemovePermission" => permissions::remove(call, parameters).await,
+        other => Err(Error::invalid_action(other)),
+    }?;
+    Ok(output.finish(id))
+}
+
+/// The actions whose answer has no `...Result` element.
+const HAS_NO_RESULT: &[&str] = &[
+    "AddPermission",
+    "DeleteTopic",
+    "RemovePermission",
+    "SetSubscriptionAttributes",
+    "SetTopicAttributes",
+    "Unsubscribe",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The attributes of a subscription, and what follows from them for its binding.
+
+use std::collections::BTreeMap;
+
+use kyu_broker::{BindingConfig, BindingInfo, Matcher, QueueName};
+use serde_json::Value;
+
+use super::address;
+use super::error::Error;
+use super::filter_policy::{self, Scope};
+use crate::address::{FIFO_SUFFIX, of_arn};
+use crate::door::SqsOptions;
+
+/// Checks and sets one attribute; an empty policy takes it away. `place` is what AWS puts before
+/// the text of an error: nothing, or in Subscribe `Attributes Reason: `.
+pub(super) fn set(
+    config: &mut BindingConfig,
+    topic: &QueueName,
+    name: &str,
+    value: &str,
+    place: &str,
+    options: &SqsOptions,
+) -> Result<(), Error> {
+    let invalid = |text: String| Error::invalid(format!("{place}{text}"));
+    match name {
+        "RawMessageDelivery" => {
+            config.bare = match value.to_ascii_lowercase().as_str() {
+                "true" => true,
+                "false" => false,
+                _ => {
+                    return Err(invalid(format!(
+                        "{name}: Invalid value [{value}]. Must be true or false."
+                    )));
+                }
+            };
+            return Ok(());
+        }
+        "FilterPolicyScope" if !matches!(value, "MessageAttributes" | "MessageBody") => {
+            return Err(invalid(format!(
+                "{name}: Invalid value [{value}]. \
+                 Please use either MessageBody or MessageAttributes"
+            )));
+        }
+        "RedrivePolicy" => {
+            config.dead_letter = dead_letter(config, topic, value, options).map_err(invalid)?;
+        }
+        // DeliveryPolicy is about HTTP endpoints, SubscriptionRoleArn about Firehose: kept only.
+        "FilterPolicy" | "FilterPolicyScope" | "DeliveryPolicy" | "SubscriptionRoleArn" => {}
+        _ => return Err(invalid("AttributeName".into())),
+    }
+    if value.is_empty() {
+        config.attributes.remove(name);
+    } else {
+        config.attributes.insert(name.to_owned(), value.to_owned());
+    }
+    config.matcher = matcher(&config.attributes).map_err(invalid)?;
+    Ok(())
+}
+
+/// What the filter policy and its scope, taken together, let pass.
+fn matcher(attributes: &BTreeMap<String, String>) -> Result<Matcher, String> {
+    let Some(policy) = attributes.get("FilterPolicy") else { return Ok(Matcher::Everything) };
+    let in_body = attributes.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody");
+    let scope = if in_body { Scope::MessageBody } else { Scope::MessageAttributes };
+    filter_policy::compile(policy, scope)
+}
+
+fn dead_letter(
+    config: &BindingConfig,
+    topic: &QueueName,
+    policy: &str,
+    options: &SqsOptions,
+) -> Result<Option<QueueName>, String> {
+    if policy.is_empty() {
+        return Ok(None);
+    }
+    let parsed: Value = serde_json::from_str(policy)
+        .map_err(|problem| format!("RedrivePolicy: failed to parse JSON. {problem}"))?;
+    let arn = parsed.get("deadLetterTargetArn").and_then(Value::as_str).unwrap_or_default();
+    let target =
+        of_arn(arn, options).ok_or("RedrivePolicy: deadLetterTargetArn is an invalid arn")?;
+    let is_fifo = |name: &QueueName| name.name.ends_with(FIFO_SUFFIX);
+    if is_fifo(topic) && is_fifo(&config.target) && !is_fifo(&target) {
+        return Err("RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a \
+                    FIFO Topic."
+            .into());
+    }
+    Ok(Some(target))
+}
+
+/// All attributes, as GetSubscriptionAttributes shows them.
+pub(super) fn render(info: &BindingInfo, options: &SqsOptions) -> BTreeMap<String, String> {
+    let config = &info.config;
+    let owner = &info.exchange.namespace;
+    let mut all = config.attributes.clone();
+    if all.contains_key("FilterPolicy") {
+        all.entry("FilterPolicyScope".into()).or_insert_with(|| "MessageAttributes".into());
+    } else {
+        all.remove("FilterPolicyScope");
+    }
+    for (name, value) in [
+        ("ConfirmationWasAuthenticated", "true".to_owned()),
+        ("Endpoint", config.address.clone()),
+        ("Owner", owner.clone()),
+        ("PendingConfirmation", (!config.active).to_string()),
+        ("Protocol", config.protocol.clone()),
+        ("RawMessageDelivery", config.bare.to_string()),
+        ("SubscriptionArn", address::subscription_arn(&info.exchange, info.id, options)),
+        ("SubscriptionPrincipal", format!("arn:aws:iam::{owner}:root")),
+        ("TopicArn", address::topic_arn(&info.exchange, options)),
+    ] {
+        all.insert(name.to_owned(), value);
+    }
+    all
+}

@@ -1,0 +1,215 @@
+//! Subscribe, ConfirmSubscription, Unsubscribe, ListSubscriptions, ListSubscriptionsByTopic,
+//! GetSubscriptionAttributes, SetSubscriptionAttributes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kyu_broker::{
+    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, Matcher, Query,
+    QueueName, Refusal, Reply, Unbind,
+};
+
+use super::error::{Code, Error};
+use super::output::Output;
+use super::{address, input, subscription_attributes, topics};
+use crate::address::{FIFO_SUFFIX, of_arn};
+use crate::call::Call;
+use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
+use crate::wire::form::Node;
+
+/// Subscriptions of one page (SNS API reference).
+const PAGE: usize = 100;
+/// What AWS puts before errors about the attributes of Subscribe.
+const IN_SUBSCRIBE: &str = "Attributes Reason: ";
+
+/// Subscribe: a queue of this server receives what is published from now on. Subscribing again
+/// gives the subscription that there is.
+pub(super) async fn subscribe(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let topic = topics::named(call, parameters)?;
+    let protocol = input::required(parameters, "Protocol")?;
+    let config = of_queue(call, &topic, protocol, parameters.text("Endpoint"))?;
+    let attributes = input::map(parameters, "Attributes", MAX_QUEUE_ATTRIBUTES)?;
+    let mut asked = config.clone();
+    // The scope first: it decides what policies are valid.
+    let (first, rest): (Vec<_>, Vec<_>) =
+        attributes.iter().partition(|(name, _)| *name == "FilterPolicyScope");
+    for (name, value) in first.into_iter().chain(rest) {
+        let options = call.options;
+        subscription_attributes::set(&mut asked, &topic, name, value, IN_SUBSCRIBE, options)?;
+    }
+    let bind = Command::Bind(Bind { exchange: topic.clone(), config: asked.clone() });
+    let id = match call.broker.submit(bind).await {
+        Ok(Reply::Bound(info)) => info.id,
+        Ok(_) => return Err(Error::internal()),
+        Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing))) => {
+            let same = |name: &String| match name.as_str() {
+                "RawMessageDelivery" => existing.config.bare == asked.bare,
+                name => existing.config.attributes.get(name) == asked.attributes.get(name),
+            };
+            if !attributes.keys().all(same) {
+                return Err(Refusal::BindingExists(existing).into());
+            }
+            existing.id
+        }
+        Err(error) => return Err(error.into()),
+    };
+    out.element("SubscriptionArn", &address::subscription_arn(&topic, id, call.options));
+    Ok(())
+}
+
+/// The binding of a queue. Other protocols are not served, and said so.
+fn of_queue(
+    call: &Call<'_>,
+    topic: &QueueName,
+    protocol: &str,
+    endpoint: Option<&str>,
+) -> Result<BindingConfig, Error> {
+    if protocol != "sqs" {
+        return Err(Error::invalid(format!(
+            "Amazon SNS does not support this protocol string: {protocol}"
+        )));
+    }
+    let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
+    let endpoint = endpoint.ok_or_else(|| Error::missing("Endpoint"))?;
+    let target =
+        of_arn(endpoint, call.options).ok_or_else(|| Error::invalid("SQS endpoint ARN"))?;
+    if target.name.ends_with(FIFO_SUFFIX) && !topic.name.ends_with(FIFO_SUFFIX) {
+        return Err(Error::invalid(
+            "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard \
+             SNS topics",
+        ));
+    }
+    Ok(BindingConfig {
+        protocol: protocol.to_owned(),
+        address: endpoint.to_owned(),
+        target,
+        matcher: Matcher::Everything,
+        bare: false,
+        active: true,
+        dead_letter: None,
+        attributes: BTreeMap::new(),
+    })
+}
+
+/// ConfirmSubscription: no subscription waits for it, so that no token is right.
+pub(super) async fn confirm(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    _out: &mut Output,
+) -> Result<(), Error> {
+    topics::named(call, parameters).map_err(|_| Error::invalid("Topic"))?;
+    let token = input::required(parameters, "Token")?;
+    // AWS' tokens are hexadecimal.
+    if !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Error::new(Code::InvalidParameter, "Invalid token"));
+    }
+    Err(Error::invalid("Token"))
+}
+
+/// Unsubscribe: ends a subscription. Ending what is not there succeeds.
+pub(super) async fn unsubscribe(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
+    let arn = input::required(parameters, "SubscriptionArn")?;
+    let Some((_, binding)) = address::subscription_of(arn, call.options)? else { return Ok(()) };
+    match call.broker.submit(Command::Unbind(Unbind { binding })).await {
+        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// ListSubscriptions: those of all topics, 100 at a time.
+pub(super) async fn list(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    page(call, None, parameters, out).await
+}
+
+/// ListSubscriptionsByTopic: those of one topic, 100 at a time.
+pub(super) async fn list_by_topic(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    page(call, Some(topics::named(call, parameters)?), parameters, out).await
+}
+
+async fn page(
+    call: &Call<'_>,
+    exchange: Option<QueueName>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let token = parameters.text("NextToken").map(input::token).transpose()?;
+    let after = token.map(|uuid| BindingId::from_uuid(&uuid).ok_or(Error::invalid("NextToken")));
+    let query = Query::Bindings { exchange, after: after.transpose()?, max: PAGE + 1 };
+    let Answer::Bindings(mut bindings) = call.broker.query(query).await? else {
+        return Err(Error::internal());
+    };
+    let more = bindings.len() > PAGE;
+    bindings.truncate(PAGE);
+    out.nested("Subscriptions", |out| {
+        for info in &bindings {
+            out.nested("member", |out| member(call, info, out));
+        }
+    });
+    if let Some(last) = bindings.last().filter(|_| more) {
+        out.element("NextToken", &input::make_token(&last.id.to_string()));
+    }
+    Ok(())
+}
+
+fn member(call: &Call<'_>, info: &BindingInfo, out: &mut Output) {
+    let arn = address::subscription_arn(&info.exchange, info.id, call.options);
+    out.element("SubscriptionArn", if info.config.active { &arn } else { "PendingConfirmation" });
+    out.element("Owner", &info.exchange.namespace);
+    out.element("Protocol", &info.config.protocol);
+    out.element("Endpoint", &info.config.address);
+    out.element("TopicArn", &address::topic_arn(&info.exchange, call.options));
+}
+
+/// GetSubscriptionAttributes: all of them.
+pub(super) async fn get_attributes(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let info = find(call, parameters).await?;
+    out.map("Attributes", subscription_attributes::render(&info, call.options));
+    Ok(())
+}
+
+/// SetSubscriptionAttributes: one of them.
+pub(super) async fn set_attributes(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
+    let name = input::required(parameters, "AttributeName")?;
+    let value = parameters.text("AttributeValue").unwrap_or_default();
+    for _ in 0..MAX_RECONFIGURE_TRIES {
+        let info = find(call, parameters).await?;
+        let mut config = info.config.clone();
+        let topic = &info.exchange;
+        subscription_attributes::set(&mut config, topic, name, value, "", call.options)?;
+        let expected_version = info.version;
+        let command = ConfigureBinding { binding: info.id, config, expected_version };
+        match call.broker.submit(Command::ConfigureBinding(command)).await {
+            Ok(_) => return Ok(()),
+            Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(Code::Throttled, "Rate exceeded"))
+}
+
+async fn find(call: &Call<'_>, parameters: &Node<'_>) -> Result<Arc<BindingInfo>, Error> {
+    let arn = input::required(parameters, "SubscriptionArn")?;
+    let found = address::subscription_of(arn, call.options)?;
+    let (topic, id) = found.ok_or_else(Error::subscription_not_found)?;
+    match call.broker.query(Query::Binding(id)).await? {
+        Answer::Binding(info) if info.exchange == topic => Ok(info),
+        Answer::Binding(_) => Err(Error::subscription_not_found()),
+        _ => Err(Error::internal()),
+    }
+}

@@ -1,0 +1,160 @@
+//! CreateTopic, DeleteTopic, ListTopics, GetTopicAttributes, SetTopicAttributes.
+
+use std::sync::Arc;
+
+use kyu_broker::{
+    Answer, Command, ConfigureExchange, CreateExchange, DeleteExchange, ExchangeConfig,
+    ExchangeInfo, ExchangeStats, Query, QueueName, Refusal, Reply,
+};
+
+use super::error::{Code, Error};
+use super::output::Output;
+use super::{address, input, topic_attributes};
+use crate::call::Call;
+use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
+use crate::wire::form::Node;
+
+/// Topics of one page of ListTopics (SNS API reference).
+const PAGE: usize = 100;
+
+/// CreateTopic: a new topic, or the one of that name if it is the same.
+pub(super) async fn create(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let name = input::required(parameters, "Name")?;
+    let attributes = input::map(parameters, "Attributes", 2 * MAX_QUEUE_ATTRIBUTES)?;
+    let config = topic_attributes::of_create(name, &attributes, input::tags(parameters)?)?;
+    if parameters.text("DataProtectionPolicy").is_some() {
+        return Err(Error::invalid("DataProtectionPolicy Reason: not supported"));
+    }
+    let name = QueueName { namespace: call.options.account.clone(), name: name.to_owned() };
+    let create = CreateExchange { name: name.clone(), config: config.clone() };
+    match call.broker.submit(Command::CreateExchange(create)).await {
+        Ok(_) => {}
+        Err(kyu_broker::Error::Refused(Refusal::ExchangeExists(existing))) => {
+            check_same(&existing.config, &config, &attributes, !config.tags.is_empty())?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    out.element("TopicArn", &address::topic_arn(&name, call.options));
+    Ok(())
+}
+
+/// Whether a topic is what a second CreateTopic asks for: only what it names is compared.
+fn check_same(
+    existing: &ExchangeConfig,
+    asked: &ExchangeConfig,
+    attributes: &std::collections::BTreeMap<String, String>,
+    has_tags: bool,
+) -> Result<(), Error> {
+    if existing.kind != asked.kind
+        || attributes.keys().any(|name| {
+            topic_attributes::value(existing, name) != topic_attributes::value(asked, name)
+        })
+    {
+        return Err(Error::invalid(
+            "Attributes Reason: Topic already exists with different attributes",
+        ));
+    }
+    if has_tags && existing.tags != asked.tags {
+        return Err(Error::invalid("Tags Reason: Topic already exists with different tags"));
+    }
+    Ok(())
+}
+
+/// DeleteTopic: the topic and its subscriptions. Deleting what is not there succeeds.
+pub(super) async fn delete(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
+    let exchange = named(call, parameters)?;
+    match call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await {
+        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// ListTopics: 100 at a time, in order of name. The token is the last name of the page before.
+pub(super) async fn list(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let after = parameters.text("NextToken").map(input::token).transpose()?;
+    let namespace = call.options.account.clone();
+    let query = Query::Exchanges { namespace, after, max: PAGE + 1 };
+    let Answer::Exchanges(mut topics) = call.broker.query(query).await? else {
+        return Err(Error::internal());
+    };
+    let more = topics.len() > PAGE;
+    topics.truncate(PAGE);
+    out.nested("Topics", |out| {
+        for topic in &topics {
+            let arn = address::topic_arn(&topic.name, call.options);
+            out.nested("member", |out| out.element("TopicArn", &arn));
+        }
+    });
+    if let Some(last) = topics.last().filter(|_| more) {
+        out.element("NextToken", &input::make_token(&last.name.name));
+    }
+    Ok(())
+}
+
+/// GetTopicAttributes: all of them.
+pub(super) async fn get_attributes(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let name = named(call, parameters)?;
+    let (topic, stats) = find(call, name).await?;
+    out.map("Attributes", topic_attributes::render(&topic, stats, call.options));
+    Ok(())
+}
+
+/// SetTopicAttributes: one of them.
+pub(super) async fn set_attributes(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
+    let topic = named(call, parameters)?;
+    let attribute = input::required(parameters, "AttributeName")?;
+    let value = parameters.text("AttributeValue").unwrap_or_default();
+    reconfigure(call, topic, |config| topic_attributes::set(config, attribute, value)).await
+}
+
+/// The topic of the parameter `TopicArn`.
+pub(super) fn named(call: &Call<'_>, parameters: &Node<'_>) -> Result<QueueName, Error> {
+    let arn = parameters.text("TopicArn").unwrap_or_default();
+    address::topic_of(arn, "TopicArn", call.options)
+}
+
+/// A topic and the numbers of its subscriptions.
+pub(super) async fn find(
+    call: &Call<'_>,
+    name: QueueName,
+) -> Result<(Arc<ExchangeInfo>, ExchangeStats), Error> {
+    match call.broker.query(Query::Exchange(name)).await? {
+        Answer::Exchange(topic, stats) => Ok((topic, stats)),
+        _ => Err(Error::internal()),
+    }
+}
+
+/// Changes a topic's settings: reads, lets `change` edit, and writes only if nobody else wrote in
+/// between, else tries again.
+pub(super) async fn reconfigure(
+    call: &Call<'_>,
+    name: QueueName,
+    change: impl Fn(&mut ExchangeConfig) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for _ in 0..MAX_RECONFIGURE_TRIES {
+        let (topic, _) = find(call, name.clone()).await?;
+        let mut config = topic.config.clone();
+        change(&mut config)?;
+        let (exchange, expected_version) = (name.clone(), topic.version);
+        let command = ConfigureExchange { exchange, config, expected_version };
+        match call.broker.submit(Command::ConfigureExchange(command)).await {
+            Ok(Reply::ExchangeConfigured) => return Ok(()),
+            Ok(_) => return Err(Error::internal()),
+            Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(Code::Throttled, "Rate exceeded"))
+}
