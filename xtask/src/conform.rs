@@ -30,6 +30,21 @@ pub(crate) fn sqs(pytest_arguments: &[String]) -> Result<(), Failure> {
         .step("SQS: Rust SDK")
 }
 
+/// The SNS door under real clients. Arguments go to pytest, and then only pytest runs.
+pub(crate) fn sns(pytest_arguments: &[String]) -> Result<(), Failure> {
+    clients::install()?;
+    let server = build_server()?;
+    let current = pytest(Python::Current, &server);
+    if !pytest_arguments.is_empty() {
+        return current.args(pytest_arguments).step("SNS: pytest");
+    }
+    current.args(["sns", "-n", WORKERS, "-q"]).step("SNS: boto3")?;
+    let node = clients::node()?;
+    beside_server(&server, &node)
+        .args(["--test", "js/sns.test.js"])
+        .step("SNS: JavaScript v3 SDK")
+}
+
 /// Kills the server under load; the checker's positive control included.
 pub(crate) fn kill9(arguments: &[String]) -> Result<(), Failure> {
     clients::install()?;

@@ -20,6 +20,7 @@ cargo xtask VERB
   tidy                     the rules of the tree: sizes, names, reasons, numbering
   licences                 licences and sources of all dependencies
   conform sqs [ARGS]       real clients against the SQS door; ARGS go to pytest, and then only pytest runs
+  conform sns [ARGS]       the same for SNS
   kill9 [ARGS]             kill -9 of the real server under load; see tests/conformance/kill9.py --help
   sim --seed N [ARGS]      one seeded simulation; without a seed, a fresh one
   fuzz TARGET SECONDS      one fuzz target for so long
@@ -49,7 +50,8 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
         "licences" => licences::step(),
         "conform" => match rest.split_first() {
             Some((door, rest)) if door == "sqs" => conform::sqs(rest),
-            _ => Err(Failure::usage("conform needs a door: sqs")),
+            Some((door, rest)) if door == "sns" => conform::sns(rest),
+            _ => Err(Failure::usage("conform needs a door: sqs, sns")),
         },
         "kill9" => conform::kill9(rest),
         "sim" => suite::simulation(rest),

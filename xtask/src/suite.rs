@@ -20,6 +20,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     clients::install()?;
     conform::kill9(&[])?;
     conform::sqs(&[])?;
+    conform::sns(&[])?;
     println!("\nall checks passed");
     Ok(())
 }
