@@ -1,5 +1,6 @@
 //! Transcripts of topics, subscriptions and publishes over a real broker.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::test_door::{Door, Said};
@@ -502,4 +503,49 @@ async fn what_is_not_served_is_refused() {
     let (status, code, _) =
         fails(&door, "Publish", &[("PhoneNumber", "+1"), ("Message", "m")]).await;
     assert_eq!((status, code.as_str()), (400, "InvalidParameter"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, each request gets an answer, and never an internal error.
+    #[test]
+    fn hostile_requests_are_answered(
+        action in prop::sample::select(super::ACTIONS),
+        parameters in prop::collection::vec(
+            (
+                prop::sample::select(&[
+                    "Name", "TopicArn", "Endpoint", "SubscriptionArn", "AttributeName", "Message",
+                    "AttributeValue", "NextToken", "Token", "Label", "ResourceArn", "Subject",
+                    "Attributes.entry.1.key", "Attributes.entry.1.value", "Attributes.entry",
+                    "Tags.member.x.Key", "PublishBatchRequestEntries.member.1.Id",
+                    "PublishBatchRequestEntries.member.1.Message", "MessageStructure",
+                    "MessageAttributes.entry.1.Name", "MessageAttributes.entry.1.Value.DataType",
+                    "MessageAttributes.entry.1.Value.BinaryValue", "AWSAccountId.member.1",
+                ][..]),
+                prop_oneof![
+                    Just(TOPIC.to_owned()),
+                    Just(format!("{TOPIC}:00000000-0000-4000-8000-00000000000é")),
+                    Just("arn:aws:sqs:us-east-1:000000000000:q".to_owned()),
+                    Just("FilterPolicy".to_owned()),
+                    Just("{\"$or\":[{},{\"a\":[{\"numeric\":[\"=\",1e999]}]}]}".to_owned()),
+                    Just("Binary".to_owned()),
+                    Just("json".to_owned()),
+                    "\\PC{0,12}",
+                ],
+            ),
+            0..8,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let door = Door::open();
+            ok(&door, "CreateTopic", &[("Name", "t")]).await;
+            let mut all = vec![("Protocol", "sqs")];
+            all.extend(parameters.iter().map(|(name, value)| (*name, value.as_str())));
+            let said = say(&door, action, &all).await;
+            assert!(said.status < 500, "{action} {all:?}: {}", said.body);
+            assert_eq!(say(&door, "ListTopics", &[]).await.status, 200);
+        });
+    }
 }

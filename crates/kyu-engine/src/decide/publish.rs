@@ -11,6 +11,7 @@ use crate::effect::{Effect, Effects, ExchangeEffect, PublishedEffect};
 use crate::exchange::{BindingConfig, Exchange};
 use crate::ids::MessageId;
 use crate::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_ROUTES};
+use crate::matcher::{BodyFacts, Matcher};
 use crate::queue::Queue;
 use crate::reply::{EnqueueRefusal, Published, Refusal, Reply};
 use crate::state::State;
@@ -34,7 +35,7 @@ pub(super) fn decide(
         next_seq: exchange.next_seq,
     };
     let mut results = Vec::with_capacity(command.messages.len());
-    // The command as a whole is refused before it has any effect: the second look is for free.
+    // The command as a whole is refused before it has any effect.
     for publication in &command.messages {
         press.check(publication)?;
     }
@@ -77,10 +78,10 @@ impl<'a> Press<'a> {
         if publication.size_bytes > max_bytes {
             return Err(Refusal::PublicationTooLarge { max_bytes });
         }
-        for binding in self.exchange.bindings.values() {
-            if binding.config.active && binding.config.matcher.wants(&publication.facts).is_err() {
-                return Err(Refusal::BodyFactsRequired);
-            }
+        let unread = publication.facts.body == BodyFacts::Unread;
+        let mut active = self.exchange.bindings.values().filter(|binding| binding.config.active);
+        if unread && active.any(|binding| matches!(binding.config.matcher, Matcher::Body(_))) {
+            return Err(Refusal::BodyFactsRequired);
         }
         Ok(())
     }
@@ -165,7 +166,7 @@ impl<'a> Press<'a> {
         let mut undeliverable = 0;
         for binding in self.exchange.bindings.values() {
             let config = &binding.config;
-            if !config.active || config.matcher.wants(&publication.facts) != Ok(true) {
+            if !config.active || !config.matcher.wants(&publication.facts) {
                 continue;
             }
             let via = (!config.bare).then_some(binding.id);
