@@ -40,9 +40,7 @@ pub(crate) fn sns(pytest_arguments: &[String]) -> Result<(), Failure> {
     }
     current.args(["sns", "-n", WORKERS, "-q"]).step("SNS: boto3")?;
     let node = clients::node()?;
-    beside_server(&server, &node)
-        .args(["--test", "js/sns.test.js"])
-        .step("SNS: JavaScript v3 SDK")
+    beside_server(&server, &node).args(["--test", "js/sns.test.js"]).step("SNS: JavaScript v3 SDK")
 }
 
 /// Kills the server under load; the checker's positive control included.
