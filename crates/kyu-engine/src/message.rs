@@ -108,10 +108,6 @@ impl Message {
         }
     }
 
-    pub(crate) fn was_received(&self) -> bool {
-        self.history.deliveries > 0
-    }
-
     pub(crate) fn standing(&self, receipt: &Receipt) -> Standing {
         // Epoch first: after a crash that lost a lease, the next lease has the same number.
         if (receipt.epoch, receipt.delivery) >= (self.history.epoch, self.history.deliveries) {

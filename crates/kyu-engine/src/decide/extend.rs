@@ -1,16 +1,15 @@
 //! Extend: move the deadline of leases, or give messages back at once.
 //!
-//! On a standard queue a lease that has lapsed runs again if nobody else was given the message, and
-//! an earlier receipt is answered with success, as SQS does (recorded), but changes nothing: the
-//! lease that runs now is somebody else's. A FIFO queue obeys only the receipt whose lease runs,
-//! because its lane has moved on.
+//! A standard queue obeys any receipt of the message, as SQS does (recorded): a lease that has
+//! lapsed runs again, and an earlier receipt moves the deadline of the lease that runs now. A FIFO
+//! queue obeys only the receipt whose lease runs, because its lane has moved on.
 
 use crate::command::{Context, Extend};
 use crate::decide::{Decided, Sequences, Wait, back_in_order};
 use crate::effect::{Effect, Effects};
 use crate::ids::Receipt;
 use crate::limits::{MAX_BATCH, MAX_LEASE_MS};
-use crate::message::{Phase, Standing};
+use crate::message::Phase;
 use crate::queue::Queue;
 use crate::reply::{Extended, Refusal, Reply};
 use crate::state::State;
@@ -45,16 +44,18 @@ fn one(
         return Extended::Foreign;
     }
     let Some(message) = queue.messages.get(receipt.seq) else { return Extended::Gone };
-    let held = message.is_held_by(receipt);
-    let may_run_again = !queue.is_fifo() && message.phase == Phase::Ready && message.was_received();
-    let stale = !queue.is_fifo() && message.standing(receipt) == Standing::Stale;
-    if stale {
-        return Extended::Done;
-    }
-    if !held && !may_run_again {
+    let running = message.phase.in_flight();
+    let obeys = match message.phase {
+        _ if queue.is_fifo() => message.is_held_by(receipt),
+        Phase::Held(_) => message.is_held_by(receipt),
+        Phase::Leased(_) => true,
+        Phase::Ready => message.history.deliveries > 0,
+        Phase::Delayed(_) => false,
+    };
+    if !obeys {
         return Extended::NotInFlight;
     }
-    if !held && run_ms == 0 {
+    if run_ms == 0 && !running {
         return Extended::Done; // it is visible already
     }
     if run_ms == 0 {
