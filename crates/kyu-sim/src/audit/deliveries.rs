@@ -177,7 +177,10 @@ impl Auditor {
         let binding = old.life == self.life || role.leases_are_durable();
         let runs = match old.session {
             Some(_) => old.life == self.life && !old.ended,
-            None => binding && !old.ended && old.until_ms > self.now_ms,
+            None => {
+                let loose = self.loose.contains(&(receipt.queue, receipt.seq));
+                binding && !loose && !old.ended && old.until_ms > self.now_ms
+            }
         };
         ensure!(
             !runs,

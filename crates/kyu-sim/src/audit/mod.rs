@@ -80,6 +80,9 @@ pub(crate) struct Auditor {
     /// Numbers in order of arrival, by root queue and lane.
     lanes: BTreeMap<(QueueId, String), Vec<u64>>,
     leases: BTreeMap<(QueueId, Seq), LeaseBook>,
+    /// Messages of standard queues whose deadline was asked to be moved. Any receipt may move it
+    /// there, and replies do not tell in which order: their leases bind nobody any more.
+    loose: BTreeSet<(QueueId, Seq)>,
     dedup: BTreeMap<(QueueId, String), DedupBook>,
     ids: BTreeMap<MessageId, u64>,
     pub(crate) pending: BTreeMap<u64, Request>,
@@ -102,6 +105,7 @@ impl Auditor {
             open: BTreeMap::new(),
             lanes: BTreeMap::new(),
             leases: BTreeMap::new(),
+            loose: BTreeSet::new(),
             dedup: BTreeMap::new(),
             ids: BTreeMap::new(),
             pending: BTreeMap::new(),

@@ -34,6 +34,9 @@ impl Auditor {
 
     pub(super) fn note_extend(&mut self, extend: &Extend, at_ms: u64) {
         for (receipt, run_ms) in &extend.items {
+            if !self.role(receipt.queue).is_fifo() {
+                self.loose.insert((receipt.queue, receipt.seq));
+            }
             let lease = self.leases.get_mut(&(receipt.queue, receipt.seq));
             if let Some(lease) = lease.filter(|lease| lease.receipt == *receipt) {
                 lease.until_ms = lease.until_ms.min(at_ms + run_ms);
