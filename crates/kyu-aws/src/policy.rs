@@ -14,7 +14,7 @@ pub(crate) fn add_statement(
     actions: &[&str],
 ) -> Result<String, Error> {
     let mut policy = read(policy, queue_arn)?;
-    let statements = statements(&mut policy)?;
+    let statements = statements(&mut policy).ok_or_else(unreadable)?;
     if statements.iter().any(|statement| has_label(statement, label)) {
         return Err(Error::invalid(label, "Label", "Already exists."));
     }
@@ -41,7 +41,7 @@ pub(crate) fn remove_statement(
     label: &str,
 ) -> Result<Option<String>, Error> {
     let mut policy = read(policy, queue_arn)?;
-    let statements = statements(&mut policy)?;
+    let statements = statements(&mut policy).ok_or_else(unreadable)?;
     let before = statements.len();
     statements.retain(|statement| !has_label(statement, label));
     if statements.len() == before {
@@ -61,19 +61,21 @@ fn read(policy: Option<&String>, queue_arn: &str) -> Result<Map<String, Value>, 
 }
 
 /// The statements; a single one outside a list is put into one.
-fn statements(policy: &mut Map<String, Value>) -> Result<&mut Vec<Value>, Error> {
+pub(crate) fn statements(policy: &mut Map<String, Value>) -> Option<&mut Vec<Value>> {
     let entry = policy.entry("Statement").or_insert_with(|| Value::Array(Vec::new()));
     if entry.is_object() {
         *entry = Value::Array(vec![entry.take()]);
     }
-    entry.as_array_mut().ok_or_else(unreadable)
+    entry.as_array_mut()
 }
 
-fn has_label(statement: &Value, label: &str) -> bool {
+/// Whether a statement is the one of a label.
+pub(crate) fn has_label(statement: &Value, label: &str) -> bool {
     statement.get("Sid").and_then(Value::as_str) == Some(label)
 }
 
-fn one_or_list(mut values: Vec<String>) -> Value {
+/// A single value stands for itself, several stand in a list.
+pub(crate) fn one_or_list(mut values: Vec<String>) -> Value {
     match values.len() {
         1 => values.pop().into(),
         _ => values.into(),

@@ -7,6 +7,7 @@ use super::error::Error;
 use super::{address, input, topic_attributes, topics};
 use crate::call::Call;
 use crate::limits::{MAX_PERMISSION_ACCOUNTS, MAX_POLICY_STATEMENTS};
+use crate::policy::{self, has_label, one_or_list};
 use crate::wire::form::Node;
 
 /// The actions that a policy may name (SNS developer guide, "SNS API permissions").
@@ -92,24 +93,7 @@ fn policy(stored: Option<&String>, arn: &str, owner: &str) -> Result<Value, Erro
     serde_json::from_str(text).map_err(|_| Error::invalid("Policy Reason: cannot be read"))
 }
 
-/// The statements; a single one outside a list is put into one.
 fn statements(policy: &mut Value) -> Result<&mut Vec<Value>, Error> {
-    let unreadable = || Error::invalid("Policy Reason: cannot be read");
-    let object = policy.as_object_mut().ok_or_else(unreadable)?;
-    let entry = object.entry("Statement").or_insert_with(|| Value::Array(Vec::new()));
-    if entry.is_object() {
-        *entry = Value::Array(vec![entry.take()]);
-    }
-    entry.as_array_mut().ok_or_else(unreadable)
-}
-
-fn has_label(statement: &Value, label: &str) -> bool {
-    statement.get("Sid").and_then(Value::as_str) == Some(label)
-}
-
-fn one_or_list(mut values: Vec<String>) -> Value {
-    match values.len() {
-        1 => values.pop().into(),
-        _ => values.into(),
-    }
+    let statements = policy.as_object_mut().and_then(policy::statements);
+    statements.ok_or_else(|| Error::invalid("Policy Reason: cannot be read"))
 }
