@@ -173,6 +173,7 @@ impl State {
             history.deliveries += 1;
             history.receives += 1;
             history.epoch = epoch;
+            history.given_back = false;
             history.last_received_at_ms = at_ms;
             if history.first_received_at_ms == 0 {
                 history.first_received_at_ms = at_ms;
@@ -258,6 +259,7 @@ impl State {
         }
         if !counted {
             message.history.receives = message.history.receives.saturating_sub(1);
+            message.history.given_back = true;
         }
         message.phase = ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
         self.put(id, seq, Some(message));

@@ -79,6 +79,8 @@ pub(crate) struct History {
     /// Time of the last delivery.
     pub(crate) last_received_at_ms: UnixMs,
     pub(crate) first_received_at_ms: UnixMs,
+    /// The last delivery was given back uncounted: it is over, and no receipt revives it.
+    pub(crate) given_back: bool,
 }
 
 /// How a receipt compares with what the message knows.

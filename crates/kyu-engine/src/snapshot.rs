@@ -302,6 +302,10 @@ const FULL: u8 = 1;
 /// As `FULL`, and then the binding it came by.
 const FULL_VIA: u8 = 2;
 
+/// Bits of a full message's flags. Frozen.
+const OUT_OF_AGE_ORDER: u8 = 1;
+const GIVEN_BACK: u8 = 2;
+
 fn zigzag(step: u64) -> u64 {
     let step = step as i64;
     (step << 1 ^ step >> 63) as u64
@@ -343,7 +347,8 @@ fn encode_message(
     out.varint(m.order);
     out.u8(m.priority);
     lanes.write(m.lane, out);
-    out.u8(u8::from(m.out_of_age_order));
+    let flags = [(m.out_of_age_order, OUT_OF_AGE_ORDER), (m.history.given_back, GIVEN_BACK)];
+    out.u8(flags.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum());
     out.opt_varint(m.expires_at_ms);
     let h = &m.history;
     out.varint(u64::from(h.deliveries));
@@ -644,7 +649,9 @@ impl Loader {
         m.order = r.varint()?;
         m.priority = r.u8()?;
         m.lane = self.lane(id, r)?;
-        m.out_of_age_order = r.bool()?;
+        let flags = r.u8()?;
+        m.out_of_age_order = flags & OUT_OF_AGE_ORDER != 0;
+        let given_back = flags & GIVEN_BACK != 0;
         m.expires_at_ms = r.opt_varint()?;
         m.history = History {
             deliveries: r.varint32()?,
@@ -652,6 +659,7 @@ impl Loader {
             epoch: r.varint32()?,
             last_received_at_ms: r.varint()?,
             first_received_at_ms: r.varint()?,
+            given_back,
         };
         m.source = decode_opt_name(r)?.map(Arc::new);
         Ok(())

@@ -49,7 +49,8 @@ fn one(
         _ if queue.is_fifo() => message.is_held_by(receipt),
         Phase::Held(_) => message.is_held_by(receipt),
         Phase::Leased(_) => true,
-        Phase::Ready => message.history.deliveries > 0,
+        // What was given back uncounted is over: a second return would take back another attempt.
+        Phase::Ready => message.history.deliveries > 0 && !message.history.given_back,
         Phase::Delayed(_) => false,
     };
     if !obeys {

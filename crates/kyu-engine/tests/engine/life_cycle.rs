@@ -136,6 +136,26 @@ fn a_standard_queue_extends_by_any_receipt_of_the_message() {
     assert_eq!(w.ack(&third), Settled::Done);
 }
 
+/// Found by the simulation: a session's lease ended with its process (uncounted), its receiver then
+/// asked for more time, which the late extension of a standard queue allowed, and gave the message
+/// back once more. One delivery was taken back twice, so that an earlier failure no longer counted.
+#[test]
+fn a_delivery_that_was_given_back_uncounted_is_over() {
+    let mut w = World::new();
+    let q = w.queue("q", QueueConfig::default());
+    w.send(q, "a");
+    w.receive(q, 1);
+    w.advance(30_000); // the first attempt counts
+    let session = SessionId(7);
+    let Reply::Acquired(second) = w.run(acquire(q, 1, Lease::Session(session))) else { panic!() };
+    w.run(Command::EndSession(EndSession { session }));
+    w.restart();
+    assert_eq!(w.extend(&second[0], 5_000), Extended::NotInFlight);
+    let back = Outcome::Release { to_tail: false, delay_ms: 0, counted: false };
+    assert_eq!(w.settle(second[0].receipt, back), Settled::Lapsed);
+    assert_eq!(w.receive(q, 1)[0].receive_count, 2, "the lapsed attempt and this one");
+}
+
 #[test]
 fn receipts_of_another_queue_or_of_no_message_are_foreign() {
     let mut w = World::new();
