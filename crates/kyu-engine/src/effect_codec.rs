@@ -421,8 +421,12 @@ pub(crate) fn decode_status(r: &mut Reader) -> Result<MoveStatus, Malformed> {
     }
 }
 
-/// Version of the configuration's layout; a new field makes a new version that reads the old.
+/// Version of the configuration's layout. New settings are new sections, not new versions.
 const CONFIG_VERSION: u8 = 1;
+
+/// Ends the row of sections. Numbers of sections are frozen; one is left out while what it holds
+/// is the default.
+const NO_MORE_SECTIONS: u8 = 0;
 
 pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
     out.u8(CONFIG_VERSION);
@@ -450,13 +454,14 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
             out.str(value);
         }
     }
+    out.u8(NO_MORE_SECTIONS);
 }
 
 pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
     if r.u8()? != CONFIG_VERSION {
         return Err(Malformed("configuration version"));
     }
-    Ok(QueueConfig {
+    let config = QueueConfig {
         kind: if r.bool()? { QueueKind::Fifo } else { QueueKind::Standard },
         visibility_timeout_ms: r.varint()?,
         delay_ms: r.varint()?,
@@ -476,7 +481,11 @@ pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
         },
         attributes: decode_map(r)?,
         tags: decode_map(r)?,
-    })
+    };
+    match r.u8()? {
+        NO_MORE_SECTIONS => Ok(config),
+        _ => Err(Malformed("configuration section")),
+    }
 }
 
 fn decode_map(r: &mut Reader) -> Result<std::collections::BTreeMap<String, String>, Malformed> {
@@ -639,7 +648,7 @@ mod tests {
         ]
     }
 
-    const GOLDEN_CREATED: &str = "01ac0201016e01710101b0ea010080e0e5a40100808040c0a907010500010101e0a71201016e0164090106506f6c696379027b7d0101740176";
+    const GOLDEN_CREATED: &str = "01ac0201016e01710101b0ea010080e0e5a40100808040c0a907010500010101e0a71201016e0164090106506f6c696379027b7d010174017600";
     const GOLDEN_CONFIGURED: &str =
         "02ac02010100b0ea010080e0e5a40100808040c0a9070000000000e0a712000000";
 
