@@ -1,0 +1,89 @@
+//! What SQL reaches: pgmq's functions, relations of the engine's state, and transactions.
+
+use std::future::Future;
+
+use crate::error::{Notice, PgError};
+use crate::value::{Row, Value};
+
+/// Names one overload of a function, in the table of `sql::functions`. Shape of arguments: exactly
+/// the declared ones in order, defaults filled in, values of the declared types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OverloadId(pub u16);
+
+/// A relation that is a view of the engine's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// `pgmq.q_<name>`: what waits or is in flight.
+    Queue(String),
+    /// `pgmq.a_<name>`: the archive.
+    Archive(String),
+    /// `pgmq.meta`.
+    Meta,
+    /// `pgmq.topic_bindings`.
+    TopicBindings,
+    /// `pgmq.notify_insert_throttle`.
+    NotifyInsertThrottle,
+}
+
+/// What a scan may leave out; the evaluator filters again, so ignoring it is correct.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanBounds {
+    /// Only this `msg_id`.
+    pub msg_id: Option<i64>,
+    /// At most this many rows in order of `msg_id`.
+    pub limit: Option<u64>,
+}
+
+/// One database session's access to the queues. Statements of a session run one after the other.
+///
+/// Outside [`Host::begin`] .. [`Host::commit`] every call takes effect, durably, when it returns.
+/// Inside, its effects are visible to this session only, until the commit makes them durable and
+/// visible in one atomic step. Dropping the host rolls back.
+pub trait Host: Send {
+    /// Calls a function; its result rows have the columns that the function table declares.
+    fn call(
+        &mut self,
+        overload: OverloadId,
+        arguments: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, PgError>> + Send;
+
+    /// Rows of a relation, in order of `msg_id` for queues and archives. 42P01 if there is none.
+    fn scan(
+        &mut self,
+        relation: &Relation,
+        bounds: &ScanBounds,
+    ) -> impl Future<Output = Result<Vec<Row>, PgError>> + Send;
+
+    /// Relations that exist now, for the catalogue.
+    fn relations(&mut self) -> impl Future<Output = Result<Vec<Relation>, PgError>> + Send;
+
+    /// Begins a transaction.
+    fn begin(&mut self) -> impl Future<Output = Result<(), PgError>> + Send;
+
+    /// Makes everything since [`Host::begin`] durable and visible, or nothing.
+    fn commit(&mut self) -> impl Future<Output = Result<(), PgError>> + Send;
+
+    /// Takes everything since [`Host::begin`] back.
+    fn rollback(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Marks a place inside a transaction.
+    fn savepoint(&mut self, name: &str) -> impl Future<Output = Result<(), PgError>> + Send;
+
+    /// Takes back everything since the newest savepoint of this name, which stays. 3B001 if none.
+    fn rollback_to(&mut self, name: &str) -> impl Future<Output = Result<(), PgError>> + Send;
+
+    /// Forgets a savepoint and those after it. 3B001 if none.
+    fn release(&mut self, name: &str) -> impl Future<Output = Result<(), PgError>> + Send;
+
+    /// The time of the current transaction (`now()`), microseconds since 2000-01-01 UTC.
+    fn now(&self) -> i64;
+
+    /// Notices since the last call.
+    fn take_notices(&mut self) -> Vec<Notice>;
+
+    /// `LISTEN channel`: notifications of the channel go to this session from the commit on.
+    fn listen(&mut self, channel: &str);
+
+    /// `UNLISTEN channel`, or all of them.
+    fn unlisten(&mut self, channel: Option<&str>);
+}
