@@ -13,3 +13,4 @@ pub mod error;
 pub mod host;
 pub mod types;
 pub mod value;
+pub mod wire;
