@@ -374,7 +374,7 @@ impl From<Refusal> for Error {
             ),
             Refusal::MoveTaskNotFound => Self::ResourceNotFound("Task does not exist."),
             Refusal::VersionConflict => Self::RequestThrottled,
-            // SQS has no topics, and sends no atomic groups.
+            // SQS has no topics and no ledger, and sends no atomic groups.
             Refusal::ExchangeNotFound
             | Refusal::ExchangeExists(_)
             | Refusal::BindingNotFound
@@ -385,7 +385,8 @@ impl From<Refusal> for Error {
             | Refusal::DedupIdNotAllowed
             | Refusal::BodyFactsRequired
             | Refusal::Atomic { .. }
-            | Refusal::NotInAtomic => Self::Internal,
+            | Refusal::NotInAtomic
+            | Refusal::Ledger(_) => Self::Internal,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kyu_engine::Command;
+use kyu_engine::{Command, LedgerCommand};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
@@ -68,7 +68,10 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
         Command::Publish(publish) => publish.messages.iter().map(|m| m.content.len()).sum(),
         Command::Relocate(relocate) => relocate.frame.len(),
         Command::Atomic(commands) => commands.iter().map(content_bytes).sum(),
-        Command::CreateQueue(_)
+        Command::Ledger(LedgerCommand::Complete(complete)) => complete.result.len(),
+        Command::Ledger(LedgerCommand::Put(put)) => put.value.len(),
+        Command::Ledger(_)
+        | Command::CreateQueue(_)
         | Command::ConfigureQueue(_)
         | Command::DeleteQueue(_)
         | Command::PurgeQueue(_)

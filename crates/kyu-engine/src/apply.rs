@@ -69,6 +69,7 @@ impl State {
                 self.apply_task(effect);
             }
             Effect::Exchange(exchange) => self.apply_exchange(exchange),
+            Effect::Ledger(ledger) => self.apply_ledger(ledger),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
                 self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::config::QueueConfig;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig};
 use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
+use crate::ledger::{LedgerCommand, LedgerQuery};
 use crate::matcher::Facts;
 
 /// Circumstances of a command: all that the engine knows of the outside world.
@@ -57,6 +58,8 @@ pub enum Command {
     Unbind(Unbind),
     /// Add messages to all queues whose bindings want them.
     Publish(Publish),
+    /// Change the ledger: durable entries for effects that must happen once.
+    Ledger(LedgerCommand),
     /// Rewrite a live message at the log's tail so that its old segment can be recycled.
     Relocate(Relocate),
     /// Do what time brings: promote delayed, return lapsed, expire old messages, run move tasks.
@@ -344,6 +347,8 @@ pub enum Query {
         /// At most this many, to [`crate::limits::MAX_LISTED`].
         max: usize,
     },
+    /// What the ledger holds.
+    Ledger(LedgerQuery),
     /// The first messages in order of delivery, without leasing them.
     Peek {
         /// The queue.

@@ -9,6 +9,7 @@ use crate::config::QueueConfig;
 use crate::effect_codec::number;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
+use crate::ledger_codec::LedgerEffect;
 use crate::reply::MoveStatus;
 use crate::wire::{Malformed, Reader, Write};
 
@@ -142,6 +143,7 @@ pub(crate) enum Effect {
         before_ms: UnixMs,
     },
     Exchange(ExchangeEffect),
+    Ledger(LedgerEffect),
 }
 
 /// What happens to exchanges and bindings.
@@ -246,6 +248,7 @@ impl Effects {
                         | ExchangeEffect::Published(_)
                 )
         );
+        self.grows |= matches!(&effect, Effect::Ledger(ledger) if ledger.grows());
         self.list.push(effect);
     }
 

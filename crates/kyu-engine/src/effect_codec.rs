@@ -7,6 +7,7 @@ use crate::effect::{
 };
 use crate::exchange_codec::decode_binding_id;
 use crate::ids::{QueueId, QueueName, Seq, SessionId};
+use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::MoveStatus;
 use crate::wire::{Malformed, Reader, Write};
 
@@ -54,6 +55,7 @@ impl Effect {
             Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => self.encode_task(out),
             Self::Enqueued(enqueued) => enqueued.encode(out),
             Self::Exchange(exchange) => exchange.encode(out),
+            Self::Ledger(ledger) => ledger.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -203,6 +205,9 @@ impl Effect {
             }
             number::EXCHANGE_CREATED..=number::PUBLISHED => {
                 Self::Exchange(ExchangeEffect::decode(tag, r)?)
+            }
+            ledger_number::LEDGER_CLAIMED..=ledger_number::LEDGER_PUT => {
+                Self::Ledger(LedgerEffect::decode(tag, r)?)
             }
             number::LEASED => Self::decode_leased(r)?,
             number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,

@@ -94,6 +94,7 @@ impl Engine {
             Query::Bindings { exchange, after, max } => {
                 Answer::Bindings(self.bindings(exchange.as_ref(), *after, *max)?)
             }
+            Query::Ledger(query) => Answer::Ledger(decide::ledger_answer(&self.state, query)),
             Query::Peek { queue, max_messages } => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }

@@ -18,6 +18,7 @@
 
 mod apply;
 mod apply_exchange;
+mod apply_ledger;
 mod attempts;
 mod chunk;
 mod command;
@@ -33,6 +34,8 @@ mod exchange_codec;
 mod frame;
 mod ids;
 mod lane;
+mod ledger;
+mod ledger_codec;
 pub mod limits;
 mod matcher;
 mod message;
@@ -54,6 +57,11 @@ pub use exchange::{
 };
 pub use frame::Frame;
 pub use ids::*;
+pub use ledger::{
+    Claimed, LAPSED_CLAIM_KEPT_MS, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete,
+    LedgerEntry, LedgerExtend, LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease,
+    LedgerReply, LedgerState, LedgerStats,
+};
 pub use matcher::*;
 pub use reply::*;
 pub use snapshot::{Frozen, LoadError};

@@ -32,6 +32,15 @@ pub const DEDUP_WINDOW_MS: u64 = 300_000;
 pub const MAX_LISTED: usize = 1_000;
 /// Bytes of a queue's attributes and tags together, for the size of a record. `Refusal::InvalidConfig`.
 pub const MAX_CONFIG_BYTES: usize = 64 << 10;
+/// What a ledger claim's work is done on, as a hash. `LedgerRefusal::Malformed`.
+pub const MAX_FINGERPRINT_BYTES: usize = 64;
+/// A saved result or a record of the ledger; it is in RAM. `LedgerRefusal::Malformed`.
+pub const MAX_LEDGER_VALUE_BYTES: usize = 64 << 10;
+/// Longest time that the ledger remembers a result: 366 days. `LedgerRefusal::Malformed`.
+pub const MAX_LEDGER_KEEP_MS: u64 = 366 * 86_400_000;
+/// Keys and values of the ledger, for RAM: claims and new records are refused above it.
+/// `Refusal::LimitExceeded`.
+pub const MAX_LEDGER_BYTES: u64 = 1 << 30;
 /// A lease ends at the latest 12 hours after its receive (SQS ChangeMessageVisibility). `Extended::TooLong`.
 pub const MAX_LEASE_MS: u64 = 43_200_000;
 /// How long a receive attempt can be replayed (SQS ReceiveRequestAttemptId).

@@ -6,6 +6,7 @@ use crate::config::{QueueInfo, QueueStats, QueueTotals};
 use crate::decide::UNPLACED;
 use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
+use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
 
 /// Answer to a [`crate::Command`], one variant each.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +66,8 @@ pub enum Reply {
     Unbound,
     /// One result for each publication, in order.
     Published(Vec<Result<Published, EnqueueRefusal>>),
+    /// What the ledger says.
+    Ledger(LedgerReply),
     /// Replies of the group's commands.
     Atomic(Vec<Reply>),
 }
@@ -90,6 +93,8 @@ pub enum Answer {
     Binding(Arc<BindingInfo>),
     /// Bindings, by identifier.
     Bindings(Vec<Arc<BindingInfo>>),
+    /// What the ledger holds.
+    Ledger(LedgerAnswer),
 }
 
 /// A message that was accepted (or recognised as a duplicate of one).
@@ -275,6 +280,8 @@ pub enum Refusal {
     },
     /// The command may not stand inside an atomic group.
     NotInAtomic,
+    /// The ledger refuses.
+    Ledger(LedgerRefusal),
 }
 
 impl Reply {

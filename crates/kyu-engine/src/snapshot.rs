@@ -21,6 +21,8 @@ use crate::exchange_codec::{
     decode_binding, decode_binding_id, decode_exchange, encode_binding, encode_exchange,
 };
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
+use crate::ledger::Ledger;
+use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
@@ -43,6 +45,9 @@ mod block {
     pub(super) const EXCHANGE: u8 = 9;
     pub(super) const BINDINGS: u8 = 10;
     pub(super) const EXCHANGE_DEDUP: u8 = 11;
+    /// The ledger's next token. Left out while it is 1.
+    pub(super) const LEDGER: u8 = 16;
+    pub(super) const LEDGER_ENTRIES: u8 = 17;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -52,6 +57,8 @@ const VERSION: u8 = 1;
 const BLOCK_ITEMS: usize = 4_096;
 /// No block of ours is longer: 4,096 full messages, or a queue's configuration.
 const MAX_BLOCK_BYTES: u32 = 64 << 20;
+/// Ledger entries of one block: each may have 64 KiB.
+const BLOCK_ENTRIES: usize = 256;
 
 /// The state at one moment. Holds pointers into the engine's copy-on-write structures.
 pub struct Frozen {
@@ -63,6 +70,7 @@ pub struct Frozen {
     tasks: BTreeMap<u64, MoveTask>,
     next_exchange: u32,
     exchanges: Vec<Arc<Exchange>>,
+    ledger: Ledger,
     queues: Vec<FrozenQueue>,
 }
 
@@ -100,6 +108,7 @@ impl Frozen {
             tasks: state.tasks.clone(),
             next_exchange: state.next_exchange,
             exchanges: state.exchanges.values().cloned().collect(),
+            ledger: state.ledger.clone(),
             queues: queues.collect(),
         }
     }
@@ -114,6 +123,7 @@ impl Frozen {
         if self.next_exchange > 1 {
             blocks.write(block::COUNTERS, |b| b.varint(u64::from(self.next_exchange)))?;
         }
+        write_ledger(&self.ledger, &mut blocks)?;
         for exchange in &self.exchanges {
             write_exchange(exchange, &mut blocks)?;
         }
@@ -210,6 +220,21 @@ fn write_dedup(kind: u8, dedup: &Dedup, blocks: &mut Blocks<'_, impl io::Write>)
                 b.u128(original.message_id.0);
                 b.varint(original.seq);
                 b.varint(original.until_ms);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn write_ledger(ledger: &Ledger, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+    if ledger.next_token > 1 {
+        blocks.write(block::LEDGER, |b| b.varint(ledger.next_token))?;
+    }
+    let mut entries = ledger.iter().peekable();
+    while entries.peek().is_some() {
+        blocks.write(block::LEDGER_ENTRIES, |b| {
+            for entry in entries.by_ref().take(BLOCK_ENTRIES) {
+                encode_entry(entry, b);
             }
         })?;
     }
@@ -471,6 +496,13 @@ impl Loader {
             block::TASK => {
                 let task = decode_task(r)?;
                 self.state.tasks.insert(task.id, task);
+            }
+            block::LEDGER => self.state.ledger.next_token = r.varint()?,
+            block::LEDGER_ENTRIES => {
+                while r.remaining() > 0 {
+                    let entry = Arc::new(decode_entry(r)?);
+                    self.state.put_entry(&entry.key.clone(), Some(entry));
+                }
             }
             block::COUNTERS => self.state.next_exchange = r.varint32()?,
             block::EXCHANGE => {

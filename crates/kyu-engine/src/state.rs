@@ -9,6 +9,7 @@ use crate::config::{QueueInfo, QueueTotals};
 use crate::dedup::Original;
 use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
+use crate::ledger::{Ledger, LedgerDue, LedgerEntry, LedgerKey};
 use crate::message::{FrameRef, Message};
 use crate::queue::Queue;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) deleted_names: BTreeMap<QueueName, UnixMs>,
     pub(crate) tasks: BTreeMap<u64, MoveTask>,
     pub(crate) exchanges: BTreeMap<ExchangeId, Arc<Exchange>>,
+    pub(crate) ledger: Ledger,
     pub(crate) next_queue: u32,
     pub(crate) next_task: u64,
     pub(crate) next_exchange: u32,
@@ -40,6 +42,7 @@ pub(crate) struct State {
     pub(crate) exchange_names: BTreeMap<QueueName, ExchangeId>,
     /// The exchange of each binding.
     pub(crate) bindings: BTreeMap<BindingId, ExchangeId>,
+    pub(crate) ledger_due: LedgerDue,
     segment_bytes: u64,
     /// Bytes of live frames by log segment.
     live: BTreeMap<u64, u64>,
@@ -62,6 +65,7 @@ enum Undo {
     Live { segment: u64, old: Option<u64> },
     Shared { at: Address, old: Option<u32> },
     Exchange { id: ExchangeId, old: Option<Arc<Exchange>> },
+    Ledger { key: LedgerKey, old: Option<Arc<LedgerEntry>>, next_token: u64 },
     Time { last_time_ms: UnixMs },
 }
 
@@ -76,6 +80,7 @@ impl State {
             deleted_names: BTreeMap::new(),
             tasks: BTreeMap::new(),
             exchanges: BTreeMap::new(),
+            ledger: Ledger::default(),
             next_queue: 1,
             next_task: 1,
             next_exchange: 1,
@@ -83,6 +88,7 @@ impl State {
             shared: BTreeMap::new(),
             exchange_names: BTreeMap::new(),
             bindings: BTreeMap::new(),
+            ledger_due: LedgerDue::default(),
             segment_bytes: segment_bytes.max(1),
             live: BTreeMap::new(),
             watch: BTreeSet::new(),
@@ -168,7 +174,7 @@ impl State {
         let queues = self.watch.first().map(|(at, _)| *at);
         let tasks = self.tasks.values().filter_map(task_due_ms).min();
         let names = self.deleted_names.values().min().map(|at| at + NAME_MEMORY_MS);
-        [queues, tasks, names].into_iter().flatten().min()
+        [queues, tasks, names, self.ledger_due.first_ms()].into_iter().flatten().min()
     }
 
     /// Counts a frame as live, for `shares` messages.
@@ -308,6 +314,16 @@ impl State {
         }
     }
 
+    /// Puts a ledger entry in place of another.
+    pub(crate) fn put_entry(&mut self, key: &LedgerKey, new: Option<Arc<LedgerEntry>>) {
+        let next_token = self.ledger.next_token;
+        let old = self.ledger.replace(key, new.clone());
+        self.ledger_due.change(old.as_deref(), new.as_deref());
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Ledger { key: key.clone(), old, next_token });
+        }
+    }
+
     /// From here on changes can be taken back by [`State::roll_back`].
     pub(crate) fn begin_trial(&mut self) {
         self.journal = Some(vec![Undo::Time { last_time_ms: self.last_time_ms }]);
@@ -356,6 +372,10 @@ impl State {
                 if let Some(old) = old {
                     self.exchanges.insert(id, old);
                 }
+            }
+            Undo::Ledger { key, old, next_token } => {
+                self.put_entry(&key, old);
+                self.ledger.next_token = next_token;
             }
             Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,
         }

@@ -171,7 +171,8 @@ impl From<Refusal> for Error {
             | Refusal::MoveTaskNotFound
             | Refusal::BodyFactsRequired
             | Refusal::Atomic { .. }
-            | Refusal::NotInAtomic => Self::internal(),
+            | Refusal::NotInAtomic
+            | Refusal::Ledger(_) => Self::internal(),
         }
     }
 }

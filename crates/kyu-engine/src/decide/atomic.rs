@@ -5,6 +5,7 @@ use crate::command::{Command, Context};
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
 use crate::ids::Address;
+use crate::ledger::{Claimed, LedgerReply};
 use crate::limits::MAX_ATOMIC;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
@@ -39,6 +40,7 @@ fn may_stand_in_group(command: &Command) -> bool {
             | Command::Acquire(_)
             | Command::Settle(_)
             | Command::Extend(_)
+            | Command::Ledger(_)
     )
 }
 
@@ -52,8 +54,8 @@ fn try_all(
     for (at, command) in commands.iter().enumerate() {
         let first = effects.len();
         // Message ids are made from the seed: each command needs its own.
-        let ctx =
-            Context { seed: ctx.seed.wrapping_add(at as u64 * 0x5851_f42d_4c95_7f2d), ..*ctx };
+        let seed = ctx.seed.wrapping_add((at as u64).wrapping_mul(0x5851_f42d_4c95_7f2d));
+        let ctx = Context { seed, ..*ctx };
         let decided = super::decide(state, command, &ctx, effects);
         let (reply, _) =
             decided.map_err(|refusal| Refusal::Atomic { at, refusal: Some(Box::new(refusal)) })?;
@@ -74,6 +76,7 @@ fn is_whole(reply: &Reply) -> bool {
         Reply::Published(results) => results.iter().all(Result::is_ok),
         Reply::Settled(results) => results.iter().all(|settled| *settled == Settled::Done),
         Reply::Extended(results) => results.iter().all(|extended| *extended == Extended::Done),
+        Reply::Ledger(LedgerReply::Claimed(claimed)) => matches!(claimed, Claimed::Run { .. }),
         _ => true,
     }
 }

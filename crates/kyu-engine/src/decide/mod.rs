@@ -6,6 +6,7 @@ mod atomic;
 mod enqueue;
 mod exchange;
 mod extend;
+mod ledger;
 mod move_task;
 mod publish;
 mod queue;
@@ -16,6 +17,7 @@ mod tick;
 
 pub(crate) use acquire::peek;
 pub(crate) use atomic::UNPLACED;
+pub(crate) use ledger::answer as ledger_answer;
 
 use std::collections::BTreeMap;
 
@@ -74,6 +76,7 @@ pub(crate) fn decide(
         Command::ConfigureBinding(c) => exchange::rebind(state, c, effects),
         Command::Unbind(c) => exchange::unbind(state, c, effects),
         Command::Publish(c) => publish::decide(state, c, ctx, effects),
+        Command::Ledger(c) => ledger::decide(state, c, ctx, effects),
         Command::Relocate(c) => relocate::decide(state, c, effects),
         Command::Tick => tick::decide(state, ctx, effects),
         Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),

@@ -2,7 +2,7 @@
 //! ready, old ids are forgotten, and move tasks take their next step.
 
 use crate::command::Context;
-use crate::decide::{Decided, Sequences, Wait, back_in_order, move_task};
+use crate::decide::{Decided, Sequences, Wait, back_in_order, ledger, move_task};
 use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{QueueId, Seq};
 use crate::limits::MAX_TICK_MESSAGES;
@@ -31,6 +31,7 @@ pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) ->
             move_task::run(state, task, ctx, &mut sequences, effects);
         }
     }
+    more |= ledger::sweep(state, ctx, effects);
     let oldest_name = state.deleted_names.values().min();
     if oldest_name.is_some_and(|at_ms| at_ms + NAME_MEMORY_MS <= ctx.now_ms) {
         effects.push(Effect::NamesSwept { before_ms: ctx.now_ms - NAME_MEMORY_MS + 1 });

@@ -5,6 +5,7 @@ mod atomic;
 mod dead_letter;
 mod exchange;
 mod fifo;
+mod ledger;
 mod life_cycle;
 mod limits;
 mod random;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kyu_engine::*;
 use proptest::prelude::*;
 
+use crate::ledger::{claim, claimed, complete};
 use crate::world::*;
 
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ enum Step {
     Extend { pick: usize, ms: u64 },
     Group { queue: usize, pick: usize },
     Purge { queue: usize },
+    Claim { key: u8 },
+    Complete { key: u8, with_group: bool },
     Move,
     Time(u64),
     Restart,
@@ -32,6 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<prop::sample::Index>(), 0..9_000u64).prop_map(|(pick, ms)| Step::Extend { pick: pick.index(1_000), ms }),
         2 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(queue, pick)| Step::Group { queue, pick: pick.index(1_000) }),
         1 => (0..4usize).prop_map(|queue| Step::Purge { queue }),
+        3 => (0..3u8).prop_map(|key| Step::Claim { key }),
+        3 => (0..3u8, any::<bool>()).prop_map(|(key, with_group)| Step::Complete { key, with_group }),
         1 => Just(Step::Move),
         4 => (0..8_000u64).prop_map(Step::Time),
         1 => Just(Step::Restart),
@@ -50,6 +55,16 @@ struct Auditor {
     out_of_order: BTreeSet<Seq>,
     bodies: BTreeMap<MessageId, String>,
     next_body: u32,
+    /// The last claim of each key that was granted, its end, and whether it was completed.
+    claims: BTreeMap<u8, Granted>,
+    holders: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Granted {
+    token: u64,
+    until_ms: UnixMs,
+    done_until_ms: Option<UnixMs>,
 }
 
 impl Auditor {
@@ -70,6 +85,8 @@ impl Auditor {
             out_of_order: BTreeSet::new(),
             bodies: BTreeMap::new(),
             next_body: 0,
+            claims: BTreeMap::new(),
+            holders: 0,
         }
     }
 
@@ -148,6 +165,8 @@ impl Auditor {
                     self.held.clear();
                 }
             }
+            Step::Claim { key } => self.claim(key),
+            Step::Complete { key, with_group } => self.complete(key, with_group),
             Step::Move => {
                 let start = StartMoveTask {
                     source: self.queues[3],
@@ -161,6 +180,54 @@ impl Auditor {
             Step::Snapshot => self.w.take_snapshot(),
         }
         self.check();
+    }
+
+    /// A claim is never given to two live holders, and what is done stays done.
+    fn claim(&mut self, key: u8) {
+        self.holders += 1;
+        let holder = self.holders.to_string();
+        let claimed = claimed(&mut self.w, claim(&key.to_string(), "input", &holder));
+        let now_ms = self.w.now_ms;
+        let before = self.claims.get(&key).copied();
+        match claimed {
+            Claimed::Run { token, until_ms } => {
+                if let Some(before) = before {
+                    assert!(token > before.token, "a token did not rise");
+                    let free_at_ms = before.done_until_ms.unwrap_or(before.until_ms);
+                    assert!(free_at_ms <= now_ms, "done or held, and given away");
+                }
+                self.claims.insert(key, Granted { token, until_ms, done_until_ms: None });
+            }
+            Claimed::AlreadyDone { token, result, .. } => {
+                let before = before.expect("done by somebody");
+                assert_eq!((token, &*result), (before.token, token.to_string().as_bytes()));
+                assert!(before.done_until_ms.is_some_and(|until_ms| until_ms > now_ms));
+            }
+            Claimed::HeldBySomebodyElse { .. } => {
+                let before = before.expect("held by somebody");
+                assert!(before.done_until_ms.is_none() && before.until_ms > now_ms);
+            }
+            Claimed::KeyReusedWithOtherInput => panic!("all have the same input"),
+        }
+    }
+
+    fn complete(&mut self, key: u8, with_group: bool) {
+        let Some(granted) = self.claims.get(&key).copied() else { return };
+        let mut command = complete(&key.to_string(), granted.token, &granted.token.to_string());
+        if with_group {
+            let new = self.new_message(vec![self.queues[0]], 0);
+            let enqueue = Command::Enqueue(Enqueue { messages: vec![new] });
+            command = Command::Atomic(vec![enqueue, command]);
+        }
+        let Ok(reply) = self.w.try_run(command) else { return };
+        if let Reply::Atomic(replies) = &reply {
+            let Reply::Enqueued(results) = &replies[0] else { panic!() };
+            self.sent(results[0].unwrap());
+        }
+        if granted.done_until_ms.is_none() {
+            let done_until_ms = Some(self.w.now_ms + 60_000);
+            self.claims.insert(key, Granted { done_until_ms, ..granted });
+        }
     }
 
     fn picked(&self, pick: usize) -> Option<Delivery> {
