@@ -33,10 +33,16 @@ pub enum Type {
     Timestamp,
     /// `interval`.
     Interval,
-    /// `oid`, and `regclass`, `regtype`, `regproc` where their text does not matter.
+    /// `date`: a [`crate::value::Value::Timestamp`] at midnight.
+    Date,
+    /// `oid`.
     Oid,
-    /// `regclass`.
+    /// `regclass`; in results its value is the text, as Postgres prints it.
     Regclass,
+    /// `regtype`, likewise.
+    Regtype,
+    /// `regproc`, likewise.
+    Regproc,
     /// `bytea`.
     Bytea,
     /// `uuid`.
@@ -95,4 +101,68 @@ pub enum Element {
     Char,
     /// `pgmq.message_record[]`.
     MessageRecord,
+}
+
+impl Composite {
+    /// Its name in schema `pgmq`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MessageRecord => "message_record",
+            Self::QueueRecord => "queue_record",
+            Self::MetricsResult => "metrics_result",
+        }
+    }
+
+    /// Its columns in order. Clients that decode by position rely on it.
+    pub fn columns(self) -> &'static [(&'static str, Type)] {
+        match self {
+            Self::MessageRecord => &[
+                ("msg_id", Type::Int8),
+                ("read_ct", Type::Int4),
+                ("enqueued_at", Type::Timestamptz),
+                ("last_read_at", Type::Timestamptz),
+                ("vt", Type::Timestamptz),
+                ("message", Type::Jsonb),
+                ("headers", Type::Jsonb),
+            ],
+            Self::QueueRecord => &[
+                ("queue_name", Type::Varchar),
+                ("is_partitioned", Type::Bool),
+                ("is_unlogged", Type::Bool),
+                ("created_at", Type::Timestamptz),
+            ],
+            Self::MetricsResult => &[
+                ("queue_name", Type::Text),
+                ("queue_length", Type::Int8),
+                ("newest_msg_age_sec", Type::Int4),
+                ("oldest_msg_age_sec", Type::Int4),
+                ("total_messages", Type::Int8),
+                ("scrape_time", Type::Timestamptz),
+                ("queue_visible_length", Type::Int8),
+                ("default_partition_length", Type::Int8),
+            ],
+        }
+    }
+}
+
+impl Element {
+    /// The type of the elements.
+    pub fn ty(self) -> Type {
+        match self {
+            Self::Bool => Type::Bool,
+            Self::Int2 => Type::Int2,
+            Self::Int4 => Type::Int4,
+            Self::Int8 => Type::Int8,
+            Self::Float8 => Type::Float8,
+            Self::Text => Type::Text,
+            Self::Varchar => Type::Varchar,
+            Self::Name => Type::Name,
+            Self::Json => Type::Json,
+            Self::Jsonb => Type::Jsonb,
+            Self::Timestamptz => Type::Timestamptz,
+            Self::Oid => Type::Oid,
+            Self::Char => Type::Char,
+            Self::MessageRecord => Type::Composite(Composite::MessageRecord),
+        }
+    }
 }

@@ -1,0 +1,128 @@
+//! SQL: the pgmq surface and read-only queries around it. `wire` calls this, this calls [`Host`].
+//!
+//! ```text
+//!  parse(text) -> [Statement]
+//!                    Query ........ prepare(query, declared types, host) -> Prepared
+//!                                     .parameters .columns .execute(values, host, session) -> Rows
+//!                    CopyOut ...... the same, `wire` writes the rows as COPY data
+//!                    Utility ...... nothing to do: its tag (CREATE EXTENSION)
+//!                    everything else is data for `wire`
+//! ```
+//!
+//! Who does what:
+//! - **`wire`** has the session: settings, prepared statements, portals, cursors, and the state machine of
+//!   transactions (it calls `Host::begin`, `commit`, ... and says 25P02). It runs the statements that
+//!   [`Statement`] names for it. It also converts values from and to their text and binary forms;
+//!   [`text`] has both directions of the text form.
+//! - **`sql`** has the types: it parses, infers the types of parameters, chooses overloads, evaluates.
+//!   It reads and writes settings through [`Session`] (`current_setting`, `set_config`).
+//! - A [`Prepared`] keeps its plan; executing it again does not parse or choose again. It holds no state of the
+//!   engine: a queue that has been dropped meanwhile is an error of its execution.
+//!
+//! Everything that is not in this surface is refused with 0A000 and one sentence.
+
+pub mod functions;
+pub mod statement;
+pub mod text;
+
+use crate::error::PgError;
+use crate::host::Host;
+use crate::types::Type;
+use crate::value::{Column, Row, Value};
+pub use statement::{
+    CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
+};
+
+/// The longest text of a statement, in bytes: 54000 beyond it. A batch of large messages must fit.
+pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
+
+/// How deep expressions and sub-selects may be nested: 54001 beyond it.
+pub const MAX_NESTING: u32 = 200;
+
+/// What a query reads and changes of the session that runs it. Implemented by `wire`.
+pub trait Session: Send {
+    /// The value of a run-time setting (`SHOW name`), None if there is none of this name.
+    fn setting(&self, name: &str) -> Option<String>;
+
+    /// `set_config(name, value, local)`. 42704 for an unknown name, 22023 for a wrong value.
+    fn set(&mut self, name: &str, value: &str, local: bool) -> Result<(), PgError>;
+
+    /// Names and values of all settings, for `pg_settings`.
+    fn settings(&self) -> Vec<(String, String)>;
+
+    /// `current_user`.
+    fn user(&self) -> &str;
+
+    /// `current_database()`.
+    fn database(&self) -> &str;
+
+    /// `pg_backend_pid()`.
+    fn backend_pid(&self) -> i32;
+
+    /// Whether a transaction block is open (`pg_advisory_xact_lock` and the like do not care;
+    /// `txid_current` does).
+    fn in_transaction(&self) -> bool;
+}
+
+/// A query whose parameters and columns are known, ready to be executed any number of times.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Types of `$1`, `$2`, ...
+    pub parameters: Vec<Type>,
+    /// Columns of the result.
+    pub columns: Vec<Column>,
+}
+
+/// What a query gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// As many values in each as the query has columns.
+    pub rows: Vec<Row>,
+    /// `SELECT 3`, `DELETE 1`.
+    pub tag: String,
+}
+
+/// Splits a text into its statements. A text of nothing but spaces, comments and semicolons has none.
+///
+/// # Errors
+/// 42601 with the position, 54000 above [`MAX_STATEMENT_BYTES`], 54001 above [`MAX_NESTING`], 0A000 for what
+/// Postgres knows and this server does not.
+pub fn parse(_text: &str) -> Result<Vec<Statement>, PgError> {
+    Err(PgError::new("0A000", "not built yet"))
+}
+
+/// Chooses overloads and types. `declared` are the parameter types of the Parse message, [`Type::Unknown`] where the
+/// client leaves them to the server; it may be shorter than the list of parameters.
+///
+/// # Errors
+/// As Postgres: 42P01, 42703, 42883, 42725, 42804, 42P18, ...
+pub async fn prepare<H: Host>(
+    _query: &Query,
+    _declared: &[Type],
+    _host: &mut H,
+) -> Result<Prepared, PgError> {
+    Err(PgError::new("0A000", "not built yet"))
+}
+
+impl Prepared {
+    /// Runs it. `values` has one value for each of [`Prepared::parameters`], of that type.
+    ///
+    /// # Errors
+    /// Those of evaluation (22012, 22P02, ...) and those of the host.
+    pub async fn execute<H: Host, S: Session>(
+        &self,
+        _values: &[Value],
+        _host: &mut H,
+        _session: &mut S,
+    ) -> Result<Rows, PgError> {
+        Err(PgError::new("0A000", "not built yet"))
+    }
+}
+
+/// Brings a value to another type, as an assignment does: `EXECUTE name (argument)`.
+///
+/// # Errors
+/// 42804 where no assignment cast exists, and those of the conversion.
+pub fn assign(_value: Value, _from: Type, _to: Type) -> Result<Value, PgError> {
+    Err(PgError::new("0A000", "not built yet"))
+}

@@ -1,0 +1,158 @@
+//! Statements, as far as `wire` must tell them apart.
+
+use crate::types::Type;
+
+/// One statement of a text.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// SELECT, VALUES, WITH, TABLE, and the DELETE that `pgmq.delete` can do.
+    Query(Query),
+    /// `COPY (query) TO STDOUT`.
+    CopyOut(CopyOut),
+    /// A statement without anything to do here.
+    Utility(Utility),
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin(TransactionModes),
+    /// `COMMIT`, `END`. With `true`, `AND CHAIN`.
+    Commit(bool),
+    /// `ROLLBACK`, `ABORT`. With `true`, `AND CHAIN`.
+    Rollback(bool),
+    /// `SAVEPOINT name`.
+    Savepoint(String),
+    /// `RELEASE [SAVEPOINT] name`.
+    Release(String),
+    /// `ROLLBACK TO [SAVEPOINT] name`.
+    RollbackTo(String),
+    /// `SET TRANSACTION` (false), `SET SESSION CHARACTERISTICS AS TRANSACTION` (true).
+    SetTransaction(TransactionModes, bool),
+    /// `SET [LOCAL] name = value`; no value is `DEFAULT`. Names are in lower case; `TIME ZONE` is `timezone`,
+    /// `NAMES` is `client_encoding`. A list is joined by `, `.
+    Set {
+        /// Of the setting.
+        name: String,
+        /// Text; None for DEFAULT.
+        value: Option<String>,
+        /// Only until the end of the transaction.
+        local: bool,
+    },
+    /// `SHOW name`; `all` for all; `transaction_isolation` for `TRANSACTION ISOLATION LEVEL`.
+    Show(String),
+    /// `RESET name`; None is `RESET ALL`.
+    Reset(Option<String>),
+    /// `DISCARD ...`.
+    Discard(Discard),
+    /// `PREPARE name (types) AS statement`.
+    Prepare {
+        /// Of the prepared statement.
+        name: String,
+        /// Declared types; may be fewer than there are parameters.
+        types: Vec<Type>,
+        /// What it does.
+        query: Query,
+    },
+    /// `EXECUTE name (arguments)`: a query of one row with the arguments, if there are any. Bring the values to the
+    /// statement's types with [`crate::sql::assign`].
+    Execute {
+        /// Of the prepared statement.
+        name: String,
+        /// Gives one row.
+        arguments: Option<Query>,
+    },
+    /// `DEALLOCATE name`; None is ALL.
+    Deallocate(Option<String>),
+    /// `DECLARE name CURSOR FOR query`.
+    Declare {
+        /// Of the cursor.
+        name: String,
+        /// `WITH HOLD`.
+        hold: bool,
+        /// `BINARY`.
+        binary: bool,
+        /// What it gives.
+        query: Query,
+    },
+    /// `FETCH` or `MOVE`.
+    Fetch(Fetch),
+    /// `CLOSE name`; None is ALL.
+    Close(Option<String>),
+    /// `LISTEN channel`.
+    Listen(String),
+    /// `UNLISTEN channel`; None is `*`.
+    Unlisten(Option<String>),
+    /// `NOTIFY channel [, payload]`.
+    Notify(String, String),
+}
+
+/// A query, opaque to `wire`: hand it to [`crate::sql::prepare`].
+#[derive(Clone, Debug)]
+pub struct Query {}
+
+/// `COPY (query) TO STDOUT`.
+#[derive(Clone, Debug)]
+pub struct CopyOut {
+    /// What to copy.
+    pub query: Query,
+    /// How to write it.
+    pub format: CopyFormat,
+    /// Whether a first line has the names.
+    pub header: bool,
+    /// Between values; the format's default if None.
+    pub delimiter: Option<char>,
+    /// How NULL is written; the format's default if None.
+    pub null: Option<String>,
+}
+
+/// Format of COPY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// Tabs, `\N`.
+    Text,
+    /// Commas, double quotes.
+    Csv,
+    /// With lengths.
+    Binary,
+}
+
+/// A statement without anything to do here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Utility {
+    /// Of CommandComplete: `CREATE EXTENSION`.
+    pub tag: &'static str,
+    /// A NOTICE to send before, with its SQLSTATE.
+    pub notice: Option<(&'static str, String)>,
+}
+
+/// What stands behind BEGIN.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransactionModes {
+    /// `ISOLATION LEVEL ...`, in lower case: `read committed`.
+    pub isolation: Option<&'static str>,
+    /// `READ ONLY` (true), `READ WRITE` (false).
+    pub read_only: Option<bool>,
+    /// `[NOT] DEFERRABLE`.
+    pub deferrable: Option<bool>,
+}
+
+/// What DISCARD drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discard {
+    /// All of it, settings and LISTEN included.
+    All,
+    /// `PLANS`.
+    Plans,
+    /// `SEQUENCES`.
+    Sequences,
+    /// `TEMP`.
+    Temp,
+}
+
+/// `FETCH count FROM cursor`. Cursors only go forwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Of the cursor.
+    pub cursor: String,
+    /// At most so many rows; None is all. Negative: backwards, which is refused with 55000.
+    pub count: Option<i64>,
+    /// `MOVE`: rows are skipped, not sent.
+    pub skip: bool,
+}
