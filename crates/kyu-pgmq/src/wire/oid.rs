@@ -25,7 +25,7 @@ const ELEMENTS: [Element; 14] = [
     Element::Char,
     Element::MessageRecord,
 ];
-const SCALARS: [Type; 22] = [
+const SCALARS: [Type; 25] = [
     Type::Bool,
     Type::Int2,
     Type::Int4,
@@ -40,9 +40,12 @@ const SCALARS: [Type; 22] = [
     Type::Jsonb,
     Type::Timestamptz,
     Type::Timestamp,
+    Type::Date,
     Type::Interval,
     Type::Oid,
     Type::Regclass,
+    Type::Regtype,
+    Type::Regproc,
     Type::Bytea,
     Type::Uuid,
     Type::Void,
@@ -61,16 +64,19 @@ pub const fn of_type(ty: Type) -> u32 {
         Type::Int2 => 21,
         Type::Int4 => 23,
         Type::Text => 25,
+        Type::Regproc => 24,
         Type::Oid => 26,
         Type::Json => 114,
         Type::Float8 => 701,
         Type::Unknown => 705,
         Type::Varchar => 1_043,
+        Type::Date => 1_082,
         Type::Timestamp => 1_114,
         Type::Timestamptz => 1_184,
         Type::Interval => 1_186,
         Type::Numeric => 1_700,
         Type::Regclass => 2_205,
+        Type::Regtype => 2_206,
         Type::Record => 2_249,
         Type::Void => 2_278,
         Type::Uuid => 2_950,
@@ -155,7 +161,13 @@ pub const fn type_length(ty: Type) -> i16 {
     match ty {
         Type::Bool | Type::Char => 1,
         Type::Int2 => 2,
-        Type::Int4 | Type::Oid | Type::Regclass | Type::Void => 4,
+        Type::Int4
+        | Type::Oid
+        | Type::Regclass
+        | Type::Regtype
+        | Type::Regproc
+        | Type::Date
+        | Type::Void => 4,
         Type::Int8 | Type::Float8 | Type::Timestamp | Type::Timestamptz => 8,
         Type::Interval | Type::Uuid => 16,
         Type::Name => 64,
