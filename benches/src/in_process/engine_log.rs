@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kyu_broker::engine::{
-    Acquire, Command, Delivery, Enqueue, Frozen, Lease, Outcome as Ending, QueueId, Reply, Settle,
-    Settled,
+    Acquire, Command, Delivery, Enqueue, Frozen, Lease, Order, Outcome as Ending, QueueId, Reply,
+    Settle, Settled,
 };
 use kyu_broker::{Completion, Core, CoreOptions, Deliver, Policy, ReceiveId, Response, Work};
 use kyu_log::{Lsn, RealDisk};
@@ -240,6 +240,7 @@ impl Spine {
             max_messages: self.batch as u32,
             max_bytes: u64::MAX,
             lease: Lease::QueueDefault,
+            order: Order::OfQueue,
             attempt_id: None,
         };
         self.receives += 1;

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use kyu_broker::{
-    Acquire, Broker, Command, Content, CreateQueue, Enqueue, Lease, NewMessage, Options, Outcome,
-    QueueConfig, QueueId, QueueName, Reply, Settle,
+    Acquire, Broker, Command, Content, CreateQueue, Enqueue, Lease, NewMessage, Options, Order,
+    Outcome, QueueConfig, QueueId, QueueName, Reply, Settle,
 };
 
 const BODY_BYTES: usize = 1_000;
@@ -126,6 +126,7 @@ async fn receive_and_ack(broker: &Broker, queue: QueueId, most: usize) -> usize 
         max_messages: most as u32,
         max_bytes: 10 << 20,
         lease: Lease::QueueDefault,
+        order: Order::OfQueue,
         attempt_id: None,
     };
     let received = broker.receive(acquire, 0).await.unwrap();

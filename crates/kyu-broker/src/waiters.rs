@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use kyu_engine::{Acquire, QueueId, UnixMs};
+use kyu_engine::{Acquire, Order, QueueId, UnixMs};
 
 /// Names one receive; unique, and rising in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +32,10 @@ impl<T> Waiters<T> {
         self.deadlines.len()
     }
 
-    pub(crate) fn waits_on(&self, queue: QueueId) -> bool {
-        self.by_queue.contains_key(&queue)
+    /// Whether a receive with this order waits on a queue.
+    pub(crate) fn waits_on(&self, queue: QueueId, order: Order) -> bool {
+        let waiters = self.by_queue.get(&queue);
+        waiters.is_some_and(|all| all.values().any(|waiter| waiter.acquire.order == order))
     }
 
     pub(crate) fn add(&mut self, id: ReceiveId, waiter: Waiter<T>) {
@@ -42,9 +44,14 @@ impl<T> Waiters<T> {
         self.by_queue.entry(queue).or_default().insert(id, waiter);
     }
 
-    /// The receive that has waited longest on a queue.
-    pub(crate) fn first(&self, queue: QueueId) -> Option<(ReceiveId, &Waiter<T>)> {
-        let (id, waiter) = self.by_queue.get(&queue)?.first_key_value()?;
+    /// The receive that has waited longest on a queue, but for those with the orders in `except`.
+    pub(crate) fn first(
+        &self,
+        queue: QueueId,
+        except: &[Order],
+    ) -> Option<(ReceiveId, &Waiter<T>)> {
+        let mut waiters = self.by_queue.get(&queue)?.iter();
+        let (id, waiter) = waiters.find(|(_, w)| !except.contains(&w.acquire.order))?;
         Some((*id, waiter))
     }
 
@@ -89,6 +96,7 @@ mod tests {
             max_messages: 1,
             max_bytes: 1,
             lease: Lease::QueueDefault,
+            order: Order::OfQueue,
             attempt_id: None,
         };
         Waiter { acquire, deadline_ms, ticket: deadline_ms }
@@ -100,7 +108,7 @@ mod tests {
         waiters.add(ReceiveId(1), waiter(1, 30));
         waiters.add(ReceiveId(2), waiter(1, 10));
         waiters.add(ReceiveId(3), waiter(2, 20));
-        assert_eq!(waiters.first(QueueId(1)).map(|(id, _)| id), Some(ReceiveId(1)));
+        assert_eq!(waiters.first(QueueId(1), &[]).map(|(id, _)| id), Some(ReceiveId(1)));
         assert_eq!(waiters.next_deadline_ms(), Some(10));
         assert!(waiters.pop_expired(9).is_none());
         assert_eq!(waiters.pop_expired(25).map(|w| w.ticket), Some(10));
@@ -108,7 +116,7 @@ mod tests {
         assert!(waiters.pop_expired(25).is_none());
         assert!(waiters.remove(QueueId(1), ReceiveId(1)).is_some());
         assert_eq!(waiters.len(), 0);
-        assert!(!waiters.waits_on(QueueId(1)));
+        assert!(!waiters.waits_on(QueueId(1), Order::OfQueue));
         assert!(waiters.remove(QueueId(1), ReceiveId(1)).is_none());
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use kyu_broker::{
     Acquire, Answer, Broker, Command, Content, CreateQueue, DeleteQueue, Enqueue, Error, Lease,
-    NewMessage, OpenError, Options, Outcome, Query, QueueConfig, QueueId, QueueName, Refusal,
-    Reply, Settle,
+    NewMessage, OpenError, Options, Order, Outcome, Query, QueueConfig, QueueId, QueueName,
+    Refusal, Reply, Settle,
 };
 
 /// A directory that is removed with the test.
@@ -68,6 +68,7 @@ fn acquire(queue: QueueId) -> Acquire {
         max_messages: 10,
         max_bytes: 1 << 20,
         lease: Lease::QueueDefault,
+        order: Order::OfQueue,
         attempt_id: None,
     }
 }

@@ -5,8 +5,8 @@
 mod rig;
 
 use kyu_broker::{
-    Command, DeadLetter, EnqueueRefusal, Error, Extend, Lease, Outcome, Query, QueueConfig,
-    Refusal, Reply, SessionId, Settle, Settled,
+    Acquire, Command, DeadLetter, EnqueueRefusal, Error, Extend, Lease, Order, Outcome, Query,
+    QueueConfig, Refusal, Reply, SessionId, Settle, Settled,
 };
 use kyu_log::SimFaults;
 use rig::{Rig, SEGMENT_BYTES};
@@ -63,6 +63,37 @@ fn long_polls_are_served_in_order_of_arrival() {
     rig.send(queue, b"b");
     assert_eq!(rig.deliveries(first).len(), 1);
     assert!(rig.take(second).is_none());
+}
+
+#[test]
+fn a_long_poll_whose_order_allows_nothing_does_not_hold_up_others() {
+    let mut rig = Rig::new();
+    let queue = rig.queue("q");
+    for body in [b"a", b"b"] {
+        rig.send(queue, body);
+    }
+    let leased = rig.receive(queue, 0);
+    assert_eq!(rig.deliveries(leased).len(), 1);
+    // "b" stands behind the leased "a", so a grouped receive may not have it.
+    let grouped = Acquire {
+        queue,
+        max_messages: 9,
+        max_bytes: 1 << 20,
+        lease: Lease::QueueDefault,
+        order: Order::LaneByLane,
+        attempt_id: None,
+    };
+    let grouped = rig.acquire(grouped, 60_000);
+    rig.flush();
+    assert!(rig.take(grouped).is_none());
+    let any = rig.receive(queue, 60_000);
+    assert_eq!(rig.deliveries(any).len(), 1);
+    let waiting = rig.receive(queue, 60_000);
+    rig.send(queue, b"c");
+    assert_eq!(rig.deliveries(waiting).len(), 1);
+    assert!(rig.take(grouped).is_none());
+    rig.advance(30_000);
+    assert_eq!(rig.deliveries(grouped).len(), 3, "all leases have lapsed");
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn main() {
             max_messages: BATCH as u32,
             max_bytes: u64::MAX,
             lease: Lease::QueueDefault,
+            order: Order::OfQueue,
             attempt_id: None,
         }));
         spent[1] += start.elapsed().as_secs_f64();

@@ -105,6 +105,7 @@ impl State {
         info.config = config.clone();
         info.version += 1;
         info.modified_at_ms = at_ms;
+        queue.lanes.set_fairness(config.fairness);
         self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
         // A shorter retention or a new dead-letter rule may have work at once.
         let due_ms = queue.next_due_ms();

@@ -144,6 +144,24 @@ pub enum Lease {
     Session(SessionId),
 }
 
+/// In which order an acquire takes messages.
+///
+/// All but [`Order::OfQueue`] keep the order within each lane, also in standard queues: the messages
+/// behind one that is leased or delayed stay where they are. Messages without a lane form one lane
+/// of their own. Lanes come in the order of their first messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Order {
+    /// As the queue is configured (kind and [`crate::Fairness`]).
+    #[default]
+    OfQueue,
+    /// All of the first lane, then all of the next one (`pgmq.read_grouped`).
+    LaneByLane,
+    /// The first message of every lane, then the second of every lane (`pgmq.read_grouped_rr`).
+    RoundRobin,
+    /// The first message of every lane and no more (`pgmq.read_grouped_head`).
+    LaneHeads,
+}
+
 /// See [`Command::Acquire`].
 #[derive(Clone, Debug)]
 pub struct Acquire {
@@ -155,6 +173,8 @@ pub struct Acquire {
     pub max_bytes: u64,
     /// Lease of the returned messages.
     pub lease: Lease,
+    /// In which order, and which messages may be taken.
+    pub order: Order,
     /// Key of this attempt on a FIFO queue: the same key within five minutes returns the same
     /// messages and receipts (SQS ReceiveRequestAttemptId).
     pub attempt_id: Option<String>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{QueueId, QueueName, UnixMs};
+use crate::lane_policy::{Fairness, LaneLimits, RateLimit};
 
 /// How messages of one lane (message group) are ordered and locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -78,6 +79,12 @@ pub struct QueueConfig {
     pub dedup_window_ms: u64,
     /// Dead-letter rule.
     pub dead_letter: Option<DeadLetter>,
+    /// Which lane comes next.
+    pub fairness: Fairness,
+    /// Deliveries of the whole queue.
+    pub rate: Option<RateLimit>,
+    /// Limits of each lane.
+    pub lanes: LaneLimits,
     /// Settings that only doors understand (policies, encryption keys), stored verbatim.
     pub attributes: BTreeMap<String, String>,
     /// The user's tags.
@@ -102,6 +109,9 @@ impl Default for QueueConfig {
             dedup_scope: DedupScope::Queue,
             dedup_window_ms: 300_000,
             dead_letter: None,
+            fairness: Fairness::QuietFirst,
+            rate: None,
+            lanes: LaneLimits::default(),
             attributes: BTreeMap::new(),
             tags: BTreeMap::new(),
         }

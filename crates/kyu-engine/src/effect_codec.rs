@@ -7,6 +7,7 @@ use crate::effect::{
 };
 use crate::exchange_codec::decode_binding_id;
 use crate::ids::{QueueId, QueueName, Seq, SessionId};
+use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::MoveStatus;
 use crate::wire::{Malformed, Reader, Write};
@@ -459,6 +460,7 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
             out.str(value);
         }
     }
+    lane_policy::encode_sections(config, out);
     out.u8(NO_MORE_SECTIONS);
 }
 
@@ -466,7 +468,7 @@ pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
     if r.u8()? != CONFIG_VERSION {
         return Err(Malformed("configuration version"));
     }
-    let config = QueueConfig {
+    let mut config = QueueConfig {
         kind: if r.bool()? { QueueKind::Fifo } else { QueueKind::Standard },
         visibility_timeout_ms: r.varint()?,
         delay_ms: r.varint()?,
@@ -486,10 +488,28 @@ pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
         },
         attributes: decode_map(r)?,
         tags: decode_map(r)?,
+        ..QueueConfig::default()
     };
-    match r.u8()? {
-        NO_MORE_SECTIONS => Ok(config),
-        _ => Err(Malformed("configuration section")),
+    decode_sections(&mut config, r)?;
+    Ok(config)
+}
+
+fn decode_sections(config: &mut QueueConfig, r: &mut Reader) -> Result<(), Malformed> {
+    let mut last = NO_MORE_SECTIONS;
+    loop {
+        let number = r.u8()?;
+        if number == NO_MORE_SECTIONS {
+            return Ok(());
+        }
+        let mut section = Reader::new(r.bytes()?);
+        let known = match number {
+            10..=19 => lane_policy::decode_section(number, config, &mut section)?,
+            _ => false,
+        };
+        if !known || number <= last || section.remaining() > 0 {
+            return Err(Malformed("configuration section"));
+        }
+        last = number;
     }
 }
 

@@ -1,11 +1,13 @@
 //! Lanes: the messages of one queue that share a key, and the order in which lanes are served.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::command::Order;
 use crate::ids::UnixMs;
+use crate::lane_policy::Fairness;
 use crate::message::{LaneId, Message};
+use crate::picks::Picks;
 use crate::seq_set::SeqSet;
 
 /// Place in the order of service: priority first, then order of arrival. Unique in a queue.
@@ -50,7 +52,7 @@ impl Turn {
         }
     }
 
-    fn rank(self) -> Rank {
+    pub(crate) fn rank(self) -> Rank {
         Rank { urgency: self.urgency, order: self.order }
     }
 }
@@ -67,6 +69,11 @@ pub(crate) struct Lane {
     pub(crate) in_flight: u32,
     /// Their places in the order, while one of them blocks the messages behind it (FIFO).
     blocking: SeqSet,
+    /// Places of messages that cannot be received now: leased, held or delayed. Kept only while
+    /// [`Lanes::heads`] is.
+    hidden: SeqSet,
+    /// Where it stands in [`Lanes::heads`].
+    head: Option<Rank>,
     /// Where it stands in [`Lanes::servable`].
     turn: Option<Turn>,
     /// Messages in any phase.
@@ -124,6 +131,10 @@ pub(crate) struct Lanes {
     vacant: Vec<LaneId>,
     /// Lanes that may be served, by turn. Not kept while lane 0 is the only one.
     servable: BTreeSet<(Turn, LaneId)>,
+    /// Lanes whose first message is ready, by that message. Kept from the first acquire on that
+    /// asks for an [`Order`] of its own.
+    heads: Option<BTreeSet<(Rank, LaneId)>>,
+    fairness: Fairness,
     /// A message in flight blocks those behind it in its lane (FIFO).
     locking: bool,
     /// Lanes with a message in flight.
@@ -132,13 +143,15 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(locking: bool) -> Self {
+    pub(crate) fn new(locking: bool, fairness: Fairness) -> Self {
         Self {
             all: vec![Lane::default()],
             by_key: BTreeMap::new(),
             free: Vec::new(),
             vacant: Vec::new(),
             servable: BTreeSet::new(),
+            heads: None,
+            fairness,
             locking,
             with_in_flight: 0,
             in_flight: 0,
@@ -201,6 +214,7 @@ impl Lanes {
         let (locking, alone) = (self.locking, self.all.len() == 1);
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
         let was_in_flight = lane.in_flight > 0;
+        let heads = self.heads.as_mut();
         match change {
             Change::Joined => lane.messages += 1,
             Change::Left => lane.messages = lane.messages.saturating_sub(1),
@@ -212,12 +226,27 @@ impl Lanes {
                 if locking && lane.key.is_some() {
                     lane.blocking.insert(order);
                 }
+                if heads.is_some() {
+                    lane.hidden.insert(order);
+                }
             }
             Change::Unleased(order) => {
                 lane.in_flight = lane.in_flight.saturating_sub(1);
                 self.in_flight = self.in_flight.saturating_sub(1);
                 lane.blocking.remove(order);
+                lane.hidden.remove(order);
             }
+            Change::Delayed(order) => {
+                if heads.is_some() {
+                    lane.hidden.insert(order);
+                }
+            }
+            Change::Undelayed(order) => {
+                lane.hidden.remove(order);
+            }
+        }
+        if let Some(heads) = heads {
+            lane.place_head(id, heads);
         }
         match (was_in_flight, lane.in_flight > 0) {
             (false, true) => self.with_in_flight += 1,
@@ -236,7 +265,56 @@ impl Lanes {
                 turn.map(|turn| self.servable.insert((turn, id)));
             }
         }
-        first.is_some() && matches!(change, Change::Ready(_) | Change::Unleased(_))
+        first.is_some()
+            && match change {
+                Change::Ready(_) | Change::Unleased(_) => true,
+                Change::Undelayed(_) => lane.head.is_some(),
+                _ => false,
+            }
+    }
+
+    /// Keeps the heads from now on. `hidden` are the messages that cannot be received now.
+    pub(crate) fn track_heads(&mut self, hidden: impl Iterator<Item = (LaneId, u64)>) {
+        for (id, order) in hidden {
+            if let Some(lane) = self.get_mut(id) {
+                lane.hidden.insert(order);
+            }
+        }
+        let mut heads = BTreeSet::new();
+        for (index, lane) in self.all.iter_mut().enumerate() {
+            lane.place_head(LaneId(index as u32), &mut heads);
+        }
+        self.heads = Some(heads);
+    }
+
+    pub(crate) fn tracks_heads(&self) -> bool {
+        self.heads.is_some()
+    }
+
+    pub(crate) fn fairness(&self) -> Fairness {
+        self.fairness
+    }
+
+    pub(crate) fn set_fairness(&mut self, fairness: Fairness) {
+        self.fairness = fairness;
+    }
+
+    pub(crate) fn locking(&self) -> bool {
+        self.locking
+    }
+
+    /// The only lane, if there never was another.
+    pub(crate) fn alone(&self) -> Option<&Lane> {
+        self.all.first().filter(|_| self.all.len() == 1)
+    }
+
+    pub(crate) fn servable(&self) -> std::collections::btree_set::Iter<'_, (Turn, LaneId)> {
+        self.servable.iter()
+    }
+
+    pub(crate) fn heads(&self) -> std::collections::btree_set::Iter<'_, (Rank, LaneId)> {
+        const NO_HEADS: &BTreeSet<(Rank, LaneId)> = &BTreeSet::new();
+        self.heads.as_ref().unwrap_or(NO_HEADS).iter()
     }
 
     /// Gives back lanes without messages. Not called while a change may still be rolled back,
@@ -260,18 +338,8 @@ impl Lanes {
     }
 
     /// Ready messages in the order in which an acquire should take them.
-    pub(crate) fn picks(&self) -> Picks<'_> {
-        Picks {
-            lanes: self,
-            rest: self.servable.iter(),
-            alone: (self.all.len() == 1)
-                .then(|| self.all.first().and_then(|lane| lane.servable_rank()))
-                .flatten(),
-            open: BinaryHeap::new(),
-            noisy: Vec::new(),
-            taken: BTreeMap::new(),
-            taken_total: 0,
-        }
+    pub(crate) fn picks(&self, order: Order) -> Picks<'_> {
+        Picks::new(self, order)
     }
 }
 
@@ -285,6 +353,9 @@ pub(crate) enum Change {
     /// A message at this place of the order was leased.
     Leased(u64),
     Unleased(u64),
+    /// A message at this place of the order cannot be received before its time.
+    Delayed(u64),
+    Undelayed(u64),
 }
 
 impl Lane {
@@ -294,95 +365,26 @@ impl Lane {
         self.blocking.first().is_none_or(|blocking| rank.order < blocking)
     }
 
-    fn servable_rank(&self) -> Option<Rank> {
+    pub(crate) fn servable_rank(&self) -> Option<Rank> {
         self.first().filter(|rank| self.may_serve(*rank))
     }
 
-    fn servable_after(&self, rank: Rank) -> Option<Rank> {
+    pub(crate) fn servable_after(&self, rank: Rank) -> Option<Rank> {
         self.after(rank).filter(|next| self.may_serve(*next))
     }
-}
 
-/// A lane is noisy from this many messages in flight on ...
-const NOISY_IN_FLIGHT: u64 = 30;
-/// ... if they are more than one in this many of all in flight (SQS fair queues).
-const NOISY_SHARE: u64 = 10;
-
-/// Iterator over ready messages. In a FIFO queue a lane is emptied before the next one is
-/// opened; in a standard queue quiet lanes come first and share by rank, then the noisy ones,
-/// the one with the fewest in flight first (SQS developer guide, "fair queues"). At most nine
-/// lanes can hold more than a tenth, so the search is short.
-pub(crate) struct Picks<'a> {
-    lanes: &'a Lanes,
-    rest: std::collections::btree_set::Iter<'a, (Turn, LaneId)>,
-    alone: Option<Rank>,
-    open: BinaryHeap<Reverse<(Rank, LaneId)>>,
-    noisy: Vec<(Rank, LaneId)>,
-    taken: BTreeMap<LaneId, u64>,
-    taken_total: u64,
-}
-
-impl Picks<'_> {
-    fn in_flight(&self, id: LaneId) -> u64 {
-        let lane = self.lanes.get(id).map_or(0, |lane| u64::from(lane.in_flight));
-        lane + self.taken.get(&id).copied().unwrap_or(0)
+    /// Whether every message before this one can be received.
+    pub(crate) fn stands_before_hidden(&self, rank: Rank) -> bool {
+        self.hidden.first().is_none_or(|hidden| rank.order < hidden)
     }
 
-    fn is_noisy(&self, id: LaneId) -> bool {
-        let mine = self.in_flight(id);
-        let all = self.lanes.in_flight + self.taken_total;
-        id != LaneId::NONE && mine >= NOISY_IN_FLIGHT && mine * NOISY_SHARE > all
-    }
-
-    /// The next lane by turn, with its first message.
-    fn unopened(&mut self) -> Option<(Rank, LaneId)> {
-        self.rest.next().map(|(turn, id)| (turn.rank(), *id))
-    }
-
-    fn next_lane(&mut self) -> Option<(Rank, LaneId)> {
-        if self.lanes.locking {
-            return self.open.pop().map(|Reverse(pick)| pick).or_else(|| self.unopened());
+    fn place_head(&mut self, id: LaneId, heads: &mut BTreeSet<(Rank, LaneId)>) {
+        let head = self.first().filter(|rank| self.stands_before_hidden(*rank));
+        let before = std::mem::replace(&mut self.head, head);
+        if before != head {
+            before.map(|rank| heads.remove(&(rank, id)));
+            head.map(|rank| heads.insert((rank, id)));
         }
-        loop {
-            let unopened = self.rest.clone().next().map(|(turn, id)| (turn.rank(), *id));
-            let opened = self.open.peek().map(|Reverse(pick)| *pick);
-            let (rank, id) = match (unopened, opened) {
-                (None, None) => break,
-                (Some(unopened), opened) if opened.is_none_or(|opened| unopened < opened) => {
-                    self.unopened()?
-                }
-                _ => self.open.pop()?.0,
-            };
-            if !self.is_noisy(id) {
-                return Some((rank, id));
-            }
-            self.noisy.push((rank, id));
-        }
-        let quietest = (0..self.noisy.len())
-            .min_by_key(|i| self.noisy.get(*i).map(|n| (self.in_flight(n.1), n.0)))?;
-        Some(self.noisy.swap_remove(quietest))
-    }
-
-    /// Counts a pick as in flight for the picks that follow.
-    pub(crate) fn took(&mut self, id: LaneId) {
-        *self.taken.entry(id).or_default() += 1;
-        self.taken_total += 1;
-    }
-}
-
-impl Iterator for Picks<'_> {
-    type Item = (Rank, LaneId);
-
-    fn next(&mut self) -> Option<(Rank, LaneId)> {
-        if let Some(rank) = self.alone {
-            self.alone = self.lanes.all.first().and_then(|lane| lane.servable_after(rank));
-            return Some((rank, LaneId::NONE));
-        }
-        let (rank, id) = self.next_lane()?;
-        if let Some(next) = self.lanes.get(id).and_then(|lane| lane.servable_after(rank)) {
-            self.open.push(Reverse((next, id)));
-        }
-        Some((rank, id))
     }
 }
 
@@ -391,7 +393,7 @@ mod tests {
     use super::*;
 
     fn lanes(locking: bool, messages: &[(&str, u8)]) -> Lanes {
-        let mut lanes = Lanes::new(locking);
+        let mut lanes = Lanes::new(locking, Fairness::default());
         for (order, (key, priority)) in messages.iter().enumerate() {
             let id = lanes.of_key((!key.is_empty()).then_some(*key));
             lanes.change(id, Change::Joined, Turn::plain);
@@ -402,7 +404,7 @@ mod tests {
     }
 
     fn orders(lanes: &Lanes) -> Vec<u64> {
-        lanes.picks().map(|(rank, _)| rank.order).collect()
+        lanes.picks(Order::OfQueue).map(|(rank, _)| rank.order).collect()
     }
 
     #[test]

@@ -34,11 +34,13 @@ mod exchange_codec;
 mod frame;
 mod ids;
 mod lane;
+mod lane_policy;
 mod ledger;
 mod ledger_codec;
 pub mod limits;
 mod matcher;
 mod message;
+mod picks;
 mod queue;
 mod reply;
 mod seq_set;
@@ -57,6 +59,7 @@ pub use exchange::{
 };
 pub use frame::Frame;
 pub use ids::*;
+pub use lane_policy::{Fairness, LaneLimits, RateLimit};
 pub use ledger::{
     Claimed, LAPSED_CLAIM_KEPT_MS, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete,
     LedgerEntry, LedgerExtend, LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease,

@@ -32,6 +32,15 @@ pub const DEDUP_WINDOW_MS: u64 = 300_000;
 pub const MAX_LISTED: usize = 1_000;
 /// Bytes of a queue's attributes and tags together, for the size of a record. `Refusal::InvalidConfig`.
 pub const MAX_CONFIG_BYTES: usize = 64 << 10;
+/// Tokens that a rate limit gains in an interval or saves up: more than a server delivers.
+/// `Refusal::InvalidConfig`.
+pub const MAX_RATE: u32 = 1_000_000;
+/// Interval of a rate limit: a day. `Refusal::InvalidConfig`.
+pub const MAX_RATE_INTERVAL_MS: u64 = 86_400_000;
+/// Weight of a lane: shares finer than this are not kept. `Refusal::InvalidConfig`.
+pub const MAX_WEIGHT: u32 = 1_000;
+/// Lanes of a queue with a weight of their own, for the size of a record. `Refusal::InvalidConfig`.
+pub const MAX_WEIGHTS: usize = 1_000;
 /// What a ledger claim's work is done on, as a hash. `LedgerRefusal::Malformed`.
 pub const MAX_FINGERPRINT_BYTES: usize = 64;
 /// A saved result or a record of the ledger; it is in RAM. `LedgerRefusal::Malformed`.

@@ -61,10 +61,11 @@ pub(crate) struct Effectuated {
 impl Queue {
     pub(crate) fn new(info: Arc<QueueInfo>) -> Self {
         let locking = info.config.kind == QueueKind::Fifo;
+        let lanes = Lanes::new(locking, info.config.fairness);
         Self {
             info,
             messages: Messages::default(),
-            lanes: Lanes::new(locking),
+            lanes,
             dedup: Dedup::default(),
             attempts: Attempts::default(),
             totals: QueueTotals::default(),
@@ -125,7 +126,12 @@ impl Queue {
                 let rank = Rank::new(message.priority, message.order);
                 wakes |= self.change_lane(message.lane, Change::Ready(rank));
             }
-            Phase::Delayed(_) => self.delayed += 1,
+            Phase::Delayed(_) => {
+                self.delayed += 1;
+                if self.lanes.tracks_heads() {
+                    self.change_lane(message.lane, Change::Delayed(message.order));
+                }
+            }
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight += 1;
                 self.change_lane(message.lane, Change::Leased(message.order));
@@ -155,7 +161,12 @@ impl Queue {
                 let rank = Rank::new(message.priority, message.order);
                 self.change_lane(message.lane, Change::NotReady(rank));
             }
-            Phase::Delayed(_) => self.delayed -= 1,
+            Phase::Delayed(_) => {
+                self.delayed -= 1;
+                if self.lanes.tracks_heads() {
+                    wakes = self.change_lane(message.lane, Change::Undelayed(message.order));
+                }
+            }
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight -= 1;
                 wakes = self.change_lane(message.lane, Change::Unleased(message.order));
@@ -191,6 +202,21 @@ impl Queue {
             let seq = reordered.get(&rank.order).copied().unwrap_or(rank.order);
             messages.get(seq).map_or(Turn::plain(rank), |first| Turn::of_waiting(rank, &first))
         })
+    }
+
+    /// Prepares for acquires with an order of their own: from now on the lanes know which messages
+    /// cannot be received. Costs nothing to those who never ask.
+    pub(crate) fn track_heads(&mut self) {
+        if self.lanes.tracks_heads() {
+            return;
+        }
+        let timed = self.deadlines.iter().map(|(_, seq)| *seq);
+        let held = self.sessions.values().flat_map(SeqSet::iter);
+        let hidden = timed.chain(held).filter_map(|seq| {
+            let message = self.messages.get(seq)?;
+            Some((message.lane, message.order))
+        });
+        self.lanes.track_heads(hidden);
     }
 
     /// The message at a place of the ready order.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kyu_broker::{Acquire, Lease, Property, QueueInfo, QueueKind, Received, Refusal};
+use kyu_broker::{Acquire, Lease, Order, Property, QueueInfo, QueueKind, Received, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
@@ -124,6 +124,7 @@ fn plan(
         max_messages: u32::try_from(max_messages).unwrap_or(1),
         max_bytes: MAX_RECEIVE_BYTES,
         lease: visible_ms.map_or(Lease::QueueDefault, Lease::For),
+        order: Order::OfQueue,
         attempt_id: attempt_id.map(str::to_owned),
     };
     Ok((acquire, wait_ms.unwrap_or(queue.config.receive_wait_ms)))

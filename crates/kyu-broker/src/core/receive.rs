@@ -15,7 +15,8 @@ impl<T: Send + 'static> Core<T> {
         let waits = wait_ms > 0 && !self.long_polls_ended;
         // Who comes later and can wait does so behind the others. An attempt key may name messages
         // that were handed out before: those are there even when the queue has none to give.
-        if waits && acquire.attempt_id.is_none() && self.waiters.waits_on(acquire.queue) {
+        let (queue, order) = (acquire.queue, acquire.order);
+        if waits && acquire.attempt_id.is_none() && self.waiters.waits_on(queue, order) {
             return self.wait(id, acquire, wait_ms, ticket);
         }
         let command = Command::Acquire(acquire);
@@ -59,12 +60,18 @@ impl<T: Send + 'static> Core<T> {
         }
     }
 
-    /// Serves the longest waiting first, until the queue has no more to give.
+    /// Serves the longest waiting first, until the queue has no more to give. What one order may
+    /// not take (its lanes wait for a message in flight) another one may.
     fn serve(&mut self, queue: QueueId) {
-        while let Some((id, waiter)) = self.waiters.first(queue) {
+        let mut served_out = Vec::new();
+        while let Some((id, waiter)) = self.waiters.first(queue, &served_out) {
+            let order = waiter.acquire.order;
             let command = Command::Acquire(waiter.acquire.clone());
             let (result, until) = match self.execute(&command) {
-                Ok((Reply::Acquired(none), _)) if none.is_empty() => return,
+                Ok((Reply::Acquired(none), _)) if none.is_empty() => {
+                    served_out.push(order);
+                    continue;
+                }
                 Ok((reply, until)) => (Ok(Response::Reply(reply)), until),
                 Err(error) => (Err(error), self.all()),
             };

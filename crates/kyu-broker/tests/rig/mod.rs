@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use kyu_broker::{
     Acquire, Answer, Command, Completion, Content, Core, CoreOptions, CreateQueue, DeleteQueue,
-    Deliver, Delivery, Enqueue, Error, Frame, Lease, NewMessage, Outcome, Policy, Query,
+    Deliver, Delivery, Enqueue, Error, Frame, Lease, NewMessage, Order, Outcome, Policy, Query,
     QueueConfig, QueueId, QueueName, QueueStats, Receipt, ReceiveId, Reply, Response, Settle, Work,
 };
 use kyu_log::{OnFailure, SimDisk};
@@ -152,9 +152,13 @@ impl Rig {
     }
 
     pub fn receive_as(&mut self, queue: QueueId, lease: Lease, wait_ms: u64) -> u64 {
+        let order = Order::OfQueue;
+        let (max_messages, max_bytes, attempt_id) = (1, 1 << 20, None);
+        self.acquire(Acquire { queue, max_messages, max_bytes, lease, order, attempt_id }, wait_ms)
+    }
+
+    pub fn acquire(&mut self, acquire: Acquire, wait_ms: u64) -> u64 {
         let ticket = self.ticket();
-        let acquire =
-            Acquire { queue, max_messages: 1, max_bytes: 1 << 20, lease, attempt_id: None };
         self.core.receive(ReceiveId(ticket), acquire, wait_ms, ticket);
         self.core.hand_over();
         ticket

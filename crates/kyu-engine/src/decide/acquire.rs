@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::command::{Acquire, Context, Lease};
+use crate::command::{Acquire, Context, Lease, Order};
 use crate::decide::{Decided, Sequences, Wait, back_in_order, dead_letter, dead_letter_target};
 use crate::effect::{Effect, Effects, LeaseEnd, MoveReason};
 use crate::ids::{QueueId, Receipt, Seq, UnixMs};
@@ -13,11 +13,17 @@ use crate::reply::{Answer, Delivery, Refusal, Reply};
 use crate::state::State;
 
 pub(super) fn decide(
-    state: &State,
+    state: &mut State,
     command: &Acquire,
     ctx: &Context,
     effects: &mut Effects,
 ) -> Decided {
+    if command.order != Order::OfQueue
+        && let Some(queue) = state.queues.get_mut(&command.queue)
+    {
+        queue.track_heads();
+    }
+    let state = &*state;
     let queue = state.queue(command.queue)?;
     if command.max_messages == 0 || command.max_messages > MAX_ACQUIRE {
         return Err(Refusal::LimitExceeded("messages of one acquire"));
@@ -38,7 +44,7 @@ pub(super) fn decide(
     }
     let most = u64::from(command.max_messages).min(room) as usize;
     let mut sequences = Sequences::default();
-    let picked = pick(state, queue, most, command.max_bytes, ctx, &mut sequences, effects);
+    let picked = pick(state, queue, most, command, ctx, &mut sequences, effects);
     let mut wait_until = if picked.is_empty() { 0 } else { queue.moved_in_by };
     let mut deliveries = Vec::with_capacity(picked.len());
     for (seq, message) in &picked {
@@ -80,7 +86,7 @@ fn pick(
     state: &State,
     queue: &Queue,
     most: usize,
-    max_bytes: u64,
+    command: &Acquire,
     ctx: &Context,
     sequences: &mut Sequences,
     effects: &mut Effects,
@@ -91,7 +97,7 @@ fn pick(
     let mut picked: Vec<(Seq, Message)> = Vec::with_capacity(most.min(16));
     let mut bytes = 0u64;
     let mut passed_over = 0;
-    let mut picks = queue.lanes.picks();
+    let mut picks = queue.lanes.picks(command.order);
     while picked.len() < most && passed_over < MAX_TICK_MESSAGES {
         let Some((rank, lane)) = picks.next() else { break };
         let seq = queue.seq_at(rank.order);
@@ -106,7 +112,7 @@ fn pick(
             continue;
         }
         bytes += u64::from(message.frame.bytes);
-        if !picked.is_empty() && bytes > max_bytes {
+        if !picked.is_empty() && bytes > command.max_bytes {
             break;
         }
         picks.took(lane);
@@ -171,7 +177,7 @@ fn replay(
 /// What an acquire would return first; leases nothing.
 pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
     let most = max_messages.min(MAX_ACQUIRE) as usize;
-    let deliveries = queue.lanes.picks().take(most).filter_map(|(rank, _)| {
+    let deliveries = queue.lanes.picks(Order::OfQueue).take(most).filter_map(|(rank, _)| {
         let seq = queue.seq_at(rank.order);
         let message = queue.messages.get(seq)?;
         Some(Delivery {

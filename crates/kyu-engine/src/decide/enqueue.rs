@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::command::{Context, Enqueue, NewMessage};
+use crate::command::{Context, Enqueue, NewMessage, Order};
 use crate::config::Overflow;
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
@@ -211,7 +211,7 @@ impl<'a> Batch<'a> {
         let dropped = self.added.dropped.entry(queue.id()).or_default();
         let size_of = |seq: &Seq| queue.messages.get(*seq).map_or(0, |m| u64::from(m.frame.bytes));
         let mut freed: u64 = dropped.iter().map(size_of).sum();
-        let mut heads = queue.lanes.picks().map(|(rank, _)| queue.seq_at(rank.order));
+        let mut heads = queue.lanes.picks(Order::OfQueue).map(|(rank, _)| queue.seq_at(rank.order));
         loop {
             let messages = queue.len() + added_messages - dropped.len() as u64;
             let total = (queue.bytes + added_bytes).saturating_sub(freed);

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use crate::command::{Command, Context};
 use crate::effect::{Effect, Effects, MoveReason, Removal};
 use crate::ids::{Address, QueueId, Seq};
+use crate::lane_policy::Fairness;
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
@@ -137,7 +138,8 @@ const POISON_RECEIVES: u32 = 3;
 
 /// Makes a message visible again after a failed attempt, in its old place or at the back.
 fn back_in_order(queue: &Queue, seq: Seq, receives: u32, sequences: &mut Sequences) -> Effect {
-    let poison = !queue.is_fifo() && receives >= POISON_RECEIVES;
+    let strict = queue.info.config.fairness == Fairness::StrictOrder;
+    let poison = !queue.is_fifo() && !strict && receives >= POISON_RECEIVES;
     Effect::Released {
         queue: queue.id(),
         seq,

@@ -82,13 +82,14 @@ pub(super) fn configure(
 fn check(config: &QueueConfig) -> Result<(), Refusal> {
     let maps = config.attributes.iter().chain(&config.tags);
     let bytes: usize = maps.map(|(key, value)| key.len() + value.len()).sum();
+    let bytes = bytes + config.lanes.weights.keys().map(String::len).sum::<usize>();
     if bytes > MAX_CONFIG_BYTES {
-        return Err(Refusal::InvalidConfig("attributes and tags are too long"));
+        return Err(Refusal::InvalidConfig("attributes, tags and weights are too long"));
     }
     if config.dead_letter.as_ref().is_some_and(|rule| rule.max_receives == 0) {
         return Err(Refusal::InvalidConfig("max_receives must be at least 1"));
     }
-    Ok(())
+    crate::lane_policy::check(config).map_err(Refusal::InvalidConfig)
 }
 
 /// The queue and everything in it.

@@ -140,6 +140,7 @@ fn an_attempt_can_be_repeated_until_one_of_its_messages_is_settled() {
         max_messages: 10,
         max_bytes: u64::MAX,
         lease: Lease::QueueDefault,
+        order: Order::OfQueue,
         attempt_id: Some("try".into()),
     });
     let first = w.run(attempt.clone());
@@ -163,6 +164,7 @@ fn an_attempt_is_not_repeated_after_a_change_of_visibility() {
         max_messages: 1,
         max_bytes: u64::MAX,
         lease: Lease::QueueDefault,
+        order: Order::OfQueue,
         attempt_id: Some("try".into()),
     });
     let Reply::Acquired(first) = w.run(attempt.clone()) else { panic!() };

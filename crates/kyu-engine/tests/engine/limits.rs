@@ -83,6 +83,7 @@ fn replies_are_bounded_in_bytes() {
             max_messages: 10,
             max_bytes,
             lease: Lease::For(1_000),
+            order: Order::OfQueue,
             attempt_id: None,
         })
     };

@@ -8,6 +8,7 @@ mod fifo;
 mod ledger;
 mod life_cycle;
 mod limits;
+mod order;
 mod random;
 mod sharing;
 mod world;
