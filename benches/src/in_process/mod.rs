@@ -7,12 +7,12 @@ pub(crate) use broker_send::run as broker_send;
 pub(crate) use engine_log::run as engine_log;
 
 use bytes::Bytes;
-use kyu_broker::engine::{Content, CreateQueue, NewMessage, QueueConfig, QueueId, QueueName};
+use kyu_broker::engine::{Content, CreateQueue, NewMessage, QueueId, QueueName};
 
 /// The queue that both workloads use.
 fn bench_queue() -> CreateQueue {
     let name = QueueName { namespace: "bench".into(), name: "bench".into() };
-    CreateQueue { name, config: QueueConfig::default(), name_reuse_wait_ms: 0 }
+    CreateQueue { name, config: Box::default(), name_reuse_wait_ms: 0 }
 }
 
 /// A message as a door makes it: the body is copied into the encoded content.

@@ -70,7 +70,8 @@ impl Call<'_> {
                 return Ok(());
             }
             let expected_version = queue.version;
-            let command = ConfigureQueue { queue: queue.id, config, expected_version };
+            let command =
+                ConfigureQueue { queue: queue.id, config: config.into(), expected_version };
             match self.broker.submit(Command::ConfigureQueue(command)).await {
                 Ok(_) => return Ok(()),
                 Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {

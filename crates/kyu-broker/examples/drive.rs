@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kyu_broker::{
     Acquire, Broker, Command, Content, CreateQueue, Enqueue, Lease, NewMessage, Options, Order,
-    Outcome, QueueConfig, QueueId, QueueName, Reply, Settle,
+    Outcome, QueueId, QueueName, Reply, Settle,
 };
 
 const BODY_BYTES: usize = 1_000;
@@ -23,7 +23,7 @@ async fn main() {
     let broker = Broker::open(Options::new(&dir)).expect("opens");
     println!("open                    {:>10.1} ms", opened.elapsed().as_secs_f64() * 1e3);
     let name = QueueName { namespace: "n".into(), name: "q".into() };
-    let create = CreateQueue { name, config: QueueConfig::default(), name_reuse_wait_ms: 0 };
+    let create = CreateQueue { name, config: Box::default(), name_reuse_wait_ms: 0 };
     let Ok(Reply::QueueCreated(queue)) = broker.submit(Command::CreateQueue(create)).await else {
         panic!("no queue")
     };

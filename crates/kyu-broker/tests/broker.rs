@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use kyu_broker::{
     Acquire, Answer, Broker, Command, Content, CreateQueue, DeleteQueue, Enqueue, Error, Lease,
-    NewMessage, OpenError, Options, Order, Outcome, Query, QueueConfig, QueueId, QueueName,
-    Refusal, Reply, Settle,
+    NewMessage, OpenError, Options, Order, Outcome, Query, QueueId, QueueName, Refusal, Reply,
+    Settle,
 };
 
 /// A directory that is removed with the test.
@@ -41,8 +41,7 @@ fn name() -> QueueName {
 }
 
 async fn create(broker: &Broker) -> QueueId {
-    let command =
-        CreateQueue { name: name(), config: QueueConfig::default(), name_reuse_wait_ms: 0 };
+    let command = CreateQueue { name: name(), config: Box::default(), name_reuse_wait_ms: 0 };
     match broker.submit(Command::CreateQueue(command)).await {
         Ok(Reply::QueueCreated(info)) => info.id,
         other => panic!("{other:?}"),

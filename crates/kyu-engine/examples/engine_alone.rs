@@ -20,7 +20,7 @@ fn main() {
         decision.reply
     };
     let name = QueueName { namespace: "0".into(), name: "q".into() };
-    let create = CreateQueue { name, config: QueueConfig::default(), name_reuse_wait_ms: 0 };
+    let create = CreateQueue { name, config: Box::default(), name_reuse_wait_ms: 0 };
     let Reply::QueueCreated(info) = run(Command::CreateQueue(create)) else { panic!() };
     let content = Content::of(vec![b'x'; 1_000]).encode();
     let message = NewMessage {

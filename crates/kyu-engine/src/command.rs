@@ -75,7 +75,7 @@ pub struct CreateQueue {
     /// Namespace and name.
     pub name: QueueName,
     /// Settings of the new queue.
-    pub config: QueueConfig,
+    pub config: Box<QueueConfig>,
     /// Refuse a name whose queue was deleted less than this ago; 0 to allow.
     pub name_reuse_wait_ms: u64,
 }
@@ -86,7 +86,7 @@ pub struct ConfigureQueue {
     /// The queue.
     pub queue: QueueId,
     /// All settings, replacing the old ones; the kind cannot change.
-    pub config: QueueConfig,
+    pub config: Box<QueueConfig>,
     /// Refuse if the queue's version is another one.
     pub expected_version: u64,
 }

@@ -288,7 +288,7 @@ fn outcome(fifo: bool, random: &mut Random) -> Outcome {
 fn create(random: &mut Random) -> Command {
     let role = if random.percent(50) { Role::Passing } else { Role::OrderedPassing };
     let name = role.name(random.below(PASSING_QUEUES));
-    Command::CreateQueue(CreateQueue { name, config: role.config(), name_reuse_wait_ms: 0 })
+    Command::CreateQueue(CreateQueue { name, config: role.config().into(), name_reuse_wait_ms: 0 })
 }
 
 fn configure(auditor: &Auditor, directory: &Directory, random: &mut Random) -> Option<Command> {
@@ -298,7 +298,11 @@ fn configure(auditor: &Auditor, directory: &Directory, random: &mut Random) -> O
     config.visibility_timeout_ms = visibility_ms;
     config.tags.insert("changed".into(), visibility_ms.to_string());
     let expected_version = info.version;
-    Some(Command::ConfigureQueue(ConfigureQueue { queue: info.id, config, expected_version }))
+    Some(Command::ConfigureQueue(ConfigureQueue {
+        queue: info.id,
+        config: config.into(),
+        expected_version,
+    }))
 }
 
 fn start_move(auditor: &Auditor, random: &mut Random) -> Option<Command> {

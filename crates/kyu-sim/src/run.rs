@@ -118,7 +118,7 @@ impl Run {
         self.world.advance(0);
         for role in Role::LASTING {
             let (name, config) = (role.name(0), role.config());
-            let create = CreateQueue { name, config, name_reuse_wait_ms: 0 };
+            let create = CreateQueue { name, config: config.into(), name_reuse_wait_ms: 0 };
             self.ask(Wish::Command(Command::CreateQueue(create)));
         }
         self.world.flush();

@@ -51,7 +51,7 @@ pub(super) async fn run(
     tags::add(&queue, &mut config, request.tags)?;
 
     let name_reuse_wait_ms = call.options.name_reuse_wait_ms;
-    let create = CreateQueue { name: queue.clone(), config, name_reuse_wait_ms };
+    let create = CreateQueue { name: queue.clone(), config: config.into(), name_reuse_wait_ms };
     let created = match call.broker.submit(Command::CreateQueue(create)).await {
         Ok(Reply::QueueCreated(created)) => created,
         Ok(_) => return Err(Error::Internal),

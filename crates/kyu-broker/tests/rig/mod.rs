@@ -269,7 +269,11 @@ pub fn create(queue: &str) -> Command {
 }
 
 pub fn create_with(queue: &str, config: QueueConfig) -> Command {
-    Command::CreateQueue(CreateQueue { name: name(queue), config, name_reuse_wait_ms: 0 })
+    Command::CreateQueue(CreateQueue {
+        name: name(queue),
+        config: config.into(),
+        name_reuse_wait_ms: 0,
+    })
 }
 
 pub fn delete(queue: QueueId) -> Command {

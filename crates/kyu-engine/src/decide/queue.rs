@@ -39,12 +39,12 @@ pub(super) fn create(
         queue: id,
         at_ms: ctx.now_ms,
         name: command.name.clone(),
-        config: Box::new(command.config.clone()),
+        config: command.config.clone(),
     });
     let info = crate::config::QueueInfo {
         id,
         name: command.name.clone(),
-        config: command.config.clone(),
+        config: (*command.config).clone(),
         version: 1,
         created_at_ms: ctx.now_ms,
         modified_at_ms: ctx.now_ms,
@@ -70,10 +70,10 @@ pub(super) fn configure(
     effects.push(Effect::QueueConfigured {
         queue: command.queue,
         at_ms: ctx.now_ms,
-        config: Box::new(command.config.clone()),
+        config: command.config.clone(),
     });
     let mut info = (*queue.info).clone();
-    info.config = command.config.clone();
+    info.config.clone_from(&command.config);
     info.version += 1;
     info.modified_at_ms = ctx.now_ms;
     Ok((Reply::QueueConfigured(Arc::new(info)), Wait::Record))

@@ -196,7 +196,11 @@ fn a_shorter_retention_applies_to_what_is_there() {
     w.send(q, "a");
     w.advance(61_000);
     let config = QueueConfig { retention_ms: 60_000, ..QueueConfig::default() };
-    w.run(Command::ConfigureQueue(ConfigureQueue { queue: q, config, expected_version: 1 }));
+    w.run(Command::ConfigureQueue(ConfigureQueue {
+        queue: q,
+        config: config.into(),
+        expected_version: 1,
+    }));
     w.advance(0);
     assert_eq!(w.counts(q), (0, 0, 0));
 }
@@ -266,7 +270,7 @@ fn names_can_be_kept_from_reuse() {
     w.run(Command::DeleteQueue(DeleteQueue { queue: q }));
     let create = Command::CreateQueue(CreateQueue {
         name: queue_name("q"),
-        config: QueueConfig::default(),
+        config: Box::default(),
         name_reuse_wait_ms: 60_000,
     });
     w.restart();

@@ -163,7 +163,8 @@ fn a_session_that_ends_opens_its_lanes_again() {
 fn strict_order_is_refused_for_a_fifo_queue() {
     let mut w = World::new();
     let config = QueueConfig { fairness: Fairness::StrictOrder, ..fifo() };
-    let create = CreateQueue { name: queue_name("q"), config, name_reuse_wait_ms: 0 };
+    let create =
+        CreateQueue { name: queue_name("q"), config: config.into(), name_reuse_wait_ms: 0 };
     let refused = w.try_run(Command::CreateQueue(create));
     assert!(matches!(refused, Err(Refusal::InvalidConfig(_))), "{refused:?}");
 }

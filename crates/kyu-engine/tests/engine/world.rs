@@ -120,7 +120,8 @@ impl World {
     // What tests say often.
 
     pub(crate) fn queue(&mut self, name: &str, config: QueueConfig) -> QueueId {
-        let create = CreateQueue { name: queue_name(name), config, name_reuse_wait_ms: 0 };
+        let create =
+            CreateQueue { name: queue_name(name), config: config.into(), name_reuse_wait_ms: 0 };
         match self.run(Command::CreateQueue(create)) {
             Reply::QueueCreated(info) => info.id,
             other => panic!("{other:?}"),
