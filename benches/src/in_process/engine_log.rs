@@ -242,6 +242,8 @@ impl Spine {
             lease: Lease::QueueDefault,
             order: Order::OfQueue,
             attempt_id: None,
+            consumer: None,
+            with_history: false,
         };
         self.receives += 1;
         self.in_flight += 1;

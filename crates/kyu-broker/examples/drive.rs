@@ -128,6 +128,8 @@ async fn receive_and_ack(broker: &Broker, queue: QueueId, most: usize) -> usize 
         lease: Lease::QueueDefault,
         order: Order::OfQueue,
         attempt_id: None,
+        consumer: None,
+        with_history: false,
     };
     let received = broker.receive(acquire, 0).await.unwrap();
     if received.is_empty() {

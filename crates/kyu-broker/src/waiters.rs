@@ -98,6 +98,8 @@ mod tests {
             lease: Lease::QueueDefault,
             order: Order::OfQueue,
             attempt_id: None,
+            consumer: None,
+            with_history: false,
         };
         Waiter { acquire, deadline_ms, ticket: deadline_ms }
     }

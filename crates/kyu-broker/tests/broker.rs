@@ -69,6 +69,8 @@ fn acquire(queue: QueueId) -> Acquire {
         lease: Lease::QueueDefault,
         order: Order::OfQueue,
         attempt_id: None,
+        consumer: None,
+        with_history: false,
     }
 }
 

@@ -82,6 +82,8 @@ fn a_long_poll_whose_order_allows_nothing_does_not_hold_up_others() {
         lease: Lease::QueueDefault,
         order: Order::LaneByLane,
         attempt_id: None,
+        consumer: None,
+        with_history: false,
     };
     let grouped = rig.acquire(grouped, 60_000);
     rig.flush();

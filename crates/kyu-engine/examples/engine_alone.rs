@@ -45,6 +45,8 @@ fn main() {
             lease: Lease::QueueDefault,
             order: Order::OfQueue,
             attempt_id: None,
+            consumer: None,
+            with_history: false,
         }));
         spent[1] += start.elapsed().as_secs_f64();
         let Reply::Acquired(deliveries) = reply else { panic!() };

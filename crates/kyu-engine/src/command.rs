@@ -178,10 +178,31 @@ pub struct Acquire {
     /// Key of this attempt on a FIFO queue: the same key within five minutes returns the same
     /// messages and receipts (SQS ReceiveRequestAttemptId).
     pub attempt_id: Option<String>,
+    /// Who takes the messages, for the history of attempts of queues that keep one: a name, an
+    /// address. At most [`crate::limits::MAX_CONSUMER_BYTES`] are kept.
+    pub consumer: Option<String>,
+    /// Whether the deliveries shall name the past attempts.
+    pub with_history: bool,
+}
+
+impl Acquire {
+    /// Up to so many messages of a queue, under its own visibility timeout.
+    pub fn new(queue: QueueId, max_messages: u32) -> Self {
+        Self {
+            queue,
+            max_messages,
+            max_bytes: u64::MAX,
+            lease: Lease::QueueDefault,
+            order: Order::OfQueue,
+            attempt_id: None,
+            consumer: None,
+            with_history: false,
+        }
+    }
 }
 
 /// How a delivery ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Done: the message is removed.
     Ack,
@@ -189,10 +210,22 @@ pub enum Outcome {
     Release {
         /// To the end of the queue instead of its original place.
         to_tail: bool,
-        /// Not before this many milliseconds.
+        /// Not before this many milliseconds; 0 for what the queue's retry policy says if the
+        /// attempt counts.
         delay_ms: u64,
         /// Whether the attempt counts: otherwise the receive count is taken back.
         counted: bool,
+    },
+    /// Tried and failed, with a word on why.
+    Failed {
+        /// What went wrong, for the history of attempts of queues that keep one. At most
+        /// [`crate::limits::MAX_ERROR_BYTES`] are kept.
+        error: String,
+        /// Not again before this many milliseconds; `None` for what the queue's retry policy says,
+        /// or at once.
+        delay_ms: Option<u64>,
+        /// Whether another attempt may succeed: otherwise as [`Outcome::Dead`].
+        retry: bool,
     },
     /// Never to be tried again: to the dead-letter queue, or removed if there is none.
     Dead,
@@ -375,5 +408,12 @@ pub enum Query {
         queue: QueueId,
         /// At most this many, to [`crate::limits::MAX_ACQUIRE`].
         max_messages: u32,
+    },
+    /// The past attempts of one message, and why it was dead-lettered.
+    History {
+        /// The queue.
+        queue: QueueId,
+        /// The message.
+        seq: Seq,
     },
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{QueueId, QueueName, UnixMs};
 use crate::lane_policy::{Fairness, LaneLimits, RateLimit};
+use crate::retry::{ExpiredTo, Fencing, Guard, RetryPolicy};
 
 /// How messages of one lane (message group) are ordered and locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -85,10 +86,35 @@ pub struct QueueConfig {
     pub rate: Option<RateLimit>,
     /// Limits of each lane.
     pub lanes: LaneLimits,
+    /// When and how often failed messages are tried again; `None` for at once, as SQS does.
+    pub retry: Option<RetryPolicy>,
+    /// A message of a standard queue that was received this often without being acknowledged goes
+    /// to the back when it becomes visible again, so that it does not hold up the others (SQS: 3).
+    /// `None` keeps every message in its place. At least 1.
+    pub back_after_receives: Option<u32>,
+    /// Keep the past attempts of messages; a queue with a retry policy does so in any case.
+    pub keep_history: bool,
+    /// Where messages go whose time is over.
+    pub expired_to: ExpiredTo,
+    /// Retry budget and breaker.
+    pub guard: Option<Guard>,
+    /// What receipts of earlier deliveries may do.
+    pub fencing: Fencing,
     /// Settings that only doors understand (policies, encryption keys), stored verbatim.
     pub attributes: BTreeMap<String, String>,
     /// The user's tags.
     pub tags: BTreeMap<String, String>,
+}
+
+/// From this many receives on a message of a standard queue goes to the back (Amazon SQS metrics
+/// guide, on the age of the oldest message).
+pub(crate) const BACK_AFTER_RECEIVES: u32 = 3;
+
+impl QueueConfig {
+    /// Whether past attempts of messages are kept.
+    pub fn keeps_history(&self) -> bool {
+        self.keep_history || self.retry.is_some()
+    }
 }
 
 impl Default for QueueConfig {
@@ -112,6 +138,12 @@ impl Default for QueueConfig {
             fairness: Fairness::QuietFirst,
             rate: None,
             lanes: LaneLimits::default(),
+            retry: None,
+            back_after_receives: Some(BACK_AFTER_RECEIVES),
+            keep_history: false,
+            expired_to: ExpiredTo::Nowhere,
+            guard: None,
+            fencing: Fencing::default(),
             attributes: BTreeMap::new(),
             tags: BTreeMap::new(),
         }
@@ -140,8 +172,10 @@ pub struct QueueInfo {
 pub struct QueueStats {
     /// Messages that an acquire may return (including ones behind a locked lane).
     pub ready: u64,
-    /// Messages whose delay has not passed.
+    /// Messages whose delay has not passed, or that are held.
     pub delayed: u64,
+    /// Of the delayed, those that wait for a token of the retry budget.
+    pub held: u64,
     /// Messages under lease.
     pub in_flight: u64,
     /// Bytes of the message frames.
@@ -162,7 +196,7 @@ pub struct QueueTotals {
     pub received: u64,
     /// Messages acknowledged.
     pub acked: u64,
-    /// Messages past their retention or expiry.
+    /// Messages removed past their retention or their own expiry.
     pub expired: u64,
     /// Messages dropped to make room.
     pub dropped: u64,
@@ -174,4 +208,26 @@ pub struct QueueTotals {
     pub moved_out: u64,
     /// Messages purged.
     pub purged: u64,
+    /// Of the expired, those past their own expiry.
+    pub expired_by_deadline: u64,
+    /// Of the moved out, those that were received too often.
+    pub dead_by_receives: u64,
+    /// Of the moved out, those that a consumer rejected.
+    pub dead_by_rejection: u64,
+    /// Of the moved out, those past their own expiry.
+    pub dead_by_deadline: u64,
+    /// Of the moved out, those past their retention.
+    pub dead_by_retention: u64,
+    /// Acknowledgements by deliveries that a later delivery had followed, refused or accepted.
+    pub stale_acks: u64,
+    /// Of the stale acknowledgements, those that were accepted ([`Fencing::accept_late_acks`]).
+    pub late_acks: u64,
+    /// Messages of which two deliveries were acknowledged, whatever the answers were: the work was
+    /// done twice. Once a message; looked for while a message is there and among the last
+    /// [`crate::limits::MAX_FINISHED_KEPT`] that were acknowledged after more than one delivery.
+    pub double_executions: u64,
+    /// Failed attempts that had to wait for a token of the retry budget.
+    pub held: u64,
+    /// How often a breaker opened.
+    pub breaker_opened: u64,
 }

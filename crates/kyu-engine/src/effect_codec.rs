@@ -10,6 +10,7 @@ use crate::ids::{QueueId, QueueName, Seq, SessionId};
 use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::MoveStatus;
+use crate::retry_codec;
 use crate::wire::{Malformed, Reader, Write};
 
 /// Frozen numbers of the effects.
@@ -460,6 +461,7 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
             out.str(value);
         }
     }
+    retry_codec::encode_sections(config, out);
     lane_policy::encode_sections(config, out);
     out.u8(NO_MORE_SECTIONS);
 }
@@ -503,6 +505,7 @@ fn decode_sections(config: &mut QueueConfig, r: &mut Reader) -> Result<(), Malfo
         }
         let mut section = Reader::new(r.bytes()?);
         let known = match number {
+            1..=9 => retry_codec::decode_section(number, config, &mut section)?,
             10..=19 => lane_policy::decode_section(number, config, &mut section)?,
             _ => false,
         };

@@ -98,6 +98,10 @@ impl Engine {
             Query::Peek { queue, max_messages } => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }
+            Query::History { queue, seq } => {
+                let _ = (self.state.queue(*queue)?, seq);
+                Answer::History(None)
+            }
         })
     }
 

@@ -43,6 +43,8 @@ mod message;
 mod picks;
 mod queue;
 mod reply;
+mod retry;
+mod retry_codec;
 mod seq_set;
 mod snapshot;
 mod state;
@@ -67,5 +69,6 @@ pub use ledger::{
 };
 pub use matcher::*;
 pub use reply::*;
+pub use retry::*;
 pub use snapshot::{Frozen, LoadError};
 pub use state::DirectoryChange;

@@ -58,3 +58,21 @@ pub const ATTEMPT_WINDOW_MS: u64 = 300_000;
 pub const MAX_MOVE_TASKS_KEPT: usize = 10;
 /// Messages that one tick moves, promotes or expires, so that no command waits long behind it.
 pub const MAX_TICK_MESSAGES: usize = 1_000;
+/// Delays between attempts: longer than any retention is of no use. `Refusal::InvalidConfig`.
+pub const MAX_RETRY_DELAY_MS: u64 = 2_592_000_000;
+/// Delays of a retry policy's list. `Refusal::InvalidConfig`.
+pub const MAX_RETRY_DELAYS: usize = 64;
+/// Past attempts kept of a message; the oldest is forgotten.
+pub const MAX_ATTEMPTS_KEPT: usize = 32;
+/// Texts of the attempts kept of a message together, for RAM and snapshots; the oldest texts are
+/// forgotten first.
+pub const MAX_ATTEMPT_TEXT_BYTES: usize = 4_096;
+/// What a consumer says went wrong; the rest is cut off.
+pub const MAX_ERROR_BYTES: usize = 1_024;
+/// A consumer's name; the rest is cut off.
+pub const MAX_CONSUMER_BYTES: usize = 128;
+/// Lanes of a queue with a budget and breaker of their own, for RAM; the others share one.
+pub const MAX_GUARDED_LANES: usize = 10_000;
+/// Messages acknowledged after several deliveries that a queue remembers, to notice when another
+/// delivery is acknowledged as well. The oldest is forgotten.
+pub const MAX_FINISHED_KEPT: usize = 1_000;

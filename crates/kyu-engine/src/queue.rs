@@ -271,6 +271,7 @@ impl Queue {
         QueueStats {
             ready: self.ready,
             delayed: self.delayed,
+            held: 0,
             in_flight: self.in_flight,
             bytes: self.bytes,
             lanes_in_flight: self.lanes.with_in_flight,

@@ -7,6 +7,7 @@ use crate::decide::UNPLACED;
 use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
+use crate::retry::{DeadReason, Hold, PastAttempt};
 
 /// Answer to a [`crate::Command`], one variant each.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +86,8 @@ pub enum Answer {
     MoveTasks(Vec<MoveTask>),
     /// Messages in order of delivery.
     Peeked(Vec<Delivery>),
+    /// What has happened to a message; `None` if it is not in the queue.
+    History(Option<Box<MessageHistory>>),
     /// An exchange and its bindings, counted.
     Exchange(Arc<ExchangeInfo>, ExchangeStats),
     /// Exchanges, by name.
@@ -155,6 +158,30 @@ pub struct Delivery {
     pub dead_letter_source: Option<Arc<QueueName>>,
     /// The binding it came by, if that does not deliver bare.
     pub via: Option<BindingId>,
+    /// Why it was dead-lettered.
+    pub dead_reason: Option<DeadReason>,
+    /// Past attempts, oldest first, where they were asked for ([`crate::Acquire::with_history`], a
+    /// peek) and are kept.
+    pub past_attempts: Vec<PastAttempt>,
+}
+
+/// What has happened to one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageHistory {
+    /// Times acquired since it came into the queue family (a redrive starts anew).
+    pub receive_count: u32,
+    /// The queue it was dead-lettered from.
+    pub dead_letter_source: Option<Arc<QueueName>>,
+    /// Why it was dead-lettered.
+    pub dead_reason: Option<DeadReason>,
+    /// Past attempts that are kept, oldest first.
+    pub past_attempts: Vec<PastAttempt>,
+    /// Attempts that were forgotten before these.
+    pub forgotten_attempts: u64,
+    /// Who has it under lease, if that is known.
+    pub consumer: Option<String>,
+    /// Why it is held back now, if it is.
+    pub hold: Option<Hold>,
 }
 
 /// Result of settling one delivery.

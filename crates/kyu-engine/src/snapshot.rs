@@ -617,6 +617,7 @@ impl Loader {
             moved_in: r.varint()?,
             moved_out: r.varint()?,
             purged: r.varint()?,
+            ..QueueTotals::default()
         };
         self.state.names.insert(info.name.clone(), info.id);
         self.state.queues.insert(info.id, queue);

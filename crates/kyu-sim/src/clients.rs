@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kyu_broker::{
     Acquire, CancelMoveTask, Command, ConfigureQueue, CreateQueue, DeleteQueue, Directory,
-    EndSession, Enqueue, Extend, Lease, NewMessage, Order, Outcome, PurgeQueue, QueueId, Receipt,
+    EndSession, Enqueue, Extend, Lease, NewMessage, Outcome, PurgeQueue, QueueId, Receipt,
     SessionId, Settle, StartMoveTask, UnixMs,
 };
 
@@ -269,7 +269,7 @@ fn acquire(queue: QueueId, random: &mut Random) -> Acquire {
     };
     let max_messages = random.between(1, 10) as u32;
     let max_bytes = if random.percent(20) { 2_000 } else { u64::MAX };
-    Acquire { queue, max_messages, max_bytes, lease, order: Order::OfQueue, attempt_id: None }
+    Acquire { lease, max_bytes, ..Acquire::new(queue, max_messages) }
 }
 
 fn outcome(fifo: bool, random: &mut Random) -> Outcome {

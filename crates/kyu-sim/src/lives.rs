@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kyu_broker::{Acquire, Command, Lease, OpenError, Order, Outcome, QueueId, Receipt, Settle};
+use kyu_broker::{Acquire, Command, Lease, OpenError, Outcome, QueueId, Receipt, Settle};
 
 use crate::audit::Wish;
 use crate::cast::{Presence, Role};
@@ -284,14 +284,7 @@ impl Run {
         for queue in queues {
             let lease = Lease::For(DRAIN_STEP_MS);
             let (max_messages, max_bytes) = (100, u64::MAX);
-            let acquire = Acquire {
-                queue,
-                max_messages,
-                max_bytes,
-                lease,
-                order: Order::OfQueue,
-                attempt_id: None,
-            };
+            let acquire = Acquire { lease, max_bytes, ..Acquire::new(queue, max_messages) };
             self.ask(Wish::Receive { acquire, wait_ms: 0 });
         }
         ensure!(self.world.flush(), "the log failed without a fault");

@@ -126,6 +126,8 @@ fn plan(
         lease: visible_ms.map_or(Lease::QueueDefault, Lease::For),
         order: Order::OfQueue,
         attempt_id: attempt_id.map(str::to_owned),
+        consumer: None,
+        with_history: false,
     };
     Ok((acquire, wait_ms.unwrap_or(queue.config.receive_wait_ms)))
 }

@@ -93,8 +93,8 @@ impl<T: Send + 'static> Core<T> {
     /// Gives deliveries back that nobody took: at once, in their place, and not counted.
     pub fn abandon(&mut self, queue: QueueId, receipts: Vec<Receipt>) {
         self.metrics.add(Counter::AbandonedDeliveries, receipts.len() as u64);
-        let back = Outcome::Release { to_tail: false, delay_ms: 0, counted: false };
-        let items = receipts.into_iter().map(|receipt| (receipt, back)).collect();
+        let back = || Outcome::Release { to_tail: false, delay_ms: 0, counted: false };
+        let items = receipts.into_iter().map(|receipt| (receipt, back())).collect();
         // If this fails (the queue is gone, the log is full) the leases lapse in their own time.
         let _lapses_later = self.execute(&Command::Settle(Settle { queue, items }));
         self.serve_woken();

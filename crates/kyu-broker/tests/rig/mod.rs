@@ -153,8 +153,8 @@ impl Rig {
 
     pub fn receive_as(&mut self, queue: QueueId, lease: Lease, wait_ms: u64) -> u64 {
         let order = Order::OfQueue;
-        let (max_messages, max_bytes, attempt_id) = (1, 1 << 20, None);
-        self.acquire(Acquire { queue, max_messages, max_bytes, lease, order, attempt_id }, wait_ms)
+        let acquire = Acquire { max_bytes: 1 << 20, lease, order, ..Acquire::new(queue, 1) };
+        self.acquire(acquire, wait_ms)
     }
 
     pub fn acquire(&mut self, acquire: Acquire, wait_ms: u64) -> u64 {

@@ -138,6 +138,8 @@ fn next_delivery(queue: QueueId, seq: Seq, message: &Message, ctx: &Context) -> 
         first_received_at_ms: if first == 0 { ctx.now_ms } else { first },
         dead_letter_source: message.source.clone(),
         via: message.via,
+        dead_reason: None,
+        past_attempts: Vec::new(),
     }
 }
 
@@ -165,6 +167,8 @@ fn replay(
             first_received_at_ms: message.history.first_received_at_ms,
             dead_letter_source: message.source.clone(),
             via: message.via,
+            dead_reason: None,
+            past_attempts: Vec::new(),
         });
     }
     if let LeaseEnd::At(until_ms) = end {
@@ -193,6 +197,8 @@ pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
             first_received_at_ms: message.history.first_received_at_ms,
             dead_letter_source: message.source.as_ref().map(Arc::clone),
             via: message.via,
+            dead_reason: None,
+            past_attempts: Vec::new(),
         })
     });
     Answer::Peeked(deliveries.collect())

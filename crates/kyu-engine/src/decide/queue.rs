@@ -89,7 +89,8 @@ fn check(config: &QueueConfig) -> Result<(), Refusal> {
     if config.dead_letter.as_ref().is_some_and(|rule| rule.max_receives == 0) {
         return Err(Refusal::InvalidConfig("max_receives must be at least 1"));
     }
-    crate::lane_policy::check(config).map_err(Refusal::InvalidConfig)
+    crate::lane_policy::check(config).map_err(Refusal::InvalidConfig)?;
+    crate::retry::check(config).map_err(Refusal::InvalidConfig)
 }
 
 /// The queue and everything in it.

@@ -27,17 +27,24 @@ pub(super) fn decide(
             Ok(message) => message,
             Err(settled) => return settled,
         };
-        match *outcome {
+        match outcome {
             Outcome::Ack => acked.push(receipt.seq),
             _ if !message.phase.in_flight() => return Settled::Lapsed,
             Outcome::Release { to_tail, delay_ms, counted } => effects.push(Effect::Released {
                 queue: queue.id(),
                 seq: receipt.seq,
-                ready_at_ms: (delay_ms > 0).then(|| ctx.now_ms.saturating_add(delay_ms)),
+                ready_at_ms: (*delay_ms > 0).then(|| ctx.now_ms.saturating_add(*delay_ms)),
                 order: to_tail.then(|| sequences.next(queue)),
-                counted,
+                counted: *counted,
             }),
-            Outcome::Dead => {
+            Outcome::Failed { delay_ms, retry: true, .. } => effects.push(Effect::Released {
+                queue: queue.id(),
+                seq: receipt.seq,
+                ready_at_ms: delay_ms.map(|delay_ms| ctx.now_ms.saturating_add(delay_ms)),
+                order: None,
+                counted: true,
+            }),
+            Outcome::Dead | Outcome::Failed { .. } => {
                 let reason = MoveReason::Rejected;
                 dead_letter(state, queue, receipt.seq, reason, ctx, &mut sequences, effects);
             }

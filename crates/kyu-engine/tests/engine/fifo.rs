@@ -142,6 +142,8 @@ fn an_attempt_can_be_repeated_until_one_of_its_messages_is_settled() {
         lease: Lease::QueueDefault,
         order: Order::OfQueue,
         attempt_id: Some("try".into()),
+        consumer: None,
+        with_history: false,
     });
     let first = w.run(attempt.clone());
     w.restart();
@@ -166,6 +168,8 @@ fn an_attempt_is_not_repeated_after_a_change_of_visibility() {
         lease: Lease::QueueDefault,
         order: Order::OfQueue,
         attempt_id: Some("try".into()),
+        consumer: None,
+        with_history: false,
     });
     let Reply::Acquired(first) = w.run(attempt.clone()) else { panic!() };
     w.advance(1_000);

@@ -85,7 +85,7 @@ fn releases_go_back_to_their_place_or_to_the_tail_and_count_or_not() {
     }
     let a = w.receive(q, 1).remove(0);
     let back = Outcome::Release { to_tail: false, delay_ms: 0, counted: false };
-    assert_eq!(w.settle(a.receipt, back), Settled::Done);
+    assert_eq!(w.settle(a.receipt, back.clone()), Settled::Done);
     assert_eq!(w.settle(a.receipt, back), Settled::Lapsed, "it is not in flight any more");
     let a = w.receive(q, 1).remove(0);
     assert_eq!((w.body(&a).as_str(), a.receive_count), ("a", 1), "not counted");

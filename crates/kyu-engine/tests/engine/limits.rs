@@ -85,6 +85,8 @@ fn replies_are_bounded_in_bytes() {
             lease: Lease::For(1_000),
             order: Order::OfQueue,
             attempt_id: None,
+            consumer: None,
+            with_history: false,
         })
     };
     let Reply::Acquired(one) = w.run(small(10)) else { panic!() };

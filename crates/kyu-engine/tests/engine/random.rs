@@ -276,7 +276,7 @@ impl Auditor {
             3 => release(true, 700, false),
             _ => Outcome::Dead,
         };
-        let settled = self.w.settle(delivery.receipt, outcome);
+        let settled = self.w.settle(delivery.receipt, outcome.clone());
         let newest = self
             .receipts
             .iter()

@@ -206,14 +206,7 @@ pub(crate) fn in_lane(queue: QueueId, lane: &str, body: &str) -> NewMessage {
 }
 
 pub(crate) fn acquire(queue: QueueId, max_messages: u32, lease: Lease) -> Command {
-    Command::Acquire(Acquire {
-        queue,
-        max_messages,
-        max_bytes: u64::MAX,
-        lease,
-        order: Order::OfQueue,
-        attempt_id: None,
-    })
+    Command::Acquire(Acquire { lease, ..Acquire::new(queue, max_messages) })
 }
 
 pub(crate) fn fifo() -> QueueConfig {

@@ -17,9 +17,9 @@ impl Auditor {
                 lease.uncounted = true;
             }
             match outcome {
-                Outcome::Release { .. } => {}
+                Outcome::Release { .. } | Outcome::Failed { retry: true, .. } => {}
                 Outcome::Ack => self.doubt(key, request),
-                Outcome::Dead
+                Outcome::Dead | Outcome::Failed { .. }
                     if self.role(receipt.queue).root() == self.role(receipt.queue)
                         && self.role(receipt.queue).has_family() =>
                 {
@@ -27,7 +27,7 @@ impl Auditor {
                         copy.displaced = true;
                     }
                 }
-                Outcome::Dead => self.doubt(key, request),
+                Outcome::Dead | Outcome::Failed { .. } => self.doubt(key, request),
             }
         }
     }
@@ -57,7 +57,7 @@ impl Auditor {
                 return Err(Violation(format!("{receipt:?} is in no book")));
             };
             match result {
-                Settled::Done => self.decided(receipt, *outcome, &lease, request)?,
+                Settled::Done => self.decided(receipt, outcome, &lease, request)?,
                 Settled::Gone => self.check_gone(receipt, &lease)?,
                 Settled::Stale => self.coverage.note(Event::Stale),
                 Settled::Lapsed => self.coverage.note(Event::Lapsed),
@@ -72,7 +72,7 @@ impl Auditor {
     fn decided(
         &mut self,
         receipt: &Receipt,
-        outcome: Outcome,
+        outcome: &Outcome,
         lease: &LeaseBook,
         request: &Request,
     ) -> Result<(), Violation> {
@@ -108,9 +108,12 @@ impl Auditor {
                 }
                 self.remove(&key);
             }
-            Outcome::Release { .. } => self.coverage.note(Event::Released),
-            Outcome::Dead if role == Role::Lettered || role == Role::OrderedLettered => {}
-            Outcome::Dead => self.remove(&key),
+            Outcome::Release { .. } | Outcome::Failed { retry: true, .. } => {
+                self.coverage.note(Event::Released);
+            }
+            Outcome::Dead | Outcome::Failed { .. }
+                if role == Role::Lettered || role == Role::OrderedLettered => {}
+            Outcome::Dead | Outcome::Failed { .. } => self.remove(&key),
         }
         Ok(())
     }

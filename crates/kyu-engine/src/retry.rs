@@ -1,0 +1,392 @@
+//! What a queue does about attempts that fail: when a message is tried again, how often, how much
+//! of that a dependency must bear, what is remembered, and what becomes of what is too old.
+
+use crate::config::QueueConfig;
+use crate::ids::{QueueName, UnixMs};
+use crate::limits::{MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
+
+/// When a failed message is tried again, and how often.
+///
+/// It is applied when a lease lapses, when a delivery is given back counted without a delay
+/// ([`crate::Outcome::Release`], an extension to 0) and when it failed ([`crate::Outcome::Failed`]).
+/// A delay that the consumer names goes before. The n-th failure waits for the n-th delay.
+/// In a FIFO queue a message that waits for its next attempt blocks its lane, as one under lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Delays between attempts.
+    pub backoff: Backoff,
+    /// How much of each delay is random, 0 to 100 percent: with 30, a delay of 10 s becomes one
+    /// from 7 to 10 s. Spreads the retries of messages that failed together.
+    pub jitter_percent: u8,
+    /// The last attempt: a message that fails in it goes to the dead-letter queue at once, or is
+    /// removed and counted as rejected if the queue has no dead-letter rule. While the queue that
+    /// the rule names does not exist, it is tried again. At least 1; `None` for the dead-letter
+    /// rule's `max_receives` alone (the lower of the two counts).
+    pub max_attempts: Option<u32>,
+}
+
+/// Delays between attempts, in milliseconds. None is longer than [`crate::limits::MAX_RETRY_DELAY_MS`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backoff {
+    /// Always the same.
+    Fixed {
+        /// The delay.
+        delay_ms: u64,
+    },
+    /// `first_ms`, `first_ms + step_ms`, `first_ms + 2 * step_ms`, ..., at most `max_ms`.
+    Linear {
+        /// The first delay.
+        first_ms: u64,
+        /// What each delay adds to the one before.
+        step_ms: u64,
+        /// The longest delay.
+        max_ms: u64,
+    },
+    /// `first_ms`, then each delay `factor_percent` of the one before, at most `max_ms`.
+    Exponential {
+        /// The first delay.
+        first_ms: u64,
+        /// 200 doubles each time. At least 100, at most 10,000.
+        factor_percent: u32,
+        /// The longest delay.
+        max_ms: u64,
+    },
+    /// These in order; the last one repeats. From 1 to [`crate::limits::MAX_RETRY_DELAYS`].
+    List(Vec<u64>),
+}
+
+/// What becomes of messages whose time is over: past the queue's retention, or past their own
+/// `expires_at_ms`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum ExpiredTo {
+    /// Removed and counted ([`crate::QueueTotals::expired`]), as SQS does.
+    #[default]
+    Nowhere,
+    /// To the queue of the dead-letter rule, where they start a new retention period, with
+    /// [`DeadReason::Deadline`] or [`DeadReason::Retention`]. Removed and counted while that does
+    /// not exist.
+    DeadLetterQueue,
+    /// As `DeadLetterQueue`, to this queue.
+    Queue(QueueName),
+}
+
+/// Protects what the consumers of a queue depend on. Both parts are off unless given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Guard {
+    /// What is protected.
+    pub key: GuardKey,
+    /// Bounds retries by successes.
+    pub budget: Option<RetryBudget>,
+    /// Stops deliveries while most attempts fail.
+    pub breaker: Option<Breaker>,
+}
+
+/// What one budget and one breaker are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum GuardKey {
+    /// The queue.
+    #[default]
+    Queue = 0,
+    /// Each lane: senders name the dependency as the lane (message group) of a message. Lanes
+    /// beyond [`crate::limits::MAX_GUARDED_LANES`] share the guard of messages without a lane.
+    Lane = 1,
+}
+
+/// A message is delivered again only for a token; without one it is *held*
+/// ([`crate::QueueStats::held`]) until there is one. First deliveries need none, and neither does a
+/// message that was given back uncounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Tokens that an acknowledgement of a first attempt earns, in hundredths. At most 1,000.
+    pub earn_percent: u32,
+    /// Tokens that come with time, each second, whatever happens. They are saved for ten seconds
+    /// at most. At least 1, at most 100,000: with none, a queue without successes would be stuck.
+    pub floor_per_second: u32,
+    /// Most tokens that are saved. At most 1,000,000.
+    pub max_tokens: u32,
+}
+
+impl Default for RetryBudget {
+    /// One retry for five first successes, one each second in any case, 100 saved.
+    fn default() -> Self {
+        Self { earn_percent: 20, floor_per_second: 1, max_tokens: 100 }
+    }
+}
+
+/// Opens when too many attempts fail: then nothing is delivered for `open_ms`. After that it is
+/// half open and lets `probes` attempts through. If all of them are acknowledged it closes; at the
+/// first failure it opens again. Attempts count by their end, whenever they began, except those
+/// that began before the breaker last changed; rejections and what is given back uncounted say
+/// nothing of the dependency and do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Attempts are counted over windows of this length, one after the other. 1 ms to one hour.
+    pub window_ms: u64,
+    /// It does not open by fewer attempts in a window than this. At least 1.
+    pub min_attempts: u32,
+    /// It opens when this many of a hundred attempts of the window failed. From 1 to 100.
+    pub failure_percent: u8,
+    /// How long it stays open, and how long a probe may take before others are let through.
+    /// 1 ms to one day.
+    pub open_ms: u64,
+    /// Attempts that are let through half open. From 1 to 1,000.
+    pub probes: u32,
+}
+
+impl Default for Breaker {
+    /// Half of at least 20 attempts in ten seconds; open for 30 seconds; 5 probes.
+    fn default() -> Self {
+        Self {
+            window_ms: 10_000,
+            min_attempts: 20,
+            failure_percent: 50,
+            open_ms: 30_000,
+            probes: 5,
+        }
+    }
+}
+
+/// What receipts may do of deliveries that a later delivery of the same message has followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Fencing {
+    /// An acknowledgement by an earlier delivery removes the message, although a later delivery is
+    /// under way: the work is done. Otherwise it is refused as stale. Counted either way.
+    pub accept_late_acks: bool,
+    /// Only the latest delivery moves a lease. Otherwise any receipt moves the deadline of a
+    /// standard queue's message, as SQS has it. FIFO queues always refuse.
+    pub refuse_stale_extends: bool,
+}
+
+/// Why a message is in a dead-letter queue. Numbers are frozen: they are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum DeadReason {
+    /// It was received, or failed, as often as the queue allows.
+    MaxReceives = 1,
+    /// Its consumer rejected it for good.
+    Rejected = 2,
+    /// It was past its own `expires_at_ms`.
+    Deadline = 3,
+    /// It was past the queue's retention.
+    Retention = 4,
+}
+
+/// How an attempt ended. Numbers are frozen: they are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AttemptEnd {
+    /// The consumer said that it failed, or gave it back as a failure.
+    Failed = 0,
+    /// The consumer rejected the message for good.
+    Rejected = 1,
+    /// The lease lapsed.
+    TimedOut = 2,
+    /// The consumer's session (its connection) ended.
+    Disconnected = 3,
+    /// The consumer gave it back, not counted as a failure.
+    GivenBack = 4,
+    /// The message's time was over while it was under lease.
+    Expired = 5,
+}
+
+/// One attempt that is over. A queue keeps them for each message if
+/// [`crate::QueueConfig::keeps_history`]: the last [`crate::limits::MAX_ATTEMPTS_KEPT`], with texts
+/// of at most [`crate::limits::MAX_ATTEMPT_TEXT_BYTES`] together. They go with the message into the
+/// dead-letter queue and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// When the message was handed out.
+    pub started_at_ms: UnixMs,
+    /// When the attempt ended.
+    pub ended_at_ms: UnixMs,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// Who it was handed to, if that was said ([`crate::Acquire::consumer`]).
+    pub consumer: Option<String>,
+    /// What went wrong, if that was said ([`crate::Outcome::Failed`]) and is still kept.
+    pub error: Option<String>,
+}
+
+/// Why a message is held back beyond its delay, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It failed and waits for its next attempt.
+    Backoff {
+        /// When its delay is over.
+        until_ms: UnixMs,
+    },
+    /// It waits for a token of the retry budget.
+    Budget {
+        /// Messages that get a token before it.
+        ahead: u64,
+        /// When time alone brings its token; successes bring it earlier.
+        until_ms: UnixMs,
+    },
+    /// The breaker is open, or half open with all its probes under way.
+    Breaker {
+        /// When it lets attempts through again.
+        until_ms: UnixMs,
+    },
+}
+
+impl RetryPolicy {
+    /// The delay after the n-th failure, from 1, without jitter.
+    pub fn delay_ms(&self, failures: u32) -> u64 {
+        let n = failures.max(1) - 1;
+        match &self.backoff {
+            Backoff::Fixed { delay_ms } => *delay_ms,
+            Backoff::Linear { first_ms, step_ms, max_ms } => {
+                first_ms.saturating_add(step_ms.saturating_mul(u64::from(n))).min(*max_ms)
+            }
+            Backoff::Exponential { first_ms, factor_percent, max_ms } => {
+                let mut delay_ms = (*first_ms).min(*max_ms);
+                for _ in 0..n {
+                    if delay_ms >= *max_ms || *factor_percent <= 100 || delay_ms == 0 {
+                        break;
+                    }
+                    let next_ms = u128::from(delay_ms) * u128::from(*factor_percent) / 100;
+                    let next_ms = u64::try_from(next_ms).unwrap_or(u64::MAX);
+                    delay_ms = next_ms.max(delay_ms + 1).min(*max_ms);
+                }
+                delay_ms
+            }
+            Backoff::List(delays) => {
+                delays.get(n as usize).or(delays.last()).copied().unwrap_or_default()
+            }
+        }
+    }
+
+    #[allow(dead_code)] // until the next commit of this series
+    /// As [`RetryPolicy::delay_ms`], with the jitter that these random bits give.
+    pub(crate) fn jittered_ms(&self, failures: u32, random: u64) -> u64 {
+        let delay_ms = self.delay_ms(failures);
+        let most_less = delay_ms.saturating_mul(u64::from(self.jitter_percent.min(100))) / 100;
+        delay_ms - random % (most_less + 1)
+    }
+}
+
+/// Why these settings of a queue cannot be.
+pub(crate) fn check(config: &QueueConfig) -> Result<(), &'static str> {
+    if config.back_after_receives == Some(0) {
+        return Err("back_after_receives must be at least 1");
+    }
+    if let Some(retry) = &config.retry {
+        retry.check()?;
+    }
+    if let Some(budget) = config.guard.and_then(|guard| guard.budget) {
+        budget.check()?;
+    }
+    match config.guard.and_then(|guard| guard.breaker) {
+        Some(breaker) => breaker.check(),
+        None => Ok(()),
+    }
+}
+
+impl RetryPolicy {
+    fn check(&self) -> Result<(), &'static str> {
+        let longest_ms = match &self.backoff {
+            Backoff::Fixed { delay_ms } => *delay_ms,
+            Backoff::Linear { first_ms, max_ms, .. } => *first_ms.max(max_ms),
+            Backoff::Exponential { first_ms, max_ms, factor_percent } => {
+                if !(100..=10_000).contains(factor_percent) {
+                    return Err("factor_percent must be from 100 to 10,000");
+                }
+                *first_ms.max(max_ms)
+            }
+            Backoff::List(delays) => {
+                if delays.is_empty() || delays.len() > MAX_RETRY_DELAYS {
+                    return Err("a list of retry delays has from 1 to 64 of them");
+                }
+                delays.iter().copied().max().unwrap_or_default()
+            }
+        };
+        if longest_ms > MAX_RETRY_DELAY_MS {
+            return Err("a retry delay is at most 30 days");
+        }
+        if self.jitter_percent > 100 {
+            return Err("jitter_percent must be from 0 to 100");
+        }
+        if self.max_attempts == Some(0) {
+            return Err("max_attempts must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+impl RetryBudget {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.earn_percent > 1_000 {
+            return Err("earn_percent must be at most 1,000");
+        }
+        if !(1..=100_000).contains(&self.floor_per_second) {
+            return Err("floor_per_second must be from 1 to 100,000");
+        }
+        if self.max_tokens > 1_000_000 {
+            return Err("max_tokens must be at most 1,000,000");
+        }
+        Ok(())
+    }
+}
+
+impl Breaker {
+    fn check(&self) -> Result<(), &'static str> {
+        if !(1..=3_600_000).contains(&self.window_ms) {
+            return Err("window_ms must be from 1 ms to one hour");
+        }
+        if !(1..=86_400_000).contains(&self.open_ms) {
+            return Err("open_ms must be from 1 ms to one day");
+        }
+        if !(1..=100).contains(&self.failure_percent) {
+            return Err("failure_percent must be from 1 to 100");
+        }
+        if self.min_attempts == 0 || !(1..=1_000).contains(&self.probes) {
+            return Err("min_attempts must be at least 1, probes from 1 to 1,000");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delays(backoff: Backoff) -> Vec<u64> {
+        let policy = RetryPolicy { backoff, jitter_percent: 0, max_attempts: None };
+        (1..=5).map(|n| policy.delay_ms(n)).collect()
+    }
+
+    #[test]
+    fn each_kind_of_backoff_gives_its_row_of_delays() {
+        assert_eq!(delays(Backoff::Fixed { delay_ms: 7 }), [7, 7, 7, 7, 7]);
+        let linear = Backoff::Linear { first_ms: 10, step_ms: 5, max_ms: 22 };
+        assert_eq!(delays(linear), [10, 15, 20, 22, 22]);
+        let doubling = Backoff::Exponential { first_ms: 100, factor_percent: 200, max_ms: 1_000 };
+        assert_eq!(delays(doubling), [100, 200, 400, 800, 1_000]);
+        let slow = Backoff::Exponential { first_ms: 1, factor_percent: 110, max_ms: 1_000 };
+        assert_eq!(delays(slow), [1, 2, 3, 4, 5], "it grows even where a percentage rounds away");
+        assert_eq!(delays(Backoff::List(vec![1, 60, 3_600])), [1, 60, 3_600, 3_600, 3_600]);
+    }
+
+    #[test]
+    fn far_attempts_do_not_overflow() {
+        let big = u64::MAX / 2;
+        let linear = Backoff::Linear { first_ms: big, step_ms: big, max_ms: u64::MAX };
+        let exponential =
+            Backoff::Exponential { first_ms: big, factor_percent: 10_000, max_ms: u64::MAX };
+        for backoff in [linear, exponential] {
+            let policy = RetryPolicy { backoff, jitter_percent: 100, max_attempts: None };
+            assert!(policy.delay_ms(u32::MAX) >= big);
+            policy.jittered_ms(u32::MAX, u64::MAX);
+        }
+    }
+
+    #[test]
+    fn jitter_only_shortens_and_by_no_more_than_its_share() {
+        let backoff = Backoff::Fixed { delay_ms: 1_000 };
+        let policy = RetryPolicy { backoff, jitter_percent: 30, max_attempts: None };
+        let all: Vec<u64> = (0..5_000).map(|random| policy.jittered_ms(1, random)).collect();
+        assert_eq!(all.iter().min(), Some(&700));
+        assert_eq!(all.iter().max(), Some(&1_000));
+    }
+}
