@@ -25,5 +25,6 @@ fn message(queue: QueueId, body: &Bytes) -> NewMessage {
         priority: 0,
         lane: None,
         dedup_id: None,
+        unique: None,
     }
 }

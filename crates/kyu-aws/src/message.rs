@@ -79,6 +79,7 @@ impl SentMessage<'_> {
             priority: 0,
             lane: self.group_id.map(|id| id.0.into_owned()),
             dedup_id,
+            unique: None,
         };
         Ok(Prepared { message, body_md5, attributes_md5, system_attributes_md5 })
     }

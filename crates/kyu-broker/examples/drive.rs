@@ -149,6 +149,7 @@ fn enqueue(queue: QueueId, batch: usize) -> Command {
         priority: 0,
         lane: None,
         dedup_id: None,
+        unique: None,
     };
     Command::Enqueue(Enqueue { messages: (0..batch).map(|_| message()).collect() })
 }

@@ -57,6 +57,7 @@ fn enqueue(queue: QueueId, body: Vec<u8>) -> Command {
         priority: 0,
         lane: None,
         dedup_id: None,
+        unique: None,
     };
     Command::Enqueue(Enqueue { messages: vec![message] })
 }

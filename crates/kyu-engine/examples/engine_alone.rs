@@ -31,6 +31,7 @@ fn main() {
         priority: 0,
         lane: None,
         dedup_id: None,
+        unique: None,
     };
     let mut spent = [0.0f64; 3];
     for _ in 0..ROUNDS {

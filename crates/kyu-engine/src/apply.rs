@@ -69,6 +69,7 @@ impl State {
                 self.apply_task(effect);
             }
             Effect::Exchange(exchange) => self.apply_exchange(exchange),
+            Effect::UniqueTaken(taken) => self.apply_unique(taken),
             Effect::Ledger(ledger) => self.apply_ledger(ledger),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
@@ -398,6 +399,7 @@ impl State {
             queue.dedup.sweep(at_ms);
             queue.attempts.sweep(at_ms);
         }
+        self.sweep_unique(id, at_ms);
     }
 
     fn sweep_lanes(&mut self, id: QueueId) {

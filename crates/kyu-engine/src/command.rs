@@ -7,6 +7,7 @@ use crate::exchange::{BindingConfig, BindingId, ExchangeConfig};
 use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
 use crate::ledger::{LedgerCommand, LedgerQuery};
 use crate::matcher::Facts;
+use crate::unique::Unique;
 
 /// Circumstances of a command: all that the engine knows of the outside world.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +132,8 @@ pub struct NewMessage {
     pub lane: Option<String>,
     /// Deduplication id. At most [`crate::limits::MAX_KEY_BYTES`].
     pub dedup_id: Option<String>,
+    /// Key that no other message may hold at the same time.
+    pub unique: Option<Unique>,
 }
 
 /// Who holds a lease, and until when.

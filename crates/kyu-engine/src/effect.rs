@@ -11,6 +11,7 @@ use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::ledger_codec::LedgerEffect;
 use crate::reply::MoveStatus;
+use crate::unique::UniqueEffect;
 use crate::wire::{Malformed, Reader, Write};
 
 /// Why messages were removed. Frozen.
@@ -144,6 +145,7 @@ pub(crate) enum Effect {
     },
     Exchange(ExchangeEffect),
     Ledger(LedgerEffect),
+    UniqueTaken(Box<UniqueEffect>),
 }
 
 /// What happens to exchanges and bindings.

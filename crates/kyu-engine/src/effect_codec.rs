@@ -11,6 +11,7 @@ use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::MoveStatus;
 use crate::retry_codec;
+use crate::unique::{UNIQUE_TAKEN, UniqueEffect};
 use crate::wire::{Malformed, Reader, Write};
 
 /// Frozen numbers of the effects.
@@ -58,6 +59,7 @@ impl Effect {
             Self::Enqueued(enqueued) => enqueued.encode(out),
             Self::Exchange(exchange) => exchange.encode(out),
             Self::Ledger(ledger) => ledger.encode(out),
+            Self::UniqueTaken(taken) => taken.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -211,6 +213,7 @@ impl Effect {
             ledger_number::LEDGER_CLAIMED..=ledger_number::LEDGER_PUT => {
                 Self::Ledger(LedgerEffect::decode(tag, r)?)
             }
+            UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
             number::LEASED => Self::decode_leased(r)?,
             number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
             _ => Self::decode_message(tag, r)?,

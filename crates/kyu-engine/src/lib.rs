@@ -48,6 +48,7 @@ mod retry_codec;
 mod seq_set;
 mod snapshot;
 mod state;
+mod unique;
 pub mod wire;
 
 pub use command::*;
@@ -72,3 +73,4 @@ pub use reply::*;
 pub use retry::*;
 pub use snapshot::{Frozen, LoadError};
 pub use state::DirectoryChange;
+pub use unique::{Unique, UniquePolicy, UniqueScope};

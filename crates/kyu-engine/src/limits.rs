@@ -50,6 +50,8 @@ pub const MAX_LEDGER_KEEP_MS: u64 = 366 * 86_400_000;
 /// Keys and values of the ledger, for RAM: claims and new records are refused above it.
 /// `Refusal::LimitExceeded`.
 pub const MAX_LEDGER_BYTES: u64 = 1 << 30;
+/// Longest time that a unique key is held beyond its message: 366 days. `EnqueueRefusal::Malformed`.
+pub const MAX_UNIQUE_MS: u64 = 366 * 86_400_000;
 /// A lease ends at the latest 12 hours after its receive (SQS ChangeMessageVisibility). `Extended::TooLong`.
 pub const MAX_LEASE_MS: u64 = 43_200_000;
 /// How long a receive attempt can be replayed (SQS ReceiveRequestAttemptId).

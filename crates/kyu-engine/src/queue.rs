@@ -12,6 +12,7 @@ use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
 use crate::seq_set::SeqSet;
+use crate::unique::UniqueKeys;
 
 #[derive(Clone)]
 pub(crate) struct Queue {
@@ -20,6 +21,7 @@ pub(crate) struct Queue {
     pub(crate) lanes: Lanes,
     pub(crate) dedup: Dedup,
     pub(crate) attempts: Attempts,
+    pub(crate) unique: UniqueKeys,
     pub(crate) totals: QueueTotals,
     /// The next sequence number; also gives places at the tail of the ready order.
     pub(crate) next_seq: Seq,
@@ -68,6 +70,7 @@ impl Queue {
             lanes,
             dedup: Dedup::default(),
             attempts: Attempts::default(),
+            unique: UniqueKeys::default(),
             totals: QueueTotals::default(),
             next_seq: 1,
             purged_at_ms: None,
@@ -255,6 +258,7 @@ impl Queue {
             retention,
             self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
+            self.unique.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
         ]
         .into_iter()
         .flatten()

@@ -107,8 +107,38 @@ pub struct Enqueued {
     pub message_id: MessageId,
     /// Position in the first target queue; the original's if this is a duplicate.
     pub seq: Seq,
-    /// Within the deduplication window of an equal id: accepted, but not enqueued again.
+    /// Accepted, but not enqueued again, for this reason: see `duplicate_of`.
     pub duplicate: bool,
+    /// Why it is a duplicate of `message_id`; `None` if it is none.
+    pub duplicate_of: Option<DuplicateOf>,
+    /// The waiting message that it took the place of ([`crate::UniquePolicy::Replace`]).
+    pub replaced: Option<MessageId>,
+}
+
+impl Enqueued {
+    /// A message that came in.
+    pub(crate) fn new(message_id: MessageId, seq: Seq) -> Self {
+        Self { message_id, seq, duplicate: false, duplicate_of: None, replaced: None }
+    }
+
+    /// One that did not, because of another.
+    pub(crate) fn duplicate(message_id: MessageId, seq: Seq, of: DuplicateOf) -> Self {
+        let duplicate_of = Some(of);
+        Self { message_id, seq, duplicate: true, duplicate_of, replaced: None }
+    }
+}
+
+/// What a dropped message is a duplicate of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuplicateOf {
+    /// A message with its deduplication id, within the queue's window.
+    DedupId,
+    /// A message with its unique key that waits to be delivered.
+    UniqueWaiting,
+    /// A message with its unique key that is in flight.
+    UniqueInFlight,
+    /// A message with its unique key that is done, but holds the key for a time.
+    UniqueDone,
 }
 
 /// A publication that was accepted (or recognised as a duplicate of one).

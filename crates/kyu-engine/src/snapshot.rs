@@ -27,6 +27,7 @@ use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
 use crate::state::State;
+use crate::unique::{UniqueShards, decode_holder, encode_holder};
 use crate::wire::{Malformed, Reader, Write};
 
 /// Kinds of blocks. Frozen.
@@ -48,6 +49,8 @@ mod block {
     /// The ledger's next token. Left out while it is 1.
     pub(super) const LEDGER: u8 = 16;
     pub(super) const LEDGER_ENTRIES: u8 = 17;
+    /// Unique keys of a queue.
+    pub(super) const UNIQUE: u8 = 18;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -84,6 +87,7 @@ struct FrozenQueue {
     lane_keys: Vec<Option<Arc<str>>>,
     dedup: Dedup,
     attempts: Attempts,
+    unique: UniqueShards,
 }
 
 impl Frozen {
@@ -98,6 +102,7 @@ impl Frozen {
             lane_keys: queue.lanes.keys(),
             dedup: queue.dedup.clone(),
             attempts: queue.attempts.clone(),
+            unique: queue.unique.freeze(),
         });
         Self {
             next_queue: state.next_queue,
@@ -178,6 +183,14 @@ impl FrozenQueue {
             blocks.write(block::ATTEMPTS, |b| {
                 for (id, attempt) in attempts.by_ref().take(BLOCK_ITEMS) {
                     encode_attempt(id, attempt, b);
+                }
+            })?;
+        }
+        let mut keys = self.unique.iter().flat_map(|shard| shard.iter()).peekable();
+        while keys.peek().is_some() {
+            blocks.write(block::UNIQUE, |b| {
+                for (key, holder) in keys.by_ref().take(BLOCK_ITEMS) {
+                    encode_holder(key, holder, b);
                 }
             })?;
         }
@@ -525,6 +538,13 @@ impl Loader {
                 }
             }
             block::ATTEMPTS => self.attempts(r)?,
+            block::UNIQUE => {
+                let id = self.queue.ok_or(Malformed("block order"))?;
+                while r.remaining() > 0 {
+                    let (key, holder) = decode_holder(r)?;
+                    self.state.put_holder(id, &key, Some(holder));
+                }
+            }
             block::END => {
                 self.end_exchange();
                 self.end_queue();

@@ -13,6 +13,7 @@ use crate::ledger::{Ledger, LedgerDue, LedgerEntry, LedgerKey};
 use crate::message::{FrameRef, Message};
 use crate::queue::Queue;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
+use crate::unique::Holder;
 
 /// A change of the set of queues, for directories outside the engine.
 #[derive(Clone, Debug)]
@@ -66,6 +67,7 @@ enum Undo {
     Shared { at: Address, old: Option<u32> },
     Exchange { id: ExchangeId, old: Option<Arc<Exchange>> },
     Ledger { key: LedgerKey, old: Option<Arc<LedgerEntry>>, next_token: u64 },
+    Unique { queue: QueueId, key: String, old: Option<Holder> },
     Time { last_time_ms: UnixMs },
 }
 
@@ -123,6 +125,7 @@ impl State {
     /// Puts a message in place of another. Says nothing about frames: see [`State::hold`].
     pub(crate) fn put(&mut self, id: QueueId, seq: Seq, new: Option<Message>) -> Option<Message> {
         let queue = self.queues.get_mut(&id)?;
+        let leaves = new.is_none();
         let (old, done) = queue.replace(seq, new);
         if done.wakes {
             self.woken.insert(id);
@@ -134,6 +137,9 @@ impl State {
         }
         if let Some(journal) = &mut self.journal {
             journal.push(Undo::Message { queue: id, seq, old: old.clone() });
+        }
+        if leaves {
+            self.free_unique(id, seq);
         }
         old
     }
@@ -314,6 +320,20 @@ impl State {
         }
     }
 
+    /// Puts the holder of a unique key in place of another.
+    pub(crate) fn put_holder(&mut self, id: QueueId, key: &str, new: Option<Holder>) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let old = queue.unique.replace(key, new);
+        let due_ms = new.and_then(|holder| holder.until_ms);
+        let due_ms = due_ms.map(|until_ms| until_ms.saturating_add(crate::queue::SWEEP_SLACK_MS));
+        if due_ms.is_some_and(|due_ms| queue.watched_ms.is_none_or(|watched| due_ms < watched)) {
+            self.watch(id, due_ms);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Unique { queue: id, key: key.to_owned(), old });
+        }
+    }
+
     /// Puts a ledger entry in place of another.
     pub(crate) fn put_entry(&mut self, key: &LedgerKey, new: Option<Arc<LedgerEntry>>) {
         let next_token = self.ledger.next_token;
@@ -377,6 +397,7 @@ impl State {
                 self.put_entry(&key, old);
                 self.ledger.next_token = next_token;
             }
+            Undo::Unique { queue, key, old } => self.put_holder(queue, &key, old),
             Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,
         }
     }

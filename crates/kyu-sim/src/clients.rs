@@ -150,6 +150,7 @@ impl Clients {
             priority: 0,
             lane: None,
             dedup_id: None,
+            unique: None,
         }
     }
 

@@ -289,6 +289,7 @@ fn message(queue: QueueId, body: &[u8], delay_ms: Option<u64>) -> NewMessage {
         priority: 0,
         lane: None,
         dedup_id: None,
+        unique: None,
     }
 }
 

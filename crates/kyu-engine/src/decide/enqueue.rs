@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Context, Enqueue, NewMessage, Order};
 use crate::config::Overflow;
+use crate::decide::unique::{self, Claim, Replaced};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
 use crate::exchange::BindingId;
@@ -11,7 +12,7 @@ use crate::frame::Frame;
 use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 use crate::queue::Queue;
-use crate::reply::{EnqueueRefusal, Enqueued, Refusal, Reply};
+use crate::reply::{DuplicateOf, EnqueueRefusal, Enqueued, Refusal, Reply};
 use crate::state::State;
 
 /// What a message takes in the record beside its content, in the common case.
@@ -41,6 +42,8 @@ struct Added {
     /// Messages and bytes by queue.
     sizes: BTreeMap<QueueId, (u64, u64)>,
     ids: BTreeMap<(QueueId, String), Enqueued>,
+    /// Messages by unique key.
+    unique: BTreeMap<(QueueId, String), Enqueued>,
     dropped: BTreeMap<QueueId, BTreeSet<Seq>>,
 }
 
@@ -93,18 +96,17 @@ impl<'a> Batch<'a> {
         let mut fresh = Vec::with_capacity(targets.len());
         let mut original = None;
         for target in targets {
-            match self.original(target, message) {
-                Some(found) => original = original.or(Some(found)),
-                None => fresh.push(*target),
+            match self.claim(target, message) {
+                Claim::Duplicate(found) => original = original.or(Some(found)),
+                Claim::Fresh => fresh.push((*target, None)),
+                Claim::Replaces(old) => fresh.push((*target, Some(old))),
             }
         }
         if let (true, Some(original)) = (fresh.is_empty(), original) {
             return Ok(original);
         }
         let bytes = message.content.len() as u64;
-        for target in &fresh {
-            self.make_room(target.queue, bytes, effects)?;
-        }
+        self.make_all_room(&fresh, bytes, effects)?;
         let frame = Frame {
             message_id,
             sent_at_ms: self.ctx.now_ms,
@@ -115,10 +117,11 @@ impl<'a> Batch<'a> {
         let place = effects.frame(|out| frame.encode(out));
         let shares = fresh.len() as u32;
         let mut answer = None;
-        for target in fresh {
+        for (target, replaces) in fresh {
             let queue = target.queue;
             let seq = self.added.sequences.next(queue);
-            let enqueued = Enqueued { message_id, seq, duplicate: false };
+            let replaced = replaces.map(|old| old.message_id);
+            let enqueued = Enqueued { replaced, ..Enqueued::new(message_id, seq) };
             if queue.id() == first.id() {
                 answer = Some(enqueued);
             }
@@ -140,8 +143,12 @@ impl<'a> Batch<'a> {
                 shares,
                 via: target.via,
             })));
+            if let Some(unique) = &message.unique {
+                let ready_at_ms = self.ready_at_ms(queue, message);
+                unique::take(queue, unique, enqueued, replaces, ready_at_ms, self.ctx, effects);
+            }
         }
-        Ok(answer.or(original).unwrap_or(Enqueued { message_id, seq: 0, duplicate: false }))
+        Ok(answer.or(original).unwrap_or(Enqueued::new(message_id, 0)))
     }
 
     /// The target queues, each once.
@@ -164,15 +171,26 @@ impl<'a> Batch<'a> {
     fn original(&self, target: &Target<'_>, message: &NewMessage) -> Option<Enqueued> {
         let queue = target.queue;
         let key = queue.dedup_key(message.lane.as_deref(), target.dedup_id(message)?);
-        let known = queue.dedup.get(&key, self.ctx.now_ms).map(|original| Enqueued {
-            message_id: original.message_id,
-            seq: original.seq,
-            duplicate: true,
-        });
-        known.or_else(|| {
-            let earlier = self.added.ids.get(&(queue.id(), key))?;
-            Some(Enqueued { duplicate: true, ..*earlier })
-        })
+        let (message_id, seq) = match queue.dedup.get(&key, self.ctx.now_ms) {
+            Some(original) => (original.message_id, original.seq),
+            None => {
+                let earlier = self.added.ids.get(&(queue.id(), key))?;
+                (earlier.message_id, earlier.seq)
+            }
+        };
+        Some(Enqueued::duplicate(message_id, seq, DuplicateOf::DedupId))
+    }
+
+    /// What the target's memory of ids and keys says to a message.
+    fn claim(&self, target: &Target<'_>, message: &NewMessage) -> Claim {
+        if let Some(original) = self.original(target, message) {
+            return Claim::Duplicate(original);
+        }
+        let Some(unique) = &message.unique else { return Claim::Fresh };
+        let id = target.queue.id();
+        let earlier = self.added.unique.get(&(id, unique.key.clone()));
+        let dropped = self.added.dropped.get(&id);
+        unique::claim(target.queue, unique, earlier, dropped, self.ctx.now_ms)
     }
 
     fn note(&mut self, target: &Target<'_>, message: &NewMessage, enqueued: Enqueued, bytes: u64) {
@@ -180,6 +198,9 @@ impl<'a> Batch<'a> {
         if let Some(id) = target.dedup_id(message) {
             let key = queue.dedup_key(message.lane.as_deref(), id);
             self.added.ids.insert((queue.id(), key), enqueued);
+        }
+        if let Some(unique) = &message.unique {
+            self.added.unique.insert((queue.id(), unique.key.clone()), enqueued);
         }
         if queue.info.config.max_messages.is_some() || queue.info.config.max_bytes.is_some() {
             let (messages, total) = self.added.sizes.entry(queue.id()).or_default();
@@ -191,6 +212,30 @@ impl<'a> Batch<'a> {
     fn ready_at_ms(&self, queue: &Queue, message: &NewMessage) -> Option<UnixMs> {
         let delay_ms = message.delay_ms.unwrap_or(queue.info.config.delay_ms);
         (delay_ms > 0).then(|| self.ctx.now_ms.saturating_add(delay_ms))
+    }
+
+    /// Makes room in all targets, or in none; a message that is to be replaced counts as gone.
+    fn make_all_room(
+        &mut self,
+        fresh: &[(Target<'a>, Option<Replaced>)],
+        bytes: u64,
+        effects: &mut Effects,
+    ) -> Result<(), EnqueueRefusal> {
+        let in_queue = |(target, old): &(Target<'a>, Option<Replaced>)| {
+            let old = old.filter(|old| target.queue.messages.get(old.seq).is_some())?;
+            Some((target.queue.id(), old.seq))
+        };
+        for (queue, seq) in fresh.iter().filter_map(in_queue) {
+            self.added.dropped.entry(queue).or_default().insert(seq);
+        }
+        let made =
+            fresh.iter().try_for_each(|(target, _)| self.make_room(target.queue, bytes, effects));
+        if made.is_err() {
+            for (queue, seq) in fresh.iter().filter_map(in_queue) {
+                self.added.dropped.entry(queue).or_default().remove(&seq);
+            }
+        }
+        made
     }
 
     /// Keeps a queue within its limits, by refusing or by dropping its oldest ready messages.
@@ -244,6 +289,9 @@ pub(super) fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
         key.as_ref().is_none_or(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)
     };
     if !key_ok(&message.lane) || !key_ok(&message.dedup_id) {
+        return Err(EnqueueRefusal::Malformed);
+    }
+    if message.unique.as_ref().is_some_and(|unique| !unique::is_well_formed(unique)) {
         return Err(EnqueueRefusal::Malformed);
     }
     if message.content.len() > MAX_CONTENT_BYTES {

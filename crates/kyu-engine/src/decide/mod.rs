@@ -14,6 +14,7 @@ mod relocate;
 mod session;
 mod settle;
 mod tick;
+mod unique;
 
 pub(crate) use acquire::peek;
 pub(crate) use atomic::UNPLACED;

@@ -114,6 +114,7 @@ impl<'a> Press<'a> {
             priority: 0,
             lane: publication.lane.clone(),
             dedup_id: dedup_id.map(str::to_owned),
+            unique: None,
         };
         check_shape(&message)?;
         if let Some(sequence) = sequence {

@@ -11,4 +11,5 @@ mod limits;
 mod order;
 mod random;
 mod sharing;
+mod unique;
 mod world;

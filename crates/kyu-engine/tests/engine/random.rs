@@ -11,6 +11,7 @@ use crate::world::*;
 #[derive(Clone, Debug)]
 enum Step {
     Send { queue: usize, lane: u8, delay_ms: u64, dedup: Option<u8>, priority: u8 },
+    SendUnique { key: u8, delay_ms: u64, replace: bool },
     FanOut { lane: u8 },
     Receive { queue: usize, max: u32, lease_ms: u64 },
     Settle { pick: usize, outcome: u8 },
@@ -29,6 +30,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..3usize, 0..3u8, prop_oneof![3 => Just(0), 1 => 1..5_000u64], prop::option::of(0..4u8), 0..2u8)
             .prop_map(|(queue, lane, delay_ms, dedup, priority)| Step::Send { queue, lane, delay_ms, dedup, priority }),
+        4 => (0..3u8, prop_oneof![3 => Just(0), 1 => 1..5_000u64], any::<bool>())
+            .prop_map(|(key, delay_ms, replace)| Step::SendUnique { key, delay_ms, replace }),
         2 => (0..3u8).prop_map(|lane| Step::FanOut { lane }),
         8 => (0..4usize, 1..5u32, 0..6_000u64).prop_map(|(queue, max, lease_ms)| Step::Receive { queue, max, lease_ms }),
         8 => (any::<prop::sample::Index>(), 0..5u8).prop_map(|(pick, outcome)| Step::Settle { pick: pick.index(1_000), outcome }),
@@ -58,6 +61,8 @@ struct Auditor {
     /// The last claim of each key that was granted, its end, and whether it was completed.
     claims: BTreeMap<u8, Granted>,
     holders: u32,
+    /// Unique keys of messages sent to the first queue.
+    unique: BTreeMap<MessageId, u8>,
 }
 
 #[derive(Clone, Copy)]
@@ -87,6 +92,7 @@ impl Auditor {
             next_body: 0,
             claims: BTreeMap::new(),
             holders: 0,
+            unique: BTreeMap::new(),
         }
     }
 
@@ -139,6 +145,7 @@ impl Auditor {
                 }
                 self.sent(enqueued);
             }
+            Step::SendUnique { key, delay_ms, replace } => self.send_unique(key, delay_ms, replace),
             Step::FanOut { lane } => {
                 let new = self.new_message(self.queues.clone(), lane);
                 let enqueued = self.w.send_message(new);
@@ -180,6 +187,33 @@ impl Auditor {
             Step::Snapshot => self.w.take_snapshot(),
         }
         self.check();
+    }
+
+    fn send_unique(&mut self, key: u8, delay_ms: u64, replace: bool) {
+        let policy = if replace { UniquePolicy::Replace } else { UniquePolicy::Keep };
+        let new = self.new_message(vec![self.queues[0]], 0);
+        let unique = Unique { key: key.to_string(), scope: UniqueScope::UntilDone, policy };
+        let new = NewMessage { unique: Some(unique), delay_ms: Some(delay_ms), ..new };
+        let there = self.ready_with_key(key);
+        let enqueued = self.w.send_message(new);
+        self.sent(enqueued);
+        if enqueued.duplicate {
+            assert_eq!(self.unique.get(&enqueued.message_id), Some(&key));
+            assert!(!replace || enqueued.duplicate_of == Some(DuplicateOf::UniqueInFlight));
+        } else {
+            assert!(there.is_none() || there == enqueued.replaced, "its holder is still there");
+            self.unique.insert(enqueued.message_id, key);
+        }
+    }
+
+    /// The ready message of the first queue that came in with a key: never more than one.
+    fn ready_with_key(&self, key: u8) -> Option<MessageId> {
+        let peek = Query::Peek { queue: self.queues[0], max_messages: 1_000 };
+        let Answer::Peeked(ready) = self.w.engine.query(&peek).unwrap() else { panic!() };
+        let ids = ready.iter().map(|delivery| self.w.frame(delivery).message_id);
+        let with_key: Vec<_> = ids.filter(|id| self.unique.get(id) == Some(&key)).collect();
+        assert!(with_key.len() <= 1, "two messages with one key: {with_key:?}");
+        with_key.first().copied()
     }
 
     /// A claim is never given to two live holders, and what is done stays done.

@@ -198,6 +198,7 @@ pub(crate) fn message(queue: QueueId, body: &str) -> NewMessage {
         priority: 0,
         lane: None,
         dedup_id: None,
+        unique: None,
     }
 }
 
