@@ -136,6 +136,22 @@ pub struct NewMessage {
     pub unique: Option<Unique>,
 }
 
+impl NewMessage {
+    /// A message for one queue, with nothing asked beyond that.
+    pub fn new(queue: QueueId, content: Bytes) -> Self {
+        Self {
+            queues: vec![queue],
+            content,
+            delay_ms: None,
+            expires_at_ms: None,
+            priority: 0,
+            lane: None,
+            dedup_id: None,
+            unique: None,
+        }
+    }
+}
+
 /// Who holds a lease, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {

@@ -1,4 +1,5 @@
-//! The whole server as a library: what the `kyu` binary starts, and what other programs embed.
+//! The whole server as a library: what the `kyu` binary starts, and what other programs embed;
+//! and the handle for typed jobs ([`Kyu`], [`Job`], [`Worker`]), which needs no server at all.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), kyu::StartError> {
@@ -14,5 +15,6 @@ mod metrics_text;
 mod port;
 mod server;
 
+pub use kyu_sdk::*;
 pub use listen::StartError;
 pub use server::{Server, ServerOptions};

@@ -1,0 +1,275 @@
+//! An engine in this process: the broker, called directly.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kyu_broker::{
+    Acquire, Answer, Broker, Claimed, Command, Content, CreateQueue, DeadLetter, Enqueue, Extend,
+    Extended, Lease, LedgerClaim, LedgerCommand, LedgerComplete, LedgerKey, LedgerRefusal,
+    LedgerRelease, LedgerReply, NewMessage, Options, Outcome, Query, QueueConfig, QueueInfo,
+    QueueName, Receipt, Refusal, Reply, Settle, Settled,
+};
+
+use super::{
+    ClaimRequest, Completion, Ending, Failure, Finish, Finished, Handle, Incoming, LedgerClaimed,
+    Outgoing, QueueSettings,
+};
+use crate::error::Error;
+use crate::job::Enqueued;
+
+/// The account that the other doors serve by default, so that they show the same queues.
+const NAMESPACE: &str = "000000000000";
+/// Bytes of jobs that one receive takes.
+const MAX_RECEIVE_BYTES: u64 = 8 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    broker: Broker,
+}
+
+impl Embedded {
+    pub(crate) async fn open(dir: PathBuf) -> Result<Self, Error> {
+        let opened = tokio::task::spawn_blocking(move || Broker::open(Options::new(dir))).await;
+        let opened = opened.map_err(|error| Error::Open(error.to_string()))?;
+        Ok(Self { broker: opened.map_err(|error| Error::Open(error.to_string()))? })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.broker.end_long_polls();
+        self.broker.shutdown().await;
+    }
+
+    fn queue(&self, name: &str) -> Result<Arc<QueueInfo>, Failure> {
+        self.broker.directory().by_name(&queue_name(name)).ok_or(Failure::QueueNotFound)
+    }
+
+    pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
+        let dead = settings.dead_letter_queue();
+        let config = QueueConfig {
+            dead_letter: Some(DeadLetter {
+                target: queue_name(&dead),
+                max_receives: settings.retry.max_attempts.max(1),
+            }),
+            ..QueueConfig::default()
+        };
+        self.create(&dead, QueueConfig::default()).await?;
+        self.create(settings.queue, config).await
+    }
+
+    async fn create(&self, name: &str, config: QueueConfig) -> Result<(), Failure> {
+        let create =
+            CreateQueue { name: queue_name(name), config: Box::new(config), name_reuse_wait_ms: 0 };
+        match self.broker.submit(Command::CreateQueue(create)).await {
+            Ok(_) | Err(kyu_broker::Error::Refused(Refusal::QueueExists(_))) => Ok(()),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    pub(crate) async fn enqueue(&self, outgoing: &Outgoing) -> Result<Enqueued, Failure> {
+        let messages = vec![self.message(outgoing)?];
+        match self.broker.submit(Command::Enqueue(Enqueue { messages })).await.map_err(failure)? {
+            Reply::Enqueued(results) => match results.into_iter().next() {
+                Some(Ok(enqueued)) => Ok(Enqueued {
+                    id: enqueued.message_id.to_string(),
+                    duplicate: enqueued.duplicate,
+                }),
+                Some(Err(kyu_broker::EnqueueRefusal::QueueNotFound(_))) => {
+                    Err(Failure::QueueNotFound)
+                }
+                other => Err(invalid(format!("{other:?}"))),
+            },
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn message(&self, outgoing: &Outgoing) -> Result<NewMessage, Failure> {
+        Ok(NewMessage {
+            delay_ms: outgoing.delay_ms,
+            expires_at_ms: outgoing.expires_at_ms,
+            priority: outgoing.priority,
+            lane: outgoing.lane.clone(),
+            dedup_id: outgoing.dedup_id.clone(),
+            ..NewMessage::new(
+                self.queue(&outgoing.queue)?.id,
+                Content::of(outgoing.body.clone()).encode(),
+            )
+        })
+    }
+
+    pub(crate) async fn receive(
+        &self,
+        queue: &str,
+        most: u32,
+        lease_ms: u64,
+        wait_ms: u64,
+    ) -> Result<Vec<Incoming>, Failure> {
+        let acquire = Acquire {
+            max_bytes: MAX_RECEIVE_BYTES,
+            lease: Lease::For(lease_ms),
+            ..Acquire::new(self.queue(queue)?.id, most)
+        };
+        let received = self.broker.receive(acquire, wait_ms).await.map_err(failure)?;
+        received
+            .into_iter()
+            .map(|received| {
+                let content = received.message.content();
+                Ok(Incoming {
+                    handle: Handle::Embedded(received.delivery.receipt),
+                    id: received.message.message_id.to_string(),
+                    body: content.map_err(|error| invalid(error.to_string()))?.body,
+                    attempt: received.delivery.receive_count,
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) async fn extend(
+        &self,
+        queue: &str,
+        handle: &Handle,
+        lease_ms: u64,
+    ) -> Result<bool, Failure> {
+        let items = vec![(receipt(handle)?, lease_ms)];
+        let extend = Extend { queue: self.queue(queue)?.id, items };
+        match self.broker.submit(Command::Extend(extend)).await.map_err(failure)? {
+            Reply::Extended(results) => Ok(results.first() == Some(&Extended::Done)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(crate) async fn finish(&self, finish: &Finish) -> Result<Finished, Failure> {
+        let items = vec![(receipt(&finish.handle)?, outcome(&finish.ending))];
+        let settle = Command::Settle(Settle { queue: self.queue(finish.queue)?.id, items });
+        if finish.outgoing.is_empty() && finish.completions.is_empty() {
+            return match self.broker.submit(settle).await.map_err(failure)? {
+                Reply::Settled(results) if results.first() == Some(&Settled::Done) => {
+                    Ok(Finished::Done)
+                }
+                Reply::Settled(_) => Ok(Finished::Stale),
+                other => Err(unexpected(&other)),
+            };
+        }
+        let mut commands = vec![settle];
+        commands.extend(finish.completions.iter().map(complete));
+        let messages: Result<Vec<_>, _> =
+            finish.outgoing.iter().map(|outgoing| self.message(outgoing)).collect();
+        commands.push(Command::Enqueue(Enqueue { messages: messages? }));
+        match self.broker.submit(Command::Atomic(commands)).await {
+            Ok(_) => Ok(Finished::Done),
+            // The first command is the settle: the delivery no longer counts.
+            Err(kyu_broker::Error::Refused(Refusal::Atomic { at: 0, refusal: None })) => {
+                Ok(Finished::Stale)
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    pub(crate) async fn claim(&self, claim: &ClaimRequest) -> Result<LedgerClaimed, Failure> {
+        let command = LedgerCommand::Claim(LedgerClaim {
+            key: ledger_key(&claim.key),
+            fingerprint: claim.fingerprint.clone(),
+            lease_ms: claim.lease_ms,
+            holder: claim.holder.clone(),
+        });
+        let LedgerReply::Claimed(claimed) = self.ledger(command).await? else {
+            return Err(invalid("the ledger answered another question".into()));
+        };
+        Ok(match claimed {
+            Claimed::Run { token, .. } => LedgerClaimed::Run { token },
+            Claimed::AlreadyDone { result, .. } => LedgerClaimed::Done { result },
+            Claimed::HeldBySomebodyElse { until_ms, .. } => {
+                LedgerClaimed::Held { for_ms: until_ms.saturating_sub(self.broker.now_ms()) }
+            }
+            Claimed::KeyReusedWithOtherInput => LedgerClaimed::Reused,
+        })
+    }
+
+    pub(crate) async fn complete(&self, completion: &Completion) -> Result<(), Failure> {
+        let Command::Ledger(command) = complete(completion) else { return Ok(()) };
+        self.ledger(command).await.map(drop)
+    }
+
+    pub(crate) async fn release_claim(&self, key: &str, token: u64) -> Result<(), Failure> {
+        let release = LedgerRelease { key: ledger_key(key), token };
+        self.ledger(LedgerCommand::Release(release)).await.map(drop)
+    }
+
+    async fn ledger(&self, command: LedgerCommand) -> Result<LedgerReply, Failure> {
+        match self.broker.submit(Command::Ledger(command)).await.map_err(failure)? {
+            Reply::Ledger(reply) => Ok(reply),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
+        let query = Query::Stats(self.queue(queue)?.id);
+        match self.broker.query(query).await.map_err(failure)? {
+            Answer::Stats(stats) => Ok((stats.ready, stats.delayed, stats.in_flight)),
+            other => Err(invalid(format!("unexpected answer: {other:?}"))),
+        }
+    }
+}
+
+fn queue_name(name: &str) -> QueueName {
+    QueueName { namespace: NAMESPACE.into(), name: name.into() }
+}
+
+fn ledger_key(key: &str) -> LedgerKey {
+    LedgerKey { namespace: NAMESPACE.into(), key: key.into() }
+}
+
+fn complete(completion: &Completion) -> Command {
+    Command::Ledger(LedgerCommand::Complete(LedgerComplete {
+        key: ledger_key(&completion.key),
+        token: completion.token,
+        result: completion.result.clone(),
+        keep_ms: completion.keep_ms,
+    }))
+}
+
+fn outcome(ending: &Ending) -> Outcome {
+    match ending {
+        Ending::Ack => Outcome::Ack,
+        Ending::Failed { delay_ms, error } => {
+            Outcome::Failed { error: error.clone(), delay_ms: Some(*delay_ms), retry: true }
+        }
+        Ending::GiveBack { delay_ms } => {
+            Outcome::Release { to_tail: false, delay_ms: *delay_ms, counted: false }
+        }
+        Ending::Dead { error } => {
+            Outcome::Failed { error: error.clone(), delay_ms: None, retry: false }
+        }
+    }
+}
+
+fn receipt(handle: &Handle) -> Result<Receipt, Failure> {
+    match handle {
+        Handle::Embedded(receipt) => Ok(*receipt),
+        Handle::Remote(_) => Err(invalid("the delivery came from a server".into())),
+    }
+}
+
+fn failure(error: kyu_broker::Error) -> Failure {
+    use kyu_broker::Error as Broker;
+    match error {
+        Broker::Refused(Refusal::QueueNotFound) => Failure::QueueNotFound,
+        Broker::Refused(Refusal::Ledger(
+            LedgerRefusal::TokenLost | LedgerRefusal::Conflict { .. },
+        )) => Failure::Fenced,
+        Broker::Refused(Refusal::Atomic { refusal: Some(refusal), .. }) => {
+            failure(Broker::Refused(*refusal))
+        }
+        Broker::Refused(refusal) => invalid(format!("{refusal:?}")),
+        Broker::StorageFull | Broker::Overloaded | Broker::ShuttingDown | Broker::Internal => {
+            Failure::Other(Error::Retry(error.to_string()))
+        }
+    }
+}
+
+fn invalid(text: String) -> Failure {
+    Failure::Other(Error::Invalid(text))
+}
+
+fn unexpected(reply: &Reply) -> Failure {
+    invalid(format!("unexpected reply: {reply:?}"))
+}

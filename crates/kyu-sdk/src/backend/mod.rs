@@ -1,0 +1,247 @@
+//! The two places where queues can be, behind one set of operations. This is the whole difference
+//! between an engine in this process and a server.
+
+mod embedded;
+mod remote;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::job::{EnqueueOptions, Enqueued, Job, Retry};
+
+pub(crate) use embedded::Embedded;
+pub(crate) use remote::Remote;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Embedded(Embedded),
+    Remote(Remote),
+}
+
+/// Why an operation failed, as far as the SDK itself reacts to it.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    QueueNotFound,
+    /// The claim is no longer ours, or somebody has replaced the record.
+    Fenced,
+    Other(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::QueueNotFound => Self::Invalid("the queue does not exist".into()),
+            Failure::Fenced => Self::Invalid("another attempt holds the claim now".into()),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// A job on its way into a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) queue: String,
+    pub(crate) body: Bytes,
+    pub(crate) delay_ms: Option<u64>,
+    /// Unix time.
+    pub(crate) expires_at_ms: Option<u64>,
+    pub(crate) priority: u8,
+    pub(crate) lane: Option<String>,
+    pub(crate) dedup_id: Option<String>,
+}
+
+impl Outgoing {
+    pub(crate) fn new<J: Job>(job: &J, options: &EnqueueOptions) -> Result<Self, Error> {
+        Ok(Self {
+            queue: J::QUEUE.into(),
+            body: serde_json::to_vec(job)?.into(),
+            delay_ms: options.delay.map(millis),
+            expires_at_ms: options.not_after.map(|time| unix_ms() + millis(time)),
+            priority: options.priority,
+            lane: options.lane.clone(),
+            dedup_id: options.dedup_id.clone(),
+        })
+    }
+}
+
+/// Settings of a job type's queue.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueSettings {
+    pub(crate) queue: &'static str,
+    pub(crate) retry: Retry,
+}
+
+impl QueueSettings {
+    pub(crate) fn of<J: Job>() -> Self {
+        Self { queue: J::QUEUE, retry: J::RETRY }
+    }
+
+    pub(crate) fn dead_letter_queue(&self) -> String {
+        format!("{}-dead", self.queue)
+    }
+}
+
+/// Proof of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Handle {
+    Embedded(kyu_broker::Receipt),
+    Remote(String),
+}
+
+/// A job in hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) handle: Handle,
+    pub(crate) id: String,
+    pub(crate) body: Bytes,
+    /// From 1.
+    pub(crate) attempt: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Ack,
+    /// Failed; due again after this time.
+    Failed {
+        delay_ms: u64,
+        error: String,
+    },
+    /// Not counted; due again after this time.
+    GiveBack {
+        delay_ms: u64,
+    },
+    Dead {
+        error: String,
+    },
+}
+
+/// A result to be saved in the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Completion {
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    pub(crate) result: Bytes,
+    pub(crate) keep_ms: u64,
+}
+
+/// The end of an attempt and all that becomes true with it, or not at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Finish {
+    pub(crate) queue: &'static str,
+    pub(crate) handle: Handle,
+    pub(crate) ending: Ending,
+    pub(crate) outgoing: Vec<Outgoing>,
+    pub(crate) completions: Vec<Completion>,
+}
+
+/// What a finish came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    Done,
+    /// The delivery no longer counts: another has the job, or it is gone.
+    Stale,
+}
+
+/// Answer to a claim in the ledger.
+#[derive(Clone, Debug)]
+pub(crate) enum LedgerClaimed {
+    Run { token: u64 },
+    Done { result: Bytes },
+    Held { for_ms: u64 },
+    Reused,
+}
+
+/// A claim to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct ClaimRequest {
+    pub(crate) key: String,
+    pub(crate) fingerprint: Bytes,
+    pub(crate) holder: String,
+    pub(crate) lease_ms: u64,
+}
+
+macro_rules! either {
+    ($self:ident, $backend:ident => $call:expr) => {
+        match $self {
+            Backend::Embedded($backend) => $call.await,
+            Backend::Remote($backend) => $call.await,
+        }
+    };
+}
+
+impl Backend {
+    pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
+        either!(self, backend => backend.declare(settings))
+    }
+
+    pub(crate) async fn enqueue(&self, outgoing: &Outgoing) -> Result<Enqueued, Failure> {
+        either!(self, backend => backend.enqueue(outgoing))
+    }
+
+    /// Waits up to `wait` for the first. If the future is dropped, what was on its way goes back.
+    pub(crate) async fn receive(
+        &self,
+        queue: &str,
+        most: u32,
+        lease: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Incoming>, Failure> {
+        let (lease_ms, wait_ms) = (millis(lease), millis(wait));
+        either!(self, backend => backend.receive(queue, most, lease_ms, wait_ms))
+    }
+
+    /// False if the delivery no longer counts.
+    pub(crate) async fn extend(
+        &self,
+        queue: &str,
+        handle: &Handle,
+        lease: Duration,
+    ) -> Result<bool, Failure> {
+        let lease_ms = millis(lease);
+        either!(self, backend => backend.extend(queue, handle, lease_ms))
+    }
+
+    pub(crate) async fn finish(&self, finish: &Finish) -> Result<Finished, Failure> {
+        either!(self, backend => backend.finish(finish))
+    }
+
+    pub(crate) async fn claim(&self, claim: &ClaimRequest) -> Result<LedgerClaimed, Failure> {
+        either!(self, backend => backend.claim(claim))
+    }
+
+    pub(crate) async fn complete(&self, completion: &Completion) -> Result<(), Failure> {
+        either!(self, backend => backend.complete(completion))
+    }
+
+    pub(crate) async fn release_claim(&self, key: &str, token: u64) -> Result<(), Failure> {
+        either!(self, backend => backend.release_claim(key, token))
+    }
+
+    pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
+        either!(self, backend => backend.counts(queue))
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Self::Embedded(embedded) = self {
+            embedded.close().await;
+        }
+    }
+}
+
+/// Whole milliseconds, at least 1 for times that are not 0.
+pub(crate) fn millis(time: Duration) -> u64 {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    if time.is_zero() { 0 } else { ms.max(1) }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unix_ms() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}

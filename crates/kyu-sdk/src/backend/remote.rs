@@ -1,0 +1,352 @@
+//! A server: its admin API (`/v1`, JSON over HTTP/1.1).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use super::{
+    ClaimRequest, Completion, Ending, Failure, Finish, Finished, Handle, Incoming, LedgerClaimed,
+    Outgoing, QueueSettings, hex,
+};
+use crate::error::Error;
+use crate::job::Enqueued;
+
+/// More than the largest answer that we ask for: 10 messages of 1 MiB.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
+/// How long an answer may take beyond the wait that was asked for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Remote {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// Without a slash at the end.
+    base: String,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remote").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl Remote {
+    pub(crate) fn new(url: &str) -> Result<Self, Error> {
+        let base = url.trim_end_matches('/');
+        let uri: Uri = base.parse().map_err(|_| Error::Invalid(format!("{url:?} is not a URL")))?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none() {
+            return Err(Error::Invalid(format!("{url:?}: use http://HOST:PORT")));
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(10)));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, base: base.to_owned() })
+    }
+
+    pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
+        let dead = settings.dead_letter_queue();
+        self.create(&dead, json!({})).await?;
+        let max_receives = settings.retry.max_attempts.max(1);
+        let rule = json!({ "queue": dead, "max_receives": max_receives });
+        self.create(settings.queue, json!({ "dead_letter": rule })).await
+    }
+
+    async fn create(&self, queue: &str, settings: Value) -> Result<(), Failure> {
+        let only_new = [(header::IF_NONE_MATCH, "*")];
+        match self.call(Method::PUT, &path(queue, ""), &only_new, &settings, 0).await {
+            Ok(_) => Ok(()),
+            Err(Refused { code, .. }) if code == "queue_exists" => Ok(()),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    pub(crate) async fn enqueue(&self, outgoing: &Outgoing) -> Result<Enqueued, Failure> {
+        let sent = self.post(&path(&outgoing.queue, "/messages"), &message(outgoing)?).await?;
+        Ok(Enqueued {
+            id: text(&sent, "message_id")?,
+            duplicate: sent.get("duplicate").and_then(Value::as_bool).unwrap_or(false),
+        })
+    }
+
+    pub(crate) async fn receive(
+        &self,
+        queue: &str,
+        most: u32,
+        lease_ms: u64,
+        wait_ms: u64,
+    ) -> Result<Vec<Incoming>, Failure> {
+        let wish = json!({ "max_messages": most, "lease_ms": lease_ms, "wait_ms": wait_ms });
+        let path = path(queue, "/receive");
+        let answer = self.call(Method::POST, &path, &[], &wish, wait_ms).await?;
+        let messages = answer.get("messages").and_then(Value::as_array);
+        messages.into_iter().flatten().map(incoming).collect()
+    }
+
+    pub(crate) async fn extend(
+        &self,
+        queue: &str,
+        handle: &Handle,
+        lease_ms: u64,
+    ) -> Result<bool, Failure> {
+        let items = json!([{ "receipt": receipt(handle)?, "lease_ms": lease_ms }]);
+        let answer = self.post(&path(queue, "/extend"), &json!({ "items": items })).await?;
+        Ok(first_status(&answer) == Some("done"))
+    }
+
+    pub(crate) async fn finish(&self, finish: &Finish) -> Result<Finished, Failure> {
+        let items = json!([ended(receipt(&finish.handle)?, &finish.ending)]);
+        if finish.outgoing.is_empty() && finish.completions.is_empty() {
+            let settle = json!({ "items": items });
+            let answer = self.post(&path(finish.queue, "/settle"), &settle).await?;
+            let done = first_status(&answer) == Some("done");
+            return Ok(if done { Finished::Done } else { Finished::Stale });
+        }
+        let mut commands = vec![json!({ "op": "settle", "queue": finish.queue, "items": items })];
+        for completion in &finish.completions {
+            let mut command = complete(completion);
+            if let Some(fields) = command.as_object_mut() {
+                fields.insert("op".into(), "ledger_complete".into());
+                fields.insert("key".into(), completion.key.clone().into());
+            }
+            commands.push(command);
+        }
+        for outgoing in &finish.outgoing {
+            let messages = json!([message(outgoing)?]);
+            commands.push(json!({ "op": "send", "queue": outgoing.queue, "messages": messages }));
+        }
+        let group = json!({ "commands": commands });
+        match self.call(Method::POST, "/v1/atomic", &[], &group, 0).await {
+            Ok(_) => Ok(Finished::Done),
+            // The first command is the settle: the delivery no longer counts.
+            Err(Refused { code, at: Some(0), .. }) if code == "item_refused" => Ok(Finished::Stale),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    pub(crate) async fn claim(&self, claim: &ClaimRequest) -> Result<LedgerClaimed, Failure> {
+        let wish = json!({
+            "fingerprint": hex(&claim.fingerprint),
+            "holder": claim.holder,
+            "lease_ms": claim.lease_ms,
+        });
+        let answer = self.post(&ledger(&claim.key, "/claim"), &wish).await?;
+        let number = |name: &str| answer.get(name).and_then(Value::as_u64);
+        match (answer.get("status").and_then(Value::as_str), number("token")) {
+            (Some("run"), Some(token)) => Ok(LedgerClaimed::Run { token }),
+            (Some("already_done"), _) => {
+                Ok(LedgerClaimed::Done { result: text(&answer, "result")?.into() })
+            }
+            (Some("held"), _) => {
+                Ok(LedgerClaimed::Held { for_ms: number("for_ms").unwrap_or(1_000) })
+            }
+            (Some("key_reused"), _) => Ok(LedgerClaimed::Reused),
+            _ => Err(misunderstood(&answer)),
+        }
+    }
+
+    pub(crate) async fn complete(&self, completion: &Completion) -> Result<(), Failure> {
+        self.post(&ledger(&completion.key, "/complete"), &complete(completion)).await.map(drop)
+    }
+
+    pub(crate) async fn release_claim(&self, key: &str, token: u64) -> Result<(), Failure> {
+        self.post(&ledger(key, "/release"), &json!({ "token": token })).await.map(drop)
+    }
+
+    pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
+        let path = path(queue, "/stats");
+        let answer = self.call(Method::GET, &path, &[], &Value::Null, 0).await?;
+        let now = answer.get("now").unwrap_or(&Value::Null);
+        let number = |name: &str| now.get(name).and_then(Value::as_u64).unwrap_or(0);
+        Ok((number("ready"), number("delayed"), number("in_flight")))
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        Ok(self.call(Method::POST, path, &[], body, 0).await?)
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(header::HeaderName, &str)],
+        body: &Value,
+        wait_ms: u64,
+    ) -> Result<Value, Refused> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let bytes = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        if !bytes.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(bytes)).map_err(Refused::unreachable)?;
+        let limit = PATIENCE + Duration::from_millis(wait_ms);
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(Refused::unreachable)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+            Ok((head.status, body.map_err(Refused::unreachable)?.to_bytes()))
+        };
+        let (status, body) =
+            tokio::time::timeout(limit, exchange).await.map_err(Refused::unreachable)??;
+        let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if status.is_success() { Ok(answer) } else { Err(Refused::new(status, &answer)) }
+    }
+}
+
+/// An answer that is not success, or none.
+struct Refused {
+    /// Of the problem document; empty if there is none.
+    code: String,
+    detail: String,
+    /// Command of an atomic group.
+    at: Option<u64>,
+    /// Later it may work.
+    later: bool,
+}
+
+impl Refused {
+    fn new(status: StatusCode, problem: &Value) -> Self {
+        let field = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
+        Self {
+            code: field("code").to_owned(),
+            detail: format!("{status}: {}", field("detail")),
+            at: problem.get("at").and_then(Value::as_u64),
+            later: status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    fn unreachable(error: impl std::fmt::Display) -> Self {
+        Self { code: String::new(), detail: error.to_string(), at: None, later: true }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused.code.as_str() {
+            "queue_not_found" => Self::QueueNotFound,
+            "token_lost" | "ledger_conflict" => Self::Fenced,
+            _ if refused.later => Self::Other(Error::Retry(refused.detail)),
+            _ => Self::Other(Error::Invalid(refused.detail)),
+        }
+    }
+}
+
+fn path(queue: &str, rest: &str) -> String {
+    format!("/v1/queues/{}{rest}", segment(queue))
+}
+
+fn ledger(key: &str, rest: &str) -> String {
+    format!("/v1/ledger/{}{rest}", segment(key))
+}
+
+/// One segment of a path (RFC 3986): everything but unreserved characters is escaped.
+fn segment(name: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a string cannot fail.
+            let _written = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn message(outgoing: &Outgoing) -> Result<Value, Failure> {
+    let body = std::str::from_utf8(&outgoing.body)
+        .map_err(|error| Failure::Other(Error::Invalid(error.to_string())))?;
+    let mut message = json!({ "body": body });
+    let fields = [
+        ("delay_ms", outgoing.delay_ms.map(Value::from)),
+        ("expires_at_ms", outgoing.expires_at_ms.map(Value::from)),
+        ("priority", Some(outgoing.priority.into())),
+        ("lane", outgoing.lane.clone().map(Value::from)),
+        ("dedup_id", outgoing.dedup_id.clone().map(Value::from)),
+    ];
+    if let Some(object) = message.as_object_mut() {
+        object.extend(fields.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
+    }
+    Ok(message)
+}
+
+fn incoming(message: &Value) -> Result<Incoming, Failure> {
+    let attempt = message.get("receive_count").and_then(Value::as_u64).unwrap_or(1);
+    Ok(Incoming {
+        handle: Handle::Remote(text(message, "receipt")?),
+        id: text(message, "message_id")?,
+        body: text(message, "body").unwrap_or_default().into(),
+        attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+    })
+}
+
+fn ended(receipt: &str, ending: &Ending) -> Value {
+    match ending {
+        Ending::Ack => json!({ "receipt": receipt, "outcome": "ack" }),
+        Ending::Failed { delay_ms, error } => json!({
+            "receipt": receipt, "outcome": "failed", "delay_ms": delay_ms, "error": error,
+        }),
+        Ending::GiveBack { delay_ms } => json!({
+            "receipt": receipt, "outcome": "release", "delay_ms": delay_ms, "counted": false,
+        }),
+        Ending::Dead { error } => json!({
+            "receipt": receipt, "outcome": "failed", "retry": false, "error": error,
+        }),
+    }
+}
+
+fn complete(completion: &Completion) -> Value {
+    json!({
+        "token": completion.token,
+        "result": String::from_utf8_lossy(&completion.result),
+        "keep_ms": completion.keep_ms,
+    })
+}
+
+fn receipt(handle: &Handle) -> Result<&str, Failure> {
+    match handle {
+        Handle::Remote(receipt) => Ok(receipt),
+        Handle::Embedded(_) => {
+            Err(Failure::Other(Error::Invalid("the delivery came from this process".into())))
+        }
+    }
+}
+
+fn first_status(answer: &Value) -> Option<&str> {
+    answer.get("results")?.get(0)?.get("status")?.as_str()
+}
+
+fn text(answer: &Value, name: &str) -> Result<String, Failure> {
+    let found = answer.get(name).and_then(Value::as_str).map(str::to_owned);
+    found.ok_or_else(|| misunderstood(answer))
+}
+
+fn misunderstood(answer: &Value) -> Failure {
+    Failure::Other(Error::Invalid(format!("the server's answer is not understood: {answer}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_segment_of_the_path() {
+        assert_eq!(path("a/b c", "/stats"), "/v1/queues/a%2Fb%20c/stats");
+    }
+
+    #[test]
+    fn urls_are_checked() {
+        assert!(Remote::new("http://127.0.0.1:9324/").is_ok());
+        for bad in ["127.0.0.1:9324", "https://host", "nonsense url"] {
+            assert!(Remote::new(bad).is_err(), "{bad}");
+        }
+    }
+}

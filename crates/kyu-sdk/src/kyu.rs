@@ -1,0 +1,64 @@
+//! The handle.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::backend::{Backend, Embedded, Failure, Outgoing, QueueSettings, Remote};
+use crate::error::Error;
+use crate::job::{EnqueueOptions, Enqueued, Job};
+
+/// Access to queues, in this process or at a server. Clones are cheap and share it.
+#[derive(Clone, Debug)]
+pub struct Kyu {
+    pub(crate) backend: Arc<Backend>,
+}
+
+impl Kyu {
+    /// Opens (or makes) a store in a directory, in this process. One process at a time.
+    pub async fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
+        let embedded = Embedded::open(dir.into()).await?;
+        Ok(Self { backend: Arc::new(Backend::Embedded(embedded)) })
+    }
+
+    /// Uses the server at a URL such as `http://127.0.0.1:9324`. Connects when first used.
+    pub fn connect(url: &str) -> Result<Self, Error> {
+        Ok(Self { backend: Arc::new(Backend::Remote(Remote::new(url)?)) })
+    }
+
+    /// Adds a job. When this returns, it is on disk.
+    pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, Error> {
+        self.enqueue_with(job, &EnqueueOptions::default()).await
+    }
+
+    /// As [`Kyu::enqueue`], with a delay, a deadline, a lane ...
+    pub async fn enqueue_with<J: Job>(
+        &self,
+        job: &J,
+        options: &EnqueueOptions,
+    ) -> Result<Enqueued, Error> {
+        let outgoing = Outgoing::new(job, options)?;
+        match self.backend.enqueue(&outgoing).await {
+            Err(Failure::QueueNotFound) => {
+                self.declare::<J>().await?;
+                Ok(self.backend.enqueue(&outgoing).await?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Makes the queue of a job type and its dead-letter queue, if they do not exist.
+    pub async fn declare<J: Job>(&self) -> Result<(), Error> {
+        Ok(self.backend.declare(&QueueSettings::of::<J>()).await?)
+    }
+
+    /// Jobs of a type that wait, are delayed, and are being worked on.
+    pub async fn counts<J: Job>(&self) -> Result<(u64, u64, u64), Error> {
+        Ok(self.backend.counts(J::QUEUE).await?)
+    }
+
+    /// Closes a store of this process in good order; does nothing to a server. Without it, the
+    /// store closes in the background when the last handle is dropped.
+    pub async fn close(&self) {
+        self.backend.close().await;
+    }
+}

@@ -1,0 +1,386 @@
+//! Typed jobs, over an engine in this process and over a server: the same stories for both.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use kyu::{
+    Claimed, Context, EnqueueOptions, Job, JobError, Kyu, Layer, Next, Retry, Server,
+    ServerOptions, Summary, Worker,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc};
+
+const QUICK: Retry = Retry {
+    max_attempts: 3,
+    first: Duration::from_millis(20),
+    factor: 1.0,
+    longest: Duration::from_millis(20),
+    jitter: 0.0,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Mail {
+    to: String,
+}
+
+impl Job for Mail {
+    const QUEUE: &'static str = "mails";
+    const RETRY: Retry = QUICK;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Invoice {
+    order: u64,
+}
+
+impl Job for Invoice {
+    const QUEUE: &'static str = "invoices";
+    const RETRY: Retry = QUICK;
+}
+
+fn mail(to: &str) -> Mail {
+    Mail { to: to.into() }
+}
+
+/// A store, and how it is reached.
+struct Place {
+    kyu: Kyu,
+    server: Option<Server>,
+    _dir: TestDir,
+}
+
+struct TestDir(std::path::PathBuf);
+
+impl TestDir {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("kyu-jobs-{}-{number}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        // What stays behind is in the temporary directory.
+        let _removed = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Place {
+    async fn embedded() -> Self {
+        let dir = TestDir::new();
+        Self { kyu: Kyu::open(&dir.0).await.unwrap(), server: None, _dir: dir }
+    }
+
+    #[allow(dead_code, reason = "until the admin API is there")]
+    async fn remote() -> Self {
+        let dir = TestDir::new();
+        let mut options = ServerOptions::new(&dir.0);
+        options.http = Some("127.0.0.1:0".into());
+        let server = Server::start(options).await.unwrap();
+        let kyu = Kyu::connect(&server.http_url().unwrap()).unwrap();
+        Self { kyu, server: Some(server), _dir: dir }
+    }
+
+    async fn end(self) {
+        self.kyu.close().await;
+        if let Some(server) = self.server {
+            server.shutdown().await;
+        }
+    }
+}
+
+/// Tells the same story over both.
+async fn over_both<F: Future<Output = ()>>(story: impl Fn(Kyu) -> F) {
+    for place in [Place::embedded().await] {
+        story(place.kyu.clone()).await;
+        place.end().await;
+    }
+}
+
+/// A worker that ends when `done` is notified.
+async fn work(worker: Worker, done: &Notify) -> Summary {
+    worker.run_until(done.notified()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_job_is_done_once_and_gone() {
+    over_both(|kyu| async move {
+        let sent = kyu.enqueue(&mail("ann")).await.unwrap();
+        assert!(!sent.duplicate);
+        assert_eq!(kyu.counts::<Mail>().await.unwrap(), (1, 0, 0));
+        let (done, (ran, mut runs)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+        let worker = Worker::new(&kyu).handle({
+            let done = Arc::clone(&done);
+            move |job: Mail, context: Context| {
+                ran.send((job, context.id().to_owned(), context.attempt())).unwrap();
+                done.notify_one();
+                async { Ok(()) }
+            }
+        });
+        let summary = work(worker, &done).await;
+        assert_eq!(summary, Summary { done: 1, ..Summary::default() });
+        assert_eq!(runs.recv().await, Some((mail("ann"), sent.id, 1)));
+        assert_eq!(kyu.counts::<Mail>().await.unwrap(), (0, 0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failing_job_is_tried_again_and_in_the_end_dead_lettered_with_panics_counted() {
+    #[derive(Serialize, Deserialize)]
+    struct DeadMail {
+        to: String,
+    }
+    impl Job for DeadMail {
+        const QUEUE: &'static str = "mails-dead";
+    }
+    over_both(|kyu| async move {
+        kyu.enqueue(&mail("nobody")).await.unwrap();
+        let done = Arc::new(Notify::new());
+        let tries = Arc::new(AtomicU32::new(0));
+        let worker = Worker::new(&kyu)
+            .handle({
+                let tries = Arc::clone(&tries);
+                move |_: Mail, context: Context| {
+                    tries.fetch_add(1, Ordering::Relaxed);
+                    async move {
+                        match context.attempt() {
+                            1 => Err(JobError::failed("no route")),
+                            2 => panic!("a bug"),
+                            _ => Err(std::io::Error::other("refused").into()),
+                        }
+                    }
+                }
+            })
+            .handle({
+                let done = Arc::clone(&done);
+                move |job: DeadMail, _: Context| {
+                    assert_eq!(job.to, "nobody");
+                    done.notify_one();
+                    async { Ok(()) }
+                }
+            });
+        let summary = work(worker, &done).await;
+        assert_eq!(summary, Summary { failed: 2, dead: 1, done: 1, ..Summary::default() });
+        assert_eq!(tries.load(Ordering::Relaxed), 3);
+        assert_eq!(kyu.counts::<Mail>().await.unwrap(), (0, 0, 0));
+    })
+    .await;
+}
+
+/// The story of the welcome e-mail: the first attempt sends and records, and fails afterwards. The
+/// second finds the record and does not send again.
+#[tokio::test]
+async fn a_recorded_effect_is_not_done_again() {
+    over_both(|kyu| async move {
+        kyu.enqueue(&mail("ann")).await.unwrap();
+        let (done, sent) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+        let worker = Worker::new(&kyu).handle({
+            let (done, sent) = (Arc::clone(&done), Arc::clone(&sent));
+            move |job: Mail, context: Context| {
+                let (done, sent) = (Arc::clone(&done), Arc::clone(&sent));
+                async move {
+                    let receipt: String = context
+                        .once(&format!("welcome/{}", job.to), async || {
+                            let number = sent.fetch_add(1, Ordering::Relaxed);
+                            Ok::<_, JobError>(format!("receipt {number}"))
+                        })
+                        .await?;
+                    assert_eq!(receipt, "receipt 0");
+                    if context.attempt() == 1 {
+                        return Err(JobError::failed("crashed after sending"));
+                    }
+                    done.notify_one();
+                    Ok(())
+                }
+            }
+        });
+        let summary = work(worker, &done).await;
+        assert_eq!(summary, Summary { failed: 1, done: 1, ..Summary::default() });
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_stands_for_another_input_is_refused() {
+    over_both(|kyu| async move {
+        kyu.enqueue(&mail("ann")).await.unwrap();
+        kyu.enqueue(&mail("bob")).await.unwrap();
+        let done = Arc::new(Notify::new());
+        let worker = Worker::new(&kyu).concurrency(1).handle({
+            let done = Arc::clone(&done);
+            move |job: Mail, context: Context| {
+                let done = Arc::clone(&done);
+                async move {
+                    if job.to == "bob" {
+                        done.notify_one();
+                    }
+                    context.once("the same key", async || Ok::<_, JobError>(())).await
+                }
+            }
+        });
+        let summary = work(worker, &done).await;
+        assert_eq!(summary, Summary { done: 1, dead: 1, ..Summary::default() });
+    })
+    .await;
+}
+
+/// What a handler enqueues and remembers becomes true with its acknowledgement, or not at all.
+#[tokio::test]
+async fn what_a_handler_adds_is_there_if_and_only_if_its_job_is_done() {
+    over_both(|kyu| async move {
+        kyu.enqueue(&mail("ann")).await.unwrap();
+        kyu.declare::<Invoice>().await.unwrap();
+        let (done, (ran, mut claims)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+        let worker = Worker::new(&kyu).handle({
+            let done = Arc::clone(&done);
+            move |_: Mail, context: Context| {
+                let (done, ran) = (Arc::clone(&done), ran.clone());
+                async move {
+                    context.enqueue(&Invoice { order: 17 })?;
+                    if context.attempt() == 1 {
+                        return Err(JobError::failed("after adding"));
+                    }
+                    if let Claimed::Run(claim) = context.claim::<u32>("booked/17").await? {
+                        ran.send(claim.token()).unwrap();
+                        claim.complete_with_ack(&4)?;
+                    }
+                    done.notify_one();
+                    Ok(())
+                }
+            }
+        });
+        let summary = work(worker, &done).await;
+        assert_eq!(summary, Summary { failed: 1, done: 1, ..Summary::default() });
+        assert_eq!(kyu.counts::<Invoice>().await.unwrap(), (1, 0, 0), "of the second attempt");
+        assert!(claims.recv().await.is_some_and(|token| token > 0));
+    })
+    .await;
+}
+
+/// A worker that is told to stop gives unfinished jobs back as if they had never begun.
+#[tokio::test]
+async fn a_stopped_worker_gives_its_job_back_uncounted() {
+    over_both(|kyu| async move {
+        kyu.enqueue(&mail("ann")).await.unwrap();
+        let started = Arc::new(Notify::new());
+        let worker = Worker::new(&kyu).grace(Duration::from_millis(1)).handle({
+            let started = Arc::clone(&started);
+            move |_: Mail, _: Context| {
+                started.notify_one();
+                std::future::pending::<Result<(), JobError>>()
+            }
+        });
+        let summary = work(worker, &started).await;
+        assert_eq!(summary, Summary { given_back: 1, ..Summary::default() });
+        let done = Arc::new(Notify::new());
+        let worker = Worker::new(&kyu).handle({
+            let done = Arc::clone(&done);
+            move |_: Mail, context: Context| {
+                assert_eq!(context.attempt(), 1);
+                done.notify_one();
+                async { Ok(()) }
+            }
+        });
+        assert_eq!(work(worker, &done).await.done, 1);
+    })
+    .await;
+}
+
+/// A job that takes longer than its lease keeps it: no other attempt begins.
+#[tokio::test]
+async fn a_lease_is_kept_alive_while_its_job_runs() {
+    over_both(|kyu| async move {
+        kyu.enqueue(&mail("ann")).await.unwrap();
+        let done = Arc::new(Notify::new());
+        let worker = Worker::new(&kyu).lease(Duration::from_secs(1)).handle({
+            let done = Arc::clone(&done);
+            move |_: Mail, context: Context| {
+                let done = Arc::clone(&done);
+                async move {
+                    assert_eq!(context.attempt(), 1);
+                    tokio::time::sleep(Duration::from_millis(1_500)).await;
+                    done.notify_one();
+                    Ok(())
+                }
+            }
+        });
+        assert_eq!(work(worker, &done).await, Summary { done: 1, ..Summary::default() });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn options_say_when_and_whether_a_job_is_added() {
+    over_both(|kyu| async move {
+        let options = EnqueueOptions {
+            delay: Some(Duration::from_secs(600)),
+            dedup_id: Some("welcome/ann".into()),
+            lane: Some("tenant-7".into()),
+            priority: 3,
+            ..EnqueueOptions::default()
+        };
+        let first = kyu.enqueue_with(&mail("ann"), &options).await.unwrap();
+        let second = kyu.enqueue_with(&mail("ann"), &options).await.unwrap();
+        assert!(second.duplicate);
+        assert_eq!(second.id, first.id);
+        assert_eq!(kyu.counts::<Mail>().await.unwrap(), (0, 1, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn layers_wrap_around_every_attempt_the_first_outermost() {
+    struct Note(&'static str, mpsc::UnboundedSender<&'static str>);
+    impl Layer for Note {
+        fn call<'a>(
+            &'a self,
+            _: &'a Context,
+            next: Next<'a>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), JobError>> + Send + 'a>> {
+            Box::pin(async move {
+                self.1.send(self.0).unwrap();
+                next.run().await
+            })
+        }
+    }
+    let place = Place::embedded().await;
+    place.kyu.enqueue(&mail("ann")).await.unwrap();
+    let (done, (notes, mut noted)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+    let worker = Worker::new(&place.kyu)
+        .layer(Note("outer", notes.clone()))
+        .layer(Note("inner", notes.clone()))
+        .handle({
+            let done = Arc::clone(&done);
+            move |_: Mail, _: Context| {
+                notes.send("job").unwrap();
+                done.notify_one();
+                async { Ok(()) }
+            }
+        });
+    work(worker, &done).await;
+    let mut order = Vec::new();
+    while let Ok(note) = noted.try_recv() {
+        order.push(note);
+    }
+    assert_eq!(order, ["outer", "inner", "job"]);
+    place.end().await;
+}
+
+/// What is enqueued is still there when the process comes back.
+#[tokio::test]
+async fn jobs_outlive_the_process_that_enqueued_them() {
+    let dir = TestDir::new();
+    let kyu = Kyu::open(&dir.0).await.unwrap();
+    kyu.enqueue(&mail("ann")).await.unwrap();
+    kyu.close().await;
+    let kyu = Kyu::open(&dir.0).await.unwrap();
+    assert_eq!(kyu.counts::<Mail>().await.unwrap(), (1, 0, 0));
+    kyu.close().await;
+}
