@@ -66,6 +66,9 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
     match command {
         Command::Enqueue(enqueue) => enqueue.messages.iter().map(|m| m.content.len()).sum(),
         Command::Publish(publish) => publish.messages.iter().map(|m| m.content.len()).sum(),
+        Command::EnqueueReserved(enqueue) => {
+            enqueue.messages.iter().map(|m| m.message.content.len()).sum()
+        }
         Command::Relocate(relocate) => relocate.frame.len(),
         Command::Atomic(commands) => commands.iter().map(content_bytes).sum(),
         Command::Ledger(LedgerCommand::Complete(complete)) => complete.result.len(),
@@ -79,6 +82,10 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
         | Command::Settle(_)
         | Command::Extend(_)
         | Command::EndSession(_)
+        | Command::Reserve(_)
+        | Command::BySeq(_)
+        | Command::Conclude(_)
+        | Command::GiveBack(_)
         | Command::StartMoveTask(_)
         | Command::CancelMoveTask(_)
         | Command::CreateExchange(_)

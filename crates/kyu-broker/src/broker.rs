@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kyu_engine::{Acquire, Answer, Command, Query, QueueId, Reply, UnixMs};
+use kyu_engine::{
+    Acquire, Answer, Command, Delivery, GiveBack, Query, QueueId, Reply, SessionId, UnixMs,
+};
 use tokio::sync::oneshot;
 
 use crate::admission::{Admission, content_bytes};
@@ -13,6 +15,7 @@ use crate::directory::Directory;
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::metrics::{Counter, Metrics, MetricsSnapshot};
+use crate::pins::Pin;
 use crate::request::{Job, Leased, Ticket};
 use crate::thread::Threads;
 use crate::waiters::ReceiveId;
@@ -34,12 +37,19 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) epoch: u32,
     pub(crate) receives: AtomicU64,
+    pub(crate) sessions: AtomicU64,
     pub(crate) threads: Mutex<Threads>,
 }
 
 impl Broker {
     /// Carries out a command; the answer comes when its effects are durable.
     pub async fn submit(&self, command: Command) -> Result<Reply, Error> {
+        self.submit_pinned(command).await.map(|(reply, _)| reply)
+    }
+
+    /// As [`Broker::submit`]; the addresses of deliveries in the reply can be read as long as the
+    /// pin is kept. See [`Broker::resolve`].
+    pub async fn submit_pinned(&self, command: Command) -> Result<(Reply, Pin), Error> {
         let permit = self.admit(content_bytes(&command)).await?;
         let (reply, answer) = oneshot::channel();
         self.send(Job::Command(command, Ticket::Command(reply, permit)))?;
@@ -48,6 +58,12 @@ impl Broker {
 
     /// Answers a question from the state after everything that was answered before.
     pub async fn query(&self, query: Query) -> Result<Answer, Error> {
+        self.query_pinned(query).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`Broker::query`]; the addresses of deliveries in the answer can be read as long as the
+    /// pin is kept. See [`Broker::resolve`].
+    pub async fn query_pinned(&self, query: Query) -> Result<(Answer, Pin), Error> {
         let permit = self.admit(0).await?;
         let (reply, answer) = oneshot::channel();
         self.send(Job::Query(query, Ticket::Query(reply, permit)))?;
@@ -70,6 +86,30 @@ impl Broker {
         let received = self.shared.bodies.resolve(leased.deliveries().to_vec()).await?;
         leased.taken();
         Ok(received)
+    }
+
+    /// The messages of these deliveries, in order; one that cannot be read back is reported and
+    /// left out. `pin` came with them.
+    pub async fn resolve(
+        &self,
+        deliveries: Vec<Delivery>,
+        pin: &Pin,
+    ) -> Result<Vec<Received>, Error> {
+        let _kept = pin;
+        self.shared.bodies.resolve(deliveries).await
+    }
+
+    /// Gives back the claims of a transaction that did not commit, in the background. Commands
+    /// that are submitted later find them given back.
+    pub fn give_back(&self, claims: GiveBack) {
+        // A server that ends gives back all claims at its next start.
+        let _closed = self.send(Job::GiveBack(claims));
+    }
+
+    /// A session that nobody has had before.
+    pub fn new_session(&self) -> SessionId {
+        let number = self.shared.sessions.fetch_add(1, Ordering::Relaxed);
+        SessionId(u64::from(self.shared.epoch) << 32 | number & u64::from(u32::MAX))
     }
 
     /// The queues, read without a lock.

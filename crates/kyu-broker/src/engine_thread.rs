@@ -79,6 +79,7 @@ impl EngineThread {
                 drop(permit);
             }
             Job::Cancel(queue, id) => self.core.cancel(queue, id),
+            Job::GiveBack(claims) => self.core.give_back(claims),
             Job::Abandon(queue, receipts) => self.core.abandon(queue, receipts),
             Job::SnapshotDone { lsn, bytes } => self.core.snapshot_done(lsn, bytes),
             Job::FramesRead { frames, last } => {

@@ -98,6 +98,7 @@ impl Broker {
             metrics,
             epoch,
             receives,
+            sessions: AtomicU64::new(1),
             threads,
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kyu_engine::{Acquire, Answer, Command, Delivery, LiveFrame, Query, QueueId, Receipt, Reply};
+use kyu_engine::{
+    Acquire, Answer, Command, Delivery, GiveBack, LiveFrame, Query, QueueId, Receipt, Reply,
+};
 use kyu_log::Lsn;
 use tokio::sync::oneshot;
 
@@ -31,6 +33,8 @@ pub(crate) enum Job {
     },
     /// The caller of a receive has gone.
     Cancel(QueueId, ReceiveId),
+    /// A transaction is over that did not commit.
+    GiveBack(GiveBack),
     /// Nobody took these deliveries.
     Abandon(QueueId, Vec<Receipt>),
     SnapshotDone {
@@ -49,8 +53,8 @@ pub(crate) enum Job {
 /// Where the result of a request goes.
 #[derive(Debug)]
 pub(crate) enum Ticket {
-    Command(oneshot::Sender<Result<Reply, Error>>, Permit),
-    Query(oneshot::Sender<Result<Answer, Error>>, Permit),
+    Command(oneshot::Sender<Result<(Reply, Pin), Error>>, Permit),
+    Query(oneshot::Sender<Result<(Answer, Pin), Error>>, Permit),
     Receive(QueueId, oneshot::Sender<Result<Leased, Error>>),
 }
 
@@ -95,14 +99,14 @@ pub(crate) fn deliver(inbox: &Arc<Inbox<Job>>, completion: Completion<Ticket>) {
         Ticket::Command(caller, permit) => {
             drop(permit);
             let _gone = caller.send(result.and_then(|response| match response {
-                Response::Reply(reply) => Ok(reply),
+                Response::Reply(reply) => Ok((reply, pin)),
                 Response::Answer(_) => Err(Error::Internal),
             }));
         }
         Ticket::Query(caller, permit) => {
             drop(permit);
             let _gone = caller.send(result.and_then(|response| match response {
-                Response::Answer(answer) => Ok(answer),
+                Response::Answer(answer) => Ok((answer, pin)),
                 Response::Reply(_) => Err(Error::Internal),
             }));
         }

@@ -71,6 +71,7 @@ impl State {
             Effect::Exchange(exchange) => self.apply_exchange(exchange),
             Effect::UniqueTaken(taken) => self.apply_unique(taken),
             Effect::Ledger(ledger) => self.apply_ledger(ledger),
+            Effect::Claim(claim) => self.apply_claim(claim),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
                 self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
@@ -92,6 +93,8 @@ impl State {
             created_at_ms: at_ms,
             modified_at_ms: at_ms,
         });
+        self.keep_name(name);
+        self.keep_queue(id, None);
         self.next_queue = self.next_queue.max(id.0 + 1);
         self.deleted_names.remove(name);
         self.names.insert(name.clone(), id);
@@ -101,6 +104,7 @@ impl State {
 
     fn configure_queue(&mut self, id: QueueId, at_ms: UnixMs, config: &QueueConfig) {
         self.note_time(at_ms);
+        self.keep_info(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let info = Arc::make_mut(&mut queue.info);
         info.config = config.clone();
@@ -118,10 +122,12 @@ impl State {
         self.note_time(at_ms);
         self.watch(id, None);
         let Some(queue) = self.queues.remove(&id) else { return };
+        self.keep_name(&queue.info.name);
         self.free_all(&queue.messages);
         self.names.remove(&queue.info.name);
         self.deleted_names.insert(queue.info.name.clone(), at_ms);
-        self.tasks.retain(|_, task| task.source != id);
+        self.drop_tasks(id);
+        self.keep_queue(id, Some(queue));
         self.woken.insert(id);
         self.directory_changes.push(DirectoryChange::Removed(id));
     }
@@ -133,11 +139,13 @@ impl State {
         let mut empty = Queue::new(queue.info.clone());
         empty.next_seq = queue.next_seq;
         empty.newest_ms = queue.newest_ms;
+        empty.newest_seq = queue.newest_seq;
         empty.totals = queue.totals;
         empty.totals.purged += queue.len();
         empty.purged_at_ms = Some(at_ms);
         let purged = std::mem::replace(queue, empty);
         self.free_all(&purged.messages);
+        self.keep_queue(id, Some(purged));
     }
 
     fn enqueue(&mut self, e: &EnqueuedEffect, base: Address) {
@@ -148,7 +156,9 @@ impl State {
         queue.next_seq = queue.next_seq.max(e.seq + 1);
         queue.totals.sent += 1;
         let mut message = Message::new(frame, e.seq, e.at_ms);
-        message.out_of_age_order = e.at_ms < queue.newest_ms;
+        // A reserved number may come after greater ones.
+        message.out_of_age_order = e.at_ms < queue.newest_ms || e.seq < queue.newest_seq;
+        queue.newest_seq = queue.newest_seq.max(e.seq);
         queue.newest_ms = queue.newest_ms.max(e.at_ms);
         message.phase = e.ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
         message.expires_at_ms = e.expires_at_ms;
@@ -306,6 +316,7 @@ impl State {
         let source_name = Arc::new(source.info.name.clone());
         let Some(target) = self.queues.get_mut(&to) else { return };
         target.next_seq = target.next_seq.max(to_seq + 1);
+        target.newest_seq = target.newest_seq.max(to_seq);
         target.totals.moved_in += 1;
         match reason {
             MoveReason::MaxReceives | MoveReason::Rejected => message.source = Some(source_name),
@@ -402,7 +413,7 @@ impl State {
         self.sweep_unique(id, at_ms);
     }
 
-    fn sweep_lanes(&mut self, id: QueueId) {
+    pub(crate) fn sweep_lanes(&mut self, id: QueueId) {
         if !self.in_trial()
             && let Some(queue) = self.queues.get_mut(&id)
         {

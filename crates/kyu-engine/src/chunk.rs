@@ -147,6 +147,12 @@ impl Chunk {
         Some((word * 64) as u16 + bits.trailing_zeros() as u16)
     }
 
+    fn newest_in_age_order(&self) -> Option<u16> {
+        let words = self.in_age_order.iter().enumerate();
+        let (word, bits) = words.rev().find(|(_, bits)| **bits != 0)?;
+        Some((word * 64) as u16 + 63 - bits.leading_zeros() as u16)
+    }
+
     /// Messages in order, with their sequence numbers.
     pub(crate) fn iter(&self, number: u64) -> impl Iterator<Item = (Seq, Message)> + '_ {
         let last = self.first + self.slots.len() as u16;
@@ -191,6 +197,21 @@ impl Messages {
             let seq = (number << CHUNK_BITS) + u64::from(index);
             Some((seq, chunk.get(seq, index)?.enqueued_at_ms))
         })
+    }
+
+    /// When the last message among those was enqueued whose age follows their sequence numbers.
+    pub(crate) fn newest_in_age_order(&self) -> Option<UnixMs> {
+        self.chunks.values().rev().find_map(|chunk| {
+            let index = chunk.newest_in_age_order()?;
+            Some(chunk.get(0, index)?.enqueued_at_ms)
+        })
+    }
+
+    /// Messages from a sequence number on, in order.
+    pub(crate) fn from(&self, seq: Seq) -> impl Iterator<Item = (Seq, Message)> + '_ {
+        let (first, _) = locate(seq);
+        let chunks = self.chunks.range(first..);
+        chunks.flat_map(|(number, chunk)| chunk.iter(*number)).skip_while(move |(at, _)| *at < seq)
     }
 
     /// All messages in order of sequence numbers.

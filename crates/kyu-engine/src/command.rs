@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::by_seq::{BySeq, Conclude, EnqueueReserved, GiveBack, Reserve};
 use crate::config::QueueConfig;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig};
 use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
@@ -61,6 +62,16 @@ pub enum Command {
     Publish(Publish),
     /// Change the ledger: durable entries for effects that must happen once.
     Ledger(LedgerCommand),
+    /// Reserve sequence numbers; they stay given out whatever comes.
+    Reserve(Reserve),
+    /// Add messages under reserved numbers; all or none.
+    EnqueueReserved(EnqueueReserved),
+    /// Do something with messages named by their numbers.
+    BySeq(BySeq),
+    /// End claims as the committing transaction says.
+    Conclude(Conclude),
+    /// End all claims of a session in some queues, without a trace.
+    GiveBack(GiveBack),
     /// Rewrite a live message at the log's tail so that its old segment can be recycled.
     Relocate(Relocate),
     /// Do what time brings: promote delayed, return lapsed, expire old messages, run move tasks.
@@ -161,6 +172,10 @@ pub enum Lease {
     For(u64),
     /// Until the session ends.
     Session(SessionId),
+    /// Until the session's transaction ends, without a trace if it rolls back: not a receive yet.
+    Claim(SessionId),
+    /// None: removed as it is handed out (at most once).
+    Take,
 }
 
 /// In which order an acquire takes messages.
@@ -421,6 +436,18 @@ pub enum Query {
     },
     /// What the ledger holds.
     Ledger(LedgerQuery),
+    /// Messages in order of their sequence numbers, in any phase.
+    Browse {
+        /// The queue.
+        queue: QueueId,
+        /// From this number on.
+        from: Seq,
+        /// At most this many, to [`crate::limits::MAX_ACQUIRE`]. A page may have fewer, even none,
+        /// before the last.
+        max_messages: u32,
+        /// Only ready ones.
+        only_ready: bool,
+    },
     /// The first messages in order of delivery, without leasing them.
     Peek {
         /// The queue.

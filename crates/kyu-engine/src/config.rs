@@ -49,6 +49,9 @@ pub struct DeadLetter {
     pub max_receives: u32,
 }
 
+/// A retention that no message outlives.
+pub const FOREVER: u64 = u64::MAX;
+
 /// A queue's settings. Times in milliseconds. A missing limit is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
@@ -58,7 +61,7 @@ pub struct QueueConfig {
     pub visibility_timeout_ms: u64,
     /// Delay of an enqueue that names none.
     pub delay_ms: u64,
-    /// Age at which a message expires.
+    /// Age at which a message expires; [`FOREVER`] for never.
     pub retention_ms: u64,
     /// How long a receive waits that names no time; used by doors.
     pub receive_wait_ms: u64,
@@ -184,6 +187,12 @@ pub struct QueueStats {
     pub lanes_in_flight: u64,
     /// When the oldest message was first enqueued.
     pub oldest_enqueued_at_ms: Option<UnixMs>,
+    /// When the newest message was first enqueued.
+    pub newest_enqueued_at_ms: Option<UnixMs>,
+    /// Messages kept in this archive.
+    pub archived: u64,
+    /// The last sequence number that was given out; 0 if none was.
+    pub last_seq: u64,
 }
 
 /// What has happened in a queue since it was created. Every message that came in (sent, moved in)

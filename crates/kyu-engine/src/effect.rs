@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::claim::ClaimEffect;
 use crate::config::QueueConfig;
 use crate::effect_codec::number;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
@@ -146,6 +147,7 @@ pub(crate) enum Effect {
     Exchange(ExchangeEffect),
     Ledger(LedgerEffect),
     UniqueTaken(Box<UniqueEffect>),
+    Claim(ClaimEffect),
 }
 
 /// What happens to exchanges and bindings.

@@ -1,6 +1,7 @@
 //! The frozen binary form of effects. A record is a row of `number, fields`; numbers and fields
 //! are as given here for ever (golden bytes below).
 
+use crate::claim::ClaimEffect;
 use crate::config::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
 use crate::effect::{
     Effect, EnqueuedEffect, ExchangeEffect, FramePlace, LeaseEnd, MoveReason, Removal,
@@ -44,6 +45,11 @@ pub(crate) mod number {
     pub(crate) const REBOUND: u8 = 24;
     pub(crate) const UNBOUND: u8 = 25;
     pub(crate) const PUBLISHED: u8 = 26;
+    pub(crate) const RESERVED: u8 = 55;
+    pub(crate) const CLAIMED: u8 = 56;
+    pub(crate) const UNCLAIMED: u8 = 57;
+    pub(crate) const RECEIVED: u8 = 58;
+    pub(crate) const ARCHIVED: u8 = 59;
 }
 
 impl Effect {
@@ -60,6 +66,7 @@ impl Effect {
             Self::Exchange(exchange) => exchange.encode(out),
             Self::Ledger(ledger) => ledger.encode(out),
             Self::UniqueTaken(taken) => taken.encode(out),
+            Self::Claim(claim) => claim.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -214,6 +221,7 @@ impl Effect {
                 Self::Ledger(LedgerEffect::decode(tag, r)?)
             }
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
+            number::RESERVED..=number::ARCHIVED => Self::Claim(ClaimEffect::decode(tag, r)?),
             number::LEASED => Self::decode_leased(r)?,
             number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
             _ => Self::decode_message(tag, r)?,
@@ -364,17 +372,17 @@ impl EnqueuedEffect {
     }
 }
 
-fn head(out: &mut Vec<u8>, number: u8, queue: QueueId) {
+pub(crate) fn head(out: &mut Vec<u8>, number: u8, queue: QueueId) {
     out.u8(number);
     out.varint(u64::from(queue.0));
 }
 
-fn queue(r: &mut Reader) -> Result<QueueId, Malformed> {
+pub(crate) fn queue(r: &mut Reader) -> Result<QueueId, Malformed> {
     Ok(QueueId(r.varint32()?))
 }
 
 /// A count, the first number, then the differences (zigzag): neighbours take a byte each.
-fn encode_seqs(seqs: &[Seq], out: &mut Vec<u8>) {
+pub(crate) fn encode_seqs(seqs: &[Seq], out: &mut Vec<u8>) {
     out.varint(seqs.len() as u64);
     let mut last = 0u64;
     for seq in seqs {
@@ -384,7 +392,7 @@ fn encode_seqs(seqs: &[Seq], out: &mut Vec<u8>) {
     }
 }
 
-fn decode_seqs(r: &mut Reader) -> Result<Vec<Seq>, Malformed> {
+pub(crate) fn decode_seqs(r: &mut Reader) -> Result<Vec<Seq>, Malformed> {
     let count = r.count()?;
     let mut seqs = Vec::with_capacity(count);
     let mut last = 0u64;

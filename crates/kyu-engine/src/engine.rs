@@ -95,6 +95,9 @@ impl Engine {
                 Answer::Bindings(self.bindings(exchange.as_ref(), *after, *max)?)
             }
             Query::Ledger(query) => Answer::Ledger(decide::ledger_answer(&self.state, query)),
+            Query::Browse { queue, from, max_messages, only_ready } => {
+                decide::browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
+            }
             Query::Peek { queue, max_messages } => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }

@@ -20,7 +20,9 @@ mod apply;
 mod apply_exchange;
 mod apply_ledger;
 mod attempts;
+mod by_seq;
 mod chunk;
+mod claim;
 mod command;
 mod config;
 mod content;
@@ -51,10 +53,11 @@ mod state;
 mod unique;
 pub mod wire;
 
+pub use by_seq::*;
 pub use command::*;
 pub use config::*;
 pub use content::{Attribute, AttributeValue, Content, Property};
-pub use decide::{Decision, Wait};
+pub use decide::{Decision, Wait, archive_name};
 pub use effect::Effects;
 pub use engine::{Engine, LiveFrame};
 pub use exchange::{
@@ -69,6 +72,7 @@ pub use ledger::{
     LedgerReply, LedgerState, LedgerStats,
 };
 pub use matcher::*;
+pub use message::Phase;
 pub use reply::*;
 pub use retry::*;
 pub use snapshot::{Frozen, LoadError};

@@ -10,6 +10,10 @@ pub const MAX_TARGETS: usize = 1_000;
 pub const MAX_BATCH: usize = 1_000;
 /// Messages of one acquire or peek: the size of a record and of a reply. `Refusal::LimitExceeded`.
 pub const MAX_ACQUIRE: u32 = 1_000;
+/// Sequence numbers of one reservation. `Refusal::LimitExceeded`.
+pub const MAX_RESERVED: u32 = 100_000;
+/// Messages that one page of a browse looks at, so that no command waits long behind it.
+pub const MAX_BROWSED: usize = 4_096;
 /// Commands of one atomic group, for the size of a record. `Refusal::LimitExceeded`.
 pub const MAX_ATOMIC: usize = 1_000;
 /// Queues of one server, for RAM. `Refusal::LimitExceeded`.

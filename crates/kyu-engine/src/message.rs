@@ -14,7 +14,7 @@ pub(crate) struct FrameRef {
 
 /// Where a message is in its life. ARCHITECTURE.md draws the transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// An acquire may return it (if its lane allows).
     Ready,
     /// Becomes ready at this time.
@@ -23,6 +23,8 @@ pub(crate) enum Phase {
     Leased(UnixMs),
     /// Under lease until the session ends.
     Held(SessionId),
+    /// Kept in an archive since this time: never delivered, never expires.
+    Archived(UnixMs),
 }
 
 impl Phase {
@@ -30,11 +32,15 @@ impl Phase {
         matches!(self, Self::Leased(_) | Self::Held(_))
     }
 
+    pub(crate) fn is_archived(self) -> bool {
+        matches!(self, Self::Archived(_))
+    }
+
     /// When time alone moves the message on.
     pub(crate) fn deadline(self) -> Option<UnixMs> {
         match self {
             Self::Delayed(until) | Self::Leased(until) => Some(until),
-            Self::Ready | Self::Held(_) => None,
+            Self::Ready | Self::Held(_) | Self::Archived(_) => None,
         }
     }
 }

@@ -34,7 +34,14 @@ pub(crate) struct Queue {
     /// Age of the youngest message that is in age order.
     pub(crate) newest_ms: UnixMs,
 
+    /// The phase that messages under a claim were in, and go back to.
+    pub(crate) claims: BTreeMap<Seq, Phase>,
+    /// The greatest sequence number that was enqueued: what is enqueued later with a smaller one
+    /// (it was reserved) is not in age order.
+    pub(crate) newest_seq: Seq,
+
     ready: u64,
+    archived: u64,
     delayed: u64,
     in_flight: u64,
     pub(crate) bytes: u64,
@@ -76,7 +83,10 @@ impl Queue {
             purged_at_ms: None,
             newest_ms: 0,
             moved_in_by: 0,
+            claims: BTreeMap::new(),
+            newest_seq: 0,
             ready: 0,
+            archived: 0,
             delayed: 0,
             in_flight: 0,
             bytes: 0,
@@ -111,10 +121,16 @@ impl Queue {
         if let Some(new) = &new {
             done.wakes |= self.index(seq, new);
             done.due_ms = [new.phase.deadline(), new.expires_at_ms].into_iter().flatten().min();
-            let expiry = new.enqueued_at_ms.saturating_add(self.info.config.retention_ms);
-            done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
+            if let Some(expiry) = self.retained_until(new) {
+                done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
+            }
         }
         (old, done)
+    }
+
+    /// When the message's retention ends; `None` for never.
+    fn retained_until(&self, message: &Message) -> Option<UnixMs> {
+        message.enqueued_at_ms.checked_add(self.info.config.retention_ms)
     }
 
     fn index(&mut self, seq: Seq, message: &Message) -> bool {
@@ -135,6 +151,7 @@ impl Queue {
                     self.change_lane(message.lane, Change::Delayed(message.order));
                 }
             }
+            Phase::Archived(_) => self.archived += 1,
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight += 1;
                 self.change_lane(message.lane, Change::Leased(message.order));
@@ -149,7 +166,7 @@ impl Queue {
         if let Some(expires_at_ms) = message.expires_at_ms {
             self.expiries.insert((expires_at_ms, seq));
         }
-        if message.out_of_age_order {
+        if message.out_of_age_order && !message.phase.is_archived() {
             self.ages.insert((message.enqueued_at_ms, seq));
         }
         wakes
@@ -170,6 +187,7 @@ impl Queue {
                     wakes = self.change_lane(message.lane, Change::Undelayed(message.order));
                 }
             }
+            Phase::Archived(_) => self.archived -= 1,
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight -= 1;
                 wakes = self.change_lane(message.lane, Change::Unleased(message.order));
@@ -250,8 +268,9 @@ impl Queue {
 
     /// Exactly when time next has work here.
     pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {
-        let retention =
-            self.oldest_enqueued_at_ms().map(|at| at.saturating_add(self.info.config.retention_ms));
+        let retention = self
+            .oldest_enqueued_at_ms()
+            .and_then(|at| at.checked_add(self.info.config.retention_ms));
         [
             self.deadlines.first().map(|(at, _)| *at),
             self.expiries.first().map(|(at, _)| *at),
@@ -271,6 +290,12 @@ impl Queue {
         [in_order, out_of_order].into_iter().flatten().min()
     }
 
+    fn newest_enqueued_at_ms(&self) -> Option<UnixMs> {
+        let in_order = self.messages.newest_in_age_order();
+        let out_of_order = self.ages.last().map(|(at, _)| *at);
+        [in_order, out_of_order].into_iter().flatten().max()
+    }
+
     pub(crate) fn stats(&self) -> QueueStats {
         QueueStats {
             ready: self.ready,
@@ -280,11 +305,18 @@ impl Queue {
             bytes: self.bytes,
             lanes_in_flight: self.lanes.with_in_flight,
             oldest_enqueued_at_ms: self.oldest_enqueued_at_ms(),
+            newest_enqueued_at_ms: self.newest_enqueued_at_ms(),
+            archived: self.archived,
+            last_seq: self.next_seq - 1,
         }
     }
 
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
     pub(crate) fn len(&self) -> u64 {
-        self.ready + self.delayed + self.in_flight
+        self.ready + self.delayed + self.in_flight + self.archived
     }
 
     /// The key under which a deduplication id is remembered.

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::by_seq::SeqResult;
+use crate::command::Context;
 use crate::config::{QueueInfo, QueueStats, QueueTotals};
 use crate::decide::UNPLACED;
 use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
+use crate::message::{Message, Phase};
 use crate::retry::{DeadReason, Hold, PastAttempt};
 
 /// Answer to a [`crate::Command`], one variant each.
@@ -69,6 +72,23 @@ pub enum Reply {
     Published(Vec<Result<Published, EnqueueRefusal>>),
     /// What the ledger says.
     Ledger(LedgerReply),
+    /// The first of the reserved numbers.
+    Reserved {
+        /// It, and the following ones.
+        first: Seq,
+    },
+    /// One result for each number, in order.
+    BySeq(Vec<SeqResult>),
+    /// The claims are over.
+    Concluded {
+        /// Those that were not there any more, or not claimed by this session.
+        missing: Vec<Seq>,
+    },
+    /// How many messages went back.
+    GivenBack {
+        /// Messages given back.
+        messages: u64,
+    },
     /// Replies of the group's commands.
     Atomic(Vec<Reply>),
 }
@@ -88,6 +108,13 @@ pub enum Answer {
     Peeked(Vec<Delivery>),
     /// What has happened to a message; `None` if it is not in the queue.
     History(Option<Box<MessageHistory>>),
+    /// Messages in order of their sequence numbers.
+    Browsed {
+        /// The messages.
+        messages: Vec<Delivery>,
+        /// Where the next page begins; `None` after the last.
+        next: Option<Seq>,
+    },
     /// An exchange and its bindings, counted.
     Exchange(Arc<ExchangeInfo>, ExchangeStats),
     /// Exchanges, by name.
@@ -193,6 +220,12 @@ pub struct Delivery {
     /// Past attempts, oldest first, where they were asked for ([`crate::Acquire::with_history`], a
     /// peek) and are kept.
     pub past_attempts: Vec<PastAttempt>,
+    /// Its age counts from here.
+    pub enqueued_at_ms: UnixMs,
+    /// When it was acquired last, with this one; 0 for never.
+    pub last_received_at_ms: UnixMs,
+    /// Where it is in its life, after this; a message under a claim shows where it was before.
+    pub phase: Phase,
 }
 
 /// What has happened to one message.
@@ -212,6 +245,42 @@ pub struct MessageHistory {
     pub consumer: Option<String>,
     /// Why it is held back now, if it is.
     pub hold: Option<Hold>,
+}
+
+impl Delivery {
+    /// The message as it is: its last delivery, if there was one.
+    pub(crate) fn last(queue: QueueId, seq: Seq, message: &Message) -> Self {
+        let history = &message.history;
+        let (delivery, epoch) = (history.deliveries, history.epoch);
+        Self {
+            receipt: Receipt { queue, seq, delivery, epoch },
+            frame_at: message.frame.at,
+            frame_bytes: message.frame.bytes,
+            receive_count: history.receives,
+            first_received_at_ms: history.first_received_at_ms,
+            dead_letter_source: message.source.clone(),
+            via: message.via,
+            dead_reason: None,
+            past_attempts: Vec::new(),
+            enqueued_at_ms: message.enqueued_at_ms,
+            last_received_at_ms: history.last_received_at_ms,
+            phase: message.phase,
+        }
+    }
+
+    /// The next delivery of the message.
+    pub(crate) fn next(queue: QueueId, seq: Seq, message: &Message, ctx: &Context) -> Self {
+        let first = message.history.first_received_at_ms;
+        let last = Self::last(queue, seq, message);
+        let delivery = last.receipt.delivery + 1;
+        Self {
+            receipt: Receipt { delivery, epoch: ctx.epoch, ..last.receipt },
+            receive_count: last.receive_count + 1,
+            first_received_at_ms: if first == 0 { ctx.now_ms } else { first },
+            last_received_at_ms: ctx.now_ms,
+            ..last
+        }
+    }
 }
 
 /// Result of settling one delivery.
@@ -348,6 +417,15 @@ impl Reply {
         match self {
             Self::Acquired(deliveries) => {
                 for delivery in deliveries.iter_mut().filter(|d| d.frame_at >= UNPLACED) {
+                    delivery.frame_at = delivery.frame_at - UNPLACED + record_at;
+                }
+            }
+            Self::BySeq(results) => {
+                let deliveries = results.iter_mut().filter_map(|result| match result {
+                    SeqResult::Done(delivery) => Some(delivery),
+                    SeqResult::Missing | SeqResult::Busy => None,
+                });
+                for delivery in deliveries.filter(|d| d.frame_at >= UNPLACED) {
                     delivery.frame_at = delivery.frame_at - UNPLACED + record_at;
                 }
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::attempts::{Attempt, Attempts};
 use crate::chunk::Messages;
+use crate::claim::{decode_phase, encode_phase};
 use crate::config::{QueueInfo, QueueTotals};
 use crate::dedup::{Dedup, Original};
 use crate::effect_codec::{
@@ -20,7 +21,7 @@ use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
 use crate::exchange_codec::{
     decode_binding, decode_binding_id, decode_exchange, encode_binding, encode_exchange,
 };
-use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
+use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::Ledger;
 use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
@@ -51,6 +52,10 @@ mod block {
     pub(super) const LEDGER_ENTRIES: u8 = 17;
     /// Unique keys of a queue.
     pub(super) const UNIQUE: u8 = 18;
+    /// Phases before claims. Left out where there are none.
+    pub(super) const CLAIMS: u8 = 20;
+    /// The greatest number enqueued, where it is not the last one given out.
+    pub(super) const NEWEST: u8 = 21;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -82,6 +87,8 @@ struct FrozenQueue {
     totals: QueueTotals,
     next_seq: Seq,
     newest_ms: UnixMs,
+    newest_seq: Seq,
+    claims: BTreeMap<Seq, Phase>,
     purged_at_ms: Option<UnixMs>,
     messages: Messages,
     lane_keys: Vec<Option<Arc<str>>>,
@@ -97,6 +104,8 @@ impl Frozen {
             totals: queue.totals,
             next_seq: queue.next_seq,
             newest_ms: queue.newest_ms,
+            newest_seq: queue.newest_seq,
+            claims: queue.claims.clone(),
             purged_at_ms: queue.purged_at_ms,
             messages: queue.messages.clone(),
             lane_keys: queue.lanes.keys(),
@@ -174,6 +183,18 @@ impl FrozenQueue {
                 let mut last = Last::default();
                 for (seq, message) in messages.by_ref().take(BLOCK_ITEMS) {
                     encode_message(seq, &message, &mut last, &mut lanes, b);
+                }
+            })?;
+        }
+        if self.newest_seq + 1 != self.next_seq {
+            blocks.write(block::NEWEST, |b| b.varint(self.newest_seq))?;
+        }
+        let mut claims = self.claims.iter().peekable();
+        while claims.peek().is_some() {
+            blocks.write(block::CLAIMS, |b| {
+                for (seq, phase) in claims.by_ref().take(BLOCK_ITEMS) {
+                    b.varint(*seq);
+                    encode_phase(*phase, b);
                 }
             })?;
         }
@@ -374,14 +395,7 @@ fn encode_message(
     if plain {
         return;
     }
-    let (phase, value) = match m.phase {
-        Phase::Ready => (0, 0),
-        Phase::Delayed(until_ms) => (1, until_ms),
-        Phase::Leased(until_ms) => (2, until_ms),
-        Phase::Held(session) => (3, session.0),
-    };
-    out.u8(phase);
-    out.varint(value);
+    encode_phase(m.phase, out);
     out.varint(m.order);
     out.u8(m.priority);
     lanes.write(m.lane, out);
@@ -545,6 +559,13 @@ impl Loader {
                     self.state.put_holder(id, &key, Some(holder));
                 }
             }
+            block::NEWEST => self.own_queue()?.newest_seq = r.varint()?,
+            block::CLAIMS => {
+                let queue = self.own_queue()?;
+                while r.remaining() > 0 {
+                    queue.claims.insert(r.varint()?, decode_phase(r)?);
+                }
+            }
             block::END => {
                 self.end_exchange();
                 self.end_queue();
@@ -575,6 +596,11 @@ impl Loader {
             self.state.shared.insert(at, r.varint32()?);
         }
         Ok(())
+    }
+
+    fn own_queue(&mut self) -> Result<&mut Queue, Malformed> {
+        let queue = self.queue.and_then(|id| self.state.queues.get_mut(&id));
+        queue.ok_or(Malformed("block order"))
     }
 
     fn begin_exchange(&mut self, r: &mut Reader) -> Result<(), Malformed> {
@@ -625,6 +651,7 @@ impl Loader {
         });
         let mut queue = Queue::new(info.clone());
         queue.next_seq = r.varint()?;
+        queue.newest_seq = queue.next_seq.saturating_sub(1);
         queue.newest_ms = r.varint()?;
         queue.purged_at_ms = r.opt_varint()?;
         queue.totals = QueueTotals {
@@ -692,13 +719,7 @@ impl Loader {
         m: &mut Message,
         r: &mut Reader,
     ) -> Result<(), Malformed> {
-        m.phase = match (r.u8()?, r.varint()?) {
-            (0, _) => Phase::Ready,
-            (1, until_ms) => Phase::Delayed(until_ms),
-            (2, until_ms) => Phase::Leased(until_ms),
-            (3, session) => Phase::Held(SessionId(session)),
-            _ => return Err(Malformed("phase")),
-        };
+        m.phase = decode_phase(r)?;
         m.order = r.varint()?;
         m.priority = r.u8()?;
         m.lane = self.lane(id, r)?;

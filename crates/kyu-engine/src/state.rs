@@ -10,7 +10,7 @@ use crate::dedup::Original;
 use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
 use crate::ledger::{Ledger, LedgerDue, LedgerEntry, LedgerKey};
-use crate::message::{FrameRef, Message};
+use crate::message::{FrameRef, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
 use crate::unique::Holder;
@@ -55,20 +55,82 @@ pub(crate) struct State {
     pub(crate) directory_changes: Vec<DirectoryChange>,
     /// While a trial runs: how to take back what it does.
     journal: Option<Vec<Undo>>,
+    /// Directory changes before the trial.
+    changes_before: usize,
 }
 
 /// One step back.
 enum Undo {
-    Message { queue: QueueId, seq: Seq, old: Option<Message> },
-    Counters { queue: QueueId, next_seq: Seq, newest_ms: UnixMs, totals: QueueTotals },
-    Dedup { queue: QueueId, key: String, old: Option<Original> },
-    Attempt { queue: QueueId, id: String, old: Option<Attempt> },
-    Live { segment: u64, old: Option<u64> },
-    Shared { at: Address, old: Option<u32> },
-    Exchange { id: ExchangeId, old: Option<Arc<Exchange>> },
-    Ledger { key: LedgerKey, old: Option<Arc<LedgerEntry>>, next_token: u64 },
-    Unique { queue: QueueId, key: String, old: Option<Holder> },
-    Time { last_time_ms: UnixMs },
+    Message {
+        queue: QueueId,
+        seq: Seq,
+        old: Option<Message>,
+    },
+    Counters {
+        queue: QueueId,
+        next_seq: Seq,
+        newest_seq: Seq,
+        newest_ms: UnixMs,
+        totals: QueueTotals,
+    },
+    Claim {
+        queue: QueueId,
+        seq: Seq,
+        old: Option<Phase>,
+    },
+    /// The queue was made (`None`), deleted or emptied.
+    Queue {
+        id: QueueId,
+        old: Option<Box<Queue>>,
+    },
+    Name {
+        name: QueueName,
+        id: Option<QueueId>,
+        deleted_at_ms: Option<UnixMs>,
+        next_queue: u32,
+    },
+    Info {
+        id: QueueId,
+        old: Arc<QueueInfo>,
+    },
+    Task {
+        old: MoveTask,
+    },
+    Dedup {
+        queue: QueueId,
+        key: String,
+        old: Option<Original>,
+    },
+    Attempt {
+        queue: QueueId,
+        id: String,
+        old: Option<Attempt>,
+    },
+    Live {
+        segment: u64,
+        old: Option<u64>,
+    },
+    Shared {
+        at: Address,
+        old: Option<u32>,
+    },
+    Exchange {
+        id: ExchangeId,
+        old: Option<Arc<Exchange>>,
+    },
+    Ledger {
+        key: LedgerKey,
+        old: Option<Arc<LedgerEntry>>,
+        next_token: u64,
+    },
+    Unique {
+        queue: QueueId,
+        key: String,
+        old: Option<Holder>,
+    },
+    Time {
+        last_time_ms: UnixMs,
+    },
 }
 
 /// How long the name of a deleted queue is remembered (SQS asks for 60 seconds).
@@ -98,6 +160,7 @@ impl State {
             woken: BTreeSet::new(),
             directory_changes: Vec::new(),
             journal: None,
+            changes_before: 0,
         }
     }
 
@@ -126,7 +189,11 @@ impl State {
     pub(crate) fn put(&mut self, id: QueueId, seq: Seq, new: Option<Message>) -> Option<Message> {
         let queue = self.queues.get_mut(&id)?;
         let leaves = new.is_none();
+        let phase = new.as_ref().map(|message| message.phase);
         let (old, done) = queue.replace(seq, new);
+        let unclaimed = old
+            .as_ref()
+            .is_some_and(|old| matches!(old.phase, Phase::Held(_)) && phase != Some(old.phase));
         if done.wakes {
             self.woken.insert(id);
         }
@@ -141,7 +208,24 @@ impl State {
         if leaves {
             self.free_unique(id, seq);
         }
+        if unclaimed {
+            self.set_claim(id, seq, None);
+        }
         old
+    }
+
+    /// Notes or forgets the phase that a message was in when it was claimed.
+    pub(crate) fn set_claim(&mut self, id: QueueId, seq: Seq, before: Option<Phase>) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let old = match before {
+            Some(phase) => queue.claims.insert(seq, phase),
+            None => queue.claims.remove(&seq),
+        };
+        if let Some(journal) = &mut self.journal
+            && old != before
+        {
+            journal.push(Undo::Claim { queue: id, seq, old });
+        }
     }
 
     /// Notes when to look at a queue next.
@@ -284,6 +368,7 @@ impl State {
             journal.push(Undo::Counters {
                 queue: id,
                 next_seq: queue.next_seq,
+                newest_seq: queue.newest_seq,
                 newest_ms: queue.newest_ms,
                 totals: queue.totals,
             });
@@ -347,6 +432,7 @@ impl State {
     /// From here on changes can be taken back by [`State::roll_back`].
     pub(crate) fn begin_trial(&mut self) {
         self.journal = Some(vec![Undo::Time { last_time_ms: self.last_time_ms }]);
+        self.changes_before = self.directory_changes.len();
     }
 
     pub(crate) fn in_trial(&self) -> bool {
@@ -359,6 +445,7 @@ impl State {
         for step in steps.into_iter().rev() {
             self.undo(step);
         }
+        self.directory_changes.truncate(self.changes_before);
         for queue in self.queues.values_mut() {
             queue.lanes.sweep();
         }
@@ -369,9 +456,10 @@ impl State {
             Undo::Message { queue, seq, old } => {
                 self.put(queue, seq, old);
             }
-            Undo::Counters { queue, next_seq, newest_ms, totals } => {
+            Undo::Counters { queue, next_seq, newest_seq, newest_ms, totals } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.next_seq = next_seq;
+                    queue.newest_seq = newest_seq;
                     queue.newest_ms = newest_ms;
                     queue.totals = totals;
                 }
@@ -399,6 +487,85 @@ impl State {
             }
             Undo::Unique { queue, key, old } => self.put_holder(queue, &key, old),
             Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,
+            Undo::Claim { queue, seq, old } => self.set_claim(queue, seq, old),
+            Undo::Queue { .. } | Undo::Name { .. } | Undo::Info { .. } | Undo::Task { .. } => {
+                self.undo_directory(step);
+            }
+        }
+    }
+}
+
+/// What a trial notes before the set of queues changes, and how it is taken back.
+impl State {
+    pub(crate) fn keep_queue(&mut self, id: QueueId, old: Option<Queue>) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Queue { id, old: old.map(Box::new) });
+        }
+    }
+
+    pub(crate) fn keep_name(&mut self, name: &QueueName) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.push(Undo::Name {
+            name: name.clone(),
+            id: self.names.get(name).copied(),
+            deleted_at_ms: self.deleted_names.get(name).copied(),
+            next_queue: self.next_queue,
+        });
+    }
+
+    pub(crate) fn keep_info(&mut self, id: QueueId) {
+        let Some(journal) = &mut self.journal else { return };
+        if let Some(queue) = self.queues.get(&id) {
+            journal.push(Undo::Info { id, old: queue.info.clone() });
+        }
+    }
+
+    /// Forgets the move tasks of a queue.
+    pub(crate) fn drop_tasks(&mut self, source: QueueId) {
+        if let Some(journal) = &mut self.journal {
+            let dropped = self.tasks.values().filter(|task| task.source == source);
+            journal.extend(dropped.map(|task| Undo::Task { old: task.clone() }));
+        }
+        self.tasks.retain(|_, task| task.source != source);
+    }
+
+    fn undo_directory(&mut self, step: Undo) {
+        match step {
+            Undo::Queue { id, old } => {
+                self.watch(id, None);
+                let due_ms = old.as_ref().and_then(|queue| queue.next_due_ms());
+                match old {
+                    Some(mut queue) => {
+                        queue.watched_ms = None;
+                        self.queues.insert(id, *queue);
+                        self.watch(id, due_ms);
+                    }
+                    None => {
+                        self.queues.remove(&id);
+                    }
+                }
+            }
+            Undo::Name { name, id, deleted_at_ms, next_queue } => {
+                self.next_queue = next_queue;
+                match id {
+                    Some(id) => self.names.insert(name.clone(), id),
+                    None => self.names.remove(&name),
+                };
+                match deleted_at_ms {
+                    Some(at_ms) => self.deleted_names.insert(name, at_ms),
+                    None => self.deleted_names.remove(&name),
+                };
+            }
+            Undo::Info { id, old } => {
+                if let Some(queue) = self.queues.get_mut(&id) {
+                    queue.lanes.set_fairness(old.config.fairness);
+                    queue.info = old;
+                }
+            }
+            Undo::Task { old } => {
+                self.tasks.insert(old.id, old);
+            }
+            _ => {}
         }
     }
 }

@@ -10,8 +10,8 @@ mod upkeep;
 use std::sync::Arc;
 
 use kyu_engine::{
-    Address, Command, Context, Engine, Outcome, Query, QueueId, Receipt, Reply, SessionId, Settle,
-    UnixMs, Wait,
+    Address, Command, Context, Engine, GiveBack, Outcome, Query, QueueId, Receipt, Reply,
+    SessionId, Settle, UnixMs, Wait,
 };
 use kyu_log::{AppendError, Class, FileLog, SnapshotStore};
 
@@ -97,6 +97,16 @@ impl<T: Send + 'static> Core<T> {
         let items = receipts.into_iter().map(|receipt| (receipt, back())).collect();
         // If this fails (the queue is gone, the log is full) the leases lapse in their own time.
         let _lapses_later = self.execute(&Command::Settle(Settle { queue, items }));
+        self.serve_woken();
+    }
+
+    /// Gives back the claims of a transaction that did not commit.
+    pub fn give_back(&mut self, claims: GiveBack) {
+        // A full log keeps room for what does not grow; if that is used up too, the claims end with
+        // the process.
+        if let Err(error) = self.execute(&Command::GiveBack(claims)) {
+            tracing::warn!(%error, "giving back the claims of a transaction");
+        }
         self.serve_woken();
     }
 

@@ -1,12 +1,11 @@
 //! Acquire: lease the next ready messages; dead-letter those that were received too often.
 
-use std::sync::Arc;
-
 use crate::command::{Acquire, Context, Lease, Order};
-use crate::decide::{Decided, Sequences, Wait, back_in_order, dead_letter, dead_letter_target};
+use crate::decide::lease::{hand_out, lease_end, phase_under};
+use crate::decide::{Decided, Sequences, Wait, dead_letter, dead_letter_target};
 use crate::effect::{Effect, Effects, LeaseEnd, MoveReason};
-use crate::ids::{QueueId, Receipt, Seq, UnixMs};
-use crate::limits::{MAX_ACQUIRE, MAX_LEASE_MS, MAX_TICK_MESSAGES};
+use crate::ids::{Seq, UnixMs};
+use crate::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
 use crate::message::{Message, Phase};
 use crate::queue::Queue;
 use crate::reply::{Answer, Delivery, Refusal, Reply};
@@ -33,7 +32,7 @@ pub(super) fn decide(
     if let Some(replayed) = attempt_id.and_then(|id| replay(queue, id, end, ctx, effects)) {
         return Ok((Reply::Acquired(replayed), Wait::Record));
     }
-    let room = u64::from(queue.info.config.max_in_flight).saturating_sub(queue.stats().in_flight);
+    let room = u64::from(queue.info.config.max_in_flight).saturating_sub(queue.in_flight());
     if room == 0 {
         // SQS: a standard queue answers OverLimit, a FIFO queue answers nothing.
         return if queue.is_fifo() {
@@ -46,39 +45,14 @@ pub(super) fn decide(
     let mut sequences = Sequences::default();
     let picked = pick(state, queue, most, command, ctx, &mut sequences, effects);
     let mut wait_until = if picked.is_empty() { 0 } else { queue.moved_in_by };
-    let mut deliveries = Vec::with_capacity(picked.len());
-    for (seq, message) in &picked {
+    for (_, message) in &picked {
         wait_until = wait_until.max(message.frame.at + u64::from(message.frame.bytes));
-        deliveries.push(next_delivery(queue.id(), *seq, message, ctx));
     }
-    if !picked.is_empty() {
-        effects.push(Effect::Leased {
-            queue: queue.id(),
-            at_ms: ctx.now_ms,
-            epoch: ctx.epoch,
-            end,
-            attempt: attempt_id.map(str::to_owned),
-            seqs: picked.iter().map(|(seq, _)| *seq).collect(),
-        });
-        if end == LeaseEnd::At(ctx.now_ms) {
-            // A visibility timeout of 0: received, and visible again in the same moment.
-            for (seq, message) in &picked {
-                let receives = message.history.receives + 1;
-                effects.push(back_in_order(queue, *seq, receives, &mut sequences));
-            }
-        }
-    }
-    let exact = queue.is_fifo() || queue.info.config.dead_letter.is_some();
+    let lease = command.lease;
+    let deliveries = hand_out(queue, &picked, lease, attempt_id, ctx, &mut sequences, effects);
+    let exact = queue.is_fifo() || queue.info.config.dead_letter.is_some() || lease == Lease::Take;
     let wait = if exact && !effects.is_empty() { Wait::Record } else { Wait::Until(wait_until) };
     Ok((Reply::Acquired(deliveries), wait))
-}
-
-fn lease_end(queue: &Queue, lease: Lease, now_ms: UnixMs) -> LeaseEnd {
-    match lease {
-        Lease::QueueDefault => LeaseEnd::At(now_ms + queue.info.config.visibility_timeout_ms),
-        Lease::For(lease_ms) => LeaseEnd::At(now_ms + lease_ms.min(MAX_LEASE_MS)),
-        Lease::Session(session) => LeaseEnd::Session(session),
-    }
 }
 
 /// The messages to lease, in order of service.
@@ -121,26 +95,9 @@ fn pick(
     picked
 }
 
-fn is_expired(queue: &Queue, message: &Message, now_ms: UnixMs) -> bool {
+pub(super) fn is_expired(queue: &Queue, message: &Message, now_ms: UnixMs) -> bool {
     let retained_until = message.enqueued_at_ms.saturating_add(queue.info.config.retention_ms);
     retained_until <= now_ms || message.expires_at_ms.is_some_and(|at| at <= now_ms)
-}
-
-/// The delivery that leasing this message makes.
-fn next_delivery(queue: QueueId, seq: Seq, message: &Message, ctx: &Context) -> Delivery {
-    let history = &message.history;
-    let first = history.first_received_at_ms;
-    Delivery {
-        receipt: Receipt { queue, seq, delivery: history.deliveries + 1, epoch: ctx.epoch },
-        frame_at: message.frame.at,
-        frame_bytes: message.frame.bytes,
-        receive_count: history.receives + 1,
-        first_received_at_ms: if first == 0 { ctx.now_ms } else { first },
-        dead_letter_source: message.source.clone(),
-        via: message.via,
-        dead_reason: None,
-        past_attempts: Vec::new(),
-    }
 }
 
 /// The messages of an earlier attempt again, with the same receipts, unless one of them was
@@ -159,17 +116,9 @@ fn replay(
         if message.phase != Phase::Leased(attempt.leased_until_ms) {
             return None; // its visibility was changed
         }
-        deliveries.push(Delivery {
-            receipt: *receipt,
-            frame_at: message.frame.at,
-            frame_bytes: message.frame.bytes,
-            receive_count: message.history.receives,
-            first_received_at_ms: message.history.first_received_at_ms,
-            dead_letter_source: message.source.clone(),
-            via: message.via,
-            dead_reason: None,
-            past_attempts: Vec::new(),
-        });
+        let phase = phase_under(end, ctx.now_ms);
+        let delivery = Delivery::last(queue.id(), receipt.seq, &message);
+        deliveries.push(Delivery { receipt: *receipt, phase, ..delivery });
     }
     if let LeaseEnd::At(until_ms) = end {
         let attempt = attempt_id.to_owned();
@@ -184,22 +133,7 @@ pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
     let deliveries = queue.lanes.picks(Order::OfQueue).take(most).filter_map(|(rank, _)| {
         let seq = queue.seq_at(rank.order);
         let message = queue.messages.get(seq)?;
-        Some(Delivery {
-            receipt: Receipt {
-                queue: queue.id(),
-                seq,
-                delivery: message.history.deliveries,
-                epoch: message.history.epoch,
-            },
-            frame_at: message.frame.at,
-            frame_bytes: message.frame.bytes,
-            receive_count: message.history.receives,
-            first_received_at_ms: message.history.first_received_at_ms,
-            dead_letter_source: message.source.as_ref().map(Arc::clone),
-            via: message.via,
-            dead_reason: None,
-            past_attempts: Vec::new(),
-        })
+        Some(Delivery::last(queue.id(), seq, &message))
     });
     Answer::Peeked(deliveries.collect())
 }

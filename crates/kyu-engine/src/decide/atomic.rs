@@ -41,6 +41,13 @@ fn may_stand_in_group(command: &Command) -> bool {
             | Command::Settle(_)
             | Command::Extend(_)
             | Command::Ledger(_)
+            | Command::CreateQueue(_)
+            | Command::ConfigureQueue(_)
+            | Command::DeleteQueue(_)
+            | Command::PurgeQueue(_)
+            | Command::EnqueueReserved(_)
+            | Command::BySeq(_)
+            | Command::Conclude(_)
     )
 }
 

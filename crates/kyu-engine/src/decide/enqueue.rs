@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::by_seq::{EnqueueReserved, QueueRef, ReservedMessage};
 use crate::command::{Context, Enqueue, NewMessage, Order};
 use crate::config::Overflow;
 use crate::decide::unique::{self, Claim, Replaced};
@@ -33,6 +34,47 @@ pub(super) fn decide(
     let results = command.messages.iter().enumerate();
     let results = results.map(|(i, message)| batch.add(i, message, effects)).collect();
     Ok((Reply::Enqueued(results), Wait::Record))
+}
+
+/// Messages under numbers that were reserved for them: all, or the command is refused.
+pub(super) fn reserved(
+    state: &State,
+    command: &EnqueueReserved,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided {
+    if command.messages.len() > MAX_BATCH {
+        return Err(Refusal::LimitExceeded("messages of one enqueue"));
+    }
+    let queue = find_queue(state, &command.queue)?;
+    let mut batch = Batch::new(state, ctx);
+    let mut results = Vec::with_capacity(command.messages.len());
+    let mut taken = BTreeSet::new();
+    for (i, reserved) in command.messages.iter().enumerate() {
+        if queue.messages.get(reserved.seq).is_some() || !taken.insert(reserved.seq) {
+            return Err(Refusal::LimitExceeded("messages of one sequence number"));
+        }
+        let message = &reserved.message;
+        let lane_missing = queue.is_fifo() && message.lane.is_none();
+        let checked = match check_shape(message) {
+            Ok(()) if lane_missing => Err(EnqueueRefusal::LaneRequired(queue.id())),
+            other => other,
+        };
+        let target = Target { queue, via: None, dedups: true };
+        let message_id = new_message_id(ctx.seed, i as u64);
+        results.push(checked.and_then(|()| {
+            batch.place_at(message_id, message, &[target], Some(reserved), effects)
+        }));
+    }
+    Ok((Reply::Enqueued(results), Wait::Record))
+}
+
+/// The queue that a group means.
+pub(super) fn find_queue<'a>(state: &'a State, queue: &QueueRef) -> Result<&'a Queue, Refusal> {
+    match queue {
+        QueueRef::Id(id) => state.queue(*id),
+        QueueRef::Name(name) => state.by_name(name).ok_or(Refusal::QueueNotFound),
+    }
 }
 
 /// What earlier messages of the same batch have taken.
@@ -92,6 +134,17 @@ impl<'a> Batch<'a> {
         targets: &[Target<'a>],
         effects: &mut Effects,
     ) -> Result<Enqueued, EnqueueRefusal> {
+        self.place_at(message_id, message, targets, None, effects)
+    }
+
+    fn place_at(
+        &mut self,
+        message_id: MessageId,
+        message: &NewMessage,
+        targets: &[Target<'a>],
+        reserved: Option<&ReservedMessage>,
+        effects: &mut Effects,
+    ) -> Result<Enqueued, EnqueueRefusal> {
         let first = targets.first().ok_or(EnqueueRefusal::Malformed)?.queue;
         let mut fresh = Vec::with_capacity(targets.len());
         let mut original = None;
@@ -119,7 +172,7 @@ impl<'a> Batch<'a> {
         let mut answer = None;
         for (target, replaces) in fresh {
             let queue = target.queue;
-            let seq = self.added.sequences.next(queue);
+            let seq = reserved.map_or_else(|| self.added.sequences.next(queue), |r| r.seq);
             let replaced = replaces.map(|old| old.message_id);
             let enqueued = Enqueued { replaced, ..Enqueued::new(message_id, seq) };
             if queue.id() == first.id() {
@@ -131,7 +184,10 @@ impl<'a> Batch<'a> {
                 queue: queue.id(),
                 seq,
                 at_ms: self.ctx.now_ms,
-                ready_at_ms: self.ready_at_ms(queue, message),
+                ready_at_ms: match reserved {
+                    Some(r) => Some(r.ready_at_ms).filter(|at_ms| *at_ms > self.ctx.now_ms),
+                    None => self.ready_at_ms(queue, message),
+                },
                 expires_at_ms: message.expires_at_ms,
                 priority: message.priority,
                 lane: message.lane.clone(),

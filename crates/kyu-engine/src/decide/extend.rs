@@ -5,6 +5,7 @@
 //! queue obeys only the receipt whose lease runs, because its lane has moved on.
 
 use crate::command::{Context, Extend};
+use crate::decide::conclude::is_claimed;
 use crate::decide::{Decided, Sequences, Wait, back_in_order};
 use crate::effect::{Effect, Effects};
 use crate::ids::Receipt;
@@ -46,12 +47,14 @@ fn one(
     let Some(message) = queue.messages.get(receipt.seq) else { return Extended::Gone };
     let running = message.phase.in_flight();
     let obeys = match message.phase {
+        // A transaction has it.
+        _ if is_claimed(queue, receipt.seq, &message) => false,
         _ if queue.is_fifo() => message.is_held_by(receipt),
         Phase::Held(_) => message.is_held_by(receipt),
         Phase::Leased(_) => true,
         // What was given back uncounted is over: a second return would take back another attempt.
         Phase::Ready => message.history.deliveries > 0 && !message.history.given_back,
-        Phase::Delayed(_) => false,
+        Phase::Delayed(_) | Phase::Archived(_) => false,
     };
     if !obeys {
         return Extended::NotInFlight;

@@ -3,9 +3,12 @@
 
 mod acquire;
 mod atomic;
+mod by_seq;
+mod conclude;
 mod enqueue;
 mod exchange;
 mod extend;
+mod lease;
 mod ledger;
 mod move_task;
 mod publish;
@@ -18,6 +21,8 @@ mod unique;
 
 pub(crate) use acquire::peek;
 pub(crate) use atomic::UNPLACED;
+pub(crate) use by_seq::browse;
+pub use conclude::archive_name;
 pub(crate) use ledger::answer as ledger_answer;
 
 use std::collections::BTreeMap;
@@ -79,6 +84,11 @@ pub(crate) fn decide(
         Command::Unbind(c) => exchange::unbind(state, c, effects),
         Command::Publish(c) => publish::decide(state, c, ctx, effects),
         Command::Ledger(c) => ledger::decide(state, c, ctx, effects),
+        Command::Reserve(c) => by_seq::reserve(state, c, effects),
+        Command::EnqueueReserved(c) => enqueue::reserved(state, c, ctx, effects),
+        Command::BySeq(c) => by_seq::decide(state, c, ctx, effects),
+        Command::Conclude(c) => conclude::decide(state, c, ctx, effects),
+        Command::GiveBack(c) => conclude::give_back(state, c, effects),
         Command::Relocate(c) => relocate::decide(state, c, effects),
         Command::Tick => tick::decide(state, ctx, effects),
         Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),

@@ -1,6 +1,7 @@
 //! Settle: acknowledge, give back, or dead-letter deliveries.
 
 use crate::command::{Context, Outcome, Settle};
+use crate::decide::conclude::{is_claimed, unclaim};
 use crate::decide::{Decided, Sequences, Wait, dead_letter};
 use crate::effect::{Effect, Effects, MoveReason, Removal};
 use crate::ids::{Receipt, Seq};
@@ -30,6 +31,9 @@ pub(super) fn decide(
         match outcome {
             Outcome::Ack => acked.push(receipt.seq),
             _ if !message.phase.in_flight() => return Settled::Lapsed,
+            Outcome::Release { .. } if is_claimed(queue, receipt.seq, &message) => {
+                effects.push(unclaim(queue.id(), receipt.seq));
+            }
             Outcome::Release { to_tail, delay_ms, counted } => effects.push(Effect::Released {
                 queue: queue.id(),
                 seq: receipt.seq,

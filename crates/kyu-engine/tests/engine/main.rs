@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod atomic;
+mod by_seq;
 mod dead_letter;
 mod exchange;
 mod fifo;

@@ -219,7 +219,8 @@ impl Auditor {
         let (until_ms, session) = match asked.lease {
             Lease::QueueDefault => (at_ms + LEAST_VISIBILITY_MS, None),
             Lease::For(ms) => (at_ms + ms, None),
-            Lease::Session(session) => (u64::MAX, Some(session)),
+            Lease::Session(session) | Lease::Claim(session) => (u64::MAX, Some(session)),
+            Lease::Take => (at_ms, None),
         };
         if session.is_some() {
             self.coverage.note(Event::SessionLease);

@@ -1,0 +1,185 @@
+//! What names messages by their sequence numbers: reserving numbers, browsing, and doing
+//! something with the messages of given numbers.
+
+use std::collections::BTreeSet;
+
+use crate::by_seq::{BySeq, Reserve, SeqAction, SeqResult};
+use crate::claim::{ClaimEffect, shown_at};
+use crate::command::{Context, Lease};
+use crate::decide::acquire::is_expired;
+use crate::decide::lease::hand_out;
+use crate::decide::{Decided, Sequences, Wait};
+use crate::effect::{Effect, Effects, Removal};
+use crate::ids::Seq;
+use crate::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
+use crate::message::{Message, Phase};
+use crate::queue::Queue;
+use crate::reply::{Answer, Delivery, Refusal, Reply};
+use crate::state::State;
+
+/// Gives out numbers. The answer does not wait for the disk: whatever is enqueued under them, or
+/// under greater ones, stands behind this record in the log.
+pub(super) fn reserve(state: &State, command: &Reserve, effects: &mut Effects) -> Decided {
+    let queue = state.queue(command.queue)?;
+    if command.count == 0 || command.count > MAX_RESERVED {
+        return Err(Refusal::LimitExceeded("sequence numbers of one reservation"));
+    }
+    let first = queue.next_seq;
+    let next_seq = first + u64::from(command.count);
+    effects.push(ClaimEffect::Reserved { queue: queue.id(), next_seq }.into());
+    Ok((Reply::Reserved { first }, Wait::Until(0)))
+}
+
+pub(super) fn decide(
+    state: &State,
+    command: &BySeq,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided {
+    let queue = state.queue(command.queue)?;
+    if command.seqs.len() > MAX_BATCH {
+        return Err(Refusal::LimitExceeded("sequence numbers of one command"));
+    }
+    if let SeqAction::Archive { to } = command.action {
+        state.queue(to)?;
+    }
+    let mut room = u64::from(queue.info.config.max_in_flight).saturating_sub(queue.in_flight());
+    let mut seen = BTreeSet::new();
+    let mut chosen: Vec<(Seq, Message)> = Vec::new();
+    let mut results = Vec::with_capacity(command.seqs.len());
+    for seq in &command.seqs {
+        let message = queue.messages.get(*seq).filter(|_| seen.insert(*seq));
+        results.push(match message {
+            None => SeqResult::Missing,
+            Some(message) if matches!(message.phase, Phase::Held(_)) => SeqResult::Busy,
+            Some(message) if !is_for(queue, &message, command.action, room, ctx) => {
+                SeqResult::Missing
+            }
+            Some(message) => {
+                let delivery = Delivery::last(queue.id(), *seq, &message);
+                chosen.push((*seq, message));
+                room = room.saturating_sub(1);
+                SeqResult::Done(delivery)
+            }
+        });
+    }
+    let frames = chosen.iter().map(|(_, m)| m.frame.at + u64::from(m.frame.bytes)).max();
+    let frames = frames.map_or(0, |end| end.max(queue.moved_in_by));
+    let now_there = act(queue, command.action, &chosen, ctx, effects);
+    let mut now_there = now_there.into_iter();
+    for result in &mut results {
+        if let SeqResult::Done(delivery) = result
+            && let Some(after) = now_there.next()
+        {
+            *delivery = after;
+        }
+    }
+    let lazy = matches!(
+        command.action,
+        SeqAction::Acquire(Lease::QueueDefault | Lease::For(_) | Lease::Claim(_))
+            | SeqAction::Claim(_)
+    );
+    let exact = queue.is_fifo() || queue.info.config.dead_letter.is_some();
+    let claims =
+        matches!(command.action, SeqAction::Claim(_) | SeqAction::Acquire(Lease::Claim(_)));
+    let wait = if lazy && (claims || !exact) { Wait::Until(frames) } else { Wait::Record };
+    Ok((Reply::BySeq(results), wait))
+}
+
+/// Whether the action applies to a message that nobody has claimed.
+fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &Context) -> bool {
+    match action {
+        SeqAction::Acquire(_) => {
+            // A message in flight blocks its lane in a FIFO queue.
+            let lane_free = !queue.is_fifo()
+                || queue.lanes.get(message.lane).is_none_or(|lane| lane.in_flight == 0);
+            message.phase == Phase::Ready
+                && room > 0
+                && lane_free
+                && !is_expired(queue, message, ctx.now_ms)
+        }
+        SeqAction::RemoveIfReceived(times) => message.history.receives == times,
+        SeqAction::Claim(_)
+        | SeqAction::Remove
+        | SeqAction::ShowAt(_)
+        | SeqAction::Archive { .. } => true,
+    }
+}
+
+/// The effects, and the messages as they are afterwards.
+fn act(
+    queue: &Queue,
+    action: SeqAction,
+    chosen: &[(Seq, Message)],
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Vec<Delivery> {
+    let id = queue.id();
+    let seqs = || chosen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
+    let unchanged =
+        || chosen.iter().map(|(seq, message)| Delivery::last(id, *seq, message)).collect();
+    if chosen.is_empty() {
+        return Vec::new();
+    }
+    match action {
+        SeqAction::Acquire(lease) => {
+            hand_out(queue, chosen, lease, None, ctx, &mut Sequences::default(), effects)
+        }
+        SeqAction::Claim(session) => {
+            effects.push(ClaimEffect::Claimed { queue: id, session, seqs: seqs() }.into());
+            unchanged()
+        }
+        SeqAction::Remove | SeqAction::RemoveIfReceived(_) => {
+            effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs: seqs() });
+            unchanged()
+        }
+        SeqAction::Archive { to } => {
+            let at_ms = ctx.now_ms;
+            effects.push(ClaimEffect::Archived { queue: id, to, at_ms, seqs: seqs() }.into());
+            unchanged()
+        }
+        SeqAction::ShowAt(at_ms) => {
+            let shown = chosen.iter().map(|(seq, message)| {
+                let leased = matches!(message.phase, Phase::Leased(_));
+                let phase = shown_at(at_ms, leased, ctx.now_ms);
+                effects.push(to_phase(queue, *seq, phase));
+                Delivery { phase, ..Delivery::last(id, *seq, message) }
+            });
+            shown.collect()
+        }
+    }
+}
+
+fn to_phase(queue: &Queue, seq: Seq, phase: Phase) -> Effect {
+    match phase {
+        Phase::Leased(until_ms) => Effect::Extended { queue: queue.id(), seq, until_ms },
+        _ => Effect::Released {
+            queue: queue.id(),
+            seq,
+            ready_at_ms: phase.deadline(),
+            order: None,
+            counted: true,
+        },
+    }
+}
+
+/// A page of messages in order of their numbers; changes nothing.
+pub(crate) fn browse(queue: &Queue, from: Seq, max_messages: u32, only_ready: bool) -> Answer {
+    let most = max_messages.min(MAX_ACQUIRE) as usize;
+    let mut messages = Vec::new();
+    let mut next = None;
+    for (looked_at, (seq, mut message)) in queue.messages.from(from).enumerate() {
+        if messages.len() >= most || looked_at >= MAX_BROWSED {
+            next = Some(seq);
+            break;
+        }
+        if only_ready && message.phase != Phase::Ready {
+            continue;
+        }
+        if let Some(before) = queue.claims.get(&seq) {
+            message.phase = *before;
+        }
+        messages.push(Delivery::last(queue.id(), seq, &message));
+    }
+    Answer::Browsed { messages, next }
+}

@@ -1,0 +1,126 @@
+//! The end of a transaction's claims: as it committed, or without a trace.
+
+use crate::by_seq::{Conclude, Fate, GiveBack};
+use crate::claim::{ClaimEffect, ReceivedEffect, shown_at};
+use crate::command::Context;
+use crate::decide::enqueue::find_queue;
+use crate::decide::{Decided, Wait};
+use crate::effect::{Effect, Effects, Removal};
+use crate::ids::{QueueId, QueueName, Seq};
+use crate::limits::{MAX_BATCH, MAX_QUEUES};
+use crate::message::{Message, Phase};
+use crate::queue::Queue;
+use crate::reply::{Refusal, Reply};
+use crate::state::State;
+
+/// Where archived messages of a queue go: a queue of the same name in a namespace beside its own.
+pub fn archive_name(queue: &QueueName) -> QueueName {
+    QueueName { namespace: format!("{}/archive", queue.namespace), name: queue.name.clone() }
+}
+
+pub(super) fn decide(
+    state: &State,
+    command: &Conclude,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided {
+    let queue = find_queue(state, &command.queue)?;
+    if command.items.len() > MAX_BATCH {
+        return Err(Refusal::LimitExceeded("items of one conclusion"));
+    }
+    let archive = state.by_name(&archive_name(&queue.info.name)).map(Queue::id);
+    let archives = command.items.iter().any(|(_, fate)| matches!(fate, Fate::Archived { .. }));
+    if archives && archive.is_none() {
+        return Err(Refusal::QueueNotFound);
+    }
+    let mut missing = Vec::new();
+    let (mut untouched, mut removed, mut archived) = (Vec::new(), Vec::new(), Vec::new());
+    for (seq, fate) in &command.items {
+        let Some(message) = queue.messages.get(*seq) else {
+            missing.push(*seq);
+            continue;
+        };
+        let phase = match message.phase {
+            Phase::Held(session) if session != command.session => {
+                missing.push(*seq);
+                continue;
+            }
+            Phase::Held(_) => queue.claims.get(seq).copied(),
+            _ => None,
+        };
+        match fate {
+            Fate::Untouched if phase.is_some() => untouched.push(*seq),
+            Fate::Untouched => {}
+            Fate::Removed => removed.push(*seq),
+            Fate::Received { times, at_ms, ready_at_ms } => {
+                let leased = *times > 0 || matches!(phase, Some(Phase::Leased(_)));
+                let phase = shown_at(*ready_at_ms, leased, ctx.now_ms);
+                effects.push(received(queue, *seq, (*times, *at_ms), phase, ctx));
+            }
+            Fate::Archived { times, at_ms } => {
+                if *times > 0 {
+                    effects.push(received(queue, *seq, (*times, *at_ms), Phase::Ready, ctx));
+                }
+                archived.push(*seq);
+            }
+        }
+    }
+    let id = queue.id();
+    if !untouched.is_empty() {
+        effects.push(ClaimEffect::Unclaimed { queue: id, seqs: untouched }.into());
+    }
+    if !removed.is_empty() {
+        effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs: removed });
+    }
+    if let (Some(to), false) = (archive, archived.is_empty()) {
+        let at_ms = ctx.now_ms;
+        effects.push(ClaimEffect::Archived { queue: id, to, at_ms, seqs: archived }.into());
+    }
+    Ok((Reply::Concluded { missing }, Wait::Record))
+}
+
+fn received(
+    queue: &Queue,
+    seq: Seq,
+    (times, at_ms): (u32, u64),
+    phase: Phase,
+    ctx: &Context,
+) -> Effect {
+    let effect = ReceivedEffect { queue: queue.id(), seq, times, at_ms, epoch: ctx.epoch, phase };
+    ClaimEffect::Received(effect).into()
+}
+
+pub(super) fn give_back(state: &State, command: &GiveBack, effects: &mut Effects) -> Decided {
+    if command.queues.len() > MAX_QUEUES {
+        return Err(Refusal::LimitExceeded("queues of one command"));
+    }
+    let mut messages = 0;
+    let mut queues = command.queues.clone();
+    queues.sort_unstable();
+    queues.dedup();
+    for id in queues {
+        let Some(queue) = state.queues.get(&id) else { continue };
+        let seqs = claimed(queue, command.session);
+        messages += seqs.len() as u64;
+        if !seqs.is_empty() {
+            effects.push(ClaimEffect::Unclaimed { queue: id, seqs }.into());
+        }
+    }
+    Ok((Reply::GivenBack { messages }, Wait::Until(0)))
+}
+
+/// What a session has claimed in a queue.
+pub(super) fn claimed(queue: &Queue, session: crate::ids::SessionId) -> Vec<Seq> {
+    let held = queue.sessions.get(&session).into_iter().flat_map(|held| held.iter());
+    held.filter(|seq| queue.claims.contains_key(seq)).collect()
+}
+
+/// Whether a message is held by a transaction, which gives it back without a trace.
+pub(super) fn is_claimed(queue: &Queue, seq: Seq, message: &Message) -> bool {
+    matches!(message.phase, Phase::Held(_)) && queue.claims.contains_key(&seq)
+}
+
+/// Gives one message back without a trace.
+pub(super) fn unclaim(queue: QueueId, seq: Seq) -> Effect {
+    ClaimEffect::Unclaimed { queue, seqs: vec![seq] }.into()
+}
