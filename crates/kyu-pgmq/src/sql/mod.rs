@@ -21,7 +21,11 @@
 //!
 //! Everything that is not in this surface is refused with 0A000 and one sentence.
 
+mod ast;
 pub mod functions;
+mod lexer;
+mod names;
+mod parser;
 pub mod statement;
 pub mod text;
 
@@ -37,7 +41,7 @@ pub use statement::{
 pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
 
 /// How deep expressions and sub-selects may be nested: 54001 beyond it.
-pub const MAX_NESTING: u32 = 200;
+pub const MAX_NESTING: u32 = 64;
 
 /// What a query reads and changes of the session that runs it. Implemented by `wire`.
 pub trait Session: Send {
@@ -87,8 +91,8 @@ pub struct Rows {
 /// # Errors
 /// 42601 with the position, 54000 above [`MAX_STATEMENT_BYTES`], 54001 above [`MAX_NESTING`], 0A000 for what
 /// Postgres knows and this server does not.
-pub fn parse(_text: &str) -> Result<Vec<Statement>, PgError> {
-    Err(PgError::new("0A000", "not built yet"))
+pub fn parse(text: &str) -> Result<Vec<Statement>, PgError> {
+    parser::parse(text)
 }
 
 /// Chooses overloads and types. `declared` are the parameter types of the Parse message, [`Type::Unknown`] where the

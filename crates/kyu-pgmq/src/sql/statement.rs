@@ -1,5 +1,8 @@
 //! Statements, as far as `wire` must tell them apart.
 
+use std::sync::Arc;
+
+use super::ast::Select;
 use crate::types::Type;
 
 /// One statement of a text.
@@ -85,7 +88,13 @@ pub enum Statement {
 
 /// A query, opaque to `wire`: hand it to [`crate::sql::prepare`].
 #[derive(Clone, Debug)]
-pub struct Query {}
+pub struct Query {
+    pub(crate) select: Arc<Select>,
+    /// The text that it stands in, for positions in errors.
+    pub(crate) text: Arc<str>,
+    /// It was a DELETE: no columns, another tag.
+    pub(crate) delete: bool,
+}
 
 /// `COPY (query) TO STDOUT`.
 #[derive(Clone, Debug)]

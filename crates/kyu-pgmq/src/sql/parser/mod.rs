@@ -1,0 +1,472 @@
+//! Tokens to statements: recursive descent, one token of look-ahead, two where SQL needs it.
+
+mod expression;
+mod query;
+mod special;
+mod statements;
+
+use super::ast::{Expr, Kind as ExprKind, Name};
+use super::lexer::{Kind, Token, position, tokens};
+use super::statement::Statement;
+use super::{MAX_NESTING, MAX_STATEMENT_BYTES};
+use crate::error::PgError;
+
+/// How high a tree of an expression may be: a chain of operators is a tree too, and everything that
+/// walks it recurs.
+const MAX_HEIGHT: u32 = 200;
+
+pub(super) type Result<T> = std::result::Result<T, PgError>;
+
+pub(crate) fn parse(text: &str) -> Result<Vec<Statement>> {
+    if text.len() > MAX_STATEMENT_BYTES {
+        return Err(PgError::new("54000", "statement is too long"));
+    }
+    let tokens = tokens(text)?;
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0 };
+    let mut statements = Vec::new();
+    loop {
+        while parser.mark(";") {}
+        if parser.peek() == &Kind::End {
+            return Ok(statements);
+        }
+        statements.push(parser.statement()?);
+        if parser.peek() != &Kind::End && !parser.is_mark(";") {
+            return Err(parser.unexpected());
+        }
+    }
+}
+
+pub(super) struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+    /// How deep the parser has gone.
+    depth: u32,
+    /// Height of the expression that was parsed last.
+    height: u32,
+}
+
+static END: Kind = Kind::End;
+
+impl Parser<'_> {
+    fn peek(&self) -> &Kind {
+        self.peek_at(0)
+    }
+
+    fn peek_at(&self, ahead: usize) -> &Kind {
+        self.tokens.get(self.at + ahead).map_or(&END, |token| &token.kind)
+    }
+
+    fn pos(&self) -> usize {
+        self.tokens.get(self.at).map_or(self.text.len(), |token| token.start)
+    }
+
+    fn advance(&mut self) -> Kind {
+        let kind = self.peek().clone();
+        if self.at + 1 < self.tokens.len() {
+            self.at += 1;
+        }
+        kind
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        self.is_word_at(0, word)
+    }
+
+    fn is_word_at(&self, ahead: usize, word: &str) -> bool {
+        matches!(self.peek_at(ahead), Kind::Word(have) if have == word)
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        let is = self.is_word(word);
+        if is {
+            self.advance();
+        }
+        is
+    }
+
+    /// Takes these words, if all of them follow.
+    fn words(&mut self, words: &[&str]) -> bool {
+        let all = words.iter().enumerate().all(|(i, word)| self.is_word_at(i, word));
+        if all {
+            for _ in words {
+                self.advance();
+            }
+        }
+        all
+    }
+
+    fn expect_word(&mut self, word: &str) -> Result<()> {
+        if self.word(word) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn is_mark(&self, mark: &str) -> bool {
+        self.is_mark_at(0, mark)
+    }
+
+    fn is_mark_at(&self, ahead: usize, mark: &str) -> bool {
+        matches!(self.peek_at(ahead), Kind::Mark(have) if have == mark)
+    }
+
+    fn mark(&mut self, mark: &str) -> bool {
+        let is = self.is_mark(mark);
+        if is {
+            self.advance();
+        }
+        is
+    }
+
+    fn expect(&mut self, mark: &str) -> Result<()> {
+        if self.mark(mark) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    /// `syntax error at or near "x"`, at the current token.
+    fn unexpected(&self) -> PgError {
+        let pos = self.pos();
+        let message = match self.tokens.get(self.at) {
+            Some(Token { kind: Kind::End, .. }) | None => "syntax error at end of input".to_owned(),
+            Some(token) => {
+                let near = self.text.get(token.start..token.end).unwrap_or("");
+                format!("syntax error at or near \"{near}\"")
+            }
+        };
+        self.at_pos(PgError::new("42601", message), pos)
+    }
+
+    /// 0A000 with one sentence on what to do instead.
+    fn refuse(&self, message: impl Into<String>, hint: &str) -> PgError {
+        let error = PgError::new("0A000", message);
+        self.at_pos(if hint.is_empty() { error } else { error.hint(hint) }, self.pos())
+    }
+
+    fn at_pos(&self, error: PgError, pos: usize) -> PgError {
+        PgError { position: Some(position(self.text, pos)), ..error }
+    }
+
+    /// Runs a part of the grammar one level deeper.
+    fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= MAX_NESTING {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        let result = parse(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Notes that an expression stands above others of this height.
+    fn above(&mut self, height: u32) -> Result<()> {
+        self.height = height + 1;
+        if self.height > MAX_HEIGHT { Err(too_deep()) } else { Ok(()) }
+    }
+
+    fn node(&self, kind: ExprKind, pos: usize) -> Expr {
+        Expr { kind: Box::new(kind), pos }
+    }
+
+    /// A name that may be anything but a reserved word.
+    fn name(&mut self) -> Result<String> {
+        match self.peek() {
+            Kind::Word(word) if !is_reserved(word) => {}
+            Kind::Quoted(_) => {}
+            _ => return Err(self.unexpected()),
+        }
+        self.label()
+    }
+
+    /// A name that may be any word: after AS, after a point.
+    fn label(&mut self) -> Result<String> {
+        match self.advance_if_name() {
+            Some(name) => Ok(name),
+            None => Err(self.unexpected()),
+        }
+    }
+
+    fn advance_if_name(&mut self) -> Option<String> {
+        let (Kind::Word(name) | Kind::Quoted(name)) = self.peek() else { return None };
+        let mut name = name.clone();
+        if name.len() > 63 {
+            let end = (0..=63).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+            name.truncate(end);
+        }
+        self.advance();
+        Some(name)
+    }
+
+    /// `a.b.c`.
+    fn qualified(&mut self) -> Result<Name> {
+        let mut parts = vec![self.name()?];
+        while self.mark(".") {
+            parts.push(self.label()?);
+        }
+        Ok(parts)
+    }
+
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut items = vec![item(self)?];
+        while self.mark(",") {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    /// `(a, b)`.
+    fn name_list(&mut self) -> Result<Vec<String>> {
+        self.expect("(")?;
+        let names = self.list(Self::name)?;
+        self.expect(")")?;
+        Ok(names)
+    }
+
+    /// A text literal.
+    fn text_literal(&mut self) -> Result<String> {
+        match self.peek() {
+            Kind::Text(text) => {
+                let text = text.clone();
+                self.advance();
+                Ok(text)
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+}
+
+fn too_deep() -> PgError {
+    PgError::new("54001", "stack depth limit exceeded")
+        .hint("Write the statement with less nesting; lists and arrays may be long.")
+}
+
+/// Reserved words of PostgreSQL 15 (manual, appendix C): not usable as names unless quoted.
+const RESERVED: &[&str] = &[
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "session_user",
+    "some",
+    "symmetric",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
+    "with",
+];
+
+/// Words that may be functions or types, but not names of tables and columns.
+const RESERVED_FOR_TYPES: &[&str] = &[
+    "authorization",
+    "binary",
+    "collation",
+    "concurrently",
+    "cross",
+    "current_schema",
+    "freeze",
+    "full",
+    "ilike",
+    "inner",
+    "is",
+    "isnull",
+    "join",
+    "left",
+    "like",
+    "natural",
+    "notnull",
+    "outer",
+    "overlaps",
+    "right",
+    "similar",
+    "tablesample",
+    "verbose",
+];
+
+fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word) || RESERVED_FOR_TYPES.contains(&word)
+}
+
+/// Words that need AS to be a column's label (manual, appendix C, "requires AS").
+const NEEDS_AS: &[&str] = &[
+    "array",
+    "as",
+    "char",
+    "character",
+    "create",
+    "day",
+    "except",
+    "fetch",
+    "filter",
+    "for",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "hour",
+    "intersect",
+    "into",
+    "isnull",
+    "limit",
+    "minute",
+    "month",
+    "notnull",
+    "offset",
+    "on",
+    "order",
+    "over",
+    "overlaps",
+    "precision",
+    "returning",
+    "second",
+    "to",
+    "union",
+    "varying",
+    "where",
+    "window",
+    "with",
+    "within",
+    "without",
+    "year",
+    "and",
+    "or",
+    "is",
+    "in",
+    "like",
+    "ilike",
+    "between",
+    "not",
+    "collate",
+    "similar",
+    "at",
+    "then",
+    "else",
+    "when",
+    "end",
+    "operator",
+    "asc",
+    "desc",
+    "nulls",
+    "using",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[track_caller]
+    fn error(text: &str) -> (String, &'static str, Option<u32>) {
+        let error = parse(text).unwrap_err();
+        (error.message, error.code, error.position)
+    }
+
+    #[test]
+    fn syntax_errors_name_the_token_and_its_position_in_characters() {
+        let expected = ("syntax error at or near \"frm\"".to_owned(), "42601", Some(10));
+        assert_eq!(error("select * frm x"), expected);
+        let expected = ("syntax error at end of input".to_owned(), "42601", Some(8));
+        assert_eq!(
+            error("select ("),
+            ("syntax error at end of input".to_owned(), "42601", Some(9))
+        );
+        assert_eq!(error("select * from").1, expected.1);
+        assert_eq!(error("sélect 1").2, Some(1));
+        assert_eq!(error("select 'é' )").2, Some(12));
+        assert_eq!(error("select 'x").0, "unterminated quoted string at or near \"'x\"");
+        assert_eq!(error("select 1a").0, "trailing junk after numeric literal at or near \"1a\"");
+        assert_eq!(error("insert into t values (1)").1, "0A000");
+    }
+
+    #[test]
+    fn nesting_has_a_limit_that_is_an_error_and_no_overflow_of_the_stack() {
+        for (open, close) in [
+            ("(", ")"),
+            ("(select ", ")"),
+            ("array[", "]"),
+            ("case when ", ""),
+            ("not ", ""),
+            ("- ", ""),
+        ] {
+            let text = format!("select {}1{}", open.repeat(10_000), close.repeat(10_000));
+            eprintln!("{open}");
+            assert_eq!(error(&text).1, "54001", "{open}");
+        }
+        for chain in ["+1", "::int", " || 'x'", " union select 1", "[1]"] {
+            let text = format!("select 1{}", chain.repeat(10_000));
+            assert_eq!(error(&text).1, "54001", "{chain}");
+        }
+        let joins = format!("select 1 from a {}", "join a on true ".repeat(10_000));
+        assert_eq!(error(&joins).1, "54001");
+        let long =
+            format!("select 1 where 1 in ({}1) {}", "1,".repeat(10_000), "or true ".repeat(10_000));
+        assert_eq!(parse(&long).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_text_of_several_statements_is_split() {
+        assert_eq!(parse(" ; select 1; ; begin; commit -- x\n;/* ; /* */ ; */").unwrap().len(), 3);
+        assert!(parse("").unwrap().is_empty());
+        assert_eq!(error("select 1 select 2").0, "syntax error at or near \"2\"");
+    }
+}
