@@ -57,6 +57,44 @@ impl Directory {
             .collect()
     }
 
+    /// The first `max` queues of a namespace whose names begin with `prefix` and come after
+    /// `after`, in order of name.
+    pub fn page(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Vec<Arc<QueueInfo>> {
+        let first = after.filter(|after| *after > prefix).unwrap_or(prefix);
+        let tables = self.tables.load();
+        tables
+            .by_name
+            .from(|queue| {
+                (queue.name.namespace.as_str(), queue.name.name.as_str()).cmp(&(namespace, first))
+            })
+            .take_while(|q| q.name.namespace == namespace && q.name.name.starts_with(prefix))
+            .filter(|queue| after.is_none_or(|after| queue.name.name.as_str() > after))
+            .take(max)
+            .cloned()
+            .collect()
+    }
+
+    /// The namespaces that have queues, in order.
+    pub fn namespaces(&self) -> Vec<String> {
+        let tables = self.tables.load();
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let next = tables.by_name.from(|queue| match found.last() {
+                Some(last) if queue.name.namespace <= *last => Ordering::Less,
+                _ => Ordering::Greater,
+            });
+            let Some(queue) = next.map(|queue| queue.name.namespace.clone()).next() else { break };
+            found.push(queue);
+        }
+        found
+    }
+
     /// How many queues there are.
     pub fn len(&self) -> usize {
         self.tables.load().by_id.len()
@@ -223,6 +261,29 @@ mod tests {
                 found.is_some()
             );
         }
+    }
+
+    #[test]
+    fn pages_and_namespaces() {
+        let of = |namespace: &str, id: u32, text: &str| {
+            let name = QueueName { namespace: namespace.into(), name: text.into() };
+            Arc::new(QueueInfo { name, ..(*queue(id, text)).clone() })
+        };
+        assert!(Directory::new(std::iter::empty()).namespaces().is_empty());
+        let mut queues: Vec<_> = (0..600).map(|at| of("b", at, &format!("q{at:03}"))).collect();
+        queues.extend([of("a", 600, "q"), of("c", 601, "q"), of("c", 602, "r")]);
+        let directory = Directory::new(queues.into_iter());
+        assert_eq!(directory.namespaces(), ["a", "b", "c"]);
+        let names = |prefix: &str, after: Option<&str>, max| {
+            let page = directory.page("b", prefix, after, max);
+            page.iter().map(|queue| queue.name.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("q", None, 2), ["q000", "q001"]);
+        assert_eq!(names("q", Some("q001"), 2), ["q002", "q003"]);
+        assert_eq!(names("q1", Some("q001"), 1), ["q100"]);
+        assert_eq!(names("q59", Some("q598"), 5), ["q599"]);
+        assert_eq!(names("", Some("q599"), 5), [""; 0]);
+        assert_eq!(names("r", None, 5), [""; 0]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod core;
 mod directory;
 mod engine_thread;
 mod error;
+pub mod facts;
 mod inbox;
 pub mod limits;
 mod metrics;

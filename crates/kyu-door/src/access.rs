@@ -5,10 +5,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::basic::{self, Secret};
 use crate::http::{Head, header};
 use crate::sigv4::{self, Signer};
 
 /// A configured key pair and the user it stands for.
+#[derive(Clone)]
 pub struct Credential {
     /// Public half; sent with each request.
     pub access_key_id: String,
@@ -68,6 +70,7 @@ pub struct Keys(HashMap<String, Key>);
 struct Key {
     user: Arc<str>,
     signer: Signer,
+    secret: Secret,
 }
 
 impl fmt::Debug for Keys {
@@ -84,8 +87,9 @@ impl Access {
         }
         let keys = credentials.into_iter().map(|credential| {
             let user = credential.user.as_deref().unwrap_or(&credential.access_key_id).into();
+            let secret = Secret::new(&credential.secret_access_key);
             let signer = Signer::new(credential.secret_access_key);
-            (credential.access_key_id, Key { user, signer })
+            (credential.access_key_id, Key { user, signer, secret })
         });
         Self::Keys(Keys(keys.collect()))
     }
@@ -108,6 +112,55 @@ impl Access {
             }
         }
     }
+
+    /// As [`Access::admit`], for doors whose clients are people, programs without an AWS SDK, and
+    /// browsers: HTTP Basic (RFC 7617) with the same key pair is as good as a signature; and
+    /// without keys, `Host` must be a name of this machine.
+    pub fn admit_api(
+        &self,
+        head: &Head,
+        body: &[u8],
+        peer: SocketAddr,
+        now_s: u64,
+    ) -> Result<Principal, Denied> {
+        match self {
+            Self::Loopback => {
+                let host = head.headers.get(header::HOST).map(|host| host.as_bytes());
+                if !host.is_some_and(is_own_name) {
+                    return Err(Denied::CrossSite);
+                }
+                admit_local(head, peer)
+            }
+            Self::Keys(keys) => {
+                let Some((id, secret)) = basic::pair(head)? else {
+                    return self.admit(head, body, peer, now_s);
+                };
+                // Browsers add what they were once told to requests of any page.
+                check_same_site(head)?;
+                let key = keys.0.get(&id).ok_or(Denied::UnknownKey)?;
+                if !key.secret.is(&secret) {
+                    return Err(Denied::WrongSignature);
+                }
+                Ok(Principal::User(Arc::clone(&key.user)))
+            }
+        }
+    }
+}
+
+/// Whether a host is this machine's by any name that other people cannot give to it. A name of
+/// their own that they let point to 127.0.0.1 would make their page and this port one site (DNS
+/// rebinding), so that no browser warned of it.
+fn is_own_name(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    if host.starts_with('[') {
+        let end = host.find(']').unwrap_or(host.len());
+        return host.get(1..end).is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    }
+    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.');
+    let name = name.to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 /// An open local port is within reach of every web page in the user's browser; browsers say so.
@@ -115,6 +168,12 @@ fn admit_local(head: &Head, peer: SocketAddr) -> Result<Principal, Denied> {
     if !peer.ip().to_canonical().is_loopback() {
         return Err(Denied::NotLoopback);
     }
+    check_same_site(head)?;
+    Ok(Principal::Local)
+}
+
+/// Browsers say which page a request comes from; nobody else has to.
+fn check_same_site(head: &Head) -> Result<(), Denied> {
     let headers = &head.headers;
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     if matches!(site, Some(b"cross-site" | b"same-site")) {
@@ -128,7 +187,7 @@ fn admit_local(head: &Head, peer: SocketAddr) -> Result<Principal, Denied> {
             return Err(Denied::CrossSite);
         }
     }
-    Ok(Principal::Local)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -169,6 +228,66 @@ mod tests {
         }
         let own = ("origin", "http://localhost:9324");
         assert_eq!(admit("127.0.0.1:5", &[host, own]), Ok(Principal::Local));
+    }
+
+    /// `Basic` of `AKID:s:ecret`.
+    const BASIC: &str = "Basic QUtJRDpzOmVjcmV0";
+
+    fn admit_api(access: &Access, headers: &[(&str, &str)]) -> Result<Principal, Denied> {
+        access.admit_api(&head(headers), b"", "192.0.2.1:5".parse().unwrap(), 0)
+    }
+
+    fn keys(secret: &str) -> Access {
+        Access::new(vec![Credential {
+            access_key_id: "AKID".into(),
+            secret_access_key: secret.into(),
+            user: Some("ann".into()),
+        }])
+    }
+
+    #[test]
+    fn the_key_pair_as_basic_credentials() {
+        let right = keys("s:ecret");
+        let user = Ok(Principal::User("ann".into()));
+        assert_eq!(admit_api(&right, &[("authorization", BASIC)]), user);
+        assert_eq!(admit_api(&right, &[("authorization", &BASIC.replace("Basic", "bASIC"))]), user);
+        let wrong = Err(Denied::WrongSignature);
+        assert_eq!(admit_api(&keys("other"), &[("authorization", BASIC)]), wrong);
+        assert_eq!(admit_api(&keys("s:ecret2"), &[("authorization", BASIC)]), wrong);
+        assert_eq!(admit_api(&right, &[]), Err(Denied::NoSignature));
+        let unknown = [("authorization", "Basic QTpi")];
+        assert_eq!(admit_api(&right, &unknown), Err(Denied::UnknownKey));
+        for broken in ["Basic", "Basic !", "Basic QQ==", "Bearer x"] {
+            let refused = admit_api(&right, &[("authorization", broken)]);
+            assert!(matches!(refused, Err(Denied::Incomplete(_))), "{broken}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_browser_that_knows_the_key_pair_sends_it_for_no_other_page() {
+        let with = |name, value| [("authorization", BASIC), ("host", "q.example"), (name, value)];
+        let access = keys("s:ecret");
+        assert!(admit_api(&access, &with("origin", "https://q.example")).is_ok());
+        let foreign = with("origin", "https://example.com");
+        assert_eq!(admit_api(&access, &foreign), Err(Denied::CrossSite));
+        let foreign = with("sec-fetch-site", "cross-site");
+        assert_eq!(admit_api(&access, &foreign), Err(Denied::CrossSite));
+    }
+
+    #[test]
+    fn without_keys_the_host_must_be_a_name_that_nobody_else_can_give() {
+        let admit = |host| {
+            let head = head(&[("host", host)]);
+            Access::Loopback.admit_api(&head, b"", "127.0.0.1:5".parse().unwrap(), 0)
+        };
+        for own in ["localhost", "LOCALHOST:9324", "a.localhost", "127.0.0.1:1", "[::1]:9324"] {
+            assert_eq!(admit(own), Ok(Principal::Local), "{own}");
+        }
+        for foreign in
+            ["rebound.example:9324", "localhost.example", "[evil", "", "127.0.0.1.nip.io"]
+        {
+            assert_eq!(admit(foreign), Err(Denied::CrossSite), "{foreign}");
+        }
     }
 
     #[test]

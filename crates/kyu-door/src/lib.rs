@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 pub mod access;
+mod basic;
 pub mod http;
 pub mod limits;
 pub mod sigv4;

@@ -1,8 +1,9 @@
-//! The HTTP port: health and metrics here, everything else to SQS.
+//! The HTTP port: health and metrics here, `/v1` to the admin API, everything else to SQS.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kyu_admin::Admin;
 use kyu_aws::Sqs;
 use kyu_broker::Broker;
 use kyu_door::http::{
@@ -14,6 +15,7 @@ use crate::metrics_text;
 /// Answers on one HTTP port.
 pub(crate) struct Port {
     pub(crate) broker: Broker,
+    pub(crate) admin: Admin,
     pub(crate) sqs: Sqs,
     pub(crate) counts: Arc<Counts>,
     /// Cleared when the server begins to end, so that balancers look elsewhere.
@@ -22,6 +24,9 @@ pub(crate) struct Port {
 
 impl Handler for Port {
     async fn handle(&self, request: Request) -> Response {
+        if Admin::is_addressed(&request.head) {
+            return self.admin.handle(request).await;
+        }
         // SQS answers GET too (Query protocol), but with an Action in the query string.
         if request.head.method == Method::GET && request.head.uri.query().is_none() {
             match request.head.uri.path() {
@@ -35,6 +40,9 @@ impl Handler for Port {
     }
 
     fn reject(&self, head: &Head, reason: Rejection) -> Response {
+        if Admin::is_addressed(head) {
+            return self.admin.reject(head, reason);
+        }
         self.sqs.reject(head, reason)
     }
 }

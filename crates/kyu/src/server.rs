@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kyu_admin::{Admin, AdminOptions};
 use kyu_aws::{Sqs, SqsOptions};
 use kyu_broker::{Broker, OpenError, Options};
 use kyu_door::access::{Access, Credential};
@@ -81,9 +82,12 @@ impl Server {
                 source,
             })?;
             let counts = Arc::new(Counts::default());
+            let namespace = options.sqs.account.clone();
+            let access = Access::new(options.credentials.clone());
+            let admin = Admin::new(broker.clone(), access, AdminOptions { namespace });
             let access = Access::new(options.credentials);
             let sqs = Sqs::new(broker.clone(), access, options.sqs);
-            let port = Arc::new(Port { broker, sqs, counts: Arc::clone(&counts), ready });
+            let port = Arc::new(Port { broker, admin, sqs, counts: Arc::clone(&counts), ready });
             let (stop, stopped) = oneshot::channel();
             let stopped = async move {
                 // A dropped server stops, too.

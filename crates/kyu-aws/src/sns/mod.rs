@@ -8,7 +8,6 @@
 mod address;
 pub(crate) mod envelope;
 mod error;
-mod facts;
 mod filter_policy;
 mod input;
 mod output;

@@ -6,14 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use kyu_broker::{
     Attribute, AttributeValue, BodyFacts, Command, Content, EnqueueRefusal, Facts, Property,
-    Publication, Publish, Published, QueueName, Refusal, Reply,
+    Publication, Publish, Published, QueueName, Refusal, Reply, facts,
 };
 use kyu_door::access::Principal;
 use serde_json::Value;
 
 use super::error::{Code, Error};
 use super::output::Output;
-use super::{address, envelope, facts, input, topics};
+use super::{address, envelope, input, topics};
 use crate::address::is_plain;
 use crate::call::Call;
 use crate::limits::{
@@ -126,7 +126,9 @@ async fn publish(
                     let content = Content::decode(message.content.clone());
                     let body = content.map_err(|_| Error::internal())?.body;
                     message.facts.body = match std::str::from_utf8(&body) {
-                        Ok(body) => facts::of_body(body)?,
+                        Ok(body) => facts::of_body(body).map_err(|_| {
+                            Error::invalid("Message Reason: too deep for a filter policy")
+                        })?,
                         Err(_) => BodyFacts::Opaque,
                     };
                 }

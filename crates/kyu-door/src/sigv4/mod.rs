@@ -66,7 +66,7 @@ struct Scope<'a> {
 }
 
 /// `None` never comes, as HMAC takes keys of any length; the type has it all the same.
-fn keyed(key: &[u8], text: &[u8]) -> Option<Hmac<Sha256>> {
+pub(crate) fn keyed(key: &[u8], text: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(text);
     Some(mac)

@@ -1,16 +1,29 @@
-//! What filter policies look at in a message: its attributes, and the leaves of a JSON body.
+//! What matchers look at in a message: its attributes, and the leaves of a JSON body. Here because
+//! every door that publishes needs it, and the engine knows no JSON.
 
-use kyu_broker::{Attribute, AttributeValue, BodyFacts, Properties, Value};
+use std::fmt;
+
+use kyu_engine::{Attribute, AttributeValue, BodyFacts, Properties, Value};
 use serde_json::Value as Json;
 
-use super::error::Error;
-
 /// Bytes of all paths in a body; each is as long as its names together, so that a short body could
-/// name very many. `InvalidParameter`.
+/// name very many. [`TooDeep`].
 const MAX_PATH_BYTES: usize = 16 << 20;
 
+/// A body whose leaves cannot be named within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooDeep;
+
+impl fmt::Display for TooDeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body is too deep for a filter")
+    }
+}
+
+impl std::error::Error for TooDeep {}
+
 /// The attributes. Binary ones cannot be filtered (SNS developer guide, "Message filtering").
-pub(super) fn of_attributes(attributes: &[Attribute]) -> Properties {
+pub fn of_attributes(attributes: &[Attribute]) -> Properties {
     let readable = attributes.iter().filter_map(|attribute| match &attribute.value {
         AttributeValue::Text(text) => Some((attribute, text)),
         AttributeValue::Binary(_) => None,
@@ -32,7 +45,7 @@ fn values(attribute: &Attribute, text: &str) -> Vec<Value> {
 
 /// The leaves of a body that is a JSON object, by the names that lead to them; a list's elements
 /// all have the list's name. A name with a dot in it and two names count as the same (recorded).
-pub(super) fn of_body(body: &str) -> Result<BodyFacts, Error> {
+pub fn of_body(body: &str) -> Result<BodyFacts, TooDeep> {
     let Ok(Json::Object(object)) = serde_json::from_str(body) else {
         return Ok(BodyFacts::Opaque);
     };
@@ -47,13 +60,13 @@ fn collect(
     path: &str,
     into: &mut Properties,
     path_bytes: &mut usize,
-) -> Result<(), Error> {
+) -> Result<(), TooDeep> {
     match value {
         Json::Object(object) => {
             for (key, below) in object {
                 *path_bytes += path.len() + key.len() + 1;
                 if *path_bytes > MAX_PATH_BYTES {
-                    return Err(Error::invalid("Message Reason: too deep for a filter policy"));
+                    return Err(TooDeep);
                 }
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 collect(below, &path, into, path_bytes)?;

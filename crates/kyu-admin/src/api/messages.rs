@@ -1,0 +1,322 @@
+//! Messages: on their way in, received, settled.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ItemError;
+
+/// A value beside the body: text, or with its type as SQS has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AttributeValue {
+    /// Text (type `String`).
+    Text(String),
+    /// Any type.
+    Typed(TypedValue),
+}
+
+/// A typed value; one of `value` and `value_base64`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TypedValue {
+    /// Such as `String`, `Number`, `Number.int`, `Binary`.
+    pub data_type: String,
+    /// Text, or a number as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Bytes in base64 (RFC 4648 section 4, with padding).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_base64: Option<String>,
+}
+
+/// A message to send; one of `body` and `body_base64`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewMessage {
+    /// The body as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body in base64 (RFC 4648 section 4, with padding).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+    /// Values beside the body.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, AttributeValue>,
+    /// Not received before this has passed; the queue's delay if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// Expires at this time if it is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+    /// 0 to 255, which is received first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: u8,
+    /// Lane: message group, tenant, partition key. FIFO queues need one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Sent again within the queue's window under the same id, it is accepted and not enqueued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedup_id: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+/// Messages to send, 1 to 1000; each succeeds or fails alone, and the order is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendBatch {
+    /// The messages.
+    pub messages: Vec<NewMessage>,
+}
+
+/// A message that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sent {
+    /// UUID; that of the first if this is a duplicate.
+    pub message_id: String,
+    /// Place in the queue's order of arrival.
+    pub seq: u64,
+    /// A message with the same deduplication id was there before: nothing was enqueued.
+    pub duplicate: bool,
+}
+
+/// How one message of a batch ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SendResult {
+    /// It is on disk.
+    Sent(Sent),
+    /// It is not.
+    Refused {
+        /// Why.
+        error: ItemError,
+    },
+}
+
+/// One result for each message, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SendResults {
+    /// The results.
+    pub results: Vec<SendResult>,
+}
+
+/// What to receive. All may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Receive {
+    /// Most messages, from 1 to 1000; 1 if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<u32>,
+    /// Most bytes of messages; the first is exempt. At most and by default 4 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// How long to wait for the first message, to 60 s; the queue's setting if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// How long the messages are leased, to 12 hours; the queue's visibility timeout if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
+    /// FIFO queues: the same key within five minutes gives the same messages and receipts again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt_id: Option<String>,
+}
+
+/// Received messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReceivedMessages {
+    /// In order; empty when none came in time.
+    pub messages: Vec<Message>,
+    /// How long they are leased.
+    pub lease_ms: u64,
+}
+
+/// A message in a queue; its body is in one of `body` and `body_base64`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    /// UUID; kept when the message moves to another queue.
+    pub message_id: String,
+    /// Place in the queue's order of arrival.
+    pub seq: u64,
+    /// Proof of this delivery, for settle and extend; absent when only looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// The body, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body in base64, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+    /// Values beside the body.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, AttributeValue>,
+    /// Lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Deduplication id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_id: Option<String>,
+    /// When it was sent.
+    pub sent_at_ms: u64,
+    /// Deliveries that count, with this one.
+    pub receive_count: u32,
+    /// When it was first received; `null` if never.
+    pub first_received_at_ms: Option<u64>,
+    /// The queue that it was dead-lettered from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_source: Option<String>,
+    /// The binding that it came by, unless that delivers bare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding_id: Option<String>,
+    /// Who sent it, if the sender was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// Trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_header: Option<String>,
+    /// The topic that it was published to, as the door that took it says (SNS: an ARN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Its subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+/// How far to look into a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Peek {
+    /// The namespace; the server's own if left out.
+    pub namespace: Option<String>,
+    /// Most messages, from 1 to 1000; 10 if left out.
+    pub limit: Option<u32>,
+}
+
+/// Messages at the head of a queue, without receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeekedMessages {
+    /// In the order in which a receive would return them.
+    pub items: Vec<Message>,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done: the message is removed.
+    Ack,
+    /// Not done: the message goes back.
+    Release,
+    /// Never to be tried again: to the dead-letter queue, or removed if there is none.
+    Dead,
+}
+
+/// One delivery and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettleItem {
+    /// Its receipt.
+    pub receipt: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Release only: not received again before this has passed; at once if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// Release only: to the end of the queue instead of its old place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_tail: Option<bool>,
+    /// Release only: whether the attempt counts; it does if left out. One that was never begun
+    /// should not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<bool>,
+}
+
+/// Deliveries to settle, 1 to 1000; each succeeds or fails alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {
+    /// The deliveries.
+    pub items: Vec<SettleItem>,
+}
+
+/// What became of a settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SettleStatus {
+    /// Done as asked.
+    Done,
+    /// The message is no longer there: acknowledged before, expired, or purged.
+    Gone,
+    /// A later delivery exists: this one may not decide.
+    Stale,
+    /// The lease has lapsed, and it is too late.
+    Lapsed,
+    /// The receipt is none of this queue.
+    Foreign,
+}
+
+/// One result of a settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettleResult {
+    /// What became of it.
+    pub status: SettleStatus,
+}
+
+/// One result for each item, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettleResults {
+    /// The results.
+    pub results: Vec<SettleResult>,
+}
+
+/// One lease and how long it is to run from now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendItem {
+    /// Its receipt.
+    pub receipt: String,
+    /// Milliseconds from now; 0 gives the message back at once.
+    pub lease_ms: u64,
+}
+
+/// Leases to extend, 1 to 1000; each succeeds or fails alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Extend {
+    /// The leases.
+    pub items: Vec<ExtendItem>,
+}
+
+/// What became of an extend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExtendStatus {
+    /// Done as asked.
+    Done,
+    /// The message is no longer there.
+    Gone,
+    /// The message is there, but not in flight under this receipt.
+    NotInFlight,
+    /// The receipt is none of this queue.
+    Foreign,
+    /// The lease would end more than 12 hours after its receive.
+    TooLong,
+}
+
+/// One result of an extend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExtendResult {
+    /// What became of it.
+    pub status: ExtendStatus,
+}
+
+/// One result for each item, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExtendResults {
+    /// The results.
+    pub results: Vec<ExtendResult>,
+}

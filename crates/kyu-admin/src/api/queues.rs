@@ -1,0 +1,211 @@
+//! Queues: settings and counts.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How messages of one lane (message group) are ordered and locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueKind {
+    /// Best-effort order; lanes share the queue fairly and never block.
+    #[default]
+    Standard,
+    /// Strict order within a lane: messages in flight block the later ones of their lane.
+    Fifo,
+}
+
+/// What a deduplication id is unique within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DedupScope {
+    /// The whole queue.
+    #[default]
+    Queue,
+    /// The message's lane.
+    Lane,
+}
+
+/// What happens to a send at `max_messages` or `max_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The new message is refused.
+    #[default]
+    Refuse,
+    /// The oldest ready message is dropped to make room.
+    DropHead,
+}
+
+/// Where messages go that were received too often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetter {
+    /// The dead-letter queue, of the same namespace. While it does not exist, messages stay.
+    pub queue: String,
+    /// A message received this often moves instead of being received once more; at least 1.
+    #[schemars(range(min = 1))]
+    pub max_receives: u32,
+}
+
+/// A queue's settings. Left out is the default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSettings {
+    /// Order and locking. Cannot change.
+    pub kind: QueueKind,
+    /// Lease of a receive that names none; at most 12 hours.
+    #[schemars(range(max = 43_200_000_u64))]
+    pub visibility_timeout_ms: u64,
+    /// Delay of a send that names none.
+    #[schemars(range(max = 315_576_000_000_u64))]
+    pub delay_ms: u64,
+    /// Age at which a message expires; at most ten years.
+    #[schemars(range(min = 1, max = 315_576_000_000_u64))]
+    pub retention_ms: u64,
+    /// How long a receive waits that names no time.
+    #[schemars(range(max = 60_000))]
+    pub receive_wait_ms: u64,
+    /// Largest message: body and attributes.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub max_message_bytes: u32,
+    /// Most messages under lease at one time.
+    pub max_in_flight: u32,
+    /// Most messages in the queue, in any state.
+    pub max_messages: Option<u64>,
+    /// Most bytes in the queue.
+    pub max_bytes: Option<u64>,
+    /// What happens to a send at these two limits.
+    pub overflow: Overflow,
+    /// FIFO queues: the body's SHA-256 is the deduplication id where the sender gives none.
+    pub content_based_deduplication: bool,
+    /// What deduplication ids are unique within.
+    pub dedup_scope: DedupScope,
+    /// How long a deduplication id is remembered.
+    #[schemars(range(max = 315_576_000_000_u64))]
+    pub dedup_window_ms: u64,
+    /// Dead-letter rule.
+    pub dead_letter: Option<DeadLetter>,
+    /// Tags, for people and programs beside the queue.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        crate::settings::of(&kyu_broker::QueueConfig::default())
+    }
+}
+
+/// A queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Queue {
+    /// Name, unique in the namespace.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Never given to another queue, also not to one of the same name.
+    pub id: u32,
+    /// Rises by one with every change of the settings.
+    pub version: u64,
+    /// For `If-Match`: id and version.
+    pub etag: String,
+    /// When it was created.
+    pub created_at_ms: u64,
+    /// When its settings last changed.
+    pub modified_at_ms: u64,
+    /// Settings.
+    pub settings: QueueSettings,
+    /// Counts, unless they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats: Option<QueueStats>,
+}
+
+/// Counts of a queue; exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueStats {
+    /// Messages that a receive may return, also those behind a locked lane.
+    pub ready: u64,
+    /// Messages whose delay has not passed.
+    pub delayed: u64,
+    /// Messages under lease.
+    pub in_flight: u64,
+    /// Bytes of the messages in the log.
+    pub bytes: u64,
+    /// Lanes with a message under lease.
+    pub lanes_in_flight: u64,
+    /// When the oldest message was sent.
+    pub oldest_sent_at_ms: Option<u64>,
+}
+
+/// What has happened in a queue since it was created. Every message that came in (sent, moved in)
+/// is there or went out once (acked, expired, dropped, rejected, moved out, purged).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueTotals {
+    /// Messages sent.
+    pub sent: u64,
+    /// Deliveries.
+    pub received: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Messages past their retention or expiry.
+    pub expired: u64,
+    /// Messages dropped to make room.
+    pub dropped: u64,
+    /// Messages rejected for good with no dead-letter queue.
+    pub rejected: u64,
+    /// Messages that came from another queue.
+    pub moved_in: u64,
+    /// Messages that went to another queue.
+    pub moved_out: u64,
+    /// Messages purged.
+    pub purged: u64,
+}
+
+/// Counts and totals of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueStatistics {
+    /// Now.
+    pub stats: QueueStats,
+    /// Since it was created.
+    pub totals: QueueTotals,
+}
+
+/// Which queues to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListQueues {
+    /// The namespace; the server's own if left out.
+    pub namespace: Option<String>,
+    /// Only names that begin so.
+    pub prefix: Option<String>,
+    /// Whether to count messages; `true` if left out.
+    pub stats: Option<bool>,
+    /// Most items of the answer, from 1 to 1000; 100 if left out.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Some of the queues, in order of name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueuePage {
+    /// The queues.
+    pub items: Vec<Queue>,
+    /// Where the next page begins; `null` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Names of queues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueNames {
+    /// In order.
+    pub items: Vec<String>,
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Purged {
+    /// Messages dropped, also those in flight.
+    pub purged_messages: u64,
+}

@@ -1,0 +1,201 @@
+//! Messages between JSON and what the broker keeps.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use kyu_broker::{Attribute, Content, Property, QueueInfo, QueueKind, Receipt, Received};
+use kyu_door::access::Principal;
+use sha2::{Digest, Sha256};
+
+use crate::api::{AttributeValue, Message, NewMessage, TypedValue};
+use crate::call::Call;
+use crate::limits::{MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_SPAN_MS, MAX_TIME_MS};
+use crate::problem::{Code, Problem};
+
+/// The type of attributes that are given as plain text.
+const TEXT_TYPE: &str = "String";
+
+/// A body and attributes that came in, and their size as limits count it.
+pub(crate) struct Payload {
+    pub(crate) content: Content,
+    pub(crate) size_bytes: usize,
+}
+
+impl Payload {
+    pub(crate) fn read(
+        body: Option<String>,
+        body_base64: Option<String>,
+        attributes: BTreeMap<String, AttributeValue>,
+        call: &Call<'_>,
+    ) -> Result<Self, Problem> {
+        let body = match (body, body_base64) {
+            (Some(text), None) => Bytes::from(text),
+            (None, Some(encoded)) => bytes_of("body_base64", &encoded)?,
+            (None, None) | (Some(_), Some(_)) => {
+                return Err(Problem::invalid("A message has one of body and body_base64."));
+            }
+        };
+        let attributes = read_attributes(attributes)?;
+        let sizes = attributes.iter().map(|attribute| {
+            let value_bytes = match &attribute.value {
+                kyu_broker::AttributeValue::Text(text) => text.len(),
+                kyu_broker::AttributeValue::Binary(bytes) => bytes.len(),
+            };
+            attribute.name.len() + attribute.data_type.len() + value_bytes
+        });
+        let size_bytes = body.len() + sizes.sum::<usize>();
+        let properties = match call.principal {
+            Principal::User(user) => vec![(Property::SenderId, user.to_string())],
+            Principal::Local => Vec::new(),
+        };
+        Ok(Self { content: Content { body, attributes, properties }, size_bytes })
+    }
+
+    /// The id that the body gives a message that has none.
+    pub(crate) fn dedup_id(&self) -> String {
+        Sha256::digest(&self.content.body).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Checks a message and makes what the broker gets.
+pub(crate) fn prepare(
+    message: NewMessage,
+    queue: &QueueInfo,
+    call: &Call<'_>,
+) -> Result<kyu_broker::NewMessage, Problem> {
+    let NewMessage { body, body_base64, attributes, .. } = message;
+    let payload = Payload::read(body, body_base64, attributes, call)?;
+    let limit_bytes = queue.config.max_message_bytes;
+    if payload.size_bytes > limit_bytes as usize {
+        let detail = format!("A message of this queue may have {limit_bytes} bytes.");
+        return Err(Problem::new(Code::MessageTooLarge, detail));
+    }
+    if message.delay_ms.is_some_and(|delay_ms| delay_ms > MAX_SPAN_MS) {
+        return Err(Problem::invalid(format!("delay_ms may be at most {MAX_SPAN_MS}.")));
+    }
+    if message.expires_at_ms.is_some_and(|at_ms| at_ms > MAX_TIME_MS) {
+        return Err(Problem::invalid(format!("expires_at_ms may be at most {MAX_TIME_MS}.")));
+    }
+    let by_content =
+        queue.config.kind == QueueKind::Fifo && queue.config.content_based_deduplication;
+    let dedup_id = message.dedup_id.or_else(|| by_content.then(|| payload.dedup_id()));
+    Ok(kyu_broker::NewMessage {
+        queues: vec![queue.id],
+        content: payload.content.encode(),
+        delay_ms: message.delay_ms,
+        expires_at_ms: message.expires_at_ms,
+        priority: message.priority,
+        lane: message.lane,
+        dedup_id,
+        unique: None,
+    })
+}
+
+fn read_attributes(
+    attributes: BTreeMap<String, AttributeValue>,
+) -> Result<Vec<Attribute>, Problem> {
+    if attributes.len() > MAX_ATTRIBUTES {
+        let detail = format!("A message may have {MAX_ATTRIBUTES} attributes.");
+        return Err(Problem::new(Code::LimitExceeded, detail));
+    }
+    let read = attributes.into_iter().map(|(name, value)| {
+        let (data_type, value) = match value {
+            AttributeValue::Text(text) => {
+                (TEXT_TYPE.to_owned(), kyu_broker::AttributeValue::Text(text))
+            }
+            AttributeValue::Typed(TypedValue { data_type, value, value_base64 }) => {
+                let value = match (value, value_base64) {
+                    (Some(text), None) => kyu_broker::AttributeValue::Text(text),
+                    (None, Some(encoded)) => {
+                        kyu_broker::AttributeValue::Binary(bytes_of("value_base64", &encoded)?)
+                    }
+                    (None, None) | (Some(_), Some(_)) => {
+                        return Err(Problem::invalid(
+                            "An attribute has one of value and value_base64.",
+                        ));
+                    }
+                };
+                (data_type, value)
+            }
+        };
+        let allowed = 1..=MAX_ATTRIBUTE_NAME_BYTES;
+        if !allowed.contains(&name.len()) || !allowed.contains(&data_type.len()) {
+            let most = MAX_ATTRIBUTE_NAME_BYTES;
+            let detail = format!("Names and types of attributes have 1 to {most} bytes.");
+            return Err(Problem::invalid(detail));
+        }
+        Ok(Attribute { name, data_type, value })
+    });
+    read.collect()
+}
+
+fn bytes_of(field: &str, encoded: &str) -> Result<Bytes, Problem> {
+    let bytes = BASE64.decode(encoded);
+    bytes.map(Bytes::from).map_err(|error| Problem::invalid(format!("{field}: {error}")))
+}
+
+/// A received message as JSON has it.
+pub(crate) fn show(received: Received) -> Result<Message, Problem> {
+    let Received { delivery, message } = received;
+    let content = message.content().map_err(|_| Problem::internal())?;
+    let property = |property| content.property(property).map(str::to_owned);
+    let (sender, trace_header) = (property(Property::SenderId), property(Property::TraceHeader));
+    let (topic, subject) = (property(Property::Topic), property(Property::Subject));
+    let (body, body_base64) = text_or_base64(&content.body);
+    let attributes = content.attributes.into_iter().map(|attribute| {
+        let Attribute { name, data_type, value } = attribute;
+        let value = match value {
+            kyu_broker::AttributeValue::Text(text) if data_type == TEXT_TYPE => {
+                AttributeValue::Text(text)
+            }
+            kyu_broker::AttributeValue::Text(text) => AttributeValue::Typed(TypedValue {
+                data_type,
+                value: Some(text),
+                value_base64: None,
+            }),
+            kyu_broker::AttributeValue::Binary(bytes) => AttributeValue::Typed(TypedValue {
+                data_type,
+                value: None,
+                value_base64: Some(BASE64.encode(bytes)),
+            }),
+        };
+        (name, value)
+    });
+    let first_ms = delivery.first_received_at_ms;
+    Ok(Message {
+        message_id: message.message_id.to_string(),
+        seq: delivery.receipt.seq,
+        receipt: Some(BASE64.encode(delivery.receipt.to_bytes())),
+        body,
+        body_base64,
+        attributes: attributes.collect(),
+        lane: message.lane,
+        dedup_id: message.dedup_id,
+        sent_at_ms: message.sent_at_ms,
+        receive_count: delivery.receive_count,
+        first_received_at_ms: (first_ms > 0).then_some(first_ms),
+        dead_letter_source: delivery.dead_letter_source.map(|source| source.name.clone()),
+        binding_id: delivery.via.map(|binding| binding.to_string()),
+        sender,
+        trace_header,
+        topic,
+        subject,
+    })
+}
+
+fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(BASE64.encode(bytes))),
+    }
+}
+
+/// The receipt in a text; `None` for one that no server made.
+pub(crate) fn receipt(text: &str) -> Option<Receipt> {
+    /// Of 24 bytes in base64.
+    const TEXT_BYTES: usize = 32;
+    let bytes = (text.len() == TEXT_BYTES).then(|| BASE64.decode(text).ok())??;
+    Receipt::from_bytes(&bytes)
+}

@@ -1,0 +1,467 @@
+//! Transcripts over a real broker.
+
+use kyu_door::access::Credential;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::test_door::Door;
+
+#[tokio::test]
+async fn a_queue_from_first_to_last() {
+    let door = Door::open();
+    let path = "/v1/queues/jobs";
+    let created = door.call("PUT", path, json!({ "visibility_timeout_ms": 5000 })).await;
+    assert_eq!((created.status, created.header("etag")), (201, "\"1-1\""));
+    let created = created.ok();
+    assert_eq!((&created["version"], &created["etag"]), (&json!(1), &json!("1-1")));
+    assert_eq!(created["settings"]["visibility_timeout_ms"], 5000);
+    assert_eq!(created["settings"]["kind"], "standard");
+    // Said again, it is the same queue and the same version.
+    let again = door.call("PUT", path, json!({ "visibility_timeout_ms": 5000 })).await;
+    assert_eq!((again.status, again.header("etag")), (200, "\"1-1\""));
+    // What is left out of a PUT gets its default, what is left out of a PATCH stays.
+    let patched = door.call("PATCH", path, json!({ "tags": { "team": "a" } })).await.ok();
+    assert_eq!(patched["settings"]["visibility_timeout_ms"], 5000);
+    let patched = door.call("PATCH", path, json!({ "visibility_timeout_ms": null })).await.ok();
+    assert_eq!(patched["settings"]["visibility_timeout_ms"], 30000);
+    assert_eq!(patched["settings"]["tags"], json!({ "team": "a" }));
+    let replaced = door.put(path, Value::Null).await;
+    assert_eq!(replaced["settings"]["tags"], json!({}));
+    door.send("jobs", "x").await;
+    assert_eq!(door.get(path).await["stats"]["ready"], 1);
+    let purged = door.post("/v1/queues/jobs/purge", Value::Null).await;
+    assert_eq!(purged, json!({ "purged_messages": 1 }));
+    let stats = door.get("/v1/queues/jobs/stats").await;
+    assert_eq!((&stats["totals"]["sent"], &stats["totals"]["purged"]), (&json!(1), &json!(1)));
+    let gone = door.call("DELETE", path, Value::Null).await;
+    assert_eq!((gone.status, gone.body.as_str()), (204, ""));
+    let gone = door.call("DELETE", path, Value::Null).await;
+    assert_eq!(gone.problem(), (404, "queue_not_found".into()));
+    // Another queue of the same name has another etag.
+    let anew = door.call("PUT", path, Value::Null).await;
+    assert_eq!((anew.status, anew.header("etag")), (201, "\"2-1\""));
+}
+
+#[tokio::test]
+async fn conditions_keep_two_writers_apart() {
+    let door = Door::open();
+    let path = "/v1/queues/q";
+    let put = async |headers: &[(&str, &str)], settings: Value| {
+        door.with_headers("PUT", path, headers, settings).await
+    };
+    let match_old = [("if-match", "\"1-1\"")];
+    assert_eq!(put(&match_old, json!({})).await.problem(), (404, "queue_not_found".into()));
+    let only_new = [("if-none-match", "*")];
+    assert_eq!(put(&only_new, json!({})).await.status, 201);
+    assert_eq!(put(&only_new, json!({})).await.problem(), (409, "queue_exists".into()));
+    assert_eq!(put(&match_old, json!({ "delay_ms": 1 })).await.status, 200);
+    let late = put(&match_old, json!({ "delay_ms": 2 })).await;
+    assert_eq!(late.problem(), (412, "version_conflict".into()));
+    let late = door.with_headers("PATCH", path, &match_old, json!({ "delay_ms": 2 })).await;
+    assert_eq!(late.problem(), (412, "version_conflict".into()));
+    let late = door.with_headers("DELETE", path, &match_old, Value::Null).await;
+    assert_eq!(late.problem(), (412, "version_conflict".into()));
+    assert_eq!(put(&[("if-match", "*")], json!({ "delay_ms": 2 })).await.status, 200);
+    assert_eq!(put(&[("if-match", "1-3")], json!({})).await.problem().1, "invalid_argument");
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let door = Door::open();
+    for at in 0..5 {
+        door.queue(&format!("q{at}"), json!({})).await;
+    }
+    door.queue("other", json!({})).await;
+    let mut names = Vec::new();
+    let mut path = "/v1/queues?prefix=q&limit=2".to_owned();
+    loop {
+        let page = door.get(&path).await;
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 2);
+        names.extend(items.iter().map(|queue| queue["name"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/queues?prefix=q&limit=2&cursor={cursor}");
+    }
+    assert_eq!(names, ["q0", "q1", "q2", "q3", "q4"]);
+    assert_eq!(door.get("/v1/queues?stats=false").await["items"][0].get("stats"), None);
+    assert_eq!(door.get("/v1/queues?namespace=x").await["items"], json!([]));
+    for bad in ["limit=0", "limit=1001", "limit=x", "cursor=!", "unknown=1"] {
+        let said = door.call("GET", &format!("/v1/queues?{bad}"), Value::Null).await;
+        assert_eq!(said.problem(), (400, "invalid_argument".into()), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn namespaces_keep_equal_names_apart() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    door.queue("q?namespace=tenant", json!({})).await;
+    door.send("q", "here").await;
+    let there = door.post("/v1/queues/q/receive?namespace=tenant", json!({})).await;
+    assert_eq!(there["messages"], json!([]));
+    let expected = json!([
+        { "name": "000000000000", "is_default": true },
+        { "name": "tenant", "is_default": false },
+    ]);
+    assert_eq!(door.get("/v1/namespaces").await["items"], expected);
+}
+
+#[tokio::test]
+async fn a_message_keeps_what_it_was_sent_with() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let message = json!({
+        "body": "häß",
+        "attributes": {
+            "text": "t",
+            "number": { "data_type": "Number.int", "value": "7" },
+            "bytes": { "data_type": "Binary", "value_base64": "AP8=" },
+        },
+        "lane": "tenant-1",
+        "priority": 9,
+    });
+    let sent = door.call("POST", "/v1/queues/q/messages", message.clone()).await;
+    assert_eq!(sent.status, 201);
+    let sent = sent.ok();
+    assert_eq!(
+        (&sent["duplicate"], sent["message_id"].as_str().unwrap().len()),
+        (&json!(false), 36)
+    );
+    let binary = json!({ "body_base64": "//79" });
+    door.post("/v1/queues/q/messages", binary).await;
+    let peeked = door.get("/v1/queues/q/messages").await;
+    assert_eq!(peeked["items"].as_array().unwrap().len(), 2);
+    assert_eq!(peeked["items"][0].get("receipt"), None);
+    assert_eq!(peeked["items"][0]["receive_count"], 0);
+    assert_eq!(peeked["items"][0]["first_received_at_ms"], Value::Null);
+    let received = door.receive("q").await;
+    assert_eq!(received[0]["message_id"], sent["message_id"]);
+    for field in ["body", "attributes", "lane"] {
+        assert_eq!(received[0][field], message[field]);
+    }
+    assert_eq!(received[0]["receive_count"], 1);
+    assert_eq!((received[1].get("body"), &received[1]["body_base64"]), (None, &json!("//79")));
+}
+
+#[tokio::test]
+async fn deliveries_end_in_every_way() {
+    let door = Door::open();
+    door.queue("dead", json!({})).await;
+    let rule = json!({ "dead_letter": { "queue": "dead", "max_receives": 5 } });
+    door.queue("q", rule).await;
+    for body in ["a", "b", "c", "d"] {
+        door.send("q", body).await;
+    }
+    let received = door.receive("q").await;
+    assert_eq!(received.len(), 4);
+    let items = json!({ "items": [
+        { "receipt": received[0]["receipt"], "outcome": "ack" },
+        { "receipt": received[1]["receipt"], "outcome": "dead" },
+        { "receipt": received[2]["receipt"], "outcome": "release", "counted": false },
+        { "receipt": received[3]["receipt"], "outcome": "release", "delay_ms": 60_000 },
+        { "receipt": "none", "outcome": "ack" },
+    ]});
+    let results = door.post("/v1/queues/q/settle", items).await;
+    let done = json!({ "status": "done" });
+    let foreign = json!({ "status": "foreign" });
+    assert_eq!(results["results"], json!([done, done, done, done, foreign]));
+    let stats = &door.get("/v1/queues/q").await["stats"];
+    assert_eq!(
+        (&stats["ready"], &stats["delayed"], &stats["in_flight"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    let again = door.receive("q").await;
+    assert_eq!((&again[0]["body"], &again[0]["receive_count"]), (&json!("c"), &json!(1)));
+    assert_eq!(door.settle("q", &received[0], "ack").await, "gone");
+    assert_eq!(door.settle("q", &received[2], "release").await, "stale");
+    let dead = door.receive("dead").await;
+    assert_eq!((&dead[0]["body"], &dead[0]["dead_letter_source"]), (&json!("b"), &json!("q")));
+    let sources = door.get("/v1/queues/dead/dead-letter-sources").await;
+    assert_eq!(sources, json!({ "items": ["q"] }));
+    let misplaced = json!({ "items": [
+        { "receipt": again[0]["receipt"], "outcome": "ack", "delay_ms": 1 },
+    ]});
+    let said = door.call("POST", "/v1/queues/q/settle", misplaced).await;
+    assert_eq!(said.problem(), (400, "invalid_argument".into()));
+}
+
+#[tokio::test]
+async fn leases_are_extended_and_given_back() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    door.send("q", "x").await;
+    let received = door.post("/v1/queues/q/receive", json!({ "lease_ms": 60_000 })).await;
+    assert_eq!(received["lease_ms"], 60_000);
+    let receipt = &received["messages"][0]["receipt"];
+    let extend = async |lease_ms: u64| {
+        let items = json!({ "items": [{ "receipt": receipt, "lease_ms": lease_ms }] });
+        door.post("/v1/queues/q/extend", items).await["results"][0]["status"].take()
+    };
+    assert_eq!(extend(3_600_000).await, "done");
+    assert!(door.receive("q").await.is_empty());
+    assert_eq!(extend(0).await, "done");
+    assert_eq!(door.receive("q").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_the_message() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let poll = door.post("/v1/queues/q/receive", json!({ "wait_ms": 60_000 }));
+    let (received, _) = tokio::join!(poll, door.send("q", "x"));
+    assert_eq!(received["messages"][0]["body"], "x");
+    let too_long = door.call("POST", "/v1/queues/q/receive", json!({ "wait_ms": 60_001 })).await;
+    assert_eq!(too_long.problem(), (400, "invalid_argument".into()));
+}
+
+#[tokio::test]
+async fn a_batch_says_of_each_message_what_became_of_it() {
+    let door = Door::open();
+    door.queue("q", json!({ "kind": "fifo", "max_message_bytes": 10 })).await;
+    let batch = json!({ "messages": [
+        { "body": "a", "lane": "l", "dedup_id": "1" },
+        { "body": "b" },
+        { "body": "longer than ten", "lane": "l" },
+        { "body": "a", "lane": "l", "dedup_id": "1" },
+        { "lane": "l" },
+        { "body": "c", "lane": "l" },
+    ]});
+    let results = door.post("/v1/queues/q/messages/batch", batch).await;
+    let code = |at: usize| results["results"][at]["error"]["code"].as_str().unwrap_or_default();
+    let codes: Vec<_> = (0..6).map(code).collect();
+    assert_eq!(codes, ["", "lane_required", "message_too_large", "", "invalid_argument", ""]);
+    let result = |at: usize| &results["results"][at];
+    assert_eq!(result(3)["duplicate"], true);
+    assert_eq!(result(0)["message_id"], result(3)["message_id"]);
+    let bodies: Vec<_> = door.receive("q").await.iter().map(|m| m["body"].clone()).collect();
+    assert_eq!(bodies, ["a", "c"]);
+    for batch in
+        [json!({ "messages": [] }), json!({ "messages": vec![json!({ "body": "x" }); 1001] })]
+    {
+        let said = door.call("POST", "/v1/queues/q/messages/batch", batch).await;
+        assert_eq!(said.problem(), (400, "limit_exceeded".into()));
+    }
+}
+
+#[tokio::test]
+async fn content_is_its_own_deduplication_id_where_the_queue_says_so() {
+    let door = Door::open();
+    door.queue("q", json!({ "kind": "fifo", "content_based_deduplication": true })).await;
+    let send = async |body: &str| {
+        let message = json!({ "body": body, "lane": "l" });
+        door.post("/v1/queues/q/messages", message).await["duplicate"].take()
+    };
+    assert_eq!(
+        (send("a").await, send("b").await, send("a").await),
+        (json!(false), json!(false), json!(true))
+    );
+}
+
+#[tokio::test]
+async fn an_atomic_group_is_all_or_nothing() {
+    let door = Door::open();
+    door.queue("in", json!({})).await;
+    door.queue("out", json!({})).await;
+    door.send("in", "job").await;
+    let job = door.receive("in").await.remove(0);
+    let group = |receipt: &Value| {
+        json!({ "commands": [
+            { "op": "send", "queue": "out", "messages": [{ "body": "result" }] },
+            { "op": "settle", "queue": "in", "items": [{ "receipt": receipt, "outcome": "ack" }] },
+        ]})
+    };
+    let done = door.post("/v1/atomic", group(&job["receipt"])).await;
+    assert_eq!(done["results"][1], json!({ "op": "settle", "results": [{ "status": "done" }] }));
+    assert_eq!(door.receive("out").await.len(), 1);
+    // Acknowledged already: nothing is sent.
+    let again = door.call("POST", "/v1/atomic", group(&job["receipt"])).await;
+    let problem: Value = serde_json::from_str(&again.body).unwrap();
+    assert_eq!((&problem["code"], &problem["at"]), (&json!("item_refused"), &json!(1)));
+    assert_eq!(again.problem(), (409, "item_refused".into()));
+    assert!(door.receive("out").await.is_empty());
+    let nowhere = json!({ "commands": [
+        { "op": "send", "queue": "out", "messages": [{ "body": "x" }] },
+        { "op": "send", "queue": "nowhere", "messages": [{ "body": "x" }] },
+    ]});
+    let said = door.call("POST", "/v1/atomic", nowhere).await;
+    assert_eq!(said.problem(), (404, "queue_not_found".into()));
+    let unknown = json!({ "commands": [{ "op": "dance" }] });
+    let said = door.call("POST", "/v1/atomic", unknown).await;
+    assert_eq!(said.problem(), (400, "malformed_request".into()));
+}
+
+#[tokio::test]
+async fn dead_letters_are_moved_back() {
+    let door = Door::open();
+    door.queue("dead", json!({})).await;
+    door.queue("q", json!({ "dead_letter": { "queue": "dead", "max_receives": 5 } })).await;
+    door.send("q", "x").await;
+    let message = door.receive("q").await.remove(0);
+    assert_eq!(door.settle("q", &message, "dead").await, "done");
+    let tasks = "/v1/queues/dead/move-tasks";
+    let task = door.call("POST", tasks, Value::Null).await;
+    assert_eq!(task.status, 201);
+    let task = task.ok();
+    assert_eq!((&task["source"], &task["to_move"]), (&json!("dead"), &json!(1)));
+    let poll = door.post("/v1/queues/q/receive", json!({ "wait_ms": 30_000 })).await;
+    assert_eq!(poll["messages"][0]["body"], "x");
+    let listed = door.get(tasks).await;
+    assert_eq!(listed["items"][0]["id"], task["id"]);
+    assert_eq!(listed["items"][0]["status"], "completed");
+    let over = door.call("DELETE", &format!("{tasks}/{}", task["id"]), Value::Null).await;
+    assert_eq!(over.problem(), (404, "move_task_not_found".into()));
+    let slow = json!({ "destination": "q", "max_per_second": 1 });
+    door.send("dead", "y").await;
+    let slow = door.post(tasks, slow).await;
+    let running = door.call("POST", tasks, Value::Null).await;
+    assert_eq!(running.problem(), (409, "move_task_running".into()));
+    let path = format!("{tasks}/{}", slow["id"]);
+    assert_eq!(door.call("DELETE", &path, Value::Null).await.ok()["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_publication_reaches_every_bound_queue() {
+    let door = Door::open();
+    door.queue("a", json!({})).await;
+    door.queue("b", json!({})).await;
+    let made = door.call("PUT", "/v1/exchanges/orders", Value::Null).await;
+    assert_eq!(made.status, 201);
+    let bindings = "/v1/exchanges/orders/bindings";
+    let bound = door.call("POST", bindings, json!({ "queue": "a" })).await;
+    assert_eq!(bound.status, 201);
+    let bound = bound.ok();
+    let again = door.call("POST", bindings, json!({ "queue": "a" })).await;
+    assert_eq!((again.status, &again.ok()["id"]), (200, &bound["id"]));
+    let other = door.call("POST", bindings, json!({ "queue": "a", "bare": false })).await;
+    assert_eq!(other.problem(), (409, "binding_exists".into()));
+    door.post(bindings, json!({ "queue": "b" })).await;
+    assert_eq!(door.get(bindings).await["items"].as_array().unwrap().len(), 2);
+    let first = door.get(&format!("{bindings}?limit=1")).await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = door.get(&format!("{bindings}?limit=1&cursor={cursor}")).await;
+    assert_ne!(first["items"][0]["id"], second["items"][0]["id"]);
+    assert_eq!(second["next_cursor"], Value::Null);
+    let published = door.post("/v1/exchanges/orders/messages", json!({ "body": "o" })).await;
+    assert_eq!(published["queues"], 2);
+    let path = format!("/v1/bindings/{}", bound["id"].as_str().unwrap());
+    assert_eq!(door.get(&path).await["queue"], "a");
+    assert_eq!(door.call("DELETE", &path, Value::Null).await.status, 204);
+    let batch = json!({ "messages": [{ "body": "p" }, { "body": "q" }] });
+    let results = door.post("/v1/exchanges/orders/messages/batch", batch).await;
+    assert_eq!(results["results"][1]["queues"], 1);
+    assert_eq!(door.receive("a").await.len(), 1);
+    assert_eq!(door.receive("b").await.len(), 3);
+    let dedup = json!({ "body": "x", "dedup_id": "d" });
+    let said = door.call("POST", "/v1/exchanges/orders/messages", dedup).await;
+    assert_eq!(said.problem(), (400, "dedup_id_not_allowed".into()));
+    assert_eq!(door.get("/v1/exchanges").await["items"][0]["name"], "orders");
+    assert_eq!(door.call("DELETE", "/v1/exchanges/orders", Value::Null).await.status, 204);
+    let said = door.call("POST", "/v1/exchanges/orders/messages", json!({ "body": "x" })).await;
+    assert_eq!(said.problem(), (404, "exchange_not_found".into()));
+}
+
+#[tokio::test]
+async fn an_atomic_group_publishes_too() {
+    let door = Door::open();
+    door.queue("in", json!({})).await;
+    door.queue("a", json!({})).await;
+    door.put("/v1/exchanges/e", Value::Null).await;
+    door.post("/v1/exchanges/e/bindings", json!({ "queue": "a" })).await;
+    door.send("in", "job").await;
+    let job = door.receive("in").await.remove(0);
+    let group = json!({ "commands": [
+        { "op": "publish", "exchange": "e", "messages": [{ "body": "event" }] },
+        { "op": "extend", "queue": "in", "items": [{ "receipt": job["receipt"], "lease_ms": 9000 }] },
+    ]});
+    let done = door.post("/v1/atomic", group).await;
+    assert_eq!(done["results"][0]["results"][0]["queues"], 1);
+    assert_eq!(door.receive("a").await[0]["body"], "event");
+}
+
+#[tokio::test]
+async fn what_is_no_request_of_this_api() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    for (method, path, body, expected) in [
+        ("GET", "/v1/", Value::Null, (404, "no_such_route")),
+        ("GET", "/v1/queues/", Value::Null, (404, "no_such_route")),
+        ("GET", "/v1/queues/q/nothing", Value::Null, (404, "no_such_route")),
+        ("GET", "/v1/queues/%ff", Value::Null, (400, "invalid_argument")),
+        ("POST", "/v1/queues/q", Value::Null, (405, "method_not_allowed")),
+        ("GET", "/v1/queues/q", json!({}), (400, "malformed_request")),
+        ("PUT", "/v1/queues/q", json!({ "unknown": 1 }), (400, "malformed_request")),
+        ("PUT", "/v1/queues/q", json!({ "delay_ms": -1 }), (400, "malformed_request")),
+        ("PUT", "/v1/queues/q", json!({ "kind": "fifo" }), (400, "invalid_setting")),
+        ("PUT", "/v1/queues/q", json!({ "retention_ms": 0 }), (400, "invalid_setting")),
+        ("PUT", "/v1/queues/a%0ab", json!({}), (400, "invalid_argument")),
+        ("PATCH", "/v1/queues/q", json!([1]), (400, "malformed_request")),
+        ("POST", "/v1/queues/q/messages", json!({ "body": 1 }), (400, "malformed_request")),
+        ("POST", "/v1/queues/q/messages", json!({}), (400, "invalid_argument")),
+        ("POST", "/v1/queues/q/messages", Value::Null, (415, "unsupported_media_type")),
+        ("POST", "/v1/queues/nope/messages", json!({ "body": "x" }), (404, "queue_not_found")),
+        ("POST", "/v1/queues/q/settle", json!({ "items": [] }), (400, "limit_exceeded")),
+        ("GET", "/v1/bindings/x", Value::Null, (404, "binding_not_found")),
+    ] {
+        let said = door.call(method, path, body.clone()).await;
+        let expected = (expected.0, expected.1.to_owned());
+        assert_eq!(said.problem(), expected, "{method} {path} {body}");
+    }
+    let said = door.call("PATCH", "/v1/queues", Value::Null).await;
+    assert_eq!(said.header("allow"), "GET");
+    // A form of another page cannot declare JSON.
+    let form = hyper::Request::post("/v1/queues/q/messages")
+        .header("host", "localhost")
+        .header("content-type", "text/plain")
+        .body(b"{\"body\":\"x\"}".to_vec());
+    let said = door.say(form.unwrap()).await;
+    assert_eq!(said.problem(), (415, "unsupported_media_type".into()));
+    // A name may have any character in it that can be seen.
+    door.queue("a%2Fb%20c", json!({})).await;
+    assert_eq!(door.get("/v1/queues/a%2Fb%20c").await["name"], "a/b c");
+}
+
+#[tokio::test]
+async fn credentials_are_basic_or_a_signature() {
+    let door = Door::with(Access::new(vec![Credential {
+        access_key_id: "AKID".into(),
+        secret_access_key: "secret".into(),
+        user: None,
+    }]));
+    let said = door.call("GET", "/v1/server", Value::Null).await;
+    assert_eq!(said.header("www-authenticate"), "Basic realm=\"kyu\", charset=\"UTF-8\"");
+    assert_eq!(said.problem(), (401, "unauthenticated".into()));
+    let wrong = [("authorization", "Basic QUtJRDp3cm9uZw==")];
+    let said = door.with_headers("GET", "/v1/server", &wrong, Value::Null).await;
+    assert_eq!(said.problem(), (401, "unauthenticated".into()));
+    let right = [("authorization", "Basic QUtJRDpzZWNyZXQ=")];
+    let said = door.with_headers("GET", "/v1/server", &right, Value::Null).await;
+    assert_eq!(said.ok()["namespace"], "000000000000");
+    // Whoever sends is known by name.
+    door.with_headers("PUT", "/v1/queues/q", &right, json!({})).await;
+    door.with_headers("POST", "/v1/queues/q/messages", &right, json!({ "body": "x" })).await;
+    let peeked = door.with_headers("GET", "/v1/queues/q/messages", &right, Value::Null).await;
+    assert_eq!(peeked.ok()["items"][0]["sender"], "AKID");
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_are_refused() {
+    let door = Door::open();
+    let foreign = [("origin", "https://example.com")];
+    let said = door.with_headers("GET", "/v1/queues", &foreign, Value::Null).await;
+    assert_eq!(said.problem(), (403, "forbidden".into()));
+    let rebound = hyper::Request::get("/v1/queues").header("host", "evil.example:9324");
+    let said = door.say(rebound.body(Vec::new()).unwrap()).await;
+    assert_eq!(said.problem(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn the_server_tells_about_itself() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let info = door.get("/v1/server").await;
+    assert_eq!((&info["queues"], &info["version"]), (&json!(1), &json!(env!("CARGO_PKG_VERSION"))));
+    let stats = door.get("/v1/server/stats").await;
+    assert!(stats["counters"]["kyu_commands_total"].as_u64().unwrap() >= 1);
+    assert_eq!(stats["gauges"]["kyu_queues"], 1);
+    assert_eq!(door.get("/v1/openapi.json").await["openapi"], "3.1.0");
+}

@@ -1,0 +1,93 @@
+//! Atomic groups.
+
+use kyu_broker::{Command, Enqueue, Publish, Refusal, Reply};
+
+use super::{messages, publish};
+use crate::api::{Atomic, AtomicCommand, AtomicResult, AtomicResults, InNamespace};
+use crate::call::{Call, check_items};
+use crate::content;
+use crate::operation::{Done, Json};
+use crate::problem::Problem;
+
+pub(super) async fn run(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(atomic): Json<Atomic>,
+) -> Result<Done<AtomicResults>, Problem> {
+    check_items(atomic.commands.len(), "commands")?;
+    let namespace = call.namespace(query.namespace);
+    let commands = atomic.commands.into_iter().enumerate().map(|(at, command)| {
+        prepare(call, &namespace, command).map_err(|problem| Problem { at: Some(at), ..problem })
+    });
+    let mut commands = commands.collect::<Result<Vec<Command>, _>>()?;
+    for _ in 0..2 {
+        match call.broker.submit(Command::Atomic(commands.clone())).await {
+            Ok(Reply::Atomic(replies)) => {
+                let results = replies.into_iter().map(show).collect::<Result<_, _>>()?;
+                return Ok(AtomicResults { results }.into());
+            }
+            Ok(_) => return Err(Problem::internal()),
+            Err(kyu_broker::Error::Refused(refusal)) if wants_bodies(&refusal) => {
+                for command in &mut commands {
+                    if let Command::Publish(publish) = command {
+                        publish::read_bodies(&mut publish.messages)?;
+                    }
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::internal())
+}
+
+fn wants_bodies(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Atomic { refusal: Some(inner), .. }
+        if **inner == Refusal::BodyFactsRequired)
+}
+
+fn prepare(call: &Call<'_>, namespace: &str, command: AtomicCommand) -> Result<Command, Problem> {
+    let name = |name: &str| call.name(Some(namespace.to_owned()), name);
+    Ok(match command {
+        AtomicCommand::Send { queue, messages } => {
+            let queue = call.queue_named(&name(&queue))?;
+            check_items(messages.len(), "messages")?;
+            let messages = messages.into_iter().map(|one| content::prepare(one, &queue, call));
+            Command::Enqueue(Enqueue { messages: messages.collect::<Result<_, _>>()? })
+        }
+        AtomicCommand::Publish { exchange, messages } => {
+            check_items(messages.len(), "messages")?;
+            let messages = messages.into_iter().map(|one| publish::prepare(one, call));
+            let messages = messages.collect::<Result<_, _>>()?;
+            Command::Publish(Publish { exchange: name(&exchange), messages })
+        }
+        AtomicCommand::Settle { queue, items } => {
+            let queue = call.queue_named(&name(&queue))?.id;
+            Command::Settle(messages::settle_command(queue, items)?)
+        }
+        AtomicCommand::Extend { queue, items } => {
+            let queue = call.queue_named(&name(&queue))?.id;
+            Command::Extend(messages::extend_command(queue, items)?)
+        }
+    })
+}
+
+/// A group succeeds as a whole, so that no reply in it has a refused entry.
+fn show(reply: Reply) -> Result<AtomicResult, Problem> {
+    Ok(match reply {
+        Reply::Enqueued(results) => {
+            let results = results.into_iter().map(|one| Ok(messages::sent(&one?)));
+            AtomicResult::Send { results: results.collect::<Result<_, Problem>>()? }
+        }
+        Reply::Published(results) => {
+            let results = results.into_iter().map(|one| Ok(publish::show(&one?)));
+            AtomicResult::Publish { results: results.collect::<Result<_, Problem>>()? }
+        }
+        Reply::Settled(settled) => AtomicResult::Settle {
+            results: settled.into_iter().map(messages::settle_result).collect(),
+        },
+        Reply::Extended(extended) => AtomicResult::Extend {
+            results: extended.into_iter().map(messages::extend_result).collect(),
+        },
+        _ => return Err(Problem::internal()),
+    })
+}

@@ -1,0 +1,113 @@
+//! Bindings of exchanges: list, create, get, delete.
+
+use std::collections::BTreeMap;
+
+use hyper::StatusCode;
+use kyu_broker::{
+    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, Matcher, Query, QueueName,
+    Refusal, Reply, Unbind,
+};
+
+use crate::api::{Binding, BindingPage, InNamespace, NewBinding, NoQuery, Page};
+use crate::call::{Call, after, check_name, cursor, list_size};
+use crate::limits::MAX_ITEMS;
+use crate::operation::{Done, Empty, Json};
+use crate::problem::{Code, Problem};
+
+/// What bindings are called that were made here: the address is the name of the queue.
+const PROTOCOL: &str = "queue";
+
+pub(super) async fn list(
+    call: &Call<'_>,
+    query: Page,
+    _body: Empty,
+) -> Result<Done<BindingPage>, Problem> {
+    let size = list_size(query.limit)?;
+    let exchange = Some(call.name(query.namespace, call.parameter(0)));
+    let after = match after(query.cursor.as_deref())? {
+        None => None,
+        Some(uuid) => Some(
+            BindingId::from_uuid(&uuid)
+                .ok_or_else(|| Problem::invalid("cursor is none that this server gave."))?,
+        ),
+    };
+    let question = Query::Bindings { exchange, after, max: (size + 1).min(MAX_ITEMS) };
+    let Answer::Bindings(mut found) = call.broker.query(question).await? else {
+        return Err(Problem::internal());
+    };
+    let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
+    found.truncate(size);
+    let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.id.to_string()));
+    Ok(BindingPage { items: found.iter().map(|info| show(info)).collect(), next_cursor }.into())
+}
+
+pub(super) async fn create(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(new): Json<NewBinding>,
+) -> Result<Done<Binding>, Problem> {
+    let exchange = call.name(query.namespace, call.parameter(0));
+    check_name(&new.queue)?;
+    let named = |name: String| QueueName { namespace: exchange.namespace.clone(), name };
+    let config = BindingConfig {
+        protocol: PROTOCOL.to_owned(),
+        address: new.queue.clone(),
+        target: named(new.queue),
+        matcher: Matcher::Everything,
+        bare: new.bare.unwrap_or(true),
+        active: true,
+        dead_letter: new.dead_letter.map(named),
+        attributes: BTreeMap::new(),
+    };
+    let bind = Bind { exchange, config: config.clone() };
+    let (info, status) = match call.broker.submit(Command::Bind(bind)).await {
+        Ok(Reply::Bound(info)) => (info, StatusCode::CREATED),
+        Ok(_) => return Err(Problem::internal()),
+        Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing)))
+            if existing.config == config =>
+        {
+            (existing, StatusCode::OK)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Done { value: show(&info), status: Some(status), etag: None })
+}
+
+pub(super) async fn get(
+    call: &Call<'_>,
+    _query: NoQuery,
+    _body: Empty,
+) -> Result<Done<Binding>, Problem> {
+    match call.broker.query(Query::Binding(id(call)?)).await? {
+        Answer::Binding(info) => Ok(show(&info).into()),
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn delete(
+    call: &Call<'_>,
+    _query: NoQuery,
+    _body: Empty,
+) -> Result<Done<()>, Problem> {
+    call.broker.submit(Command::Unbind(Unbind { binding: id(call)? })).await?;
+    Ok(().into())
+}
+
+fn id(call: &Call<'_>) -> Result<BindingId, Problem> {
+    BindingId::from_uuid(call.parameter(0)).ok_or(Problem::of(Code::BindingNotFound))
+}
+
+fn show(info: &BindingInfo) -> Binding {
+    Binding {
+        id: info.id.to_string(),
+        exchange: info.exchange.name.clone(),
+        queue: info.config.target.name.clone(),
+        protocol: info.config.protocol.clone(),
+        address: info.config.address.clone(),
+        bare: info.config.bare,
+        active: info.config.active,
+        filtered: info.config.matcher != Matcher::Everything,
+        dead_letter: info.config.dead_letter.as_ref().map(|name| name.name.clone()),
+        created_at_ms: info.created_at_ms,
+    }
+}

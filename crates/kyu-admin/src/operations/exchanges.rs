@@ -1,0 +1,135 @@
+//! Exchanges: list, get, put, delete.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use kyu_broker::{
+    Answer, Command, ConfigureExchange, CreateExchange, DeleteExchange, ExchangeConfig,
+    ExchangeInfo, Query, QueueName, Refusal,
+};
+
+use crate::api::{Exchange, ExchangePage, ExchangeSettings, InNamespace, Page};
+use crate::call::{Call, after, check_name, cursor, list_size};
+use crate::limits::{MAX_ITEMS, MAX_TRIES};
+use crate::operation::{Done, Empty, Optional};
+use crate::problem::{Code, Problem};
+use crate::settings;
+
+pub(super) async fn list(
+    call: &Call<'_>,
+    query: Page,
+    _body: Empty,
+) -> Result<Done<ExchangePage>, Problem> {
+    let size = list_size(query.limit)?;
+    let namespace = call.namespace(query.namespace);
+    let after = after(query.cursor.as_deref())?;
+    let max = (size + 1).min(MAX_ITEMS);
+    let question = Query::Exchanges { namespace, after, max };
+    let Answer::Exchanges(mut found) = call.broker.query(question).await? else {
+        return Err(Problem::internal());
+    };
+    // The engine lists no more than a largest page: behind such a one there may be another.
+    let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
+    found.truncate(size);
+    let last = found.last().filter(|_| more);
+    let next_cursor = last.map(|exchange| cursor(&exchange.name.name));
+    Ok(ExchangePage { items: found.iter().map(|info| show(info)).collect(), next_cursor }.into())
+}
+
+pub(super) async fn get(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Exchange>, Problem> {
+    let name = call.name(query.namespace, call.parameter(0));
+    let info = find(call, &name).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
+    Ok(done(&info, StatusCode::OK))
+}
+
+pub(super) async fn put(
+    call: &Call<'_>,
+    query: InNamespace,
+    Optional(settings): Optional<ExchangeSettings>,
+) -> Result<Done<Exchange>, Problem> {
+    let name = call.name(query.namespace, call.parameter(0));
+    check_name(&name.name)?;
+    let must_be_new = call.must_be_new()?;
+    let must_exist = call.if_match()?.is_some();
+    for _ in 0..MAX_TRIES {
+        let existing = find(call, &name).await?;
+        let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        let command = match existing {
+            Some(_) if must_be_new => return Err(Problem::of(Code::ExchangeExists)),
+            Some(info) => {
+                call.check_match(&etag(&info))?;
+                let mut config = info.config.clone();
+                settings::apply_exchange(settings.clone(), &mut config)?;
+                if config == info.config {
+                    return Ok(done(&info, status));
+                }
+                let (exchange, expected_version) = (name.clone(), info.version);
+                Command::ConfigureExchange(ConfigureExchange { exchange, config, expected_version })
+            }
+            None if must_exist => return Err(Problem::of(Code::ExchangeNotFound)),
+            None => {
+                let mut config = ExchangeConfig::default();
+                settings::apply_exchange(settings.clone(), &mut config)?;
+                Command::CreateExchange(CreateExchange { name: name.clone(), config })
+            }
+        };
+        match call.broker.submit(command).await {
+            Ok(_) => {
+                let info = find(call, &name).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
+                return Ok(done(&info, status));
+            }
+            Err(kyu_broker::Error::Refused(Refusal::ExchangeExists(_))) if !must_be_new => {}
+            Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) if !must_exist => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::of(Code::VersionConflict))
+}
+
+pub(super) async fn delete(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<()>, Problem> {
+    let exchange = call.name(query.namespace, call.parameter(0));
+    if call.if_match()?.is_some() {
+        let info = find(call, &exchange).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
+        call.check_match(&etag(&info))?;
+    }
+    call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await?;
+    Ok(().into())
+}
+
+/// The exchange of that name; `None` if there is none.
+async fn find(call: &Call<'_>, name: &QueueName) -> Result<Option<Arc<ExchangeInfo>>, Problem> {
+    match call.broker.query(Query::Exchange(name.clone())).await {
+        Ok(Answer::Exchange(info, _)) => Ok(Some(info)),
+        Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(None),
+        Ok(_) => Err(Problem::internal()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn etag(info: &ExchangeInfo) -> String {
+    format!("{}-{}", info.id.0, info.version)
+}
+
+fn done(info: &ExchangeInfo, status: StatusCode) -> Done<Exchange> {
+    Done { value: show(info), status: Some(status), etag: Some(etag(info)) }
+}
+
+fn show(info: &ExchangeInfo) -> Exchange {
+    Exchange {
+        name: info.name.name.clone(),
+        namespace: info.name.namespace.clone(),
+        id: info.id.0,
+        version: info.version,
+        etag: etag(info),
+        created_at_ms: info.created_at_ms,
+        settings: settings::of_exchange(&info.config),
+    }
+}

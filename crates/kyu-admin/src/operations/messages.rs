@@ -1,0 +1,239 @@
+//! Messages: send, receive, settle, extend, peek.
+
+use kyu_broker::{
+    Acquire, Command, Enqueue, EnqueueRefusal, Enqueued, Lease, QueueId, QueueInfo, Receipt, Reply,
+};
+
+use crate::api::{
+    self, Extend, ExtendItem, ExtendResult, ExtendResults, ExtendStatus, InNamespace, NewMessage,
+    Outcome, Peek, PeekedMessages, Receive, ReceivedMessages, SendBatch, SendResult, SendResults,
+    Sent, Settle, SettleItem, SettleResult, SettleResults, SettleStatus,
+};
+use crate::call::{Call, check_items, page_size};
+use crate::content;
+use crate::limits::{
+    DEFAULT_PEEK, MAX_ITEMS, MAX_LEASE_MS, MAX_RECEIVE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS,
+};
+use crate::operation::{Done, Empty, Json, Optional};
+use crate::problem::Problem;
+
+pub(super) async fn send(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(message): Json<NewMessage>,
+) -> Result<Done<Sent>, Problem> {
+    let queue = call.queue(query.namespace)?;
+    let message = content::prepare(message, &queue, call)?;
+    let results = enqueue(call, vec![message]).await?;
+    let result = results.into_iter().next().ok_or_else(Problem::internal)?;
+    Ok(sent(&result?).into())
+}
+
+pub(super) async fn send_batch(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(batch): Json<SendBatch>,
+) -> Result<Done<SendResults>, Problem> {
+    let queue = call.queue(query.namespace)?;
+    check_items(batch.messages.len(), "messages")?;
+    let prepared = batch.messages.into_iter().map(|one| content::prepare(one, &queue, call));
+    let prepared: Vec<Result<kyu_broker::NewMessage, Problem>> = prepared.collect();
+    let good = prepared.iter().filter_map(|one| one.as_ref().ok().cloned()).collect();
+    let mut enqueued = enqueue(call, good).await?.into_iter();
+    let results = prepared.into_iter().map(|one| {
+        let result = one.and_then(|_| {
+            let refused_or_sent = enqueued.next().ok_or_else(Problem::internal)?;
+            refused_or_sent.map_err(Problem::from)
+        });
+        match result {
+            Ok(enqueued) => SendResult::Sent(sent(&enqueued)),
+            Err(problem) => SendResult::Refused { error: problem.item() },
+        }
+    });
+    Ok(SendResults { results: results.collect() }.into())
+}
+
+async fn enqueue(
+    call: &Call<'_>,
+    messages: Vec<kyu_broker::NewMessage>,
+) -> Result<Vec<Result<Enqueued, EnqueueRefusal>>, Problem> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    match call.broker.submit(Command::Enqueue(Enqueue { messages })).await? {
+        Reply::Enqueued(results) => Ok(results),
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) fn sent(enqueued: &Enqueued) -> Sent {
+    Sent {
+        message_id: enqueued.message_id.to_string(),
+        seq: enqueued.seq,
+        duplicate: enqueued.duplicate,
+    }
+}
+
+pub(super) async fn receive(
+    call: &Call<'_>,
+    query: InNamespace,
+    Optional(receive): Optional<Receive>,
+) -> Result<Done<ReceivedMessages>, Problem> {
+    let queue = call.queue(query.namespace)?;
+    let wait_ms = receive.wait_ms.unwrap_or(queue.config.receive_wait_ms);
+    if wait_ms > MAX_WAIT_MS {
+        return Err(Problem::invalid(format!("wait_ms may be at most {MAX_WAIT_MS}.")));
+    }
+    let acquire = acquire(&queue, &receive)?;
+    let received = call.broker.receive(acquire, wait_ms).await?;
+    let messages = received.into_iter().map(content::show).collect::<Result<_, _>>()?;
+    let lease_ms = receive.lease_ms.unwrap_or(queue.config.visibility_timeout_ms);
+    Ok(ReceivedMessages { messages, lease_ms }.into())
+}
+
+fn acquire(queue: &QueueInfo, receive: &Receive) -> Result<Acquire, Problem> {
+    let max_messages = receive.max_messages.unwrap_or(1);
+    if !(1..=MAX_ITEMS).contains(&(max_messages as usize)) {
+        return Err(Problem::invalid(format!("max_messages may be from 1 to {MAX_ITEMS}.")));
+    }
+    let max_bytes = receive.max_bytes.unwrap_or(MAX_RECEIVE_BYTES);
+    if max_bytes > MAX_RECEIVE_BYTES {
+        return Err(Problem::invalid(format!("max_bytes may be at most {MAX_RECEIVE_BYTES}.")));
+    }
+    let lease = match receive.lease_ms {
+        None => Lease::QueueDefault,
+        Some(lease_ms) if lease_ms <= MAX_LEASE_MS => Lease::For(lease_ms),
+        Some(_) => {
+            return Err(Problem::invalid(format!("lease_ms may be at most {MAX_LEASE_MS}.")));
+        }
+    };
+    let attempt_id = receive.attempt_id.clone();
+    let longest = kyu_broker::engine::limits::MAX_KEY_BYTES;
+    if attempt_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > longest) {
+        return Err(Problem::invalid(format!("attempt_id has 1 to {longest} bytes.")));
+    }
+    Ok(Acquire { max_bytes, lease, attempt_id, ..Acquire::new(queue.id, max_messages) })
+}
+
+pub(super) async fn peek(
+    call: &Call<'_>,
+    query: Peek,
+    _body: Empty,
+) -> Result<Done<PeekedMessages>, Problem> {
+    let queue = call.queue(query.namespace)?;
+    let limit = page_size(query.limit, DEFAULT_PEEK)?;
+    let found = call.broker.peek(queue.id, u32::try_from(limit).unwrap_or(1)).await?;
+    let items = found.into_iter().map(|one| {
+        // It proves nothing, and nobody should try.
+        content::show(one).map(|message| api::Message { receipt: None, ..message })
+    });
+    Ok(PeekedMessages { items: items.collect::<Result<_, _>>()? }.into())
+}
+
+pub(super) async fn settle(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(settle): Json<Settle>,
+) -> Result<Done<SettleResults>, Problem> {
+    let queue = call.queue(query.namespace)?;
+    let command = settle_command(queue.id, settle.items)?;
+    match call.broker.submit(Command::Settle(command)).await? {
+        Reply::Settled(settled) => {
+            Ok(SettleResults { results: settled.into_iter().map(settle_result).collect() }.into())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+/// The command of these items.
+pub(super) fn settle_command(
+    queue: QueueId,
+    items: Vec<SettleItem>,
+) -> Result<kyu_broker::Settle, Problem> {
+    check_items(items.len(), "items")?;
+    let items = items.into_iter().map(|item| {
+        let of_release =
+            item.delay_ms.is_some() || item.to_tail.is_some() || item.counted.is_some();
+        if of_release && item.outcome != Outcome::Release {
+            let detail = "delay_ms, to_tail and counted belong to the outcome \"release\".";
+            return Err(Problem::invalid(detail));
+        }
+        let delay_ms = item.delay_ms.unwrap_or(0);
+        if delay_ms > MAX_SPAN_MS {
+            return Err(Problem::invalid(format!("delay_ms may be at most {MAX_SPAN_MS}.")));
+        }
+        let outcome = match item.outcome {
+            Outcome::Ack => kyu_broker::Outcome::Ack,
+            Outcome::Dead => kyu_broker::Outcome::Dead,
+            Outcome::Release => kyu_broker::Outcome::Release {
+                to_tail: item.to_tail.unwrap_or(false),
+                delay_ms,
+                counted: item.counted.unwrap_or(true),
+            },
+        };
+        Ok((receipt(&item.receipt), outcome))
+    });
+    Ok(kyu_broker::Settle { queue, items: items.collect::<Result<_, _>>()? })
+}
+
+pub(super) fn settle_result(settled: kyu_broker::Settled) -> SettleResult {
+    use kyu_broker::Settled;
+    let status = match settled {
+        Settled::Done => SettleStatus::Done,
+        Settled::Gone => SettleStatus::Gone,
+        Settled::Stale => SettleStatus::Stale,
+        Settled::Lapsed => SettleStatus::Lapsed,
+        Settled::Foreign => SettleStatus::Foreign,
+    };
+    SettleResult { status }
+}
+
+pub(super) async fn extend(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(extend): Json<Extend>,
+) -> Result<Done<ExtendResults>, Problem> {
+    let queue = call.queue(query.namespace)?;
+    let command = extend_command(queue.id, extend.items)?;
+    match call.broker.submit(Command::Extend(command)).await? {
+        Reply::Extended(extended) => {
+            Ok(ExtendResults { results: extended.into_iter().map(extend_result).collect() }.into())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+/// The command of these items.
+pub(super) fn extend_command(
+    queue: QueueId,
+    items: Vec<ExtendItem>,
+) -> Result<kyu_broker::Extend, Problem> {
+    check_items(items.len(), "items")?;
+    if items.iter().any(|item| item.lease_ms > MAX_LEASE_MS) {
+        return Err(Problem::invalid(format!("lease_ms may be at most {MAX_LEASE_MS}.")));
+    }
+    let items = items.iter().map(|item| (receipt(&item.receipt), item.lease_ms));
+    Ok(kyu_broker::Extend { queue, items: items.collect() })
+}
+
+pub(super) fn extend_result(extended: kyu_broker::Extended) -> ExtendResult {
+    use kyu_broker::Extended;
+    let status = match extended {
+        Extended::Done => ExtendStatus::Done,
+        Extended::Gone => ExtendStatus::Gone,
+        Extended::NotInFlight => ExtendStatus::NotInFlight,
+        Extended::Foreign => ExtendStatus::Foreign,
+        Extended::TooLong => ExtendStatus::TooLong,
+    };
+    ExtendResult { status }
+}
+
+/// A receipt, or one of no queue for a text that is none: the engine then says `foreign`.
+fn receipt(text: &str) -> Receipt {
+    content::receipt(text).unwrap_or(Receipt {
+        queue: QueueId(u32::MAX),
+        seq: u64::MAX,
+        delivery: 0,
+        epoch: 0,
+    })
+}

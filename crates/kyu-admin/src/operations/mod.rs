@@ -1,0 +1,148 @@
+//! The table of operations, and the files that carry them out: one for each resource.
+
+mod atomic;
+mod bindings;
+mod exchanges;
+mod messages;
+mod move_tasks;
+mod publish;
+mod queues;
+mod server;
+
+use hyper::Method;
+
+use crate::api;
+use crate::operation::{Body, Done, Empty, Json, Operation, Optional, Patch, query};
+
+/// One row: what it does; name, method and path; where the code is; query, body and answer; status.
+macro_rules! operations {
+    ($(
+        $(#[doc = $about:literal])+
+        $id:ident: $method:ident $path:literal,
+        $module:ident::$function:ident($query:ty, $body:ty) -> $answer:ty, $status:literal $(or $other:literal)?;
+    )+) => {
+        /// All operations. Where two paths could be meant, the first counts.
+        pub(crate) static OPERATIONS: &[Operation] = &[$(Operation {
+            id: stringify!($id),
+            method: Method::$method,
+            path: $path,
+            about: concat!($($about, "\n"),+),
+            tag: stringify!($module),
+            status: $status,
+            other_statuses: &[$($other)?],
+            run: |call| Box::pin(async move {
+                let query = query::<$query>(call)?;
+                let body = <$body as Body>::read(call)?;
+                let done: Done<$answer> = $module::$function(call, query, body).await?;
+                done.write($status)
+            }),
+            query: |generator| generator.subschema_for::<$query>(),
+            body: |generator| <$body as Body>::schema(generator),
+            answer: |generator| generator.subschema_for::<$answer>(),
+        },)+];
+    };
+}
+
+operations! {
+    /// Send a message. When it is answered, the message is on disk.
+    send_message: POST "/v1/queues/{queue}/messages",
+        messages::send(api::InNamespace, Json<api::NewMessage>) -> api::Sent, 201;
+    /// Send up to 1000 messages; each succeeds or fails alone.
+    send_messages: POST "/v1/queues/{queue}/messages/batch",
+        messages::send_batch(api::InNamespace, Json<api::SendBatch>) -> api::SendResults, 200;
+    /// Lease messages, waiting for the first if asked to (long poll).
+    receive_messages: POST "/v1/queues/{queue}/receive",
+        messages::receive(api::InNamespace, Optional<api::Receive>) -> api::ReceivedMessages, 200;
+    /// Settle deliveries: acknowledge, give back, or dead-letter; each succeeds or fails alone.
+    settle_messages: POST "/v1/queues/{queue}/settle",
+        messages::settle(api::InNamespace, Json<api::Settle>) -> api::SettleResults, 200;
+    /// Move the end of leases; each succeeds or fails alone.
+    extend_leases: POST "/v1/queues/{queue}/extend",
+        messages::extend(api::InNamespace, Json<api::Extend>) -> api::ExtendResults, 200;
+    /// Look at the first messages that a receive would return. Changes nothing.
+    peek_messages: GET "/v1/queues/{queue}/messages",
+        messages::peek(api::Peek, Empty) -> api::PeekedMessages, 200;
+    /// Several commands together or not at all, in one record of the log.
+    run_atomic: POST "/v1/atomic",
+        atomic::run(api::InNamespace, Json<api::Atomic>) -> api::AtomicResults, 200;
+
+    /// Queues in order of name.
+    list_queues: GET "/v1/queues",
+        queues::list(api::ListQueues, Empty) -> api::QueuePage, 200;
+    /// A queue.
+    get_queue: GET "/v1/queues/{queue}",
+        queues::get(api::InNamespace, Empty) -> api::Queue, 200;
+    /// Create a queue, or replace the settings of the one that is there: what is left out gets its
+    /// default. `If-None-Match: *` only creates, `If-Match` only replaces the version that it names.
+    put_queue: PUT "/v1/queues/{queue}",
+        queues::put(api::InNamespace, Optional<api::QueueSettings>) -> api::Queue, 200 or 201;
+    /// Change some settings (JSON merge patch, RFC 7396): what is `null` gets its default again.
+    patch_queue: PATCH "/v1/queues/{queue}",
+        queues::patch(api::InNamespace, Patch<api::QueueSettings>) -> api::Queue, 200;
+    /// Delete a queue and its messages.
+    delete_queue: DELETE "/v1/queues/{queue}",
+        queues::delete(api::InNamespace, Empty) -> (), 204;
+    /// Drop all messages of a queue, also those in flight.
+    purge_queue: POST "/v1/queues/{queue}/purge",
+        queues::purge(api::InNamespace, Empty) -> api::Purged, 200;
+    /// Counts of a queue, now and since it was created.
+    get_queue_stats: GET "/v1/queues/{queue}/stats",
+        queues::stats(api::InNamespace, Empty) -> api::QueueStatistics, 200;
+    /// The queues that dead-letter into this one.
+    list_dead_letter_sources: GET "/v1/queues/{queue}/dead-letter-sources",
+        queues::dead_letter_sources(api::InNamespace, Empty) -> api::QueueNames, 200;
+
+    /// Start to move the messages of a queue to where they came from, or to another queue.
+    start_move_task: POST "/v1/queues/{queue}/move-tasks",
+        move_tasks::start(api::InNamespace, Optional<api::NewMoveTask>) -> api::MoveTask, 201;
+    /// The last move tasks of a queue, the newest first.
+    list_move_tasks: GET "/v1/queues/{queue}/move-tasks",
+        move_tasks::list(api::InNamespace, Empty) -> api::MoveTasks, 200;
+    /// Stop a move task. What it has moved stays moved.
+    cancel_move_task: DELETE "/v1/queues/{queue}/move-tasks/{task}",
+        move_tasks::cancel(api::InNamespace, Empty) -> api::MoveTask, 200;
+
+    /// Publish a message. When it is answered, it is on disk in every queue that wants it.
+    publish_message: POST "/v1/exchanges/{exchange}/messages",
+        publish::one(api::InNamespace, Json<api::NewPublication>) -> api::Published, 201;
+    /// Publish up to 1000 messages; each succeeds or fails alone.
+    publish_messages: POST "/v1/exchanges/{exchange}/messages/batch",
+        publish::batch(api::InNamespace, Json<api::PublishBatch>) -> api::PublishResults, 200;
+    /// Exchanges (SNS: topics) in order of name.
+    list_exchanges: GET "/v1/exchanges",
+        exchanges::list(api::Page, Empty) -> api::ExchangePage, 200;
+    /// An exchange.
+    get_exchange: GET "/v1/exchanges/{exchange}",
+        exchanges::get(api::InNamespace, Empty) -> api::Exchange, 200;
+    /// Create an exchange, or replace the settings of the one that is there; as with queues.
+    put_exchange: PUT "/v1/exchanges/{exchange}",
+        exchanges::put(api::InNamespace, Optional<api::ExchangeSettings>) -> api::Exchange, 200 or 201;
+    /// Delete an exchange and its bindings. What was published stays in the queues.
+    delete_exchange: DELETE "/v1/exchanges/{exchange}",
+        exchanges::delete(api::InNamespace, Empty) -> (), 204;
+    /// The bindings of an exchange.
+    list_bindings: GET "/v1/exchanges/{exchange}/bindings",
+        bindings::list(api::Page, Empty) -> api::BindingPage, 200;
+    /// Bind a queue to an exchange. Binding again gives the binding that there is (200).
+    create_binding: POST "/v1/exchanges/{exchange}/bindings",
+        bindings::create(api::InNamespace, Json<api::NewBinding>) -> api::Binding, 201 or 200;
+    /// A binding.
+    get_binding: GET "/v1/bindings/{binding}",
+        bindings::get(api::NoQuery, Empty) -> api::Binding, 200;
+    /// Remove a binding.
+    delete_binding: DELETE "/v1/bindings/{binding}",
+        bindings::delete(api::NoQuery, Empty) -> (), 204;
+
+    /// What runs here.
+    get_server: GET "/v1/server",
+        server::get(api::NoQuery, Empty) -> api::ServerInfo, 200;
+    /// What the server counts and measures.
+    get_server_stats: GET "/v1/server/stats",
+        server::stats(api::NoQuery, Empty) -> api::ServerStats, 200;
+    /// The namespaces.
+    list_namespaces: GET "/v1/namespaces",
+        server::namespaces(api::NoQuery, Empty) -> api::Namespaces, 200;
+    /// The document that describes this API (OpenAPI 3.1).
+    get_openapi: GET "/v1/openapi.json",
+        server::describe(api::NoQuery, Empty) -> serde_json::Value, 200;
+}

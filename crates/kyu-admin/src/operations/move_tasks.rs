@@ -1,0 +1,88 @@
+//! Move tasks: dead letters on their way back.
+
+use kyu_broker::{Answer, CancelMoveTask, Command, Query, QueueInfo, Reply, StartMoveTask};
+
+use crate::api::{InNamespace, MoveStatus, MoveTask, MoveTasks, NewMoveTask};
+use crate::call::Call;
+use crate::limits::MAX_PER_SECOND;
+use crate::operation::{Done, Empty, Optional};
+use crate::problem::{Code, Problem};
+
+pub(super) async fn start(
+    call: &Call<'_>,
+    query: InNamespace,
+    Optional(new): Optional<NewMoveTask>,
+) -> Result<Done<MoveTask>, Problem> {
+    let source = call.queue(query.namespace)?;
+    let destination = match new.destination {
+        None => None,
+        Some(name) => {
+            Some(call.queue_named(&call.name(Some(source.name.namespace.clone()), &name))?.id)
+        }
+    };
+    if destination == Some(source.id) {
+        return Err(Problem::invalid("The destination is the queue itself."));
+    }
+    if new.max_per_second.is_some_and(|rate| !(1..=MAX_PER_SECOND).contains(&rate)) {
+        return Err(Problem::invalid(format!("max_per_second may be from 1 to {MAX_PER_SECOND}.")));
+    }
+    let command =
+        StartMoveTask { source: source.id, destination, max_per_second: new.max_per_second };
+    let Reply::MoveTaskStarted { task } =
+        call.broker.submit(Command::StartMoveTask(command)).await?
+    else {
+        return Err(Problem::internal());
+    };
+    let started = all(call, &source).await?.into_iter().find(|one| one.id == task);
+    Ok(started.ok_or_else(Problem::internal)?.into())
+}
+
+pub(super) async fn list(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<MoveTasks>, Problem> {
+    let source = call.queue(query.namespace)?;
+    Ok(MoveTasks { items: all(call, &source).await? }.into())
+}
+
+pub(super) async fn cancel(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<MoveTask>, Problem> {
+    let source = call.queue(query.namespace)?;
+    let task = call.parameter(1).parse().ok();
+    let known = all(call, &source).await?.into_iter().find(|one| Some(one.id) == task);
+    let task = known.ok_or(Problem::of(Code::MoveTaskNotFound))?.id;
+    match call.broker.submit(Command::CancelMoveTask(CancelMoveTask { task })).await? {
+        Reply::MoveTaskCancelled(task) => Ok(show(task, &source).into()),
+        _ => Err(Problem::internal()),
+    }
+}
+
+async fn all(call: &Call<'_>, source: &QueueInfo) -> Result<Vec<MoveTask>, Problem> {
+    match call.broker.query(Query::MoveTasks(source.id)).await? {
+        Answer::MoveTasks(tasks) => Ok(tasks.into_iter().map(|task| show(task, source)).collect()),
+        _ => Err(Problem::internal()),
+    }
+}
+
+fn show(task: kyu_broker::MoveTask, source: &QueueInfo) -> MoveTask {
+    MoveTask {
+        id: task.id,
+        source: source.name.name.clone(),
+        destination: task.destination.map(|name| name.name),
+        max_per_second: task.max_per_second,
+        status: match task.status {
+            kyu_broker::MoveStatus::Running => MoveStatus::Running,
+            kyu_broker::MoveStatus::Completed => MoveStatus::Completed,
+            kyu_broker::MoveStatus::Cancelled => MoveStatus::Cancelled,
+            kyu_broker::MoveStatus::Failed => MoveStatus::Failed,
+        },
+        started_at_ms: task.started_at_ms,
+        moved: task.moved,
+        to_move: task.to_move,
+        failure: task.failure,
+    }
+}

@@ -1,0 +1,259 @@
+//! Queues: list, get, put, patch, delete, purge, counts.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use kyu_broker::{
+    Answer, Command, ConfigureQueue, CreateQueue, DeleteQueue, PurgeQueue, Query, QueueConfig,
+    QueueId, QueueInfo, QueueName, Refusal, Reply,
+};
+
+use crate::api::{
+    InNamespace, ListQueues, Purged, Queue, QueueNames, QueuePage, QueueSettings, QueueStatistics,
+    QueueStats, QueueTotals,
+};
+use crate::call::{Call, after, check_name, cursor, list_size};
+use crate::limits::MAX_TRIES;
+use crate::operation::{Done, Empty, Optional, Patch};
+use crate::problem::{Code, Problem};
+use crate::settings;
+
+pub(super) async fn list(
+    call: &Call<'_>,
+    query: ListQueues,
+    _body: Empty,
+) -> Result<Done<QueuePage>, Problem> {
+    let size = list_size(query.limit)?;
+    let after = after(query.cursor.as_deref())?;
+    let namespace = call.namespace(query.namespace);
+    let prefix = query.prefix.unwrap_or_default();
+    let directory = call.broker.directory();
+    let mut found = directory.page(&namespace, &prefix, after.as_deref(), size + 1);
+    let more = found.len() > size;
+    found.truncate(size);
+    let last = found.last().filter(|_| more);
+    let next_cursor = last.map(|queue| cursor(&queue.name.name));
+    let mut items = Vec::with_capacity(found.len());
+    for info in found {
+        let stats = if query.stats.unwrap_or(true) {
+            match stats_of(call, info.id).await {
+                Ok(stats) => Some(stats),
+                // Deleted in this moment: a list does not fail for that.
+                Err(problem) if problem.code == Code::QueueNotFound => continue,
+                Err(problem) => return Err(problem),
+            }
+        } else {
+            None
+        };
+        items.push(show(&info, stats));
+    }
+    Ok(QueuePage { items, next_cursor }.into())
+}
+
+pub(super) async fn get(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Queue>, Problem> {
+    let info = call.queue(query.namespace)?;
+    let stats = stats_of(call, info.id).await?;
+    Ok(done(&info, Some(stats), StatusCode::OK))
+}
+
+pub(super) async fn put(
+    call: &Call<'_>,
+    query: InNamespace,
+    Optional(settings): Optional<QueueSettings>,
+) -> Result<Done<Queue>, Problem> {
+    let name = call.name(query.namespace, call.parameter(0));
+    check_name(&name.name)?;
+    let must_be_new = call.must_be_new()?;
+    let must_exist = call.if_match()?.is_some();
+    for _ in 0..MAX_TRIES {
+        let existing = call.broker.directory().by_name(&name);
+        let outcome = match existing {
+            Some(_) if must_be_new => return Err(Problem::of(Code::QueueExists)),
+            Some(info) => {
+                call.check_match(&etag(&info))?;
+                configure(call, &info, settings.clone()).await.map(|info| (info, StatusCode::OK))
+            }
+            None if must_exist => {
+                return Err(call.queue_named(&name).err().unwrap_or_else(Problem::internal));
+            }
+            None => {
+                create(call, &name, settings.clone()).await.map(|info| (info, StatusCode::CREATED))
+            }
+        };
+        match outcome {
+            Ok((info, status)) => {
+                // A new queue is in the directory by now, and its counts are there to be asked.
+                let stats = stats_of(call, info.id).await?;
+                return Ok(done(&info, Some(stats), status));
+            }
+            // Somebody else was faster: look again, unless the caller's condition has to decide.
+            Err(problem) if problem.code == Code::QueueExists && !must_be_new => {}
+            Err(problem) if problem.code == Code::VersionConflict && !must_exist => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(Problem::of(Code::VersionConflict))
+}
+
+pub(super) async fn patch(
+    call: &Call<'_>,
+    query: InNamespace,
+    patch: Patch<QueueSettings>,
+) -> Result<Done<Queue>, Problem> {
+    let name = call.name(query.namespace, call.parameter(0));
+    let must_match = call.if_match()?.is_some();
+    for _ in 0..MAX_TRIES {
+        let info = call.queue_named(&name)?;
+        call.check_match(&etag(&info))?;
+        let settings = patch.apply(&settings::of(&info.config))?;
+        match configure(call, &info, settings).await {
+            Ok(info) => {
+                let stats = stats_of(call, info.id).await?;
+                return Ok(done(&info, Some(stats), StatusCode::OK));
+            }
+            Err(problem) if problem.code == Code::VersionConflict && !must_match => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(Problem::of(Code::VersionConflict))
+}
+
+async fn create(
+    call: &Call<'_>,
+    name: &QueueName,
+    settings: QueueSettings,
+) -> Result<Arc<QueueInfo>, Problem> {
+    let mut config = Box::new(QueueConfig::default());
+    settings::apply(settings, &name.namespace, &mut config)?;
+    let create = CreateQueue { name: name.clone(), config, name_reuse_wait_ms: 0 };
+    match call.broker.submit(Command::CreateQueue(create)).await? {
+        Reply::QueueCreated(info) => Ok(info),
+        _ => Err(Problem::internal()),
+    }
+}
+
+async fn configure(
+    call: &Call<'_>,
+    info: &QueueInfo,
+    settings: QueueSettings,
+) -> Result<Arc<QueueInfo>, Problem> {
+    let mut config = Box::new(info.config.clone());
+    settings::apply(settings, &info.name.namespace, &mut config)?;
+    if *config == info.config {
+        // Nothing changes: saying it again is no new version.
+        return Ok(Arc::new(info.clone()));
+    }
+    let (queue, expected_version) = (info.id, info.version);
+    let configure = ConfigureQueue { queue, config, expected_version };
+    match call.broker.submit(Command::ConfigureQueue(configure)).await? {
+        Reply::QueueConfigured(info) => Ok(info),
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn delete(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<()>, Problem> {
+    let info = call.queue(query.namespace)?;
+    call.check_match(&etag(&info))?;
+    match call.broker.submit(Command::DeleteQueue(DeleteQueue { queue: info.id })).await {
+        Ok(_) => Ok(().into()),
+        Err(kyu_broker::Error::Refused(Refusal::QueueNotFound)) => {
+            Err(Problem::of(Code::QueueNotFound))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn purge(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Purged>, Problem> {
+    let queue = call.queue(query.namespace)?.id;
+    match call.broker.submit(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 })).await? {
+        Reply::QueuePurged { messages } => Ok(Purged { purged_messages: messages }.into()),
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn stats(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<QueueStatistics>, Problem> {
+    let queue = call.queue(query.namespace)?.id;
+    let stats = stats_of(call, queue).await?;
+    let Answer::Totals(totals) = call.broker.query(Query::Totals(queue)).await? else {
+        return Err(Problem::internal());
+    };
+    let totals = QueueTotals {
+        sent: totals.sent,
+        received: totals.received,
+        acked: totals.acked,
+        expired: totals.expired,
+        dropped: totals.dropped,
+        rejected: totals.rejected,
+        moved_in: totals.moved_in,
+        moved_out: totals.moved_out,
+        purged: totals.purged,
+    };
+    Ok(QueueStatistics { stats, totals }.into())
+}
+
+pub(super) async fn dead_letter_sources(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<QueueNames>, Problem> {
+    let info = call.queue(query.namespace)?;
+    match call.broker.query(Query::DeadLetterSources(info.name.clone())).await? {
+        Answer::DeadLetterSources(names) => {
+            Ok(QueueNames { items: names.into_iter().map(|name| name.name).collect() }.into())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+async fn stats_of(call: &Call<'_>, queue: QueueId) -> Result<QueueStats, Problem> {
+    match call.broker.query(Query::Stats(queue)).await? {
+        Answer::Stats(stats) => Ok(QueueStats {
+            ready: stats.ready,
+            delayed: stats.delayed,
+            in_flight: stats.in_flight,
+            bytes: stats.bytes,
+            lanes_in_flight: stats.lanes_in_flight,
+            oldest_sent_at_ms: stats.oldest_enqueued_at_ms,
+        }),
+        _ => Err(Problem::internal()),
+    }
+}
+
+/// A queue of the same name later is another one, whatever its version.
+fn etag(info: &QueueInfo) -> String {
+    format!("{}-{}", info.id.0, info.version)
+}
+
+fn done(info: &QueueInfo, stats: Option<QueueStats>, status: StatusCode) -> Done<Queue> {
+    Done { value: show(info, stats), status: Some(status), etag: Some(etag(info)) }
+}
+
+fn show(info: &QueueInfo, stats: Option<QueueStats>) -> Queue {
+    Queue {
+        name: info.name.name.clone(),
+        namespace: info.name.namespace.clone(),
+        id: info.id.0,
+        version: info.version,
+        etag: etag(info),
+        created_at_ms: info.created_at_ms,
+        modified_at_ms: info.modified_at_ms,
+        settings: settings::of(&info.config),
+        stats,
+    }
+}

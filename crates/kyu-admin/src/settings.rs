@@ -1,0 +1,169 @@
+//! Settings of queues and exchanges, between the API and the engine.
+
+use kyu_broker::{ExchangeConfig, QueueConfig, QueueName};
+
+use crate::api::{DeadLetter, DedupScope, ExchangeSettings, Overflow, QueueKind, QueueSettings};
+use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
+use crate::problem::{Code, Problem};
+
+/// A queue's settings, to be shown.
+pub(crate) fn of(config: &QueueConfig) -> QueueSettings {
+    QueueSettings {
+        kind: config.kind.into(),
+        visibility_timeout_ms: config.visibility_timeout_ms,
+        delay_ms: config.delay_ms,
+        retention_ms: config.retention_ms,
+        receive_wait_ms: config.receive_wait_ms,
+        max_message_bytes: config.max_message_bytes,
+        max_in_flight: config.max_in_flight,
+        max_messages: config.max_messages,
+        max_bytes: config.max_bytes,
+        overflow: config.overflow.into(),
+        content_based_deduplication: config.content_based_deduplication,
+        dedup_scope: config.dedup_scope.into(),
+        dedup_window_ms: config.dedup_window_ms,
+        dead_letter: config.dead_letter.as_ref().map(|rule| DeadLetter {
+            queue: rule.target.name.clone(),
+            max_receives: rule.max_receives,
+        }),
+        tags: config.tags.clone(),
+    }
+}
+
+/// Puts the settings in place of a queue's old ones. What only other doors understand stays.
+pub(crate) fn apply(
+    settings: QueueSettings,
+    namespace: &str,
+    config: &mut QueueConfig,
+) -> Result<(), Problem> {
+    check(&settings)?;
+    config.kind = settings.kind.into();
+    config.visibility_timeout_ms = settings.visibility_timeout_ms;
+    config.delay_ms = settings.delay_ms;
+    config.retention_ms = settings.retention_ms;
+    config.receive_wait_ms = settings.receive_wait_ms;
+    config.max_message_bytes = settings.max_message_bytes;
+    config.max_in_flight = settings.max_in_flight;
+    config.max_messages = settings.max_messages;
+    config.max_bytes = settings.max_bytes;
+    config.overflow = settings.overflow.into();
+    config.content_based_deduplication = settings.content_based_deduplication;
+    config.dedup_scope = settings.dedup_scope.into();
+    config.dedup_window_ms = settings.dedup_window_ms;
+    config.dead_letter = settings.dead_letter.map(|rule| kyu_broker::DeadLetter {
+        target: QueueName { namespace: namespace.to_owned(), name: rule.queue },
+        max_receives: rule.max_receives,
+    });
+    config.tags = settings.tags;
+    Ok(())
+}
+
+fn check(settings: &QueueSettings) -> Result<(), Problem> {
+    let within = |name: &str, value: u64, least: u64, most: u64| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        let detail = format!("{name} is {value}; it may be from {least} to {most}.");
+        Err(Problem::new(Code::InvalidSetting, detail))
+    };
+    within("visibility_timeout_ms", settings.visibility_timeout_ms, 0, MAX_LEASE_MS)?;
+    within("delay_ms", settings.delay_ms, 0, MAX_SPAN_MS)?;
+    within("retention_ms", settings.retention_ms, 1, MAX_SPAN_MS)?;
+    within("receive_wait_ms", settings.receive_wait_ms, 0, MAX_WAIT_MS)?;
+    within("dedup_window_ms", settings.dedup_window_ms, 0, MAX_SPAN_MS)?;
+    let max_bytes = u64::from(MAX_MESSAGE_BYTES);
+    within("max_message_bytes", u64::from(settings.max_message_bytes), 1, max_bytes)?;
+    if let Some(rule) = &settings.dead_letter {
+        let most = u64::from(u32::MAX);
+        within("dead_letter.max_receives", u64::from(rule.max_receives), 1, most)?;
+    }
+    Ok(())
+}
+
+/// An exchange's settings, to be shown.
+pub(crate) fn of_exchange(config: &ExchangeConfig) -> ExchangeSettings {
+    ExchangeSettings {
+        kind: config.kind.into(),
+        content_based_deduplication: config.content_based_deduplication,
+        dedup_scope: config.dedup_scope.into(),
+        max_message_bytes: config.max_message_bytes,
+        tags: config.tags.clone(),
+    }
+}
+
+/// Puts the settings in place of an exchange's old ones. What only other doors understand stays.
+pub(crate) fn apply_exchange(
+    settings: ExchangeSettings,
+    config: &mut ExchangeConfig,
+) -> Result<(), Problem> {
+    if !(1..=MAX_MESSAGE_BYTES).contains(&settings.max_message_bytes) {
+        let detail = format!("max_message_bytes may be from 1 to {MAX_MESSAGE_BYTES}.");
+        return Err(Problem::new(Code::InvalidSetting, detail));
+    }
+    config.kind = settings.kind.into();
+    config.content_based_deduplication = settings.content_based_deduplication;
+    config.dedup_scope = settings.dedup_scope.into();
+    config.max_message_bytes = settings.max_message_bytes;
+    config.tags = settings.tags;
+    Ok(())
+}
+
+/// The API's words and the engine's for the same things.
+macro_rules! same_words {
+    ($($name:ident { $($variant:ident),+ })+) => {$(
+        impl From<kyu_broker::$name> for $name {
+            fn from(word: kyu_broker::$name) -> Self {
+                match word { $(kyu_broker::$name::$variant => Self::$variant,)+ }
+            }
+        }
+
+        impl From<$name> for kyu_broker::$name {
+            fn from(word: $name) -> Self {
+                match word { $($name::$variant => Self::$variant,)+ }
+            }
+        }
+    )+};
+}
+
+same_words! {
+    QueueKind { Standard, Fifo }
+    DedupScope { Queue, Lane }
+    Overflow { Refuse, DropHead }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_put_back_and_what_other_doors_know_stays() {
+        let mut config = QueueConfig {
+            kind: kyu_broker::QueueKind::Fifo,
+            max_bytes: Some(7),
+            dead_letter: Some(kyu_broker::DeadLetter {
+                target: QueueName { namespace: "n".into(), name: "dead".into() },
+                max_receives: 3,
+            }),
+            ..QueueConfig::default()
+        };
+        config.attributes.insert("Policy".into(), "{}".into());
+        config.tags.insert("team".into(), "a".into());
+        let mut again =
+            QueueConfig { attributes: config.attributes.clone(), ..QueueConfig::default() };
+        apply(of(&config), "n", &mut again).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn times_that_would_overflow_are_refused() {
+        for settings in [
+            QueueSettings { visibility_timeout_ms: u64::MAX, ..QueueSettings::default() },
+            QueueSettings { delay_ms: u64::MAX, ..QueueSettings::default() },
+            QueueSettings { retention_ms: 0, ..QueueSettings::default() },
+            QueueSettings { max_message_bytes: 0, ..QueueSettings::default() },
+        ] {
+            let refused = apply(settings, "n", &mut QueueConfig::default()).unwrap_err();
+            assert_eq!(refused.code, Code::InvalidSetting);
+        }
+    }
+}
