@@ -226,6 +226,11 @@ impl World {
         self.options.seed = self.options.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         let options = self.options.clone();
         let core = open(&self.disk, &options, &self.done).map_err(ReopenError::Open)?;
+        // Ending the sessions of the run before writes to the log; a real process ends right there.
+        if self.is_dead() {
+            let died = OpenError::Failed("the power went while it opened".into());
+            return Err(ReopenError::Open(died));
+        }
         // The old incarnation is dropped only now: after a crash nothing of it runs.
         self.core = core;
         let end = self.core.log().durable().0;
