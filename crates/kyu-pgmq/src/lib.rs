@@ -11,6 +11,7 @@
 
 pub mod error;
 pub mod host;
+pub mod jsonb;
 pub mod sql;
 pub mod types;
 pub mod value;
