@@ -109,6 +109,13 @@ pub async fn prepare<H: Host>(
 }
 
 impl Prepared {
+    /// Whether it calls the host exactly once, and nothing that is computed from the answer can fail: then
+    /// [`Prepared::execute`] is all or nothing by itself, and `wire` opens no transaction around it.
+    /// False is always correct, and slower.
+    pub fn is_one_call(&self) -> bool {
+        false
+    }
+
     /// Runs it. `values` has one value for each of [`Prepared::parameters`], of that type.
     ///
     /// # Errors

@@ -1,0 +1,262 @@
+//! The socket of one client: frames in, gathered answers out, and what happens meanwhile.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::backend::Backend;
+use super::frontend::{Header, Unreadable};
+use super::limits::{
+    HANG_UP_GRACE, Limits, READ_AHEAD_BYTES, READ_BYTES, SMALL_MESSAGE_BYTES, WRITE_BYTES,
+};
+
+/// A TCP socket, or TLS on one.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// Memory for large messages, in KiB, over all connections.
+#[derive(Clone, Debug)]
+pub(super) struct Budget(Arc<Semaphore>);
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        // Whatever is configured, one message of the largest size must be possible.
+        let bytes = limits.large_message_budget_bytes.max(limits.max_message_bytes + 1_024);
+        Self(Arc::new(Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// The share of one message, held while it is worked on.
+    async fn share(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1_024)).ok()?;
+        Arc::clone(&self.0).acquire_many_owned(kib).await.ok()
+    }
+}
+
+/// Why nothing more is read.
+#[derive(Debug)]
+pub(super) enum Gone {
+    /// The client closed, or the socket broke.
+    Closed,
+    /// The client took nothing, or sent the rest of a message too slowly.
+    Stalled,
+    /// What came is no message: FATAL 08P01.
+    Unreadable(String),
+}
+
+impl From<io::Error> for Gone {
+    fn from(_: io::Error) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<Unreadable> for Gone {
+    fn from(error: Unreadable) -> Self {
+        Self::Unreadable(error.0)
+    }
+}
+
+/// Why a statement was ended before it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupted {
+    /// By a CancelRequest.
+    Cancelled,
+    /// By `statement_timeout`.
+    TimedOut,
+    /// Nobody is there to hear the answer.
+    HungUp,
+}
+
+/// A message and the memory that it holds.
+pub(super) struct Frame {
+    pub(super) kind: u8,
+    pub(super) body: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// One client's socket with its buffers.
+pub(super) struct Connection {
+    socket: Box<dyn Socket>,
+    input: BytesMut,
+    pub(super) out: Backend,
+    budget: Budget,
+    max_message_bytes: usize,
+    message_timeout: Duration,
+    write_stall_timeout: Duration,
+    ended: bool,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Box<dyn Socket>, budget: Budget, limits: &Limits) -> Self {
+        Self {
+            socket,
+            input: BytesMut::new(),
+            out: Backend::default(),
+            budget,
+            max_message_bytes: super::limits::MAX_PASSWORD_BYTES,
+            message_timeout: limits.message_timeout,
+            write_stall_timeout: limits.write_stall_timeout,
+            ended: false,
+        }
+    }
+
+    /// Lets messages of full size in, once the client is known.
+    pub(super) fn admit(&mut self, limits: &Limits) {
+        self.max_message_bytes = limits.max_message_bytes;
+    }
+
+    /// What has arrived and was not taken.
+    pub(super) fn arrived(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Takes bytes from the front.
+    pub(super) fn take(&mut self, bytes: usize) -> Bytes {
+        self.input.split_to(bytes.min(self.input.len())).freeze()
+    }
+
+    /// Gives the socket back, for TLS; nothing of a later layer may have arrived.
+    pub(super) fn into_socket(self) -> Option<Box<dyn Socket>> {
+        self.input.is_empty().then_some(self.socket)
+    }
+
+    /// Reads once. `Gone::Closed` at the end of the stream. Can be dropped without loss.
+    pub(super) async fn fill(&mut self) -> Result<(), Gone> {
+        if self.ended {
+            return Err(Gone::Closed);
+        }
+        self.input.reserve(READ_BYTES);
+        if self.socket.read_buf(&mut self.input).await? == 0 {
+            self.ended = true;
+            return Err(Gone::Closed);
+        }
+        Ok(())
+    }
+
+    /// Whether a message begins in what has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// The type of the next message, if it has arrived.
+    pub(super) fn next_kind(&self) -> Option<u8> {
+        self.input.first().copied()
+    }
+
+    /// The next message, waiting for the rest of it if it has begun; `None` if none has.
+    pub(super) async fn frame(&mut self) -> Result<Option<Frame>, Gone> {
+        if !self.has_begun() {
+            return Ok(None);
+        }
+        let header = Header::parse(&self.input, self.max_message_bytes)?;
+        match header {
+            Some(header) if header.total <= self.input.len() => Ok(Some(self.cut(header, None))),
+            _ => {
+                let limit = self.message_timeout;
+                match timeout(limit, self.rest()).await {
+                    Ok(frame) => frame.map(Some),
+                    Err(_) => Err(Gone::Stalled),
+                }
+            }
+        }
+    }
+
+    async fn rest(&mut self) -> Result<Frame, Gone> {
+        let header = loop {
+            match Header::parse(&self.input, self.max_message_bytes)? {
+                Some(header) => break header,
+                None => self.fill().await?,
+            }
+        };
+        let share = match header.total > SMALL_MESSAGE_BYTES {
+            true => self.budget.share(header.total).await,
+            false => None,
+        };
+        while self.input.len() < header.total {
+            self.fill().await?;
+        }
+        Ok(self.cut(header, share))
+    }
+
+    fn cut(&mut self, header: Header, share: Option<OwnedSemaphorePermit>) -> Frame {
+        let mut body = self.take(header.total);
+        let body = body.split_off(5.min(body.len()));
+        Frame { kind: header.kind, body, _share: share }
+    }
+
+    /// Writes what is gathered.
+    pub(super) async fn flush(&mut self) -> Result<(), Gone> {
+        let mut left = self.out.bytes();
+        while !left.is_empty() {
+            // The clock is only asked if the socket takes nothing at once.
+            match timeout(self.write_stall_timeout, self.socket.write(left)).await {
+                Ok(Ok(0)) | Err(_) => return Err(Gone::Stalled),
+                Ok(written) => left = left.get(written?..).unwrap_or_default(),
+            }
+        }
+        self.out.clear();
+        // TLS keeps records back until it is told.
+        match timeout(self.write_stall_timeout, self.socket.flush()).await {
+            Ok(flushed) => Ok(flushed?),
+            Err(_) => Err(Gone::Stalled),
+        }
+    }
+
+    /// Writes if much is gathered: a client that does not read stops the statement here.
+    pub(super) async fn flush_if_full(&mut self) -> Result<(), Gone> {
+        if self.out.len() >= WRITE_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Says goodbye; errors do not matter any more.
+    pub(super) async fn close(mut self) {
+        if self.flush().await.is_ok() {
+            let _gone = timeout(Duration::from_secs(1), self.socket.shutdown()).await;
+        }
+    }
+
+    /// Runs a statement. Meanwhile messages are read ahead, so that a client that goes away is
+    /// noticed, and the statement is ended by what [`Interrupted`] lists.
+    pub(super) async fn during<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        cancel: &Notify,
+        timeout_ms: u64,
+    ) -> Result<T, Interrupted> {
+        let mut work = pin!(work);
+        // Made before the work begins, so that no cancel is missed.
+        let mut cancelled = pin!(cancel.notified());
+        cancelled.as_mut().enable();
+        let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
+        let mut hang_up = self.ended.then(|| Instant::now() + HANG_UP_GRACE);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = &mut cancelled => return Err(Interrupted::Cancelled),
+                () = until(deadline) => return Err(Interrupted::TimedOut),
+                () = until(hang_up) => return Err(Interrupted::HungUp),
+                read = self.fill(), if !self.ended && self.input.len() < READ_AHEAD_BYTES => {
+                    match read {
+                        Ok(()) => {}
+                        Err(_) if self.ended => hang_up = Some(Instant::now() + HANG_UP_GRACE),
+                        Err(_) => return Err(Interrupted::HungUp),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Completes at a time, or never.
+pub(super) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

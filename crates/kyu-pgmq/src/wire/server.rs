@@ -1,0 +1,294 @@
+//! The port: accepts, counts, lets in, and ends in good order.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::Budget;
+use super::limits::Limits;
+use super::login::login;
+use super::scram::Verifier;
+use super::session::Session;
+use crate::error::PgError;
+use crate::host::Host;
+
+/// How long to pause when the system has no more file descriptors: time to close some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections beyond the limit that are told so at the same time; others are closed unheard.
+const MAX_REFUSALS: usize = 64;
+
+/// A NotificationResponse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Process id of the session that notified; 0 for none.
+    pub process: u32,
+    /// The channel.
+    pub channel: String,
+    /// What was said.
+    pub payload: String,
+}
+
+/// Gives each session its access to the queues.
+pub trait Queues: Send + Sync + 'static {
+    /// What a session calls.
+    type Host: Host + 'static;
+
+    /// Opens a session. Its notifications come through the channel; when it closes, or when the
+    /// session cannot keep up, the session ends.
+    fn open(&self, process: u32) -> (Self::Host, mpsc::Receiver<Notification>);
+
+    /// `NOTIFY` outside of pgmq's own: told to every session that listens.
+    fn notify(&self, notification: Notification);
+}
+
+/// Who may have a session, and over what.
+#[derive(Debug, Default)]
+pub struct DoorOptions {
+    /// Name and password; with one, everybody needs it. Without, only this machine is let in.
+    pub user: Option<(String, String)>,
+    /// TLS for clients that ask for it.
+    pub tls: Option<Tls>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A certificate and its key.
+#[derive(Clone)]
+pub struct Tls(Arc<rustls::ServerConfig>);
+
+impl fmt::Debug for Tls {
+    /// Leaves the key out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").finish()
+    }
+}
+
+impl Tls {
+    /// Reads PEM files: the certificate with its chain, and the key. The error names the file.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let failed = |path: &Path, error: &dyn fmt::Display| format!("{}: {error}", path.display());
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| failed(certificate, &error))?;
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, &error))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+            .and_then(|config| config)
+            .map_err(|error| failed(certificate, &error))?;
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// What the port has seen, for metrics.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections accepted.
+    pub connections_accepted: AtomicU64,
+    /// Connections open now.
+    pub connections_open: AtomicU64,
+    /// Connections refused because `max_connections` were open.
+    pub connections_refused: AtomicU64,
+    /// Statements run.
+    pub statements: AtomicU64,
+    /// Statements that ended with an error.
+    pub statements_failed: AtomicU64,
+}
+
+/// What all connections share.
+pub(super) struct Port<Q> {
+    pub(super) queues: Q,
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    pub(super) login: Option<Login>,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) cancels: Cancels,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// The one user.
+pub(super) struct Login {
+    user: String,
+    verifier: Verifier,
+    /// Makes the salts of users that do not exist.
+    secret: [u8; 32],
+}
+
+impl Login {
+    pub(super) fn verifier(&self, user: &str) -> Verifier {
+        match user == self.user {
+            true => self.verifier.clone(),
+            false => Verifier::mock(user, &self.secret),
+        }
+    }
+}
+
+/// Sessions by process id, with the secret that a CancelRequest must bring.
+#[derive(Default)]
+pub(super) struct Cancels {
+    next: AtomicU32,
+    sessions: Mutex<HashMap<u32, (u32, Arc<Notify>)>>,
+}
+
+impl Cancels {
+    /// A process id that no open session has.
+    pub(super) fn enter(&self, secret: u32) -> (u32, Arc<Notify>) {
+        let cancel = Arc::new(Notify::new());
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            // Positive as an int4, as clients keep it in one.
+            let process = self.next.fetch_add(1, Relaxed) % 0x7fff_fffe + 1;
+            if let std::collections::hash_map::Entry::Vacant(entry) = sessions.entry(process) {
+                entry.insert((secret, Arc::clone(&cancel)));
+                return (process, cancel);
+            }
+        }
+    }
+
+    pub(super) fn leave(&self, process: u32) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
+    }
+
+    /// Ends what that session runs now; without the secret nothing happens, and nobody is told.
+    pub(super) fn cancel(&self, process: u32, secret: u32) {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cancel)) = sessions.get(&process).filter(|(known, _)| *known == secret) {
+            cancel.notify_waiters();
+        }
+    }
+}
+
+impl<Q> Port<Q> {
+    /// Bytes that nobody can guess.
+    pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], PgError> {
+        random().map_err(|()| PgError::new("XX000", "the system has no random bytes"))
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ()> {
+    let mut bytes = [0; N];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| ())?;
+    Ok(bytes)
+}
+
+/// A door, ready to serve.
+pub struct Door<Q>(Arc<Port<Q>>);
+
+impl<Q> fmt::Debug for Door<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+impl<Q: Queues> Door<Q> {
+    /// Prepares the password's verifier. Fails if the system has no random bytes.
+    pub fn new(queues: Q, options: DoorOptions, counts: Arc<Counts>) -> Result<Self, String> {
+        let no_random = |()| "the system has no random bytes".to_owned();
+        let login = match options.user {
+            None => None,
+            Some((user, password)) => {
+                let salt = random::<{ Verifier::salt_bytes() }>().map_err(no_random)?;
+                let verifier = Verifier::new(&password, salt.to_vec());
+                Some(Login { user, verifier, secret: random().map_err(no_random)? })
+            }
+        };
+        Ok(Self(Arc::new(Port {
+            queues,
+            budget: Budget::new(&options.limits),
+            limits: options.limits,
+            login,
+            tls: options.tls.map(|tls| TlsAcceptor::from(tls.0)),
+            cancels: Cancels::default(),
+            counts,
+        })))
+    }
+
+    /// Serves `listener` until `shutdown` completes; then idle sessions are ended (57P01), and busy
+    /// ones when their statement is done or the grace is over. Returns when none is left.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        let port = self.0;
+        let slots = Arc::new(Semaphore::new(port.limits.max_connections));
+        let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+        let (stop, stopped) = watch::channel(false);
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(connection) => connection,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            port.counts.connections_accepted.fetch_add(1, Relaxed);
+            let slot = Arc::clone(&slots).try_acquire_owned();
+            let full = slot.is_err();
+            if full {
+                port.counts.connections_refused.fetch_add(1, Relaxed);
+            }
+            let Ok(slot) = slot.or_else(|_| Arc::clone(&refusals).try_acquire_owned()) else {
+                continue;
+            };
+            let (port, stopped) = (Arc::clone(&port), stopped.clone());
+            tokio::spawn(async move {
+                port.counts.connections_open.fetch_add(1, Relaxed);
+                converse(&port, stream, peer, full, stopped).await;
+                port.counts.connections_open.fetch_sub(1, Relaxed);
+                drop(slot);
+            });
+        }
+        drop(listener);
+        stop.send_replace(true);
+        let all = u32::try_from(port.limits.max_connections).unwrap_or(u32::MAX);
+        let left = tokio::time::timeout(port.limits.shutdown_grace, slots.acquire_many(all)).await;
+        if left.is_err() {
+            tracing::warn!("statements are still open after the grace of a shutdown");
+        }
+    }
+}
+
+async fn converse<Q: Queues>(
+    port: &Arc<Port<Q>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    full: bool,
+    stopped: watch::Receiver<bool>,
+) {
+    // Answers are written whole; waiting to fill a segment would only add latency.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the connection is gone already");
+        return;
+    }
+    let mut starting = stopped.clone();
+    let client = tokio::select! {
+        client = login(stream, peer, port, full) => client,
+        _ = starting.wait_for(|stopped| *stopped) => None,
+    };
+    let Some(client) = client else { return };
+    let Ok(secret) = port.random::<4>() else { return };
+    let secret = u32::from_be_bytes(secret);
+    let (process, cancel) = port.cancels.enter(secret);
+    let (host, notifications) = port.queues.open(process);
+    let session = Session::new(client, host, notifications, port, process, secret, cancel, stopped);
+    session.run().await;
+    port.cancels.leave(process);
+}

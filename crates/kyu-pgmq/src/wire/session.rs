@@ -1,0 +1,393 @@
+//! One session: messages in their order, and what a failed one means for those behind it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use super::backend::{Severity, Status};
+use super::connection::{Connection, Frame, Gone, Interrupted, until};
+use super::frontend::{Frontend, Target};
+use super::login::Client;
+use super::portal::{Portal, Prepared};
+use super::server::{Notification, Port, Queues};
+use super::settings::{self, Settings};
+use super::transaction::{State, Transaction};
+use crate::error::{Notice, PgError};
+use crate::host::Host;
+use crate::sql;
+
+/// Why a message was not worked off.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The statement failed; the session goes on.
+    Failed(PgError),
+    /// The session ends, and the client is told why.
+    Fatal(PgError),
+    /// Nobody is there.
+    Closed,
+}
+
+impl From<PgError> for Stop {
+    fn from(error: PgError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Gone> for Stop {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Unreadable(message) => Self::Fatal(PgError::new("08P01", message)),
+            Gone::Closed | Gone::Stalled => Self::Closed,
+        }
+    }
+}
+
+/// What SQL sees of the session.
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    pub(super) user: String,
+    pub(super) database: String,
+    pub(super) process: u32,
+    pub(super) in_block: bool,
+}
+
+impl sql::Session for Context {
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.get(name).map(ToOwned::to_owned)
+    }
+
+    fn set(&mut self, name: &str, value: &str, local: bool) -> Result<(), PgError> {
+        self.settings.set(name, value, local)
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        self.settings.all()
+    }
+
+    fn user(&self) -> &str {
+        &self.user
+    }
+
+    fn database(&self) -> &str {
+        &self.database
+    }
+
+    fn backend_pid(&self) -> i32 {
+        i32::try_from(self.process).unwrap_or(0)
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_block
+    }
+}
+
+/// A session and all that it owns. Dropping it rolls back.
+pub(super) struct Session<'a, Q: Queues> {
+    pub(super) connection: Connection,
+    pub(super) host: Q::Host,
+    pub(super) context: Context,
+    pub(super) transaction: Transaction,
+    /// By name; the unnamed one under the empty name.
+    pub(super) statements: HashMap<String, Arc<Prepared>>,
+    /// Portals and cursors, which share their names.
+    pub(super) portals: HashMap<String, Portal>,
+    pub(super) port: &'a Port<Q>,
+    notifications: mpsc::Receiver<Notification>,
+    cancel: Arc<Notify>,
+    secret: u32,
+    stopped: watch::Receiver<bool>,
+    /// After an error, until Sync.
+    skipping: bool,
+    /// Whether messages of the extended protocol wait for their Sync.
+    grouped: bool,
+}
+
+impl<'a, Q: Queues> Session<'a, Q> {
+    #[expect(clippy::too_many_arguments, reason = "called once, where all of them are at hand")]
+    pub(super) fn new(
+        client: Client,
+        host: Q::Host,
+        notifications: mpsc::Receiver<Notification>,
+        port: &'a Port<Q>,
+        process: u32,
+        secret: u32,
+        cancel: Arc<Notify>,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        let context = Context {
+            settings: client.settings,
+            user: client.startup.user,
+            database: client.startup.database,
+            process,
+            in_block: false,
+        };
+        Self {
+            connection: client.connection,
+            host,
+            context,
+            transaction: Transaction::default(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            port,
+            notifications,
+            cancel,
+            secret,
+            stopped,
+            skipping: false,
+            grouped: false,
+        }
+    }
+
+    /// Greets, then works until the client leaves, or must.
+    pub(super) async fn run(mut self) {
+        for (name, value) in self.context.settings.reported() {
+            self.connection.out.parameter_status(name, &value);
+        }
+        self.connection.out.key_data(self.context.process, self.secret);
+        self.connection.out.ready(Status::Idle);
+        let ended = match self.connection.flush().await {
+            Ok(()) => self.work().await,
+            Err(gone) => Err(gone.into()),
+        };
+        // What is open is taken back before the client hears that the session has ended.
+        if self.transaction.on_host {
+            self.host.rollback().await;
+        }
+        match ended {
+            Err(Stop::Fatal(error) | Stop::Failed(error)) => {
+                self.connection.out.error(Severity::Fatal, &error);
+                self.connection.close().await;
+            }
+            Ok(()) => self.connection.close().await,
+            Err(Stop::Closed) => {}
+        }
+    }
+
+    /// Message after message, until Terminate.
+    async fn work(&mut self) -> Result<(), Stop> {
+        loop {
+            let Some(frame) = self.next().await? else { continue };
+            if frame.kind == b'X' {
+                return Ok(());
+            }
+            match self.handle(&frame).await {
+                Ok(()) => {}
+                Err(Stop::Failed(error)) => self.fail(frame.kind, error).await?,
+                Err(stop) => return Err(stop),
+            }
+        }
+    }
+
+    /// The next message, or `None` after something else that happened while there was none.
+    async fn next(&mut self) -> Result<Option<Frame>, Stop> {
+        if let Some(frame) = self.connection.frame().await? {
+            return Ok(Some(frame));
+        }
+        // Notifications come between transactions only, and never inside a group of messages.
+        let idle = self.transaction.state == State::Idle && !self.grouped;
+        let limit = self.idle_limit();
+        let (reason, at) = limit.unzip();
+        let said = tokio::select! {
+            biased;
+            filled = self.connection.fill() => return Ok(filled.map(|()| None)?),
+            said = self.notifications.recv(), if idle => said,
+            () = until(at) => return Err(reason.map_or(Stop::Closed, Stop::Fatal)),
+            _ = self.stopped.wait_for(|stopped| *stopped) => {
+                let message = "terminating connection due to administrator command";
+                return Err(Stop::Fatal(PgError::new("57P01", message)));
+            }
+        };
+        let overrun = PgError::new("53400", "too many notifications wait for this session");
+        self.tell(&said.ok_or(Stop::Fatal(overrun))?);
+        self.tell_waiting();
+        self.connection.flush().await?;
+        Ok(None)
+    }
+
+    /// When waiting for the client's next message ends the session, and with which words.
+    fn idle_limit(&self) -> Option<(PgError, Instant)> {
+        let (name, code, message) = match self.transaction.state {
+            State::Idle => (
+                "idle_session_timeout",
+                "57P05",
+                "terminating connection due to idle-session timeout",
+            ),
+            _ => (
+                "idle_in_transaction_session_timeout",
+                "25P03",
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+        };
+        let ms = self.context.settings.milliseconds(name);
+        let after = Duration::from_millis(ms);
+        (ms > 0).then(|| (PgError::new(code, message), Instant::now() + after))
+    }
+
+    async fn handle(&mut self, frame: &Frame) -> Result<(), Stop> {
+        if self.skipping && frame.kind != b'S' {
+            return Ok(());
+        }
+        let body: &Bytes = &frame.body;
+        match Frontend::parse(frame.kind, body)? {
+            Frontend::Query(text) => {
+                self.grouped = false;
+                self.query(text).await?;
+                self.ready().await
+            }
+            Frontend::Sync => self.sync().await,
+            Frontend::Flush => {
+                self.grouped = true;
+                Ok(self.connection.flush().await?)
+            }
+            Frontend::FunctionCall => {
+                let message = "function calls by object id are not supported; use SELECT";
+                Err(PgError::new("0A000", message).into())
+            }
+            Frontend::Password(_) => {
+                Err(Stop::Fatal(PgError::new("08P01", "unexpected password message")))
+            }
+            Frontend::Copy | Frontend::Terminate => Ok(()),
+            extended => {
+                self.grouped = true;
+                self.extended(extended).await?;
+                Ok(self.connection.flush_if_full().await?)
+            }
+        }
+    }
+
+    async fn extended(&mut self, message: Frontend<'_>) -> Result<(), Stop> {
+        match message {
+            Frontend::Parse { name, text, types } => self.parse(name, text, types).await,
+            Frontend::Bind(bind) => self.bind(bind),
+            Frontend::Execute { portal, max_rows } => self.execute(portal, max_rows).await,
+            Frontend::Describe(target) => self.describe(target).await,
+            Frontend::Close(target) => {
+                match target {
+                    Target::Statement(name) => drop(self.statements.remove(name)),
+                    Target::Portal(name) => drop(self.portals.remove(name)),
+                }
+                self.connection.out.close_complete();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The end of a group: what was open without BEGIN is committed.
+    async fn sync(&mut self) -> Result<(), Stop> {
+        self.skipping = false;
+        self.grouped = false;
+        if self.transaction.state == State::Implicit
+            && let Err(error) = self.end(true).await
+        {
+            self.connection.out.error(Severity::Error, &error);
+        }
+        if self.transaction.state == State::Idle {
+            self.portals.retain(|_, portal| portal.held);
+        }
+        self.ready().await
+    }
+
+    /// ErrorResponse; the transaction has failed, and the rest of a group is passed over.
+    async fn fail(&mut self, kind: u8, error: PgError) -> Result<(), Stop> {
+        self.port.counts.statements_failed.fetch_add(1, Relaxed);
+        self.notices();
+        self.connection.out.error(Severity::Error, &error);
+        self.fail_transaction().await;
+        match kind {
+            b'P' | b'B' | b'E' | b'D' | b'C' | b'H' => {
+                self.skipping = true;
+                Ok(self.connection.flush_if_full().await?)
+            }
+            _ => self.ready().await,
+        }
+    }
+
+    /// ReadyForQuery, and before it what the client should know by then.
+    async fn ready(&mut self) -> Result<(), Stop> {
+        for (name, value) in self.context.settings.news() {
+            self.connection.out.parameter_status(name, &value);
+        }
+        if self.transaction.state == State::Idle {
+            self.tell_waiting();
+        }
+        self.connection.out.ready(self.transaction.status());
+        Ok(self.connection.flush().await?)
+    }
+
+    fn tell_waiting(&mut self) {
+        while let Ok(said) = self.notifications.try_recv() {
+            self.tell(&said);
+        }
+    }
+
+    fn tell(&mut self, said: &Notification) {
+        self.connection.out.notification(said.process, &said.channel, &said.payload);
+    }
+
+    /// Sends what the host noticed.
+    pub(super) fn notices(&mut self) {
+        for notice in self.host.take_notices() {
+            self.notice(&notice);
+        }
+    }
+
+    /// Sends a notice, if `client_min_messages` lets it through.
+    pub(super) fn notice(&mut self, notice: &Notice) {
+        let rank = |severity: &str| match severity {
+            "error" | "ERROR" => 3,
+            "warning" | "WARNING" => 2,
+            _ => 1,
+        };
+        let least = self.context.settings.get("client_min_messages").unwrap_or_default();
+        if rank(notice.severity) >= rank(least) {
+            self.connection.out.notice(notice);
+        }
+    }
+
+    pub(super) fn warn(&mut self, code: &'static str, message: &str) {
+        self.notice(&Notice { severity: "WARNING", code, message: message.to_owned() });
+    }
+
+    /// SHOW's answer: name as written by Postgres, and value.
+    pub(super) fn show(&self, name: &str) -> Result<(String, String), PgError> {
+        let value = self.context.settings.get(name).ok_or_else(|| settings::unknown(name))?;
+        Ok((settings::proper_name(name), value.to_owned()))
+    }
+}
+
+/// Runs what waits for the host, and lets it be interrupted. A macro would hide less and say more
+/// often: the connection and the host are borrowed side by side.
+pub(super) async fn interruptible<T>(
+    connection: &mut Connection,
+    cancel: &Notify,
+    timeout_ms: u64,
+    work: impl Future<Output = Result<T, PgError>>,
+) -> Result<T, Stop> {
+    let message = match connection.during(work, cancel, timeout_ms).await {
+        Ok(done) => return done.map_err(Stop::Failed),
+        Err(Interrupted::Cancelled) => "canceling statement due to user request",
+        Err(Interrupted::TimedOut) => "canceling statement due to statement timeout",
+        Err(Interrupted::HungUp) => return Err(Stop::Closed),
+    };
+    Err(PgError::new("57014", message).into())
+}
+
+impl<Q: Queues> Session<'_, Q> {
+    /// Runs a query that is prepared.
+    pub(super) async fn fetch(
+        &mut self,
+        prepared: &sql::Prepared,
+        values: &[crate::value::Value],
+    ) -> Result<sql::Rows, Stop> {
+        let timeout_ms = self.context.settings.statement_timeout_ms();
+        let work = prepared.execute(values, &mut self.host, &mut self.context);
+        interruptible(&mut self.connection, &self.cancel, timeout_ms, work).await
+    }
+}

@@ -1,0 +1,258 @@
+//! The state machine of transactions, as Postgres has it (`xact.c`, TBLOCK_*).
+
+use super::backend::Status;
+use super::server::Queues;
+use super::session::{Session, Stop};
+use crate::error::PgError;
+use crate::host::Host;
+use crate::sql::{Statement, TransactionModes};
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// No transaction.
+    #[default]
+    Idle,
+    /// One that nobody began: ends with the group of messages, or the text of a simple query.
+    Implicit,
+    /// After BEGIN.
+    Block,
+    /// After an error in a block: 25P02 until it ends.
+    Failed,
+}
+
+/// A session's transaction.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    pub(super) state: State,
+    /// Whether the host has it open; not after a failure without a savepoint to go back to.
+    pub(super) on_host: bool,
+    /// Savepoints in the order in which they were made.
+    savepoints: Vec<String>,
+}
+
+/// Savepoints of one transaction: 54000 beyond it.
+const MAX_SAVEPOINTS: usize = 1_000;
+
+impl Transaction {
+    pub(super) fn status(&self) -> Status {
+        match self.state {
+            State::Idle | State::Implicit => Status::Idle,
+            State::Block => Status::Open,
+            State::Failed => Status::Failed,
+        }
+    }
+
+    fn position(&self, name: &str) -> Result<usize, PgError> {
+        self.savepoints
+            .iter()
+            .rposition(|savepoint| savepoint == name)
+            .ok_or_else(|| PgError::new("3B001", format!("savepoint \"{name}\" does not exist")))
+    }
+}
+
+/// 25P02.
+pub(super) fn aborted() -> PgError {
+    PgError::new(
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+/// Whether a statement may stand in a failed block.
+pub(super) fn ends_failed(statement: &Statement) -> bool {
+    matches!(statement, Statement::Commit(_) | Statement::Rollback(_) | Statement::RollbackTo(_))
+}
+
+/// Whether a statement is about transactions, and opens none by itself.
+pub(super) fn is_control(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Begin(_)
+            | Statement::Commit(_)
+            | Statement::Rollback(_)
+            | Statement::Savepoint(_)
+            | Statement::Release(_)
+            | Statement::RollbackTo(_)
+    )
+}
+
+impl<Q: Queues> Session<'_, Q> {
+    /// Opens a transaction.
+    pub(super) async fn start(&mut self, state: State) -> Result<(), PgError> {
+        self.host.begin().await?;
+        self.transaction = Transaction { state, on_host: true, savepoints: Vec::new() };
+        self.context.settings.begin();
+        self.context.in_block = state == State::Block;
+        Ok(())
+    }
+
+    /// Ends the transaction. An error means that nothing of it happened.
+    pub(super) async fn end(&mut self, commit: bool) -> Result<(), PgError> {
+        let ended = match (self.transaction.on_host, commit) {
+            (true, true) => self.host.commit().await,
+            (true, false) => {
+                self.host.rollback().await;
+                Ok(())
+            }
+            (false, _) => Ok(()),
+        };
+        self.transaction = Transaction::default();
+        self.context.in_block = false;
+        self.context.settings.end(commit && ended.is_ok());
+        self.portals.retain(|_, portal| portal.held && commit);
+        ended
+    }
+
+    /// After an error.
+    pub(super) async fn fail_transaction(&mut self) {
+        match self.transaction.state {
+            State::Idle | State::Failed => {}
+            // Rolling back does not fail.
+            State::Implicit => drop(self.end(false).await),
+            State::Block => {
+                self.transaction.state = State::Failed;
+                // Nothing to go back to: claims are given back now, not when the client says so.
+                if self.transaction.savepoints.is_empty() && self.transaction.on_host {
+                    self.host.rollback().await;
+                    self.transaction.on_host = false;
+                }
+            }
+        }
+    }
+
+    /// Runs a statement of [`is_control`]; gives its tag.
+    pub(super) async fn control(&mut self, statement: &Statement) -> Result<&'static str, Stop> {
+        match statement {
+            Statement::Begin(modes) => self.begin_block(modes).await,
+            Statement::Commit(chain) => self.end_block(true, *chain).await,
+            Statement::Rollback(chain) => self.end_block(false, *chain).await,
+            Statement::Savepoint(name) => self.savepoint(name).await,
+            Statement::Release(name) => self.release(name).await,
+            Statement::RollbackTo(name) => self.roll_back_to(name).await,
+            _ => Ok(""),
+        }
+    }
+
+    async fn begin_block(&mut self, modes: &TransactionModes) -> Result<&'static str, Stop> {
+        match self.transaction.state {
+            State::Idle => self.start(State::Block).await?,
+            // What ran before it in the same text becomes part of the block.
+            State::Implicit => {
+                self.transaction.state = State::Block;
+                self.context.in_block = true;
+            }
+            State::Block => self.warn("25001", "there is already a transaction in progress"),
+            State::Failed => return Err(aborted().into()),
+        }
+        self.set_modes(modes, true)?;
+        Ok("BEGIN")
+    }
+
+    /// Settings that stand for the modes of a transaction; they have no other effect, for a
+    /// transaction here is one atomic step whatever it asked for.
+    pub(super) fn set_modes(
+        &mut self,
+        modes: &TransactionModes,
+        transaction: bool,
+    ) -> Result<(), PgError> {
+        let prefix = if transaction { "transaction" } else { "default_transaction" };
+        let on = |on: bool| if on { "on" } else { "off" };
+        for (name, value) in [
+            ("isolation", modes.isolation),
+            ("read_only", modes.read_only.map(on)),
+            ("deferrable", modes.deferrable.map(on)),
+        ] {
+            if let Some(value) = value {
+                self.context.settings.set(&format!("{prefix}_{name}"), value, transaction)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_block(&mut self, commit: bool, chain: bool) -> Result<&'static str, Stop> {
+        let tag = match (commit, self.transaction.state) {
+            // COMMIT of what failed takes it back, and says so.
+            (true, State::Failed) | (false, _) => "ROLLBACK",
+            (true, _) => "COMMIT",
+        };
+        match self.transaction.state {
+            State::Idle | State::Implicit if chain => {
+                let verb = if commit { "COMMIT" } else { "ROLLBACK" };
+                let message = format!("{verb} AND CHAIN can only be used in transaction blocks");
+                return Err(PgError::new("25P01", message).into());
+            }
+            State::Idle => self.warn("25P01", "there is no transaction in progress"),
+            State::Implicit => {
+                self.warn("25P01", "there is no transaction in progress");
+                self.end(commit).await?;
+            }
+            State::Block | State::Failed => {
+                self.end(tag == "COMMIT").await?;
+                if chain {
+                    self.start(State::Block).await?;
+                }
+            }
+        }
+        Ok(tag)
+    }
+
+    fn demand_block(&self, what: &str) -> Result<(), Stop> {
+        match self.transaction.state {
+            State::Block => Ok(()),
+            State::Failed => Err(aborted().into()),
+            State::Idle | State::Implicit => {
+                let message = format!("{what} can only be used in transaction blocks");
+                Err(PgError::new("25P01", message).into())
+            }
+        }
+    }
+
+    async fn savepoint(&mut self, name: &str) -> Result<&'static str, Stop> {
+        self.demand_block("SAVEPOINT")?;
+        if self.transaction.savepoints.len() >= MAX_SAVEPOINTS {
+            let message = format!("more than {MAX_SAVEPOINTS} savepoints in a transaction");
+            return Err(PgError::new("54000", message).into());
+        }
+        self.host.savepoint(name).await?;
+        self.transaction.savepoints.push(name.to_owned());
+        Ok("SAVEPOINT")
+    }
+
+    async fn release(&mut self, name: &str) -> Result<&'static str, Stop> {
+        self.demand_block("RELEASE SAVEPOINT")?;
+        let at = self.transaction.position(name)?;
+        self.host.release(name).await?;
+        self.transaction.savepoints.truncate(at);
+        Ok("RELEASE")
+    }
+
+    async fn roll_back_to(&mut self, name: &str) -> Result<&'static str, Stop> {
+        if self.transaction.state != State::Failed {
+            self.demand_block("ROLLBACK TO SAVEPOINT")?;
+        }
+        let at = self.transaction.position(name)?;
+        self.host.rollback_to(name).await?;
+        self.transaction.savepoints.truncate(at + 1);
+        self.transaction.state = State::Block;
+        Ok("ROLLBACK")
+    }
+
+    /// For statements that Postgres refuses in a block.
+    pub(super) fn forbid_block(&self, what: &str) -> Result<(), Stop> {
+        if self.transaction.state == State::Block {
+            let message = format!("{what} cannot run inside a transaction block");
+            return Err(PgError::new("25001", message).into());
+        }
+        Ok(())
+    }
+
+    /// DECLARE CURSOR without WITH HOLD.
+    pub(super) fn demand_block_for_cursor(&self) -> Result<(), Stop> {
+        match self.transaction.state {
+            // A text of several statements is a block of its own.
+            State::Implicit => Ok(()),
+            _ => self.demand_block("DECLARE CURSOR"),
+        }
+    }
+}
