@@ -78,6 +78,7 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
         | Command::ConfigureQueue(_)
         | Command::DeleteQueue(_)
         | Command::PurgeQueue(_)
+        | Command::SetPaused(_)
         | Command::Acquire(_)
         | Command::Settle(_)
         | Command::Extend(_)

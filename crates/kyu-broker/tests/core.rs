@@ -5,8 +5,8 @@
 mod rig;
 
 use kyu_broker::{
-    Acquire, Command, DeadLetter, EnqueueRefusal, Error, Extend, Lease, Order, Outcome, Query,
-    QueueConfig, Refusal, Reply, SessionId, Settle, Settled,
+    Acquire, Command, DeadLetter, Enqueue, EnqueueRefusal, Error, Extend, LaneLimits, Lease, Order,
+    Outcome, Query, QueueConfig, RateLimit, Refusal, Reply, SessionId, SetPaused, Settle, Settled,
 };
 use kyu_log::SimFaults;
 use rig::{Rig, SEGMENT_BYTES};
@@ -96,6 +96,50 @@ fn a_long_poll_whose_order_allows_nothing_does_not_hold_up_others() {
     assert!(rig.take(grouped).is_none());
     rig.advance(30_000);
     assert_eq!(rig.deliveries(grouped).len(), 3, "all leases have lapsed");
+}
+
+#[test]
+fn a_long_poll_is_served_the_moment_a_token_is_there() {
+    let rate = Some(RateLimit { permits: 1, interval_ms: 700, burst: 1 });
+    let lanes = LaneLimits { rate, ..LaneLimits::default() };
+    let by_lane = QueueConfig { lanes, ..QueueConfig::default() };
+    for config in [QueueConfig { rate, ..QueueConfig::default() }, by_lane] {
+        let mut rig = Rig::new();
+        let create = rig.submit(rig::create_with("q", config));
+        rig.flush();
+        let queue = rig.created(create);
+        for _ in 0..2 {
+            let mut new = rig::message(queue, b"a", None);
+            new.lane = Some("lane".to_owned());
+            rig.submit(Command::Enqueue(Enqueue { messages: vec![new] }));
+        }
+        let first = rig.receive(queue, 0);
+        rig.flush();
+        assert_eq!(rig.deliveries(first).len(), 1);
+        let poll = rig.receive(queue, 20_000);
+        rig.flush();
+        assert!(rig.take(poll).is_none());
+        assert_eq!(rig.core.engine().next_due_ms(), Some(rig.now_ms + 700));
+        rig.advance(699);
+        rig.flush();
+        assert!(rig.take(poll).is_none());
+        rig.advance(1);
+        rig.flush();
+        assert_eq!(rig.deliveries(poll).len(), 1);
+    }
+}
+
+#[test]
+fn a_long_poll_on_a_paused_queue_is_served_when_it_is_resumed() {
+    let mut rig = Rig::new();
+    let queue = rig.queue("q");
+    rig.send(queue, b"a");
+    rig.submit(Command::SetPaused(SetPaused { queue, lane: None, paused: true }));
+    let poll = rig.receive(queue, 20_000);
+    rig.flush();
+    assert!(rig.take(poll).is_none());
+    rig.submit(Command::SetPaused(SetPaused { queue, lane: None, paused: false }));
+    assert_eq!(rig.deliveries(poll).len(), 1);
 }
 
 #[test]

@@ -38,6 +38,12 @@ impl State {
             }
             Effect::QueueDeleted { queue, at_ms } => self.delete_queue(*queue, *at_ms),
             Effect::QueuePurged { queue, at_ms } => self.purge_queue(*queue, *at_ms),
+            Effect::QueuePaused { queue, at_ms, paused } => {
+                self.pause_queue(*queue, *at_ms, *paused);
+            }
+            Effect::LanePaused { queue, at_ms, lane, paused } => {
+                self.pause_lane(*queue, *at_ms, lane, *paused);
+            }
             Effect::Enqueued(enqueued) => self.enqueue(enqueued, base),
             Effect::Leased { queue, at_ms, epoch, end, attempt, seqs } => {
                 self.lease(*queue, *at_ms, *epoch, *end, seqs);
@@ -106,11 +112,7 @@ impl State {
         self.note_time(at_ms);
         self.keep_info(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let info = Arc::make_mut(&mut queue.info);
-        info.config = config.clone();
-        info.version += 1;
-        info.modified_at_ms = at_ms;
-        queue.lanes.set_fairness(config.fairness);
+        queue.configure(config, at_ms);
         self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
         // A shorter retention or a new dead-letter rule may have work at once.
         let due_ms = queue.next_due_ms();
@@ -136,14 +138,11 @@ impl State {
         self.note_time(at_ms);
         self.watch(id, None);
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let mut empty = Queue::new(queue.info.clone());
-        empty.next_seq = queue.next_seq;
-        empty.newest_ms = queue.newest_ms;
-        empty.newest_seq = queue.newest_seq;
-        empty.totals = queue.totals;
-        empty.totals.purged += queue.len();
-        empty.purged_at_ms = Some(at_ms);
+        let empty = queue.purged(at_ms);
         let purged = std::mem::replace(queue, empty);
+        // Tokens that were used stay used.
+        let due_ms = queue.next_due_ms();
+        self.watch(id, due_ms);
         self.free_all(&purged.messages);
         self.keep_queue(id, Some(purged));
     }
@@ -178,6 +177,7 @@ impl State {
     fn lease(&mut self, id: QueueId, at_ms: UnixMs, epoch: u32, end: LeaseEnd, seqs: &[Seq]) {
         self.note_time(at_ms);
         self.keep_counters(id);
+        let metered = self.queues.get(&id).is_some_and(|queue| queue.lanes.limits.is_metered());
         for seq in seqs {
             let Some(queue) = self.queues.get_mut(&id) else { return };
             let Some(mut message) = queue.messages.get(*seq) else { continue };
@@ -195,7 +195,15 @@ impl State {
                 LeaseEnd::At(until_ms) => Phase::Leased(until_ms),
                 LeaseEnd::Session(session) => Phase::Held(session),
             };
+            let lane = message.lane;
+            self.charge(id, lane);
             self.put(id, *seq, Some(message));
+            if metered {
+                self.take_tokens(id, lane, at_ms);
+            }
+        }
+        if metered {
+            self.end_metering(id, at_ms);
         }
     }
 
@@ -409,6 +417,7 @@ impl State {
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.dedup.sweep(at_ms);
             queue.attempts.sweep(at_ms);
+            queue.lanes.limits.buckets.sweep(at_ms);
         }
         self.sweep_unique(id, at_ms);
     }

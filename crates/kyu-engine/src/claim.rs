@@ -174,7 +174,12 @@ impl State {
             }
         }
         message.phase = e.phase;
+        let (lane, metered) = (message.lane, queue.lanes.limits.is_metered());
         self.put(e.queue, e.seq, Some(message));
+        if metered && e.times > 0 {
+            self.take_tokens(e.queue, lane, e.at_ms);
+            self.end_metering(e.queue, e.at_ms);
+        }
     }
 
     fn archive(&mut self, id: QueueId, to: QueueId, at_ms: UnixMs, seqs: &[Seq]) {

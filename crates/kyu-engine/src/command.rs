@@ -32,6 +32,8 @@ pub enum Command {
     DeleteQueue(DeleteQueue),
     /// Drop all messages of a queue, also those in flight, and its deduplication memory.
     PurgeQueue(PurgeQueue),
+    /// Pause or resume a queue or a lane.
+    SetPaused(SetPaused),
     /// Add messages.
     Enqueue(Enqueue),
     /// Lease ready messages.
@@ -117,6 +119,20 @@ pub struct PurgeQueue {
     pub queue: QueueId,
     /// Refuse if the last purge is less than this ago; 0 to allow.
     pub cooldown_ms: u64,
+}
+
+/// See [`Command::SetPaused`]. While a queue is paused, receives get nothing and long polls wait;
+/// everything else works: sends, settling, retention, move tasks. Lives until it is resumed, across
+/// restarts and purges. Idempotent.
+#[derive(Clone, Debug)]
+pub struct SetPaused {
+    /// The queue.
+    pub queue: QueueId,
+    /// One lane of it, whether or not it has messages now; `None` for the whole queue. At most
+    /// [`crate::limits::MAX_PAUSED_LANES`] lanes are paused at one time.
+    pub lane: Option<String>,
+    /// Pause, or resume.
+    pub paused: bool,
 }
 
 /// See [`Command::Enqueue`]. Entries succeed or fail one by one; the order is kept.
@@ -448,7 +464,18 @@ pub enum Query {
         /// Only ready ones.
         only_ready: bool,
     },
-    /// The first messages in order of delivery, without leasing them.
+    /// Lanes that have messages, by key.
+    Lanes {
+        /// The queue.
+        queue: QueueId,
+        /// Only keys greater than this.
+        after: Option<String>,
+        /// At most this many, to [`crate::limits::MAX_LISTED`].
+        max: usize,
+    },
+    /// Keys of the lanes that are paused, whether or not they have messages.
+    PausedLanes(QueueId),
+    /// The first messages in order of delivery, without leasing them, whatever is paused or limited.
     Peek {
         /// The queue.
         queue: QueueId,

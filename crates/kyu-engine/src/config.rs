@@ -185,6 +185,8 @@ pub struct QueueStats {
     pub bytes: u64,
     /// Lanes with a message under lease.
     pub lanes_in_flight: u64,
+    /// Receives get nothing until the queue is resumed.
+    pub paused: bool,
     /// When the oldest message was first enqueued.
     pub oldest_enqueued_at_ms: Option<UnixMs>,
     /// When the newest message was first enqueued.

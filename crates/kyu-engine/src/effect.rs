@@ -68,6 +68,19 @@ pub(crate) enum Effect {
         queue: QueueId,
         at_ms: UnixMs,
     },
+    /// The queue was paused, or resumed.
+    QueuePaused {
+        queue: QueueId,
+        at_ms: UnixMs,
+        paused: bool,
+    },
+    /// A lane was paused, or resumed.
+    LanePaused {
+        queue: QueueId,
+        at_ms: UnixMs,
+        lane: String,
+        paused: bool,
+    },
     Enqueued(Box<EnqueuedEffect>),
     Leased {
         queue: QueueId,

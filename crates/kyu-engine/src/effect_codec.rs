@@ -45,6 +45,8 @@ pub(crate) mod number {
     pub(crate) const REBOUND: u8 = 24;
     pub(crate) const UNBOUND: u8 = 25;
     pub(crate) const PUBLISHED: u8 = 26;
+    pub(crate) const QUEUE_PAUSED: u8 = 35;
+    pub(crate) const LANE_PAUSED: u8 = 36;
     pub(crate) const RESERVED: u8 = 55;
     pub(crate) const CLAIMED: u8 = 56;
     pub(crate) const UNCLAIMED: u8 = 57;
@@ -59,6 +61,8 @@ impl Effect {
             | Self::QueueConfigured { .. }
             | Self::QueueDeleted { .. }
             | Self::QueuePurged { .. }
+            | Self::QueuePaused { .. }
+            | Self::LanePaused { .. }
             | Self::Swept { .. }
             | Self::NamesSwept { .. } => self.encode_queue(out),
             Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => self.encode_task(out),
@@ -91,6 +95,17 @@ impl Effect {
             Self::QueuePurged { queue, at_ms } => {
                 head(out, number::QUEUE_PURGED, *queue);
                 out.varint(*at_ms);
+            }
+            Self::QueuePaused { queue, at_ms, paused } => {
+                head(out, number::QUEUE_PAUSED, *queue);
+                out.varint(*at_ms);
+                out.u8(u8::from(*paused));
+            }
+            Self::LanePaused { queue, at_ms, lane, paused } => {
+                head(out, number::LANE_PAUSED, *queue);
+                out.varint(*at_ms);
+                out.str(lane);
+                out.u8(u8::from(*paused));
             }
             Self::Swept { queue, at_ms } => {
                 head(out, number::SWEPT, *queue);
@@ -205,6 +220,15 @@ impl Effect {
             },
             number::QUEUE_DELETED => Self::QueueDeleted { queue: queue(r)?, at_ms: r.varint()? },
             number::QUEUE_PURGED => Self::QueuePurged { queue: queue(r)?, at_ms: r.varint()? },
+            number::QUEUE_PAUSED => {
+                Self::QueuePaused { queue: queue(r)?, at_ms: r.varint()?, paused: r.bool()? }
+            }
+            number::LANE_PAUSED => Self::LanePaused {
+                queue: queue(r)?,
+                at_ms: r.varint()?,
+                lane: r.string()?,
+                paused: r.bool()?,
+            },
             number::SWEPT => Self::Swept { queue: queue(r)?, at_ms: r.varint()? },
             number::NAMES_SWEPT => Self::NamesSwept { before_ms: r.varint()? },
             number::ENQUEUED | number::ENQUEUED_VIA => {
@@ -677,6 +701,11 @@ mod tests {
                     failure: Some("f".into()),
                 },
                 "0e01020303010166",
+            ),
+            (Effect::QueuePaused { queue: Q, at_ms: 1, paused: true }, "23ac020101"),
+            (
+                Effect::LanePaused { queue: Q, at_ms: 1, lane: "l".into(), paused: false },
+                "24ac0201016c00",
             ),
             (Effect::Swept { queue: Q, at_ms: 1 }, "0fac0201"),
             (Effect::NamesSwept { before_ms: 1 }, "1101"),

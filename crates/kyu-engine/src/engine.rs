@@ -98,6 +98,14 @@ impl Engine {
             Query::Browse { queue, from, max_messages, only_ready } => {
                 decide::browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
             }
+            Query::Lanes { queue, after, max } => {
+                let lanes = &self.state.queue(*queue)?.lanes;
+                Answer::Lanes(lanes.stats(after.as_deref(), (*max).min(MAX_LISTED)))
+            }
+            Query::PausedLanes(queue) => {
+                let paused = &self.state.queue(*queue)?.lanes.limits.paused;
+                Answer::PausedLanes(paused.iter().map(|key| key.as_ref().to_owned()).collect())
+            }
             Query::Peek { queue, max_messages } => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }

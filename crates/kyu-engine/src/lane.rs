@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::command::Order;
+use crate::config::{QueueConfig, QueueKind};
 use crate::ids::UnixMs;
+use crate::lane_limits::{Gate, Limits};
 use crate::lane_policy::Fairness;
 use crate::message::{LaneId, Message};
 use crate::picks::Picks;
@@ -52,6 +54,16 @@ impl Turn {
         }
     }
 
+    /// By priority, then by the lane's virtual time.
+    pub(crate) fn weighted(rank: Rank, pass: u64) -> Self {
+        Self { since_ms: pass, ..Self::plain(rank) }
+    }
+
+    /// The turn of the lane's next message, when this one took a share of this length.
+    pub(crate) fn then(self, next: Rank, stride: u64) -> Self {
+        Self { since_ms: self.since_ms + stride, ..Self::plain(next) }
+    }
+
     pub(crate) fn rank(self) -> Rank {
         Rank { urgency: self.urgency, order: self.order }
     }
@@ -74,10 +86,11 @@ pub(crate) struct Lane {
     hidden: SeqSet,
     /// Where it stands in [`Lanes::heads`].
     head: Option<Rank>,
-    /// Where it stands in [`Lanes::servable`].
-    turn: Option<Turn>,
+    /// Where it stands among those that may be served, or are parked.
+    pub(crate) turn: Option<Turn>,
+    pub(crate) gate: Gate,
     /// Messages in any phase.
-    messages: u64,
+    pub(crate) messages: u64,
 }
 
 impl Lane {
@@ -124,17 +137,17 @@ impl Lane {
 /// All lanes of a queue; index 0 is for messages without a key.
 #[derive(Clone)]
 pub(crate) struct Lanes {
-    all: Vec<Lane>,
-    by_key: BTreeMap<Arc<str>, LaneId>,
+    pub(crate) all: Vec<Lane>,
+    pub(crate) by_key: BTreeMap<Arc<str>, LaneId>,
     free: Vec<LaneId>,
     /// Lanes that lost their last message and have not been given back yet.
     vacant: Vec<LaneId>,
     /// Lanes that may be served, by turn. Not kept while lane 0 is the only one.
-    servable: BTreeSet<(Turn, LaneId)>,
+    pub(crate) servable: BTreeSet<(Turn, LaneId)>,
     /// Lanes whose first message is ready, by that message. Kept from the first acquire on that
     /// asks for an [`Order`] of its own.
-    heads: Option<BTreeSet<(Rank, LaneId)>>,
-    fairness: Fairness,
+    pub(crate) heads: Option<BTreeSet<(Rank, LaneId)>>,
+    pub(crate) limits: Limits,
     /// A message in flight blocks those behind it in its lane (FIFO).
     locking: bool,
     /// Lanes with a message in flight.
@@ -143,7 +156,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(locking: bool, fairness: Fairness) -> Self {
+    pub(crate) fn new(config: &QueueConfig) -> Self {
         Self {
             all: vec![Lane::default()],
             by_key: BTreeMap::new(),
@@ -151,8 +164,8 @@ impl Lanes {
             vacant: Vec::new(),
             servable: BTreeSet::new(),
             heads: None,
-            fairness,
-            locking,
+            limits: Limits::new(config),
+            locking: config.kind == QueueKind::Fifo,
             with_in_flight: 0,
             in_flight: 0,
         }
@@ -173,7 +186,8 @@ impl Lanes {
             return *id;
         }
         let key: Arc<str> = key.into();
-        let lane = Lane { key: Some(key.clone()), ..Lane::default() };
+        let gate = self.limits.gate(&key);
+        let lane = Lane { key: Some(key.clone()), gate, ..Lane::default() };
         let id = match self.free.pop() {
             Some(id) => {
                 if let Some(place) = self.get_mut(id) {
@@ -196,11 +210,20 @@ impl Lanes {
 
     /// Lane 0 is no longer alone: from now on it stands in `servable` like any other.
     fn note_first(&mut self) {
-        let Some(lane) = self.all.first_mut() else { return };
-        lane.turn = lane.servable_rank().map(Turn::plain);
-        if let Some(turn) = lane.turn {
-            self.servable.insert((turn, LaneId::NONE));
-        }
+        // Messages of FIFO queues always have a key, so no lane's waiting time is asked for.
+        let turn = self.turn(LaneId::NONE, Turn::plain);
+        self.place(LaneId::NONE, turn);
+    }
+
+    /// The turn of a lane, if it has a message to give (and nothing limits it).
+    pub(crate) fn turn(&mut self, id: LaneId, turn_of: impl FnOnce(Rank) -> Turn) -> Option<Turn> {
+        let lane = self.all.get_mut(id.0 as usize)?;
+        let first = lane.servable_rank()?;
+        Some(match self.limits.fairness {
+            Fairness::Weighted => self.limits.weighted_turn(lane, first),
+            _ if self.locking => turn_of(first),
+            _ => Turn::plain(first),
+        })
     }
 
     /// Changes a lane and keeps `servable` right. Returns whether it has become servable, or got
@@ -214,7 +237,7 @@ impl Lanes {
         let (locking, alone) = (self.locking, self.all.len() == 1);
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
         let was_in_flight = lane.in_flight > 0;
-        let heads = self.heads.as_mut();
+        let tracks = self.heads.is_some();
         match change {
             Change::Joined => lane.messages += 1,
             Change::Left => lane.messages = lane.messages.saturating_sub(1),
@@ -226,7 +249,7 @@ impl Lanes {
                 if locking && lane.key.is_some() {
                     lane.blocking.insert(order);
                 }
-                if heads.is_some() {
+                if tracks {
                     lane.hidden.insert(order);
                 }
             }
@@ -237,16 +260,13 @@ impl Lanes {
                 lane.hidden.remove(order);
             }
             Change::Delayed(order) => {
-                if heads.is_some() {
+                if tracks {
                     lane.hidden.insert(order);
                 }
             }
             Change::Undelayed(order) => {
                 lane.hidden.remove(order);
             }
-        }
-        if let Some(heads) = heads {
-            lane.place_head(id, heads);
         }
         match (was_in_flight, lane.in_flight > 0) {
             (false, true) => self.with_in_flight += 1,
@@ -256,21 +276,24 @@ impl Lanes {
         if lane.messages == 0 && id != LaneId::NONE {
             self.vacant.push(id);
         }
-        let first = lane.servable_rank();
-        if !alone && !matches!(change, Change::Joined | Change::Left) {
-            let turn = first.map(|rank| if locking { turn_of(rank) } else { Turn::plain(rank) });
-            let before = std::mem::replace(&mut lane.turn, turn);
-            if before != turn {
-                before.map(|turn| self.servable.remove(&(turn, id)));
-                turn.map(|turn| self.servable.insert((turn, id)));
+        if !matches!(change, Change::Joined | Change::Left) {
+            if !alone {
+                let turn = self.turn(id, turn_of);
+                self.place(id, turn);
+            } else if let (Some(heads), Some(lane)) = (&mut self.heads, self.all.first_mut()) {
+                lane.place_head(id, heads);
             }
         }
-        first.is_some()
-            && match change {
-                Change::Ready(_) | Change::Unleased(_) => true,
-                Change::Undelayed(_) => lane.head.is_some(),
-                _ => false,
-            }
+        match change {
+            Change::Ready(_) | Change::Unleased(_) => self.gives(id),
+            Change::Undelayed(_) => self.get(id).is_some_and(|lane| lane.head.is_some()),
+            _ => false,
+        }
+    }
+
+    /// Whether a lane has a message to give, and may.
+    fn gives(&self, id: LaneId) -> bool {
+        self.get(id).is_some_and(|lane| lane.servable_rank().is_some() && !lane.gate.parked)
     }
 
     /// Keeps the heads from now on. `hidden` are the messages that cannot be received now.
@@ -291,14 +314,6 @@ impl Lanes {
         self.heads.is_some()
     }
 
-    pub(crate) fn fairness(&self) -> Fairness {
-        self.fairness
-    }
-
-    pub(crate) fn set_fairness(&mut self, fairness: Fairness) {
-        self.fairness = fairness;
-    }
-
     pub(crate) fn locking(&self) -> bool {
         self.locking
     }
@@ -306,10 +321,6 @@ impl Lanes {
     /// The only lane, if there never was another.
     pub(crate) fn alone(&self) -> Option<&Lane> {
         self.all.first().filter(|_| self.all.len() == 1)
-    }
-
-    pub(crate) fn servable(&self) -> std::collections::btree_set::Iter<'_, (Turn, LaneId)> {
-        self.servable.iter()
     }
 
     pub(crate) fn heads(&self) -> std::collections::btree_set::Iter<'_, (Rank, LaneId)> {
@@ -337,9 +348,15 @@ impl Lanes {
         self.all.iter().map(|lane| lane.key.clone()).collect()
     }
 
-    /// Ready messages in the order in which an acquire should take them.
-    pub(crate) fn picks(&self, order: Order) -> Picks<'_> {
-        Picks::new(self, order)
+    /// Ready messages in the order in which an acquire should take them at this time, for which
+    /// the tokens have been counted.
+    pub(crate) fn picks(&self, order: Order, now_ms: UnixMs) -> Picks<'_> {
+        Picks::new(self, order, now_ms)
+    }
+
+    /// Ready messages in order of delivery, as if nothing limited their lanes.
+    pub(crate) fn all_picks(&self) -> Picks<'_> {
+        Picks::of_all(self)
     }
 }
 
@@ -378,8 +395,9 @@ impl Lane {
         self.hidden.first().is_none_or(|hidden| rank.order < hidden)
     }
 
-    fn place_head(&mut self, id: LaneId, heads: &mut BTreeSet<(Rank, LaneId)>) {
+    pub(crate) fn place_head(&mut self, id: LaneId, heads: &mut BTreeSet<(Rank, LaneId)>) {
         let head = self.first().filter(|rank| self.stands_before_hidden(*rank));
+        let head = head.filter(|_| !self.gate.parked);
         let before = std::mem::replace(&mut self.head, head);
         if before != head {
             before.map(|rank| heads.remove(&(rank, id)));
@@ -393,7 +411,8 @@ mod tests {
     use super::*;
 
     fn lanes(locking: bool, messages: &[(&str, u8)]) -> Lanes {
-        let mut lanes = Lanes::new(locking, Fairness::default());
+        let kind = if locking { QueueKind::Fifo } else { QueueKind::Standard };
+        let mut lanes = Lanes::new(&QueueConfig { kind, ..QueueConfig::default() });
         for (order, (key, priority)) in messages.iter().enumerate() {
             let id = lanes.of_key((!key.is_empty()).then_some(*key));
             lanes.change(id, Change::Joined, Turn::plain);
@@ -404,7 +423,7 @@ mod tests {
     }
 
     fn orders(lanes: &Lanes) -> Vec<u64> {
-        lanes.picks(Order::OfQueue).map(|(rank, _)| rank.order).collect()
+        lanes.picks(Order::OfQueue, 0).map(|(rank, _)| rank.order).collect()
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::QueueConfig;
-use crate::limits::{MAX_KEY_BYTES, MAX_RATE, MAX_RATE_INTERVAL_MS, MAX_WEIGHT, MAX_WEIGHTS};
+use crate::limits::{
+    MAX_KEY_BYTES, MAX_RATE, MAX_RATE_FILL_MS, MAX_RATE_INTERVAL_MS, MAX_WEIGHT, MAX_WEIGHTS,
+};
 use crate::wire::{Malformed, Reader, Write};
 
 /// Which lane comes next. Within a lane, and between lanes that are equal otherwise, messages
@@ -58,18 +60,12 @@ impl Default for LaneLimits {
     }
 }
 
-impl LaneLimits {
-    #[expect(dead_code, reason = "weights are obeyed soon")]
-    pub(crate) fn weight(&self, key: Option<&str>) -> u32 {
-        key.and_then(|key| self.weights.get(key)).copied().unwrap_or(self.default_weight).max(1)
-    }
-}
-
 impl RateLimit {
     fn check(&self) -> Result<(), &'static str> {
         let in_bounds = (1..=MAX_RATE).contains(&self.permits)
             && (1..=MAX_RATE).contains(&self.burst)
-            && (1..=MAX_RATE_INTERVAL_MS).contains(&self.interval_ms);
+            && (1..=MAX_RATE_INTERVAL_MS).contains(&self.interval_ms)
+            && self.fill_ns() <= MAX_RATE_FILL_MS * 1_000_000;
         if in_bounds { Ok(()) } else { Err("a rate is out of bounds") }
     }
 }

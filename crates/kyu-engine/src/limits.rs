@@ -41,6 +41,10 @@ pub const MAX_CONFIG_BYTES: usize = 64 << 10;
 pub const MAX_RATE: u32 = 1_000_000;
 /// Interval of a rate limit: a day. `Refusal::InvalidConfig`.
 pub const MAX_RATE_INTERVAL_MS: u64 = 86_400_000;
+/// Time in which a rate limit saves up its burst: a year. `Refusal::InvalidConfig`.
+pub const MAX_RATE_FILL_MS: u64 = 366 * 86_400_000;
+/// Lanes of a queue that are paused one by one, for RAM. `Refusal::LimitExceeded`.
+pub const MAX_PAUSED_LANES: usize = 1_000;
 /// Weight of a lane: shares finer than this are not kept. `Refusal::InvalidConfig`.
 pub const MAX_WEIGHT: u32 = 1_000;
 /// Lanes of a queue with a weight of their own, for the size of a record. `Refusal::InvalidConfig`.

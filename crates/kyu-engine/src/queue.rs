@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::attempts::Attempts;
 use crate::chunk::Messages;
-use crate::config::{DedupScope, QueueInfo, QueueKind, QueueStats, QueueTotals};
+use crate::config::{DedupScope, QueueConfig, QueueInfo, QueueKind, QueueStats, QueueTotals};
 use crate::dedup::Dedup;
 use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
+use crate::rate::Buckets;
 use crate::seq_set::SeqSet;
 use crate::unique::UniqueKeys;
 
@@ -26,6 +27,8 @@ pub(crate) struct Queue {
     /// The next sequence number; also gives places at the tail of the ready order.
     pub(crate) next_seq: Seq,
     pub(crate) purged_at_ms: Option<UnixMs>,
+    /// Receives get nothing.
+    pub(crate) paused: bool,
     /// Just behind the beginning of the last record that moved a message in. What was moved is
     /// handed out only when that record is durable: a crash would take the sequence number back and
     /// give it to another message, which the receipt would then name. Not part of the state: after
@@ -69,8 +72,7 @@ pub(crate) struct Effectuated {
 
 impl Queue {
     pub(crate) fn new(info: Arc<QueueInfo>) -> Self {
-        let locking = info.config.kind == QueueKind::Fifo;
-        let lanes = Lanes::new(locking, info.config.fairness);
+        let lanes = Lanes::new(&info.config);
         Self {
             info,
             messages: Messages::default(),
@@ -81,6 +83,7 @@ impl Queue {
             totals: QueueTotals::default(),
             next_seq: 1,
             purged_at_ms: None,
+            paused: false,
             newest_ms: 0,
             moved_in_by: 0,
             claims: BTreeMap::new(),
@@ -124,6 +127,8 @@ impl Queue {
             if let Some(expiry) = self.retained_until(new) {
                 done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
             }
+            done.due_ms =
+                [done.due_ms, self.lanes.limits.next_token_ms()].into_iter().flatten().min();
         }
         (old, done)
     }
@@ -189,8 +194,10 @@ impl Queue {
             }
             Phase::Archived(_) => self.archived -= 1,
             Phase::Leased(_) | Phase::Held(_) => {
+                // A queue at its limit has had nothing to give, whatever its lanes have.
+                wakes = self.in_flight >= u64::from(self.info.config.max_in_flight);
                 self.in_flight -= 1;
-                wakes = self.change_lane(message.lane, Change::Unleased(message.order));
+                wakes |= self.change_lane(message.lane, Change::Unleased(message.order));
             }
         }
         if let Some(deadline) = message.phase.deadline() {
@@ -219,10 +226,40 @@ impl Queue {
 
     fn change_lane(&mut self, lane: LaneId, change: Change) -> bool {
         let (messages, reordered) = (&self.messages, &self.reordered);
-        self.lanes.change(lane, change, |rank| {
-            let seq = reordered.get(&rank.order).copied().unwrap_or(rank.order);
-            messages.get(seq).map_or(Turn::plain(rank), |first| Turn::of_waiting(rank, &first))
-        })
+        self.lanes.change(lane, change, |rank| turn_of_waiting(messages, reordered, rank))
+    }
+
+    /// Takes over new settings, from this time on.
+    pub(crate) fn configure(&mut self, config: &QueueConfig, at_ms: UnixMs) {
+        let info = Arc::make_mut(&mut self.info);
+        info.config.clone_from(config);
+        info.version += 1;
+        info.modified_at_ms = at_ms;
+        let (messages, reordered) = (&self.messages, &self.reordered);
+        let turn_of = |rank| turn_of_waiting(messages, reordered, rank);
+        self.lanes.configure(config, at_ms, turn_of);
+    }
+
+    /// Takes new settings back.
+    pub(crate) fn restore(&mut self, info: Arc<QueueInfo>, buckets: Buckets) {
+        self.info = info;
+        let (messages, reordered) = (&self.messages, &self.reordered);
+        let turn_of = |rank| turn_of_waiting(messages, reordered, rank);
+        self.lanes.set_limits(&self.info.config, buckets, turn_of);
+    }
+
+    /// The queue without its messages.
+    pub(crate) fn purged(&self, at_ms: UnixMs) -> Self {
+        let mut empty = Self::new(self.info.clone());
+        empty.next_seq = self.next_seq;
+        empty.newest_ms = self.newest_ms;
+        empty.newest_seq = self.newest_seq;
+        empty.totals = self.totals;
+        empty.totals.purged += self.len();
+        empty.purged_at_ms = Some(at_ms);
+        empty.paused = self.paused;
+        empty.lanes.outlive(&self.lanes.limits);
+        empty
     }
 
     /// Prepares for acquires with an order of their own: from now on the lanes know which messages
@@ -278,6 +315,8 @@ impl Queue {
             self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.unique.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
+            self.lanes.limits.next_token_ms(),
+            self.lanes.limits.buckets.first_full_ms().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
         ]
         .into_iter()
         .flatten()
@@ -304,6 +343,7 @@ impl Queue {
             in_flight: self.in_flight,
             bytes: self.bytes,
             lanes_in_flight: self.lanes.with_in_flight,
+            paused: self.paused,
             oldest_enqueued_at_ms: self.oldest_enqueued_at_ms(),
             newest_enqueued_at_ms: self.newest_enqueued_at_ms(),
             archived: self.archived,
@@ -328,6 +368,12 @@ impl Queue {
     pub(crate) fn lane_key(&self, message: &Message) -> Option<&str> {
         self.lanes.get(message.lane).and_then(|lane| lane.key.as_deref())
     }
+}
+
+/// The turn of a FIFO lane with this first message.
+fn turn_of_waiting(messages: &Messages, reordered: &BTreeMap<u64, Seq>, rank: Rank) -> Turn {
+    let seq = reordered.get(&rank.order).copied().unwrap_or(rank.order);
+    messages.get(seq).map_or(Turn::plain(rank), |first| Turn::of_waiting(rank, &first))
 }
 
 /// Forgetting expired ids is housekeeping: it waits so that one tick forgets many.

@@ -26,6 +26,11 @@ pub enum Reply {
         /// Messages dropped.
         messages: u64,
     },
+    /// The queue or lane is paused, or it is not, as was asked.
+    PausedSet {
+        /// Whether it was otherwise before.
+        changed: bool,
+    },
     /// One result for each message, in order.
     Enqueued(Vec<Result<Enqueued, EnqueueRefusal>>),
     /// Leased messages, in order; empty when none is ready.
@@ -104,6 +109,10 @@ pub enum Answer {
     DeadLetterSources(Vec<QueueName>),
     /// Tasks, newest first.
     MoveTasks(Vec<MoveTask>),
+    /// Lanes, by key.
+    Lanes(Vec<LaneStats>),
+    /// Keys of paused lanes.
+    PausedLanes(Vec<String>),
     /// Messages in order of delivery.
     Peeked(Vec<Delivery>),
     /// What has happened to a message; `None` if it is not in the queue.
@@ -125,6 +134,23 @@ pub enum Answer {
     Bindings(Vec<Arc<BindingInfo>>),
     /// What the ledger holds.
     Ledger(LedgerAnswer),
+}
+
+/// One lane of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneStats {
+    /// Its key.
+    pub key: String,
+    /// Messages in any state.
+    pub messages: u64,
+    /// Messages under lease.
+    pub in_flight: u32,
+    /// Gives nothing until it is resumed.
+    pub paused: bool,
+    /// Out of tokens, and when it has one again.
+    pub next_token_at_ms: Option<UnixMs>,
+    /// Weight, for [`crate::Fairness::Weighted`].
+    pub weight: u32,
 }
 
 /// A message that was accepted (or recognised as a duplicate of one).

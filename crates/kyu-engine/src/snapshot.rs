@@ -27,12 +27,13 @@ use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
+use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pauses};
 use crate::state::State;
 use crate::unique::{UniqueShards, decode_holder, encode_holder};
 use crate::wire::{Malformed, Reader, Write};
 
 /// Kinds of blocks. Frozen.
-mod block {
+pub(crate) mod block {
     /// Counters and names; first. Starts with the version of the layout.
     pub(super) const GLOBAL: u8 = 1;
     /// Begins a queue; the following message and id blocks belong to it.
@@ -47,6 +48,10 @@ mod block {
     pub(super) const EXCHANGE: u8 = 9;
     pub(super) const BINDINGS: u8 = 10;
     pub(super) const EXCHANGE_DEDUP: u8 = 11;
+    /// What is paused in a queue.
+    pub(crate) const PAUSES: u8 = 14;
+    /// Token buckets of a queue and of its lanes that are not full.
+    pub(crate) const BUCKETS: u8 = 15;
     /// The ledger's next token. Left out while it is 1.
     pub(super) const LEDGER: u8 = 16;
     pub(super) const LEDGER_ENTRIES: u8 = 17;
@@ -62,7 +67,7 @@ mod block {
 
 const VERSION: u8 = 1;
 /// Messages or ids of one block.
-const BLOCK_ITEMS: usize = 4_096;
+pub(crate) const BLOCK_ITEMS: usize = 4_096;
 /// No block of ours is longer: 4,096 full messages, or a queue's configuration.
 const MAX_BLOCK_BYTES: u32 = 64 << 20;
 /// Ledger entries of one block: each may have 64 KiB.
@@ -95,6 +100,7 @@ struct FrozenQueue {
     dedup: Dedup,
     attempts: Attempts,
     unique: UniqueShards,
+    limits: FrozenLimits,
 }
 
 impl Frozen {
@@ -112,6 +118,7 @@ impl Frozen {
             dedup: queue.dedup.clone(),
             attempts: queue.attempts.clone(),
             unique: queue.unique.freeze(),
+            limits: FrozenLimits::of(queue),
         });
         Self {
             next_queue: state.next_queue,
@@ -215,7 +222,7 @@ impl FrozenQueue {
                 }
             })?;
         }
-        Ok(())
+        self.limits.write(blocks)
     }
 
     fn encode_head(&self, out: &mut Vec<u8>) {
@@ -297,13 +304,13 @@ fn write_exchange(exchange: &Exchange, blocks: &mut Blocks<'_, impl io::Write>) 
     write_dedup(block::EXCHANGE_DEDUP, &exchange.dedup, blocks)
 }
 
-struct Blocks<'a, W> {
+pub(crate) struct Blocks<'a, W> {
     out: &'a mut W,
     buffer: Vec<u8>,
 }
 
 impl<W: io::Write> Blocks<'_, W> {
-    fn write(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+    pub(crate) fn write(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         self.buffer.clear();
         self.buffer.u8(kind);
         fill(&mut self.buffer);
@@ -566,6 +573,8 @@ impl Loader {
                     queue.claims.insert(r.varint()?, decode_phase(r)?);
                 }
             }
+            block::PAUSES => load_pauses(&mut self.state, self.queue, r)?,
+            block::BUCKETS => load_buckets(&mut self.state, self.queue, r)?,
             block::END => {
                 self.end_exchange();
                 self.end_queue();

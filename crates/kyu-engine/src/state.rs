@@ -12,6 +12,7 @@ use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
 use crate::ledger::{Ledger, LedgerDue, LedgerEntry, LedgerKey};
 use crate::message::{FrameRef, Message, Phase};
 use crate::queue::Queue;
+use crate::rate::Buckets;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
 use crate::unique::Holder;
 
@@ -92,6 +93,7 @@ enum Undo {
     Info {
         id: QueueId,
         old: Arc<QueueInfo>,
+        buckets: Buckets,
     },
     Task {
         old: MoveTask,
@@ -105,6 +107,11 @@ enum Undo {
         queue: QueueId,
         id: String,
         old: Option<Attempt>,
+    },
+    Bucket {
+        queue: QueueId,
+        lane: Option<Arc<str>>,
+        full_at_ns: u64,
     },
     Live {
         segment: u64,
@@ -245,6 +252,7 @@ impl State {
         let due = self.watch.range(..=(now_ms, QueueId(u32::MAX)));
         let due: Vec<QueueId> = due.map(|(_, id)| *id).take(most).collect();
         for id in &due {
+            self.refresh_lanes(*id, now_ms);
             let at_ms = self.queues.get(id).and_then(Queue::next_due_ms);
             self.watch(*id, at_ms);
         }
@@ -375,6 +383,23 @@ impl State {
         }
     }
 
+    /// Notes a bucket before it changed, for a trial.
+    pub(crate) fn keep_bucket(&mut self, queue: QueueId, lane: Option<Arc<str>>, full_at_ns: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Bucket { queue, lane, full_at_ns });
+        }
+    }
+
+    /// Counts tokens up to this time, and wakes who waits for one.
+    pub(crate) fn refresh_lanes(&mut self, id: QueueId, now_ms: UnixMs) {
+        if let Some(queue) = self.queues.get_mut(&id)
+            && queue.lanes.limits.is_metered()
+            && queue.lanes.refresh(now_ms)
+        {
+            self.woken.insert(id);
+        }
+    }
+
     /// Notes an exchange before it changes, for a trial.
     pub(crate) fn keep_exchange(&mut self, id: ExchangeId) {
         let Some(journal) = &mut self.journal else { return };
@@ -474,6 +499,7 @@ impl State {
                     queue.attempts.replace(&id, old);
                 }
             }
+            Undo::Bucket { queue, lane, full_at_ns } => self.set_bucket(queue, lane, full_at_ns),
             Undo::Live { segment, old } => self.set_live(segment, old),
             Undo::Shared { at, old } => self.set_shared(at, old),
             Undo::Exchange { id, old } => {
@@ -516,7 +542,8 @@ impl State {
     pub(crate) fn keep_info(&mut self, id: QueueId) {
         let Some(journal) = &mut self.journal else { return };
         if let Some(queue) = self.queues.get(&id) {
-            journal.push(Undo::Info { id, old: queue.info.clone() });
+            let buckets = queue.lanes.limits.buckets.clone();
+            journal.push(Undo::Info { id, old: queue.info.clone(), buckets });
         }
     }
 
@@ -556,10 +583,9 @@ impl State {
                     None => self.deleted_names.remove(&name),
                 };
             }
-            Undo::Info { id, old } => {
+            Undo::Info { id, old, buckets } => {
                 if let Some(queue) = self.queues.get_mut(&id) {
-                    queue.lanes.set_fairness(old.config.fairness);
-                    queue.info = old;
+                    queue.restore(old, buckets);
                 }
             }
             Undo::Task { old } => {

@@ -280,7 +280,7 @@ pub fn delete(queue: QueueId) -> Command {
     Command::DeleteQueue(DeleteQueue { queue })
 }
 
-fn message(queue: QueueId, body: &[u8], delay_ms: Option<u64>) -> NewMessage {
+pub fn message(queue: QueueId, body: &[u8], delay_ms: Option<u64>) -> NewMessage {
     NewMessage {
         queues: vec![queue],
         content: Content::of(Bytes::copy_from_slice(body)).encode(),

@@ -22,10 +22,14 @@ pub(super) fn decide(
     {
         queue.track_heads();
     }
+    state.refresh_lanes(command.queue, ctx.now_ms);
     let state = &*state;
     let queue = state.queue(command.queue)?;
     if command.max_messages == 0 || command.max_messages > MAX_ACQUIRE {
         return Err(Refusal::LimitExceeded("messages of one acquire"));
+    }
+    if queue.paused {
+        return Ok((Reply::Acquired(Vec::new()), Wait::Until(0)));
     }
     let end = lease_end(queue, command.lease, ctx.now_ms);
     let attempt_id = command.attempt_id.as_deref().filter(|_| queue.is_fifo());
@@ -41,7 +45,8 @@ pub(super) fn decide(
             Err(Refusal::TooManyInFlight)
         };
     }
-    let most = u64::from(command.max_messages).min(room) as usize;
+    let tokens = queue.lanes.limits.queue_tokens(ctx.now_ms);
+    let most = u64::from(command.max_messages).min(room).min(tokens) as usize;
     let mut sequences = Sequences::default();
     let picked = pick(state, queue, most, command, ctx, &mut sequences, effects);
     let mut wait_until = if picked.is_empty() { 0 } else { queue.moved_in_by };
@@ -50,7 +55,13 @@ pub(super) fn decide(
     }
     let lease = command.lease;
     let deliveries = hand_out(queue, &picked, lease, attempt_id, ctx, &mut sequences, effects);
-    let exact = queue.is_fifo() || queue.info.config.dead_letter.is_some() || lease == Lease::Take;
+    // A limit that a crash could make the server forget would be none.
+    let limits = &queue.lanes.limits;
+    let limited = limits.is_metered() || limits.max_in_flight < u32::MAX;
+    let exact = queue.is_fifo()
+        || limited
+        || queue.info.config.dead_letter.is_some()
+        || lease == Lease::Take;
     let wait = if exact && !effects.is_empty() { Wait::Record } else { Wait::Until(wait_until) };
     Ok((Reply::Acquired(deliveries), wait))
 }
@@ -71,7 +82,7 @@ fn pick(
     let mut picked: Vec<(Seq, Message)> = Vec::with_capacity(most.min(16));
     let mut bytes = 0u64;
     let mut passed_over = 0;
-    let mut picks = queue.lanes.picks(command.order);
+    let mut picks = queue.lanes.picks(command.order, ctx.now_ms);
     while picked.len() < most && passed_over < MAX_TICK_MESSAGES {
         let Some((rank, lane)) = picks.next() else { break };
         let seq = queue.seq_at(rank.order);
@@ -127,10 +138,10 @@ fn replay(
     Some(deliveries)
 }
 
-/// What an acquire would return first; leases nothing.
+/// What an acquire would return first, if nothing were paused or limited; leases nothing.
 pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
     let most = max_messages.min(MAX_ACQUIRE) as usize;
-    let deliveries = queue.lanes.picks(Order::OfQueue).take(most).filter_map(|(rank, _)| {
+    let deliveries = queue.lanes.all_picks().take(most).filter_map(|(rank, _)| {
         let seq = queue.seq_at(rank.order);
         let message = queue.messages.get(seq)?;
         Some(Delivery::last(queue.id(), seq, &message))

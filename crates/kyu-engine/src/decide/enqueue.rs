@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::by_seq::{EnqueueReserved, QueueRef, ReservedMessage};
-use crate::command::{Context, Enqueue, NewMessage, Order};
+use crate::command::{Context, Enqueue, NewMessage};
 use crate::config::Overflow;
 use crate::decide::unique::{self, Claim, Replaced};
 use crate::decide::{Decided, Sequences, Wait};
@@ -312,7 +312,7 @@ impl<'a> Batch<'a> {
         let dropped = self.added.dropped.entry(queue.id()).or_default();
         let size_of = |seq: &Seq| queue.messages.get(*seq).map_or(0, |m| u64::from(m.frame.bytes));
         let mut freed: u64 = dropped.iter().map(size_of).sum();
-        let mut heads = queue.lanes.picks(Order::OfQueue).map(|(rank, _)| queue.seq_at(rank.order));
+        let mut heads = queue.lanes.all_picks().map(|(rank, _)| queue.seq_at(rank.order));
         loop {
             let messages = queue.len() + added_messages - dropped.len() as u64;
             let total = (queue.bytes + added_bytes).saturating_sub(freed);

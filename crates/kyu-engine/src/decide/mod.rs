@@ -11,6 +11,7 @@ mod extend;
 mod lease;
 mod ledger;
 mod move_task;
+mod pause;
 mod publish;
 mod queue;
 mod relocate;
@@ -69,6 +70,7 @@ pub(crate) fn decide(
         Command::ConfigureQueue(c) => queue::configure(state, c, ctx, effects),
         Command::DeleteQueue(c) => queue::delete(state, c, ctx, effects),
         Command::PurgeQueue(c) => queue::purge(state, c, ctx, effects),
+        Command::SetPaused(c) => pause::decide(state, c, ctx, effects),
         Command::Enqueue(c) => enqueue::decide(state, c, ctx, effects),
         Command::Acquire(c) => acquire::decide(state, c, ctx, effects),
         Command::Settle(c) => settle::decide(state, c, ctx, effects),

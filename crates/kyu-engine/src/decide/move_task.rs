@@ -1,6 +1,6 @@
 //! Move tasks: bring dead letters back in the background (SQS StartMessageMoveTask).
 
-use crate::command::{CancelMoveTask, Context, Order, StartMoveTask};
+use crate::command::{CancelMoveTask, Context, StartMoveTask};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects, MoveReason};
 use crate::limits::MAX_TICK_MESSAGES;
@@ -72,7 +72,7 @@ pub(super) fn run(
     let left = task.to_move.saturating_sub(task.moved);
     let mut moved = 0;
     let mut failure = None;
-    let mut picks = source.lanes.picks(Order::OfQueue);
+    let mut picks = source.lanes.all_picks();
     while moved < allowed.min(left) {
         let Some((rank, _)) = picks.next() else { break };
         let seq = source.seq_at(rank.order);

@@ -71,8 +71,13 @@ fn one_queue(
     if !promoted.is_empty() {
         effects.push(Effect::Promoted { queue: id, seqs: promoted });
     }
-    let forgettable =
-        [queue.dedup.first_expiry(), queue.attempts.first_expiry(), queue.unique.first_expiry()];
+    let buckets = &queue.lanes.limits.buckets;
+    let forgettable = [
+        queue.dedup.first_expiry(),
+        queue.attempts.first_expiry(),
+        queue.unique.first_expiry(),
+        buckets.first_full_ms(),
+    ];
     if forgettable.into_iter().flatten().any(|at_ms| at_ms + SWEEP_SLACK_MS <= ctx.now_ms) {
         effects.push(Effect::Swept { queue: id, at_ms: ctx.now_ms });
     }

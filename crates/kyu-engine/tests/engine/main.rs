@@ -6,6 +6,7 @@ mod by_seq;
 mod dead_letter;
 mod exchange;
 mod fifo;
+mod lanes;
 mod ledger;
 mod life_cycle;
 mod limits;
