@@ -42,6 +42,7 @@ mod lane_policy;
 mod ledger;
 mod ledger_codec;
 pub mod limits;
+mod load_error;
 mod matcher;
 mod message;
 mod picks;
@@ -75,10 +76,11 @@ pub use ledger::{
     LedgerEntry, LedgerExtend, LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease,
     LedgerReply, LedgerState, LedgerStats,
 };
+pub use load_error::LoadError;
 pub use matcher::*;
 pub use message::Phase;
 pub use reply::*;
 pub use retry::*;
-pub use snapshot::{Frozen, LoadError};
+pub use snapshot::Frozen;
 pub use state::DirectoryChange;
 pub use unique::{Unique, UniquePolicy, UniqueScope};

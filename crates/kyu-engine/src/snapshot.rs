@@ -24,6 +24,7 @@ use crate::exchange_codec::{
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::Ledger;
 use crate::ledger_codec::{decode_entry, encode_entry};
+use crate::load_error::LoadError;
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
@@ -443,38 +444,6 @@ fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
     out.varint(task.moved);
     out.varint(task.to_move);
     out.opt_str(task.failure.as_deref());
-}
-
-/// Why a snapshot could not be loaded.
-#[derive(Debug)]
-pub enum LoadError {
-    /// It could not be read.
-    Io(io::Error),
-    /// It is not a complete snapshot of this version.
-    Malformed(Malformed),
-}
-
-impl std::fmt::Display for LoadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "snapshot cannot be read: {error}"),
-            Self::Malformed(malformed) => write!(f, "snapshot: {malformed}"),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {}
-
-impl From<io::Error> for LoadError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Malformed> for LoadError {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
-    }
 }
 
 impl Engine {
