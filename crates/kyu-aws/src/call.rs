@@ -10,6 +10,7 @@ use crate::address;
 use crate::door::SqsOptions;
 use crate::error::Error;
 use crate::limits::MAX_RECONFIGURE_TRIES;
+use crate::sns::Sns;
 
 /// The circumstances of one request.
 pub(crate) struct Call<'r> {
@@ -22,6 +23,12 @@ pub(crate) struct Call<'r> {
     pub(crate) path_queue: Option<QueueName>,
     /// The HTTP header in which X-Ray names the trace that the request belongs to.
     pub(crate) trace_header: Option<&'r str>,
+    /// Whether somebody stands for the request with a signature; it need not have been checked.
+    pub(crate) signed: bool,
+    /// The request has no right to be here but that it is a link from a message.
+    pub(crate) is_stranger: bool,
+    /// What SNS knows beside the broker.
+    pub(crate) sns: &'r Arc<Sns>,
     /// The request's body; what the broker keeps of it is sliced from here.
     pub(crate) body: &'r Bytes,
 }

@@ -1,12 +1,13 @@
 //! The door itself: from an HTTP request to an action and back.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use kyu_broker::Broker;
-use kyu_door::access::Access;
+use kyu_door::access::{Access, Principal};
 use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response};
 
 use crate::actions;
@@ -14,7 +15,7 @@ use crate::address;
 use crate::call::Call;
 use crate::error::Error;
 use crate::request_id::{RequestId, RequestIds};
-use crate::sns;
+use crate::sns::{self, Deliveries, Sns, SnsOptions};
 use crate::wire::{Input, Protocol, form};
 
 /// Service and action of a JSON request.
@@ -40,6 +41,8 @@ pub struct SqsOptions {
     pub purge_cooldown_ms: u64,
     /// Time before a deleted queue's name may be used again; AWS has 60 s.
     pub name_reuse_wait_ms: u64,
+    /// What concerns SNS alone.
+    pub sns: SnsOptions,
 }
 
 impl Default for SqsOptions {
@@ -50,6 +53,7 @@ impl Default for SqsOptions {
             region: "us-east-1".into(),
             purge_cooldown_ms: 0,
             name_reuse_wait_ms: 0,
+            sns: SnsOptions::default(),
         }
     }
 }
@@ -58,14 +62,23 @@ impl Default for SqsOptions {
 pub struct Sqs {
     broker: Broker,
     access: Access,
-    options: SqsOptions,
+    options: Arc<SqsOptions>,
+    sns: Arc<Sns>,
     ids: RequestIds,
 }
 
 impl Sqs {
     /// Makes the door.
     pub fn new(broker: Broker, access: Access, options: SqsOptions) -> Self {
-        Self { broker, access, options, ids: RequestIds::new() }
+        let sns = Sns::new(&options.sns);
+        Self { broker, access, options: Arc::new(options), sns, ids: RequestIds::new() }
+    }
+
+    /// Begins to deliver to the HTTP endpoints that are subscribed to topics. Until then their
+    /// messages wait. Must be called within a tokio runtime.
+    pub fn start_deliveries(&self) -> Deliveries {
+        let (options, sns) = (Arc::clone(&self.options), Arc::clone(&self.sns));
+        Deliveries::start(self.broker.clone(), options, sns)
     }
 
     /// Finds out what is asked, by whom, and does it.
@@ -76,7 +89,15 @@ impl Sqs {
         id: &RequestId,
     ) -> Result<(Protocol, Bytes), Failure> {
         let Request { head, body, peer } = request;
-        let principal = self.access.admit(head, body, *peer, now_s()).map_err(Error::Denied)?;
+        let admitted = self.access.admit(head, body, *peer, now_s());
+        let in_url = head.uri.query().unwrap_or("").as_bytes();
+        let is_stranger = admitted.is_err();
+        let principal = match admitted {
+            Ok(principal) => principal,
+            // Who follows a link from a message proves by it that the message came there.
+            Err(_) if !is_signed(head) && is_link(protocol, head, in_url, body) => Principal::Local,
+            Err(denied) => return Err(Error::Denied(denied).into()),
+        };
         let call = Call {
             broker: &self.broker,
             options: &self.options,
@@ -84,6 +105,9 @@ impl Sqs {
             host: host(head),
             path_queue: address::of_path(head.uri.path(), &self.options),
             trace_header: text_of(head, TRACE_HEADER),
+            signed: is_signed(head),
+            is_stranger,
+            sns: &self.sns,
             body,
         };
         if protocol == Protocol::Json {
@@ -94,7 +118,6 @@ impl Sqs {
         if head.method != Method::GET && head.method != Method::POST {
             return Err(Error::UnknownOperation.into());
         }
-        let in_url = head.uri.query().unwrap_or("").as_bytes();
         let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
         let parameters = form::parse(&[in_url, in_body])?;
         if sns::is_addressed(&parameters) {
@@ -127,6 +150,16 @@ impl Handler for Sqs {
     async fn handle(&self, request: Request) -> Response {
         let id = self.ids.next();
         let protocol = protocol_of(&request.head);
+        // A certificate is public: whoever got a message may check its signature.
+        if request.head.method == Method::GET
+            && request.head.uri.query().is_none()
+            && let Some(certificate) = self.sns.signer.certificate(request.head.uri.path()).await
+        {
+            let mut response = respond(Protocol::Query, certificate.into(), &id);
+            let format = HeaderValue::from_static("application/x-pem-file");
+            response.headers_mut().insert(CONTENT_TYPE, format);
+            return response;
+        }
         match self.answer(&request, protocol, &id).await {
             Ok((protocol, body)) => respond(protocol, body, &id),
             Err(Failure::Sqs(error)) => respond_error(protocol, &error, &id),
@@ -141,6 +174,21 @@ impl Handler for Sqs {
     fn reject(&self, head: &Head, reason: Rejection) -> Response {
         respond_error(protocol_of(head), &reason.into(), &self.ids.next())
     }
+}
+
+/// Whether a request claims to be somebody's.
+fn is_signed(head: &Head) -> bool {
+    head.headers.contains_key(AUTHORIZATION)
+        || head.uri.query().is_some_and(|query| query.contains("X-Amz-Signature="))
+}
+
+/// Whether a request is a link from a message of SNS.
+fn is_link(protocol: Protocol, head: &Head, in_url: &[u8], body: &[u8]) -> bool {
+    let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
+    protocol != Protocol::Json
+        && matches!(head.method, Method::GET | Method::POST)
+        && form::parse(&[in_url, in_body])
+            .is_ok_and(|parameters| sns::is_addressed(&parameters) && sns::is_link(&parameters))
 }
 
 /// JSON requests say so in two ways, and each alone is enough to know how to answer.

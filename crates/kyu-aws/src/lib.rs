@@ -29,3 +29,4 @@ mod wire;
 mod test_door;
 
 pub use door::{Sqs, SqsOptions};
+pub use sns::{Deliveries, EndpointRule, SnsOptions};

@@ -64,7 +64,21 @@ impl Door {
         small.log.segment_bytes = 8 << 20;
         small.log.reserve_bytes = 8 << 20;
         let broker = Broker::open(small).unwrap();
+        let mut options = options;
+        // A key that was made before: making one takes long without optimisation.
+        let key = include_str!("sns/signing/test-key.pem");
+        std::fs::write(dir.join("sns-signing-key.pem"), key).unwrap();
+        options.sns.key_dir = Some(dir.clone());
         Self { sqs: Sqs::new(broker.clone(), access, options), broker, dir }
+    }
+
+    /// Begins to deliver to HTTP endpoints.
+    pub(crate) fn start_deliveries(&self) -> crate::Deliveries {
+        self.sqs.start_deliveries()
+    }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
     }
 
     /// One request, whatever it is.

@@ -50,6 +50,10 @@ pub enum Property {
     Subject = 19,
     /// Its number in the order of its topic, decimal (SNS SequenceNumber).
     Sequence = 20,
+    /// The text for subscribers by HTTP, where it is another (SNS MessageStructure).
+    HttpBody = 21,
+    /// The text for subscribers by HTTPS, where it is another (SNS MessageStructure).
+    HttpsBody = 22,
 }
 
 const VERSION: u8 = 1;
@@ -148,6 +152,8 @@ impl Property {
             18 => Ok(Self::Topic),
             19 => Ok(Self::Subject),
             20 => Ok(Self::Sequence),
+            21 => Ok(Self::HttpBody),
+            22 => Ok(Self::HttpsBody),
             _ => Err(Malformed("content tag")),
         }
     }

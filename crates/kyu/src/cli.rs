@@ -115,6 +115,14 @@ pub(crate) struct Settings {
     /// its deletions take time.
     #[arg(long, env = "KYU_SQS_NAME_REUSE_WAIT_S", value_name = "SECONDS", default_value_t = 0)]
     pub(crate) sqs_name_reuse_wait_s: u32,
+    /// Which HTTP endpoints may subscribe to SNS topics: `any`, only those on the `public` internet
+    /// (so that nobody can make this server call services of its own network), or none (`off`).
+    #[arg(long, env = "KYU_SNS_ENDPOINTS", value_name = "WHICH", default_value = "any")]
+    pub(crate) sns_endpoints: SnsEndpoints,
+    /// Sign SNS messages in SQS queues too, for every topic: a signature takes about a millisecond
+    /// of a core. Without it those of topics with the attribute SignatureVersion are signed.
+    #[arg(long, env = "KYU_SNS_SIGN_ALL")]
+    pub(crate) sns_sign_all: bool,
     /// Largest size of the log on disk, such as 20GiB; beyond it new messages are refused.
     #[arg(long, env = "KYU_MAX_LOG_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) max_log_bytes: Option<u64>,
@@ -125,6 +133,14 @@ pub(crate) struct Settings {
     #[arg(long, env = "KYU_HOT_BYTES", value_name = "SIZE", value_parser = parse_bytes,
         default_value = "256MiB")]
     pub(crate) hot_bytes: u64,
+}
+
+/// See [`Settings::sns_endpoints`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SnsEndpoints {
+    Any,
+    Public,
+    Off,
 }
 
 #[derive(Debug, Args)]

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use kyu::{Server, ServerOptions};
-use kyu_aws::SqsOptions;
+use kyu_aws::{EndpointRule, SnsOptions, SqsOptions};
 use kyu_door::access::Credential;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::banner;
-use crate::cli::{DevArgs, ServerArgs, Settings};
+use crate::cli::{DevArgs, ServerArgs, Settings, SnsEndpoints};
 use crate::exit::Failure;
 
 const SERVER_SEGMENT_BYTES: u64 = 64 << 20;
@@ -95,6 +95,15 @@ fn options(
         region: settings.region,
         purge_cooldown_ms: u64::from(settings.sqs_purge_wait_s) * 1_000,
         name_reuse_wait_ms: u64::from(settings.sqs_name_reuse_wait_s) * 1_000,
+        sns: SnsOptions {
+            endpoints: match settings.sns_endpoints {
+                SnsEndpoints::Any => EndpointRule::Any,
+                SnsEndpoints::Public => EndpointRule::Public,
+                SnsEndpoints::Off => EndpointRule::Off,
+            },
+            key_dir: Some(data.to_owned()),
+            sign_all: settings.sns_sign_all,
+        },
     };
     if let (Some(access_key_id), Some(secret_access_key)) =
         (settings.access_key_id, settings.secret_access_key)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kyu_admin::{Admin, AdminOptions};
-use kyu_aws::{Sqs, SqsOptions};
+use kyu_aws::{Deliveries, Sqs, SqsOptions};
 use kyu_broker::{Broker, OpenError, Options};
 use kyu_door::access::{Access, Credential};
 use kyu_door::http::{Counts, serve};
@@ -52,6 +52,8 @@ pub struct Server {
     broker: Broker,
     http: Option<HttpPort>,
     ready: Arc<AtomicBool>,
+    /// To the HTTP endpoints that are subscribed to topics.
+    deliveries: Option<Deliveries>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,9 @@ impl Server {
         };
         let broker = open(options.broker).await.map_err(StartError::Open)?;
         let ready = Arc::new(AtomicBool::new(true));
-        let mut server = Self { broker: broker.clone(), http: None, ready: Arc::clone(&ready) };
+        let (http, deliveries) = (None, None);
+        let mut server =
+            Self { broker: broker.clone(), http, ready: Arc::clone(&ready), deliveries };
         if let Some(reserved) = reserved {
             let listener = reserved.listen()?;
             let address = listener.local_addr().map_err(|source| StartError::Listen {
@@ -87,6 +91,7 @@ impl Server {
             let admin = Admin::new(broker.clone(), access, AdminOptions { namespace });
             let access = Access::new(options.credentials);
             let sqs = Sqs::new(broker.clone(), access, options.sqs);
+            server.deliveries = Some(sqs.start_deliveries());
             let port = Arc::new(Port { broker, admin, sqs, counts: Arc::clone(&counts), ready });
             let (stop, stopped) = oneshot::channel();
             let stopped = async move {
@@ -118,6 +123,9 @@ impl Server {
     /// their grace, state saved.
     pub async fn shutdown(self) {
         self.ready.store(false, Ordering::Relaxed);
+        if let Some(deliveries) = self.deliveries {
+            deliveries.stop().await;
+        }
         self.broker.end_long_polls();
         if let Some(http) = self.http {
             // It has stopped already if nobody hears this.

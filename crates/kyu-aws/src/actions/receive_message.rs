@@ -86,7 +86,10 @@ pub(super) async fn run(
         Err(error) => return Err(error.into()),
     };
     let reader = Reader { call, queue, system, selection };
-    let messages = received.into_iter().map(|one| reader.message(one)).collect::<Result<_, _>>()?;
+    let signatures = envelope::sign(call, &received).await;
+    let messages = received.into_iter().zip(signatures);
+    let messages = messages.map(|(one, signature)| reader.message(one, signature.as_ref()));
+    let messages = messages.collect::<Result<_, _>>()?;
     Ok(ReceiveMessageResult { messages })
 }
 
@@ -203,14 +206,18 @@ struct Reader<'c> {
 }
 
 impl Reader<'_> {
-    fn message(&self, received: Received) -> Result<Message, Error> {
+    fn message(
+        &self,
+        received: Received,
+        signature: Option<&envelope::Signature>,
+    ) -> Result<Message, Error> {
         let mut content = received.message.content().map_err(|_| Error::Internal)?;
         let system_attributes = self.system.iter().filter_map(|attribute| {
             self.system_attribute(*attribute, &received, &content).map(|v| (attribute.name(), v))
         });
         let system_attributes = Pairs(system_attributes.collect());
         if let Some(via) = received.delivery.via {
-            envelope::wrap(self.call, via, &received.message, &mut content);
+            envelope::wrap(self.call, via, &received.message, &mut content, signature);
         }
         content.attributes.retain(|attribute| self.selection.has(&attribute.name));
         Ok(Message {

@@ -6,18 +6,28 @@
 //! made when SQS hands it out (`envelope`).
 
 mod address;
+mod confirmation;
+mod delivery_policy;
 pub(crate) mod envelope;
 mod error;
 mod filter_policy;
+mod http;
 mod input;
+mod letters;
 mod output;
+mod pending;
 mod permissions;
 mod publish;
+mod signed_topics;
+mod signing;
 mod subscription_attributes;
 mod subscriptions;
 mod tags;
 mod topic_attributes;
 mod topics;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -26,7 +36,42 @@ use crate::request_id::RequestId;
 use crate::wire::form::Node;
 
 pub(crate) use error::Error;
+pub use http::{Deliveries, EndpointRule};
 use output::Output;
+
+/// What an operator may choose about SNS.
+#[derive(Clone, Debug, Default)]
+pub struct SnsOptions {
+    /// Which endpoints may subscribe by HTTP and HTTPS.
+    pub endpoints: EndpointRule,
+    /// Where the key is kept that messages are signed with; `None` for a new one at each start.
+    pub key_dir: Option<PathBuf>,
+    /// Sign the messages of every standard topic for SQS subscribers too, not only of those that
+    /// were given a `SignatureVersion`. A signature takes about a millisecond of a core.
+    pub sign_all: bool,
+}
+
+/// What the door knows about SNS beside what the broker keeps.
+pub(crate) struct Sns {
+    pub(crate) signer: signing::Signer,
+    pub(crate) signed: signed_topics::SignedTopics,
+    posts: http::Posts,
+}
+
+impl Sns {
+    pub(crate) fn new(options: &SnsOptions) -> Arc<Self> {
+        Arc::new(Self {
+            signer: signing::Signer::new(options.key_dir.clone()),
+            signed: signed_topics::SignedTopics::default(),
+            posts: http::Posts::new(),
+        })
+    }
+}
+
+/// Whether a request may come without a signature: the links in messages, whose secret is in them.
+pub(crate) fn is_link(parameters: &Node<'_>) -> bool {
+    matches!(parameters.text("Action"), Some("ConfirmSubscription" | "Unsubscribe"))
+}
 
 /// The version of the API, which every SDK sends.
 const VERSION: &str = "2010-03-31";
@@ -82,7 +127,7 @@ pub(crate) async fn run(
         "GetTopicAttributes" => topics::get_attributes(call, parameters, out).await,
         "SetTopicAttributes" => topics::set_attributes(call, parameters).await,
         "Subscribe" => subscriptions::subscribe(call, parameters, out).await,
-        "ConfirmSubscription" => subscriptions::confirm(call, parameters, out).await,
+        "ConfirmSubscription" => pending::confirm(call, parameters, out).await,
         "Unsubscribe" => subscriptions::unsubscribe(call, parameters).await,
         "ListSubscriptions" => subscriptions::list(call, parameters, out).await,
         "ListSubscriptionsByTopic" => subscriptions::list_by_topic(call, parameters, out).await,

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::error::{Code, Error};
 use super::output::Output;
-use super::{address, envelope, input, topics};
+use super::{address, input, letters, topics};
 use crate::address::is_plain;
 use crate::call::Call;
 use crate::limits::{
@@ -106,7 +106,7 @@ pub(super) async fn batch(
 
 fn write_published(published: &Published, out: &mut Output) {
     out.element("MessageId", &published.message_id.to_string());
-    let sequence = published.sequence.map(envelope::sequence_number);
+    let sequence = published.sequence.map(letters::sequence_number);
     out.optional("SequenceNumber", sequence.as_deref());
 }
 
@@ -221,12 +221,12 @@ fn publication(
     let size_bytes = u32::try_from(size).ok().filter(|size| *size <= MAX_MESSAGE_BYTES);
     let size_bytes = size_bytes.ok_or_else(|| Error::invalid("Message too long"))?;
     let (lane, dedup_id) = (id(from, "MessageGroupId")?, id(from, "MessageDeduplicationId")?);
-    let body = match from.text("MessageStructure") {
-        Some("json") => for_queues(message)?,
+    let Texts { sqs: body, others } = match from.text("MessageStructure") {
+        Some("json") => by_protocol(message)?,
         Some(other) if !other.is_empty() => return Err(Error::invalid("MessageStructure")),
-        _ => message.to_owned(),
+        _ => Texts { sqs: message.to_owned(), others: Vec::new() },
     };
-    if !is_xml_text(&body) {
+    if !is_xml_text(&body) || !others.iter().all(|(_, text)| is_xml_text(text)) {
         // SQS could not hand it out (it carries XML 1.0 characters only).
         return Err(Error::invalid("Message Reason: characters that XML cannot carry"));
     }
@@ -234,6 +234,7 @@ fn publication(
     let facts = Facts { attributes: facts::of_attributes(&attributes), body: BodyFacts::Unread };
     let bare_allowed = attributes.len() <= MAX_MESSAGE_ATTRIBUTES;
     let mut properties = vec![(Property::Topic, topic_arn.to_owned())];
+    properties.extend(others);
     properties.extend(subject.map(|subject| (Property::Subject, subject.to_owned())));
     if let Principal::User(user) = call.principal {
         properties.push((Property::SenderId, user.to_string()));
@@ -255,16 +256,28 @@ fn id(from: &Node<'_>, name: &str) -> Result<Option<String>, Error> {
     Ok(given.map(str::to_owned))
 }
 
-/// The text for queues in a message that has one for each protocol. Entries that are not text
-/// count as absent (recorded).
-fn for_queues(message: &str) -> Result<String, Error> {
+/// A message's texts: for queues, and for HTTP and HTTPS where theirs are others.
+struct Texts {
+    sqs: String,
+    others: Vec<(Property, String)>,
+}
+
+/// The texts of a message that has one for each protocol. Entries that are not text count as absent
+/// (recorded).
+fn by_protocol(message: &str) -> Result<Texts, Error> {
     let structure = |text: &str| Error::invalid(format!("Message Structure - {text}"));
     let parsed: Value = serde_json::from_str(message)
         .map_err(|_| structure("JSON message body failed to parse"))?;
     let text = |protocol: &str| parsed.get(protocol).and_then(Value::as_str).map(str::to_owned);
     let default = text("default");
     let default = default.ok_or_else(|| structure("No default entry in JSON message body"))?;
-    Ok(text("sqs").unwrap_or(default))
+    let sqs = text("sqs").unwrap_or_else(|| default.clone());
+    let others = [("http", Property::HttpBody), ("https", Property::HttpsBody)];
+    let others = others.into_iter().filter_map(|(protocol, property)| {
+        let own = text(protocol).unwrap_or_else(|| default.clone());
+        (own != sqs).then_some((property, own))
+    });
+    Ok(Texts { others: others.collect(), sqs })
 }
 
 fn attributes(from: &Node<'_>, position: Option<usize>) -> Result<Vec<Attribute>, Error> {

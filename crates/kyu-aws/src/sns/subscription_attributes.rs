@@ -6,6 +6,8 @@ use kyu_broker::{BindingConfig, BindingInfo, Matcher, QueueName};
 use serde_json::Value;
 
 use super::address;
+use super::confirmation::{self, AUTHENTICATED};
+use super::delivery_policy::{self, DeliveryPolicy};
 use super::error::Error;
 use super::filter_policy::{self, Scope};
 use crate::address::{FIFO_SUFFIX, of_arn};
@@ -24,7 +26,7 @@ pub(super) fn set(
     let invalid = |text: String| Error::invalid(format!("{place}{text}"));
     match name {
         "RawMessageDelivery" => {
-            config.bare = match value.to_ascii_lowercase().as_str() {
+            let raw = match value.to_ascii_lowercase().as_str() {
                 "true" => true,
                 "false" => false,
                 _ => {
@@ -33,7 +35,17 @@ pub(super) fn set(
                     )));
                 }
             };
+            // What goes to an endpoint must know its subscription, whatever is posted in the end.
+            if is_http(config) {
+                config.attributes.insert(name.to_owned(), raw.to_string());
+            } else {
+                config.bare = raw;
+            }
             return Ok(());
+        }
+        "DeliveryPolicy" if !value.is_empty() => {
+            delivery_policy::check_subscription(value)
+                .map_err(|problem| invalid(format!("DeliveryPolicy: {problem}")))?;
         }
         "FilterPolicyScope" if !matches!(value, "MessageAttributes" | "MessageBody") => {
             return Err(invalid(format!(
@@ -44,7 +56,7 @@ pub(super) fn set(
         "RedrivePolicy" => {
             config.dead_letter = dead_letter(config, topic, value, options).map_err(invalid)?;
         }
-        // DeliveryPolicy is about HTTP endpoints, SubscriptionRoleArn about Firehose: kept only.
+        // SubscriptionRoleArn is about Firehose: kept only.
         "FilterPolicy" | "FilterPolicyScope" | "DeliveryPolicy" | "SubscriptionRoleArn" => {}
         _ => return Err(invalid("AttributeName".into())),
     }
@@ -55,6 +67,30 @@ pub(super) fn set(
     }
     config.matcher = matcher(&config.attributes).map_err(invalid)?;
     Ok(())
+}
+
+/// Whether the subscriber is an endpoint outside.
+pub(super) fn is_http(config: &BindingConfig) -> bool {
+    matches!(config.protocol.as_str(), "http" | "https")
+}
+
+/// Whether the message alone is delivered, without what SNS says of it.
+pub(super) fn is_raw(config: &BindingConfig) -> bool {
+    config.bare || config.attributes.get("RawMessageDelivery").is_some_and(|raw| raw == "true")
+}
+
+/// The subscriber's address, without the password that a URL may have in it.
+pub(super) fn shown_address(config: &BindingConfig) -> String {
+    let address = &config.address;
+    let parts = address.split_once("://").filter(|_| is_http(config));
+    let hidden = parts.and_then(|(scheme, rest)| {
+        let authority = rest.split('/').next()?;
+        let (user, host) = authority.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        let path = rest.get(authority.len()..)?;
+        Some(format!("{scheme}://{name}:****@{host}{path}"))
+    });
+    hidden.unwrap_or_else(|| address.clone())
 }
 
 /// What the filter policy and its scope, taken together, let pass.
@@ -89,22 +125,34 @@ fn dead_letter(
 }
 
 /// All attributes, as GetSubscriptionAttributes shows them.
-pub(super) fn render(info: &BindingInfo, options: &SqsOptions) -> BTreeMap<String, String> {
+/// `topic_policy` is the topic's `DeliveryPolicy`.
+pub(super) fn render(
+    info: &BindingInfo,
+    topic_policy: Option<&String>,
+    options: &SqsOptions,
+) -> BTreeMap<String, String> {
     let config = &info.config;
     let owner = &info.exchange.namespace;
     let mut all = config.attributes.clone();
+    all.retain(|name, _| !name.starts_with(confirmation::OWN));
+    let authenticated = !is_http(config) || config.attributes.contains_key(AUTHENTICATED);
+    if is_http(config) {
+        let policy =
+            DeliveryPolicy::effective(topic_policy, config.attributes.get("DeliveryPolicy"));
+        all.insert("EffectiveDeliveryPolicy".into(), policy.render());
+    }
     if all.contains_key("FilterPolicy") {
         all.entry("FilterPolicyScope".into()).or_insert_with(|| "MessageAttributes".into());
     } else {
         all.remove("FilterPolicyScope");
     }
     for (name, value) in [
-        ("ConfirmationWasAuthenticated", "true".to_owned()),
-        ("Endpoint", config.address.clone()),
+        ("ConfirmationWasAuthenticated", authenticated.to_string()),
+        ("Endpoint", shown_address(config)),
         ("Owner", owner.clone()),
         ("PendingConfirmation", (!config.active).to_string()),
         ("Protocol", config.protocol.clone()),
-        ("RawMessageDelivery", config.bare.to_string()),
+        ("RawMessageDelivery", is_raw(config).to_string()),
         ("SubscriptionArn", address::subscription_arn(&info.exchange, info.id, options)),
         ("SubscriptionPrincipal", format!("arn:aws:iam::{owner}:root")),
         ("TopicArn", address::topic_arn(&info.exchange, options)),

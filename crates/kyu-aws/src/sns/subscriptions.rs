@@ -1,4 +1,4 @@
-//! Subscribe, ConfirmSubscription, Unsubscribe, ListSubscriptions, ListSubscriptionsByTopic,
+//! Subscribe, Unsubscribe, ListSubscriptions, ListSubscriptionsByTopic,
 //! GetSubscriptionAttributes, SetSubscriptionAttributes.
 
 use std::collections::BTreeMap;
@@ -9,9 +9,13 @@ use kyu_broker::{
     QueueName, Refusal, Reply, Unbind,
 };
 
+use super::confirmation;
 use super::error::{Code, Error};
+use super::http::{self, Endpoint, EndpointRule};
+use super::letters::Confirmation;
 use super::output::Output;
-use super::{address, input, subscription_attributes, topics};
+use super::subscription_attributes::{self, is_http, is_raw, shown_address};
+use super::{address, input, pending, topics};
 use crate::address::{FIFO_SUFFIX, of_arn};
 use crate::call::Call;
 use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
@@ -22,8 +26,9 @@ const PAGE: usize = 100;
 /// What AWS puts before errors about the attributes of Subscribe.
 const IN_SUBSCRIBE: &str = "Attributes Reason: ";
 
-/// Subscribe: a queue of this server receives what is published from now on. Subscribing again
-/// gives the subscription that there is.
+/// Subscribe: a queue of this server receives what is published from now on, an HTTP endpoint once
+/// it has confirmed. Subscribing again gives the subscription that there is, and asks again if that
+/// still waits.
 pub(super) async fn subscribe(
     call: &Call<'_>,
     parameters: &Node<'_>,
@@ -31,7 +36,10 @@ pub(super) async fn subscribe(
 ) -> Result<(), Error> {
     let topic = topics::named(call, parameters)?;
     let protocol = input::required(parameters, "Protocol")?;
-    let config = of_queue(call, &topic, protocol, parameters.text("Endpoint"))?;
+    let config = match protocol {
+        "http" | "https" => of_endpoint(call, &topic, protocol, parameters.text("Endpoint"))?,
+        _ => of_queue(call, &topic, protocol, parameters.text("Endpoint"))?,
+    };
     let attributes = input::map(parameters, "Attributes", MAX_QUEUE_ATTRIBUTES)?;
     let mut asked = config.clone();
     // The scope first: it decides what policies are valid.
@@ -42,23 +50,76 @@ pub(super) async fn subscribe(
         subscription_attributes::set(&mut asked, &topic, name, value, IN_SUBSCRIBE, options)?;
     }
     let bind = Command::Bind(Bind { exchange: topic.clone(), config: asked.clone() });
-    let id = match call.broker.submit(bind).await {
-        Ok(Reply::Bound(info)) => info.id,
+    let info = match call.broker.submit(bind).await {
+        Ok(Reply::Bound(info)) => info,
         Ok(_) => return Err(Error::internal()),
         Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing))) => {
             let same = |name: &String| match name.as_str() {
-                "RawMessageDelivery" => existing.config.bare == asked.bare,
+                "RawMessageDelivery" => is_raw(&existing.config) == is_raw(&asked),
                 name => existing.config.attributes.get(name) == asked.attributes.get(name),
             };
             if !attributes.keys().all(same) {
                 return Err(Refusal::BindingExists(existing).into());
             }
-            existing.id
+            existing
         }
         Err(error) => return Err(error.into()),
     };
-    out.element("SubscriptionArn", &address::subscription_arn(&topic, id, call.options));
+    let arn = address::subscription_arn(&topic, info.id, call.options);
+    if info.config.active {
+        out.element("SubscriptionArn", &arn);
+        return Ok(());
+    }
+    pending::ask(call, &info, Confirmation::SubscriptionConfirmation).await?;
+    let wants_arn = parameters.text("ReturnSubscriptionArn");
+    let wants_arn = wants_arn.is_some_and(|wanted| wanted.eq_ignore_ascii_case("true"));
+    out.element("SubscriptionArn", if wants_arn { &arn } else { "pending confirmation" });
     Ok(())
+}
+
+/// The binding of an HTTP endpoint: to a queue of its own, and silent until it is confirmed.
+fn of_endpoint(
+    call: &Call<'_>,
+    topic: &QueueName,
+    protocol: &str,
+    endpoint: Option<&str>,
+) -> Result<BindingConfig, Error> {
+    if call.options.sns.endpoints == EndpointRule::Off {
+        return Err(not_served(protocol));
+    }
+    if topic.name.ends_with(FIFO_SUFFIX) {
+        return Err(Error::invalid(format!(
+            "Invalid parameter: Protocol Reason: {protocol} endpoints can not be subscribed to FIFO \
+             SNS topics"
+        )));
+    }
+    let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
+    let endpoint = endpoint.ok_or_else(|| Error::missing("Endpoint"))?;
+    let parsed = Endpoint::parse(endpoint);
+    if !parsed.is_some_and(|parsed| parsed.is(protocol)) {
+        return Err(Error::invalid("Endpoint must match the specified protocol"));
+    }
+    let unguessable = || Error::internal();
+    let name = confirmation::random_hex(16).map_err(|_| unguessable())?;
+    let secret = confirmation::new_secret().map_err(|_| unguessable())?;
+    Ok(BindingConfig {
+        protocol: protocol.to_owned(),
+        address: endpoint.to_owned(),
+        target: http::queue_of(name),
+        matcher: Matcher::Everything,
+        bare: false,
+        active: false,
+        dead_letter: None,
+        attributes: BTreeMap::from([
+            (confirmation::SECRET.to_owned(), secret),
+            (confirmation::HOST.to_owned(), call.host.to_owned()),
+        ]),
+    })
+}
+
+fn not_served(protocol: &str) -> Error {
+    let protocol = crate::error::quoted(protocol);
+    Error::invalid(format!("Amazon SNS does not support this protocol string: {protocol}"))
 }
 
 /// The binding of a queue. Other protocols are not served, and said so.
@@ -69,9 +130,7 @@ fn of_queue(
     endpoint: Option<&str>,
 ) -> Result<BindingConfig, Error> {
     if protocol != "sqs" {
-        return Err(Error::invalid(format!(
-            "Amazon SNS does not support this protocol string: {protocol}"
-        )));
+        return Err(not_served(protocol));
     }
     let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
     let endpoint = endpoint.ok_or_else(|| Error::missing("Endpoint"))?;
@@ -95,26 +154,31 @@ fn of_queue(
     })
 }
 
-/// ConfirmSubscription: no subscription waits for it, so that no token is right.
-pub(super) async fn confirm(
-    call: &Call<'_>,
-    parameters: &Node<'_>,
-    _out: &mut Output,
-) -> Result<(), Error> {
-    topics::named(call, parameters).map_err(|_| Error::invalid("Topic"))?;
-    let token = input::required(parameters, "Token")?;
-    // AWS' tokens are hexadecimal.
-    if !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Error::new(Code::InvalidParameter, "Invalid token"));
-    }
-    Err(Error::invalid("Token"))
-}
-
-/// Unsubscribe: ends a subscription. Ending what is not there succeeds.
+/// Unsubscribe: ends a subscription. Ending what is not there succeeds. An HTTP endpoint is told.
 pub(super) async fn unsubscribe(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     let arn = input::required(parameters, "SubscriptionArn")?;
-    let Some((_, binding)) = address::subscription_of(arn, call.options)? else { return Ok(()) };
-    match call.broker.submit(Command::Unbind(Unbind { binding })).await {
+    let found = address::subscription_of(arn, call.options)?;
+    let info = match found {
+        Some((_, id)) => pending::binding(call, id).await?,
+        None => None,
+    };
+    let may_link = |info: &BindingInfo| {
+        is_http(&info.config) && !info.config.attributes.contains_key(confirmation::GUARDED)
+    };
+    let needs_signature = info.as_deref().map_or(call.is_stranger, |info| {
+        (call.is_stranger && !may_link(info))
+            || (!call.signed && info.config.attributes.contains_key(confirmation::GUARDED))
+    });
+    if needs_signature {
+        let text = "User is not authorized to perform: SNS:Unsubscribe";
+        return Err(Error::new(Code::Authorization, text));
+    }
+    let Some(info) = info else { return Ok(()) };
+    if is_http(&info.config) && info.config.active {
+        // First the question, which waits for the end: a crash between the two loses neither.
+        pending::ask(call, &info, Confirmation::UnsubscribeConfirmation).await?;
+    }
+    match call.broker.submit(Command::Unbind(Unbind { binding: info.id })).await {
         Ok(_) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -168,7 +232,7 @@ fn member(call: &Call<'_>, info: &BindingInfo, out: &mut Output) {
     out.element("SubscriptionArn", if info.config.active { &arn } else { "PendingConfirmation" });
     out.element("Owner", &info.exchange.namespace);
     out.element("Protocol", &info.config.protocol);
-    out.element("Endpoint", &info.config.address);
+    out.element("Endpoint", &shown_address(&info.config));
     out.element("TopicArn", &address::topic_arn(&info.exchange, call.options));
 }
 
@@ -179,7 +243,13 @@ pub(super) async fn get_attributes(
     out: &mut Output,
 ) -> Result<(), Error> {
     let info = find(call, parameters).await?;
-    out.map("Attributes", subscription_attributes::render(&info, call.options));
+    let mut topic_policy = None;
+    if is_http(&info.config) {
+        let (topic, _) = topics::find(call, info.exchange.clone()).await?;
+        topic_policy = topic.config.attributes.get("DeliveryPolicy").cloned();
+    }
+    let all = subscription_attributes::render(&info, topic_policy.as_ref(), call.options);
+    out.map("Attributes", all);
     Ok(())
 }
 

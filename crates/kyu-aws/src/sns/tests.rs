@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use crate::test_door::{Door, Said};
 
-const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:t";
+pub(super) const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:t";
 
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// A request as SDKs send it.
-async fn say(door: &Door, action: &str, parameters: &[(&str, &str)]) -> Said {
+pub(super) async fn say(door: &Door, action: &str, parameters: &[(&str, &str)]) -> Said {
     let mut form = format!("Action={action}&Version=2010-03-31");
     for (name, value) in parameters {
         form.push_str(&format!("&{name}={}", encoded(value)));
@@ -20,36 +20,40 @@ async fn say(door: &Door, action: &str, parameters: &[(&str, &str)]) -> Said {
     door.form("/", &form).await
 }
 
-async fn ok(door: &Door, action: &str, parameters: &[(&str, &str)]) -> String {
+pub(super) async fn ok(door: &Door, action: &str, parameters: &[(&str, &str)]) -> String {
     let said = say(door, action, parameters).await;
     assert_eq!(said.status, 200, "{action} {parameters:?}: {}", said.body);
     assert_eq!(said.header("content-type"), "text/xml");
     said.body
 }
 
-async fn fails(door: &Door, action: &str, parameters: &[(&str, &str)]) -> (u16, String, String) {
+pub(super) async fn fails(
+    door: &Door,
+    action: &str,
+    parameters: &[(&str, &str)],
+) -> (u16, String, String) {
     let said = say(door, action, parameters).await;
     (said.status, element(&said.body, "Code"), element(&said.body, "Message"))
 }
 
-fn invalid(text: &str) -> (u16, String, String) {
+pub(super) fn invalid(text: &str) -> (u16, String, String) {
     (400, "InvalidParameter".into(), format!("Invalid parameter: {text}"))
 }
 
 /// The text of the first element of that name.
-fn element(xml: &str, tag: &str) -> String {
+pub(super) fn element(xml: &str, tag: &str) -> String {
     let text = xml.split(&format!("<{tag}>")).nth(1).unwrap_or_default();
     let text = text.split(&format!("</{tag}>")).next().unwrap_or_default();
     text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 /// One attribute of a map in an answer.
-fn attribute(xml: &str, name: &str) -> String {
+pub(super) fn attribute(xml: &str, name: &str) -> String {
     let rest = xml.split(&format!("<key>{name}</key>")).nth(1).unwrap_or_default();
     element(rest, "value")
 }
 
-async fn subscribe(door: &Door, queue: &str, attributes: &[(&str, &str)]) -> String {
+pub(super) async fn subscribe(door: &Door, queue: &str, attributes: &[(&str, &str)]) -> String {
     let endpoint = format!("arn:aws:sqs:us-east-1:000000000000:{queue}");
     let mut names = Vec::new();
     for at in 1..=attributes.len() {
@@ -64,7 +68,7 @@ async fn subscribe(door: &Door, queue: &str, attributes: &[(&str, &str)]) -> Str
     element(&ok(door, "Subscribe", &parameters).await, "SubscriptionArn")
 }
 
-async fn publish(door: &Door, message: &str, more: &[(&str, &str)]) -> String {
+pub(super) async fn publish(door: &Door, message: &str, more: &[(&str, &str)]) -> String {
     let mut parameters = vec![("TopicArn", TOPIC), ("Message", message)];
     parameters.extend(more);
     element(&ok(door, "Publish", &parameters).await, "MessageId")
@@ -201,8 +205,10 @@ async fn subscriptions_and_their_attributes() {
     assert_eq!(subscribe(&door, "q", &[]).await, arn, "no second one");
     let to =
         |protocol, endpoint| [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", endpoint)];
-    let text = "Amazon SNS does not support this protocol string: http";
-    assert_eq!(fails(&door, "Subscribe", &to("http", "http://x")).await, invalid(text));
+    for protocol in ["email", "sms", "lambda", "application", "firehose", "x"] {
+        let text = format!("Amazon SNS does not support this protocol string: {protocol}");
+        assert_eq!(fails(&door, "Subscribe", &to(protocol, "x")).await, invalid(&text));
+    }
     let failure = fails(&door, "Subscribe", &to("sqs", "http://x/q")).await;
     assert_eq!(failure, invalid("SQS endpoint ARN"));
     let fifo = "arn:aws:sqs:us-east-1:000000000000:q.fifo";

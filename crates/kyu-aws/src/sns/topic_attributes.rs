@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kyu_broker::{DedupScope, ExchangeConfig, ExchangeInfo, ExchangeStats, QueueKind};
 use serde_json::json;
 
-use super::address;
 use super::error::{Code, Error};
+use super::{address, delivery_policy};
 use crate::address::FIFO_SUFFIX;
 use crate::door::SqsOptions;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_TAGS, MIN_MAXIMUM_MESSAGE_BYTES};
@@ -100,7 +100,12 @@ pub(super) fn set(config: &mut ExchangeConfig, name: &str, value: &str) -> Resul
         "TracingConfig" if !matches!(value, "PassThrough" | "Active") => {
             return Err(wrong(name, value));
         }
-        "Policy" | "DeliveryPolicy" if !value.is_empty() && !is_object(value) => {
+        "DeliveryPolicy" if !value.is_empty() => {
+            delivery_policy::check_topic(value)
+                .map_err(|problem| Error::invalid(format!("DeliveryPolicy: {problem}")))?;
+            config.attributes.insert(name.to_owned(), value.to_owned());
+        }
+        "Policy" if !value.is_empty() && !is_object(value) => {
             return Err(Error::invalid(format!("{name} Reason: failed to parse JSON")));
         }
         _ if VERBATIM.contains(&name) || FEEDBACK.iter().any(|end| name.ends_with(end)) => {
@@ -162,8 +167,8 @@ pub(super) fn render(
     put("SubscriptionsDeleted", stats.removed.to_string());
     all.entry("DisplayName".into()).or_default();
     all.entry("Policy".into()).or_insert_with(|| default_policy(&arn, owner));
-    let delivery = all.get("DeliveryPolicy").cloned();
-    all.insert("EffectiveDeliveryPolicy".into(), delivery.unwrap_or_else(default_delivery));
+    let delivery = delivery_policy::effective_of_topic(all.get("DeliveryPolicy"));
+    all.insert("EffectiveDeliveryPolicy".into(), delivery);
     all
 }
 
@@ -191,23 +196,5 @@ pub(super) fn default_policy(arn: &str, owner: &str) -> String {
             "Condition": { "StringEquals": { "AWS:SourceOwner": owner } },
         }],
     })
-    .to_string()
-}
-
-/// How HTTP deliveries are tried again where nothing else is said, as recorded from AWS.
-fn default_delivery() -> String {
-    json!({ "http": {
-        "defaultHealthyRetryPolicy": {
-            "minDelayTarget": 20,
-            "maxDelayTarget": 20,
-            "numRetries": 3,
-            "numMaxDelayRetries": 0,
-            "numNoDelayRetries": 0,
-            "numMinDelayRetries": 0,
-            "backoffFunction": "linear",
-        },
-        "disableSubscriptionOverrides": false,
-        "defaultRequestPolicy": { "headerContentType": "text/plain; charset=UTF-8" },
-    } })
     .to_string()
 }

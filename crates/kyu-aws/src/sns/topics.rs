@@ -32,7 +32,7 @@ pub(super) async fn create(
     let name = QueueName { namespace: call.options.account.clone(), name: name.to_owned() };
     let create = CreateExchange { name: name.clone(), config: config.clone() };
     match call.broker.submit(Command::CreateExchange(create)).await {
-        Ok(_) => {}
+        Ok(_) => call.sns.signed.note(call, &name, Some(&config)),
         Err(kyu_broker::Error::Refused(Refusal::ExchangeExists(existing))) => {
             check_same(&existing.config, &config, &attributes, !config.tags.is_empty())?;
         }
@@ -67,6 +67,7 @@ fn check_same(
 /// DeleteTopic: the topic and its subscriptions. Deleting what is not there succeeds.
 pub(super) async fn delete(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     let exchange = named(call, parameters)?;
+    call.sns.signed.note(call, &exchange, None);
     match call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await {
         Ok(_) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
         Err(error) => Err(error.into()),
@@ -148,9 +149,12 @@ pub(super) async fn reconfigure(
         let mut config = topic.config.clone();
         change(&mut config)?;
         let (exchange, expected_version) = (name.clone(), topic.version);
-        let command = ConfigureExchange { exchange, config, expected_version };
+        let command = ConfigureExchange { exchange, config: config.clone(), expected_version };
         match call.broker.submit(Command::ConfigureExchange(command)).await {
-            Ok(Reply::ExchangeConfigured) => return Ok(()),
+            Ok(Reply::ExchangeConfigured) => {
+                call.sns.signed.note(call, &name, Some(&config));
+                return Ok(());
+            }
             Ok(_) => return Err(Error::internal()),
             Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
             Err(error) => return Err(error.into()),

@@ -1,0 +1,150 @@
+//! Deliveries to HTTP and HTTPS endpoints. A subscription of an endpoint is a binding like any other,
+//! to a queue of its own that only this module knows: a publish is as durable there as in a queue of
+//! SQS, retries and their delays are those of the queue, and a restart goes on where the server was.
+//!
+//! Each such queue has a worker (`worker.rs`); one task here starts them.
+
+mod endpoint;
+mod letter;
+mod worker;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kyu_broker::{Broker, QueueName};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+pub(super) use endpoint::Endpoint;
+pub use endpoint::EndpointRule;
+pub(super) use letter::Control;
+
+use super::Sns;
+use crate::door::SqsOptions;
+use endpoint::Connector;
+
+/// The namespace of the queues. No account and no ARN can have a colon in it.
+pub(super) const NAMESPACE: &str = "sns:http";
+/// The attribute of such a queue that names its binding.
+pub(super) const BINDING: &str = "binding";
+
+/// Deliveries at one time beyond the one that every subscriber may always have: each takes a
+/// connection and some 100 KiB. More wait in their queue.
+const MAX_EXTRA: usize = 512;
+/// How long deliveries may go on at shutdown; what is not done then is delivered again.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The queue of the subscription with this name.
+pub(super) fn queue_of(name: String) -> QueueName {
+    QueueName { namespace: NAMESPACE.into(), name }
+}
+
+/// Where actions tell that there is a queue with something to deliver.
+pub(crate) struct Posts {
+    news: mpsc::UnboundedSender<QueueName>,
+    /// Taken when deliveries begin.
+    heard: Mutex<Option<mpsc::UnboundedReceiver<QueueName>>>,
+}
+
+impl Posts {
+    pub(super) fn new() -> Self {
+        let (news, heard) = mpsc::unbounded_channel();
+        Self { news, heard: Mutex::new(Some(heard)) }
+    }
+
+    /// There is a new queue.
+    pub(super) fn tell(&self, queue: QueueName) {
+        // Without deliveries nobody listens; the next start finds the queue.
+        let _nobody = self.news.send(queue);
+    }
+}
+
+/// What all workers share.
+pub(super) struct Office {
+    pub(super) broker: Broker,
+    pub(super) options: Arc<SqsOptions>,
+    pub(super) sns: Arc<Sns>,
+    connector: Arc<Connector>,
+    extra: Arc<Semaphore>,
+}
+
+/// Running deliveries. When dropped, they end at once.
+#[derive(Debug)]
+pub struct Deliveries {
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Deliveries {
+    /// Begins to deliver. At most one of a door's does: later ones find nobody to listen to.
+    pub(crate) fn start(broker: Broker, options: Arc<SqsOptions>, sns: Arc<Sns>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let heard = sns.posts.heard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = heard.map(|heard| {
+            let connector = Arc::new(Connector::new(options.sns.endpoints));
+            let extra = Arc::new(Semaphore::new(MAX_EXTRA));
+            let office = Arc::new(Office { broker, options, sns, connector, extra });
+            tokio::spawn(supervise(office, heard, stopped))
+        });
+        Self { stop, task }
+    }
+
+    /// Takes no more messages, and waits a moment for the answers to those under way.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Some(task) = self.task.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "deliveries to HTTP endpoints ended badly");
+        }
+    }
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+async fn supervise(
+    office: Arc<Office>,
+    mut heard: mpsc::UnboundedReceiver<QueueName>,
+    stopped: watch::Receiver<bool>,
+) {
+    let mut workers = JoinSet::new();
+    let mut running = HashSet::new();
+    let mut queues: Vec<_> = office.broker.directory().list(NAMESPACE, "");
+    let begin = |workers: &mut JoinSet<QueueName>, running: &mut HashSet<_>, queue: QueueName| {
+        if running.insert(queue.clone()) {
+            let worker = worker::Worker::new(Arc::clone(&office), queue, stopped.clone());
+            workers.spawn(worker.run());
+        }
+    };
+    for queue in queues.drain(..) {
+        begin(&mut workers, &mut running, queue.name.clone());
+    }
+    let mut stop = stopped.clone();
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => break,
+            queue = heard.recv() => match queue {
+                Some(queue) => begin(&mut workers, &mut running, queue),
+                None => break,
+            },
+            Some(ended) = workers.join_next() => match ended {
+                Ok(queue) => drop(running.remove(&queue)),
+                Err(error) => tracing::error!(%error, "a delivery worker ended badly"),
+            },
+        }
+    }
+    let all = async { while workers.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
+        tracing::info!("deliveries to HTTP endpoints go on after the next start");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! The worker of one subscription: takes messages from its queue under a lease, posts them, and
+//! settles each by what the endpoint answered. A slow endpoint holds up nobody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use kyu_broker::{
+    Acquire, Answer, Attribute, AttributeValue, BindingId, BindingInfo, Command, Content,
+    DeleteQueue, Delivery, Enqueue, Lease, NewMessage, Order, Outcome, Query, QueueInfo, QueueKind,
+    QueueName, Received, Settle, Unbind,
+};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::endpoint::{Line, PostError, TIMEOUT};
+use super::letter::{self, Addressed, Control};
+use super::{BINDING, Office};
+use crate::limits::MAX_RECEIVE_BYTES;
+use crate::sns::confirmation;
+use crate::sns::delivery_policy::DeliveryPolicy;
+use crate::sns::letters::Confirmation;
+use crate::sns::signing::Hash;
+
+/// Deliveries to one endpoint at one time.
+const MAX_CONCURRENT: usize = 16;
+/// How long a message is taken: a try and what comes before and after it. After a crash it is tried
+/// again when this has passed.
+const LEASE_MS: u64 = 2 * TIMEOUT.as_millis() as u64;
+/// Time between two looks at whether the subscription is still there.
+const LOOK_MS: u64 = 60_000;
+/// Pause after an error of the broker, which has a full disk or is overloaded.
+const PAUSE: Duration = Duration::from_secs(1);
+/// An Unsubscribe that a crash cut short asks its question before the subscription ends: that waits.
+const UNSUBSCRIBE_WAIT_MS: u64 = 200;
+const UNSUBSCRIBE_TRIES: u32 = 50;
+
+pub(super) struct Worker {
+    office: Arc<Office>,
+    queue: QueueName,
+    line: Arc<Line>,
+    stopped: watch::Receiver<bool>,
+    under_way: JoinSet<()>,
+    /// When the throttle lets the next one pass.
+    next_at: Instant,
+}
+
+/// What is known about the subscription when messages are taken.
+#[derive(Clone)]
+struct Terms {
+    queue: Arc<QueueInfo>,
+    binding: Option<Arc<BindingInfo>>,
+    policy: Arc<DeliveryPolicy>,
+    hash: Hash,
+}
+
+impl Worker {
+    pub(super) fn new(
+        office: Arc<Office>,
+        queue: QueueName,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        let line = Arc::new(Line::new(Arc::clone(&office.connector)));
+        let (under_way, next_at) = (JoinSet::new(), Instant::now());
+        Self { office, queue, line, stopped, under_way, next_at }
+    }
+
+    /// Works until the subscription and its queue are gone, or deliveries stop.
+    pub(super) async fn run(mut self) -> QueueName {
+        while !*self.stopped.borrow() {
+            match self.turn().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(kyu_broker::Error::ShuttingDown) => break,
+                Err(error) => {
+                    tracing::warn!(%error, queue = self.queue.name, "delivering to an endpoint");
+                    self.pause(PAUSE).await;
+                }
+            }
+        }
+        while self.under_way.join_next().await.is_some() {}
+        self.queue
+    }
+
+    /// Takes what there is and begins to deliver it; `false` when there will be no more.
+    async fn turn(&mut self) -> Result<bool, kyu_broker::Error> {
+        let Some(terms) = self.terms().await? else { return Ok(false) };
+        if terms.binding.is_none() && self.is_over(&terms.queue).await? {
+            return Ok(false);
+        }
+        if let Some(rate) = terms.policy.max_per_second {
+            let gap = Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
+            self.pause(self.next_at.saturating_duration_since(Instant::now())).await;
+            self.next_at = self.next_at.max(Instant::now()) + gap;
+        }
+        while self.under_way.try_join_next().is_some() {}
+        let free = MAX_CONCURRENT - self.under_way.len().min(MAX_CONCURRENT);
+        if free == 0 {
+            self.under_way.join_next().await;
+            return Ok(true);
+        }
+        // The first of a subscriber needs nobody's leave; the others share what there is.
+        let mut permits = Vec::new();
+        if !self.under_way.is_empty() {
+            let most = if terms.policy.max_per_second.is_some() { 1 } else { free };
+            permits = self.permits(most);
+            if permits.is_empty() {
+                self.under_way.join_next().await;
+                return Ok(true);
+            }
+        }
+        let received = self.take(&terms.queue, permits.len().max(1)).await?;
+        if received.is_empty() {
+            if self.under_way.is_empty() {
+                self.line.hang_up();
+            }
+            return Ok(true);
+        }
+        // They may have changed in the meantime.
+        let terms = self.terms().await?.unwrap_or(terms);
+        let mut permits = permits.into_iter();
+        for one in received {
+            let job = Job {
+                office: Arc::clone(&self.office),
+                line: Arc::clone(&self.line),
+                terms: terms.clone(),
+            };
+            let permit = permits.next();
+            self.under_way.spawn(async move {
+                job.deliver(one).await;
+                drop(permit);
+            });
+        }
+        Ok(true)
+    }
+
+    fn permits(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+        let extra = &self.office.extra;
+        (0..most).map_while(|_| Arc::clone(extra).try_acquire_owned().ok()).collect()
+    }
+
+    /// Up to `max` messages; none if there are none for a while, a delivery ends, or all stops.
+    async fn take(
+        &mut self,
+        queue: &QueueInfo,
+        max: usize,
+    ) -> Result<Vec<Received>, kyu_broker::Error> {
+        let acquire = Acquire {
+            queue: queue.id,
+            max_messages: u32::try_from(max).unwrap_or(1),
+            max_bytes: MAX_RECEIVE_BYTES,
+            lease: Lease::For(LEASE_MS),
+            order: Order::OfQueue,
+            attempt_id: None,
+            consumer: None,
+            with_history: false,
+        };
+        tokio::select! {
+            received = self.office.broker.receive(acquire, LOOK_MS) => received,
+            Some(_) = self.under_way.join_next() => Ok(Vec::new()),
+            _ = self.stopped.wait_for(|stopped| *stopped) => Ok(Vec::new()),
+        }
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = self.stopped.wait_for(|stopped| *stopped) => {}
+        }
+    }
+
+    /// The terms of now; `None` if the queue is gone.
+    async fn terms(&self) -> Result<Option<Terms>, kyu_broker::Error> {
+        let broker = &self.office.broker;
+        let Some(queue) = broker.directory().by_name(&self.queue) else { return Ok(None) };
+        let id = queue.config.attributes.get(BINDING).and_then(|uuid| BindingId::from_uuid(uuid));
+        let mut binding = match id {
+            Some(id) => self.binding(id).await?,
+            None => None,
+        };
+        if let Some(lapsed) =
+            binding.take_if(|info| confirmation::has_lapsed(info, broker.now_ms()))
+        {
+            tracing::info!(endpoint = lapsed.config.address, "was never confirmed; it ends");
+            broker.submit(Command::Unbind(Unbind { binding: lapsed.id })).await?;
+        }
+        let mut topic = None;
+        if let Some(binding) = &binding {
+            topic = match broker.query(Query::Exchange(binding.exchange.clone())).await {
+                Ok(Answer::Exchange(topic, _)) => Some(topic),
+                _ => None,
+            };
+        }
+        let of_topic = |name: &str| topic.as_ref().and_then(|t| t.config.attributes.get(name));
+        let own = binding.as_ref().and_then(|b| b.config.attributes.get("DeliveryPolicy"));
+        let policy = Arc::new(DeliveryPolicy::effective(of_topic("DeliveryPolicy"), own));
+        let hash = Hash::of_version(of_topic("SignatureVersion").map(String::as_str));
+        Ok(Some(Terms { queue, binding, policy, hash }))
+    }
+
+    async fn binding(&self, id: BindingId) -> Result<Option<Arc<BindingInfo>>, kyu_broker::Error> {
+        use kyu_broker::{Error, Refusal};
+        match self.office.broker.query(Query::Binding(id)).await {
+            Ok(Answer::Binding(info)) => Ok(Some(info)),
+            Ok(_) => Err(Error::Internal),
+            Err(Error::Refused(Refusal::BindingNotFound)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the queue of a subscription that is gone, once it is empty.
+    async fn is_over(&mut self, queue: &QueueInfo) -> Result<bool, kyu_broker::Error> {
+        let broker = &self.office.broker;
+        let Answer::Stats(stats) = broker.query(Query::Stats(queue.id)).await? else {
+            return Err(kyu_broker::Error::Internal);
+        };
+        if stats.ready + stats.delayed + stats.in_flight > 0 {
+            return Ok(false);
+        }
+        broker.submit(Command::DeleteQueue(DeleteQueue { queue: queue.id })).await?;
+        Ok(true)
+    }
+}
+
+/// How a try ended, and what follows from it.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    Again { delay_ms: u64 },
+    Dead,
+}
+
+/// Judges an answer: 2xx is taken; 429, 5xx and no answer are tried again as the policy says;
+/// everything else says that the endpoint will never take it.
+fn judge(answer: &Result<StatusCode, PostError>, tries: u32, policy: &DeliveryPolicy) -> Verdict {
+    let for_good = match answer {
+        Ok(status) if status.is_success() => return Verdict::Done,
+        Ok(status) => !(status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS),
+        Err(PostError::Forbidden(_)) => true,
+        Err(PostError::Timeout | PostError::Failed(_)) => false,
+    };
+    match policy.retry.delay_ms(tries).filter(|_| !for_good) {
+        Some(delay_ms) => Verdict::Again { delay_ms },
+        None => Verdict::Dead,
+    }
+}
+
+/// One delivery.
+struct Job {
+    office: Arc<Office>,
+    line: Arc<Line>,
+    terms: Terms,
+}
+
+impl Job {
+    async fn deliver(self, received: Received) {
+        if let Err(error) = self.try_deliver(&received).await {
+            // The lease lapses, and the message comes again.
+            tracing::warn!(%error, id = %received.message.message_id, "settling a delivery");
+        }
+    }
+
+    async fn try_deliver(&self, received: &Received) -> Result<(), kyu_broker::Error> {
+        let Received { delivery, message } = received;
+        let content = message.content().map_err(|_| kyu_broker::Error::Internal)?;
+        let Terms { binding, policy, hash, .. } = &self.terms;
+        let mut is_notification = false;
+        let addressed = match delivery.via {
+            Some(_) => match binding {
+                Some(binding) => {
+                    is_notification = true;
+                    let office = &self.office;
+                    letter::of_notification(office, binding, policy, message, &content, *hash).await
+                }
+                None => None,
+            },
+            None => match serde_json::from_slice::<Control>(&content.body) {
+                Ok(control) if self.is_early(&control) => {
+                    let waited = delivery.receive_count >= UNSUBSCRIBE_TRIES;
+                    let wait = Verdict::Again { delay_ms: UNSUBSCRIBE_WAIT_MS };
+                    return self.settle(delivery, if waited { Verdict::Dead } else { wait }).await;
+                }
+                Ok(control) => letter::of_control(&self.office, message, &control, *hash).await,
+                Err(_) => None,
+            },
+        };
+        // A notification for a subscription that is gone.
+        let Some(Addressed { endpoint, letter }) = addressed else {
+            return self.settle(delivery, Verdict::Dead).await;
+        };
+        let answer = self.line.post(&endpoint, &letter).await;
+        let verdict = judge(&answer, delivery.receive_count, policy);
+        if verdict != Verdict::Done {
+            let tries = delivery.receive_count;
+            tracing::debug!(?answer, ?verdict, tries, id = %message.message_id, "not taken");
+        }
+        if verdict == Verdict::Dead && is_notification {
+            return self.dead_letter(received, &letter.body, &answer).await;
+        }
+        self.settle(delivery, verdict).await
+    }
+
+    /// Whether this is about the end of a subscription that has not come.
+    fn is_early(&self, control: &Control) -> bool {
+        control.kind == Confirmation::UnsubscribeConfirmation && self.terms.binding.is_some()
+    }
+
+    async fn settle(&self, delivery: &Delivery, verdict: Verdict) -> Result<(), kyu_broker::Error> {
+        let outcome = match verdict {
+            Verdict::Done | Verdict::Dead => Outcome::Ack,
+            Verdict::Again { delay_ms } => {
+                Outcome::Release { to_tail: false, delay_ms, counted: true }
+            }
+        };
+        self.office.broker.submit(self.settling(delivery, outcome)).await.map(drop)
+    }
+
+    fn settling(&self, delivery: &Delivery, outcome: Outcome) -> Command {
+        let items = vec![(delivery.receipt, outcome)];
+        Command::Settle(Settle { queue: self.terms.queue.id, items })
+    }
+
+    /// Moves what the endpoint did not take to the subscription's dead-letter queue, as it was
+    /// posted and with why it failed: in one record with its end here.
+    async fn dead_letter(
+        &self,
+        received: &Received,
+        body: &bytes::Bytes,
+        answer: &Result<StatusCode, PostError>,
+    ) -> Result<(), kyu_broker::Error> {
+        let name = self.terms.binding.as_ref().and_then(|b| b.config.dead_letter.as_ref());
+        let queue = name.and_then(|name| self.office.broker.directory().by_name(name));
+        let Some(queue) = queue else {
+            let id = received.message.message_id;
+            tracing::info!(%id, "an endpoint did not take a message, and there is no other place");
+            return self.settle(&received.delivery, Verdict::Dead).await;
+        };
+        let id = received.message.message_id.to_string();
+        let (code, text) = match answer {
+            Ok(status) => (status.as_u16().to_string(), format!("the endpoint answered {status}")),
+            Err(error) => ("0".to_owned(), error.to_string()),
+        };
+        let attribute = |name: &str, value: String| Attribute {
+            name: name.into(),
+            data_type: "String".into(),
+            value: AttributeValue::Text(value),
+        };
+        let attributes = vec![
+            attribute("RequestID", id.clone()),
+            attribute("ErrorCode", code),
+            attribute("ErrorMessage", text),
+        ];
+        let fifo = queue.config.kind == QueueKind::Fifo;
+        let content = Content { body: body.clone(), attributes, properties: Vec::new() }.encode();
+        let message = NewMessage {
+            queues: vec![queue.id],
+            content,
+            delay_ms: None,
+            expires_at_ms: None,
+            priority: 0,
+            lane: fifo.then(|| id.clone()),
+            dedup_id: fifo.then_some(id),
+            unique: None,
+        };
+        let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
+        let both = vec![enqueue, self.settling(&received.delivery, Outcome::Ack)];
+        self.office.broker.submit(Command::Atomic(both)).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_what_follows() {
+        let policy = DeliveryPolicy::effective(None, None);
+        let status = |code: u16| Ok(StatusCode::from_u16(code).unwrap());
+        let again = || Verdict::Again { delay_ms: 20_000 };
+        for (answer, tries, verdict) in [
+            (status(200), 1, Verdict::Done),
+            (status(204), 9, Verdict::Done),
+            (status(500), 1, again()),
+            (status(503), 3, again()),
+            (status(503), 4, Verdict::Dead),
+            (status(429), 1, again()),
+            (status(400), 1, Verdict::Dead),
+            (status(404), 1, Verdict::Dead),
+            (status(302), 1, Verdict::Dead),
+            (Err(PostError::Timeout), 1, again()),
+            (Err(PostError::Failed("refused".into())), 4, Verdict::Dead),
+            (Err(PostError::Forbidden("h".into())), 1, Verdict::Dead),
+        ] {
+            assert_eq!(judge(&answer, tries, &policy), verdict, "{answer:?} {tries}");
+        }
+    }
+}
