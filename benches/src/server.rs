@@ -71,6 +71,8 @@ impl Server {
     ) -> Result<Self, Error> {
         let mut command = Command::new(binary);
         command.arg("server").arg("--data").arg(data).arg("--http").arg(address.to_string());
+        // Its default port may be another program's, the peer's above all.
+        command.args(["--pgmq", "off"]);
         Self::start(command, address, "kyu ready", log)
     }
 

@@ -40,8 +40,18 @@ def free_port() -> int:
 class Server:
     """One server process on its own data directory; it can be stopped, killed and started again."""
 
-    def __init__(self, *args: str, data: str | None = None, env: dict[str, str] | None = None, host="127.0.0.1"):
-        self.args = list(args)
+    def __init__(
+        self,
+        *args: str,
+        data: str | None = None,
+        env: dict[str, str] | None = None,
+        host="127.0.0.1",
+        pgmq: bool = False,
+    ):
+        # The default port of a door may belong to another program of this machine: doors that a test
+        # does not ask for are off.
+        self.pgmq_port = free_port() if pgmq else None
+        self.args = ["--pgmq", f"{host}:{self.pgmq_port}" if pgmq else "off", *args]
         self.host = host
         self.env = env or {}
         self.owns_data = data is None
