@@ -473,6 +473,13 @@ pub enum Query {
         /// At most this many, to [`crate::limits::MAX_LISTED`].
         max: usize,
     },
+    /// Why a message is not delivered now, and when it could be.
+    Explain {
+        /// The queue.
+        queue: QueueId,
+        /// The message's number in it, as receipts and [`crate::Enqueued::seq`] name it.
+        seq: Seq,
+    },
     /// Keys of the lanes that are paused, whether or not they have messages.
     PausedLanes(QueueId),
     /// The first messages in order of delivery, without leasing them, whatever is paused or limited.

@@ -65,7 +65,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Answers a question.
+    /// Answers a question at a time that is not before the last command's; only
+    /// [`Query::Explain`] needs to know it. No state that can be seen changes.
+    pub fn query_at(&mut self, query: &Query, now_ms: UnixMs) -> Result<Answer, Refusal> {
+        let Query::Explain { queue, seq } = query else { return self.query(query) };
+        self.state.refresh_lanes(*queue, now_ms);
+        Ok(Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?)))
+    }
+
+    /// Answers a question. [`Query::Explain`] is answered as of the last command that changed
+    /// something.
     pub fn query(&self, query: &Query) -> Result<Answer, Refusal> {
         Ok(match query {
             Query::Stats(id) => Answer::Stats(self.state.queue(*id)?.stats()),
@@ -97,6 +106,10 @@ impl Engine {
             Query::Ledger(query) => Answer::Ledger(decide::ledger_answer(&self.state, query)),
             Query::Browse { queue, from, max_messages, only_ready } => {
                 decide::browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
+            }
+            Query::Explain { queue, seq } => {
+                let now_ms = self.state.last_time_ms;
+                Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?))
             }
             Query::Lanes { queue, after, max } => {
                 let lanes = &self.state.queue(*queue)?.lanes;

@@ -382,6 +382,11 @@ impl Lane {
         self.blocking.first().is_none_or(|blocking| rank.order < blocking)
     }
 
+    /// The first place of a message in flight that blocks those behind it (FIFO).
+    pub(crate) fn first_blocking(&self) -> Option<u64> {
+        self.blocking.first()
+    }
+
     pub(crate) fn servable_rank(&self) -> Option<Rank> {
         self.first().filter(|rank| self.may_serve(*rank))
     }

@@ -34,6 +34,7 @@ mod effect_codec;
 mod engine;
 mod exchange;
 mod exchange_codec;
+mod explain;
 mod frame;
 mod ids;
 mod lane;
@@ -68,6 +69,7 @@ pub use engine::{Engine, LiveFrame};
 pub use exchange::{
     BindingConfig, BindingId, BindingInfo, ExchangeConfig, ExchangeId, ExchangeInfo, ExchangeStats,
 };
+pub use explain::{Event, ExplainedMessage, Explanation, Happened, Reason, Verdict};
 pub use frame::Frame;
 pub use ids::*;
 pub use lane_policy::{Fairness, LaneLimits, RateLimit};

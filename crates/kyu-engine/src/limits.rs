@@ -45,6 +45,8 @@ pub const MAX_RATE_INTERVAL_MS: u64 = 86_400_000;
 pub const MAX_RATE_FILL_MS: u64 = 366 * 86_400_000;
 /// Lanes of a queue that are paused one by one, for RAM. `Refusal::LimitExceeded`.
 pub const MAX_PAUSED_LANES: usize = 1_000;
+/// Messages ahead of one that is explained are counted up to this, so that no command waits long.
+pub const MAX_EXPLAINED_AHEAD: usize = 1_000;
 /// Weight of a lane: shares finer than this are not kept. `Refusal::InvalidConfig`.
 pub const MAX_WEIGHT: u32 = 1_000;
 /// Lanes of a queue with a weight of their own, for the size of a record. `Refusal::InvalidConfig`.

@@ -134,7 +134,7 @@ impl Queue {
     }
 
     /// When the message's retention ends; `None` for never.
-    fn retained_until(&self, message: &Message) -> Option<UnixMs> {
+    pub(crate) fn retained_until(&self, message: &Message) -> Option<UnixMs> {
         message.enqueued_at_ms.checked_add(self.info.config.retention_ms)
     }
 

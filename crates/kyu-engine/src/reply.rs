@@ -7,6 +7,7 @@ use crate::command::Context;
 use crate::config::{QueueInfo, QueueStats, QueueTotals};
 use crate::decide::UNPLACED;
 use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
+use crate::explain::Explanation;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
 use crate::message::{Message, Phase};
@@ -109,6 +110,8 @@ pub enum Answer {
     DeadLetterSources(Vec<QueueName>),
     /// Tasks, newest first.
     MoveTasks(Vec<MoveTask>),
+    /// Why a message is not delivered now.
+    Explained(Box<Explanation>),
     /// Lanes, by key.
     Lanes(Vec<LaneStats>),
     /// Keys of paused lanes.

@@ -86,8 +86,11 @@ impl<T: Send + 'static> Core<T> {
     /// Answers a query under `ticket` once everything it may have seen is durable.
     pub fn query(&mut self, query: &Query, ticket: T) {
         self.metrics.add(Counter::Queries, 1);
-        let result = self.engine.query(query).map(Response::Answer).map_err(Error::Refused);
+        let answer = self.engine.query_at(query, self.now_ms);
+        let result = answer.map(Response::Answer).map_err(Error::Refused);
         self.reply(ticket, result, self.all());
+        // Looking at the time may have found tokens that somebody waits for.
+        self.serve_woken();
     }
 
     /// Gives deliveries back that nobody took: at once, in their place, and not counted.

@@ -67,7 +67,7 @@ pub(super) fn decide(
 }
 
 /// The messages to lease, in order of service.
-fn pick(
+pub(super) fn pick(
     state: &State,
     queue: &Queue,
     most: usize,

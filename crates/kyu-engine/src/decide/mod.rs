@@ -7,6 +7,7 @@ mod by_seq;
 mod conclude;
 mod enqueue;
 mod exchange;
+mod explain;
 mod extend;
 mod lease;
 mod ledger;
@@ -24,6 +25,7 @@ pub(crate) use acquire::peek;
 pub(crate) use atomic::UNPLACED;
 pub(crate) use by_seq::browse;
 pub use conclude::archive_name;
+pub(crate) use explain::explain;
 pub(crate) use ledger::answer as ledger_answer;
 
 use std::collections::BTreeMap;

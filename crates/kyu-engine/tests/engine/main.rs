@@ -5,6 +5,7 @@ mod atomic;
 mod by_seq;
 mod dead_letter;
 mod exchange;
+mod explain;
 mod fifo;
 mod lanes;
 mod ledger;

@@ -1,0 +1,191 @@
+//! Explain: why a message is not delivered now. Whatever a receive would look at is looked at by
+//! the receive's own code, so that both say the same.
+
+use crate::command::{Acquire, Context, Lease, Order};
+use crate::decide::acquire::{is_expired, pick};
+use crate::decide::{Sequences, dead_letter_target};
+use crate::effect::Effects;
+use crate::explain::{Event, ExplainedMessage, Explanation, Happened, Reason, Verdict};
+use crate::ids::{QueueId, Seq, UnixMs};
+use crate::limits::MAX_EXPLAINED_AHEAD;
+use crate::message::{Message, Phase};
+use crate::queue::Queue;
+use crate::reply::{Delivery, Refusal};
+use crate::state::State;
+
+pub(crate) fn explain(
+    state: &State,
+    id: QueueId,
+    seq: Seq,
+    now_ms: UnixMs,
+) -> Result<Explanation, Refusal> {
+    let queue = state.queue(id)?;
+    let mut explanation = Explanation {
+        queue: id,
+        seq,
+        at_ms: now_ms,
+        verdict: if seq < queue.next_seq { Verdict::Gone } else { Verdict::NeverSent },
+        reasons: Vec::new(),
+        next_event_ms: None,
+        possible_from_ms: None,
+        message: None,
+        stats: queue.stats(),
+    };
+    let Some(message) = queue.messages.get(seq) else { return Ok(explanation) };
+    explanation.message = Some(Box::new(describe(queue, seq, &message)));
+    let reasons = reasons(state, queue, seq, &message, now_ms);
+    if reasons.is_empty() {
+        explanation.verdict = turn(state, queue, seq, now_ms);
+        explanation.possible_from_ms = Some(now_ms);
+        return Ok(explanation);
+    }
+    let ends = || reasons.iter().map(Reason::until_ms);
+    explanation.next_event_ms = ends().flatten().min();
+    let last = ends().try_fold(now_ms, |last, end| end.map(|end| end.max(last)));
+    explanation.possible_from_ms = last;
+    explanation.verdict = Verdict::HeldBack;
+    explanation.reasons = reasons;
+    Ok(explanation)
+}
+
+/// Everything that holds a message back by itself.
+fn reasons(
+    state: &State,
+    queue: &Queue,
+    seq: Seq,
+    message: &Message,
+    now_ms: UnixMs,
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let delivery = message.history.deliveries;
+    match message.phase {
+        Phase::Ready => {}
+        Phase::Delayed(until_ms) => reasons.push(Reason::Delayed { until_ms }),
+        Phase::Leased(until_ms) => reasons.push(Reason::Leased { delivery, until_ms }),
+        Phase::Held(session) if queue.claims.contains_key(&seq) => {
+            reasons.push(Reason::Claimed { session });
+        }
+        Phase::Held(session) => reasons.push(Reason::HeldBySession { session, delivery }),
+        Phase::Archived(_) => return vec![Reason::Archived],
+    }
+    if is_expired(queue, message, now_ms) {
+        let retained_until_ms = queue.retained_until(message);
+        let since = [retained_until_ms, message.expires_at_ms].into_iter().flatten().min();
+        reasons.push(Reason::Expired { since_ms: since.unwrap_or(now_ms) });
+    }
+    if message.phase.in_flight() {
+        return reasons;
+    }
+    let max_receives = dead_letter_target(state, queue)
+        .and(queue.info.config.dead_letter.as_ref())
+        .map_or(u32::MAX, |rule| rule.max_receives);
+    let receives = message.history.receives;
+    if receives >= max_receives {
+        reasons.push(Reason::ReceivedTooOften { receives, max_receives });
+    }
+    of_queue(queue, now_ms, &mut reasons);
+    of_lane(queue, message, now_ms, &mut reasons);
+    reasons
+}
+
+fn of_queue(queue: &Queue, now_ms: UnixMs, reasons: &mut Vec<Reason>) {
+    if queue.paused {
+        reasons.push(Reason::QueuePaused);
+    }
+    let (in_flight, max_in_flight) =
+        (queue.in_flight(), u64::from(queue.info.config.max_in_flight));
+    if in_flight >= max_in_flight {
+        reasons.push(Reason::QueueInFlight { in_flight, max_in_flight });
+    }
+    let limits = &queue.lanes.limits;
+    if let Some(rate) = &limits.queue_rate
+        && limits.queue_tokens(now_ms) == 0
+    {
+        let next_token_ms = rate.next_token_ms(limits.buckets.queue_full_at_ns);
+        reasons.push(Reason::QueueRate { next_token_ms });
+    }
+}
+
+fn of_lane(queue: &Queue, message: &Message, now_ms: UnixMs, reasons: &mut Vec<Reason>) {
+    let limits = &queue.lanes.limits;
+    let Some(lane) = queue.lanes.get(message.lane) else { return };
+    if lane.key.is_some() {
+        if lane.gate.paused {
+            reasons.push(Reason::LanePaused);
+        }
+        if lane.in_flight >= limits.max_in_flight {
+            let (in_flight, max_in_flight) =
+                (u64::from(lane.in_flight), u64::from(limits.max_in_flight));
+            reasons.push(Reason::LaneInFlight { in_flight, max_in_flight });
+        }
+        if let Some(rate) = &limits.rate
+            && rate.available(lane.gate.full_at_ns, now_ms) == 0
+        {
+            let next_token_ms = rate.next_token_ms(lane.gate.full_at_ns);
+            reasons.push(Reason::LaneRate { next_token_ms });
+        }
+    }
+    if let Some(order) = lane.first_blocking().filter(|order| *order < message.order) {
+        let seq = queue.seq_at(order);
+        let until_ms = queue.messages.get(seq).and_then(|first| first.phase.deadline());
+        reasons.push(Reason::BehindInFlight { seq, until_ms });
+    }
+}
+
+/// Whether it is a message's turn, when nothing holds it back by itself.
+fn turn(state: &State, queue: &Queue, seq: Seq, now_ms: UnixMs) -> Verdict {
+    let next = Acquire {
+        queue: queue.id(),
+        max_messages: 1,
+        max_bytes: u64::MAX,
+        lease: Lease::QueueDefault,
+        order: Order::OfQueue,
+        attempt_id: None,
+        consumer: None,
+        with_history: false,
+    };
+    let ctx = Context { now_ms, seed: 0, epoch: 0 };
+    let mut unused = (Sequences::default(), Effects::default());
+    let first = pick(state, queue, 1, &next, &ctx, &mut unused.0, &mut unused.1);
+    if first.first().is_some_and(|(first, _)| *first == seq) {
+        return Verdict::DeliverableNow;
+    }
+    let before = queue.lanes.all_picks().map(|(rank, _)| queue.seq_at(rank.order));
+    let ahead = before.take(MAX_EXPLAINED_AHEAD).take_while(|before| *before != seq).count();
+    Verdict::Behind { ahead: ahead as u64, exact: ahead < MAX_EXPLAINED_AHEAD }
+}
+
+fn describe(queue: &Queue, seq: Seq, message: &Message) -> ExplainedMessage {
+    let last = Delivery::last(queue.id(), seq, message);
+    ExplainedMessage {
+        lane: queue.lane_key(message).map(str::to_owned),
+        priority: message.priority,
+        expires_at_ms: message.expires_at_ms,
+        retained_until_ms: queue.retained_until(message),
+        timeline: timeline(message, &last),
+        last,
+    }
+}
+
+fn timeline(message: &Message, last: &Delivery) -> Vec<Event> {
+    let event = |at_ms, what| Event { at_ms, what };
+    let mut events = vec![event(message.enqueued_at_ms, Happened::Enqueued)];
+    let history = &message.history;
+    let attempts = &last.past_attempts;
+    if attempts.is_empty() && history.first_received_at_ms > 0 {
+        events.push(event(history.first_received_at_ms, Happened::FirstReceived));
+    }
+    for attempt in attempts {
+        events.push(event(attempt.started_at_ms, Happened::Attempt(attempt.clone())));
+    }
+    if history.last_received_at_ms > 0 {
+        let what = Happened::LastReceived { delivery: history.deliveries, consumer: None };
+        events.push(event(history.last_received_at_ms, what));
+    }
+    if let Some(from) = last.dead_letter_source.clone() {
+        let what = Happened::DeadLettered { from, reason: last.dead_reason };
+        events.push(event(message.enqueued_at_ms, what));
+    }
+    events.sort_by_key(|event| event.at_ms);
+    events
+}
