@@ -12,6 +12,7 @@
 pub mod error;
 pub mod host;
 pub mod jsonb;
+pub mod json;
 pub mod sql;
 pub mod types;
 pub mod value;

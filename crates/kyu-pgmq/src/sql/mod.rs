@@ -22,6 +22,8 @@
 //! Everything that is not in this surface is refused with 0A000 and one sentence.
 
 mod ast;
+mod datetime;
+pub(crate) mod decimal;
 pub mod functions;
 mod lexer;
 mod names;

@@ -1,0 +1,532 @@
+//! `json` and `jsonb`: Postgres' rules on numbers, keys and containment.
+
+use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
+
+use crate::error::PgError;
+use crate::sql::decimal;
+
+/// How deep values may be nested: 54001 beyond it.
+pub const MAX_DEPTH: u32 = 256;
+
+/// A JSON value as `jsonb` has it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// Its decimal text, without exponent.
+    Number(String),
+    /// Without escapes.
+    String(String),
+    /// In order.
+    Array(Vec<Json>),
+    /// By length of the key, then by its bytes; each key once.
+    Object(Vec<(String, Json)>),
+}
+
+/// Reads a value; of equal keys the last wins.
+///
+/// # Errors
+/// 22P02 for what is not JSON, 22P05 for `\u0000`, 54001 above [`MAX_DEPTH`].
+pub fn parse(text: &str) -> Result<Json, PgError> {
+    let mut reader = Reader { text, at: 0, depth: 0, literal: false };
+    let value = reader.document()?;
+    Ok(value)
+}
+
+/// Whether a text is JSON, for type `json`, which keeps what was written (`\u0000` included).
+///
+/// # Errors
+/// As [`parse`].
+pub fn check(text: &str) -> Result<(), PgError> {
+    Reader { text, at: 0, depth: 0, literal: true }.document().map(|_| ())
+}
+
+/// The text that `jsonb` prints.
+///
+/// # Errors
+/// As [`parse`].
+pub fn canonical(text: &str) -> Result<String, PgError> {
+    parse(text).map(|value| value.to_string())
+}
+
+/// An object from pairs: sorted, the last of equal keys wins.
+pub fn object(pairs: Vec<(String, Json)>) -> Json {
+    let mut pairs = pairs;
+    // Stable, so that the last of equal keys stands last.
+    pairs.sort_by(|(a, _), (b, _)| compare_keys(a, b));
+    pairs.reverse();
+    pairs.dedup_by(|(a, _), (b, _)| a == b);
+    pairs.reverse();
+    Json::Object(pairs)
+}
+
+fn compare_keys(a: &str, b: &str) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+    /// Type `json`: escapes are checked for form only.
+    literal: bool,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Result<Json, PgError> {
+        let value = self.value()?;
+        self.blanks();
+        if self.at < self.text.len() {
+            return Err(self.unexpected("end of input"));
+        }
+        Ok(value)
+    }
+
+    fn peek(&self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), b' ' | b'\t' | b'\n' | b'\r') {
+            self.at += 1;
+        }
+    }
+
+    fn error(detail: String) -> PgError {
+        PgError {
+            detail: Some(detail),
+            ..PgError::new("22P02", "invalid input syntax for type json")
+        }
+    }
+
+    fn unexpected(&self, expected: &str) -> PgError {
+        let rest = self.text.get(self.at..).unwrap_or("");
+        if rest.is_empty() {
+            return Self::error("The input string ended unexpectedly.".to_owned());
+        }
+        let first = rest.chars().next().map_or(1, char::len_utf8);
+        let word =
+            rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let token = rest.get(..word.max(first)).unwrap_or("");
+        if word > 0 && expected == "JSON value" {
+            return Self::error(format!("Token \"{token}\" is invalid."));
+        }
+        Self::error(format!("Expected {expected}, but found \"{token}\"."))
+    }
+
+    fn value(&mut self) -> Result<Json, PgError> {
+        self.blanks();
+        match self.peek() {
+            b'{' => self.nested(Self::object),
+            b'[' => self.nested(Self::array),
+            b'"' => Ok(Json::String(self.string()?)),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => {
+                for (word, value) in
+                    [("true", Json::Bool(true)), ("false", Json::Bool(false)), ("null", Json::Null)]
+                {
+                    let rest = self.text.get(self.at..).unwrap_or("");
+                    let ends = rest
+                        .as_bytes()
+                        .get(word.len())
+                        .is_none_or(|byte| !byte.is_ascii_alphanumeric());
+                    if rest.starts_with(word) && ends {
+                        self.at += word.len();
+                        return Ok(value);
+                    }
+                }
+                Err(self.unexpected("JSON value"))
+            }
+        }
+    }
+
+    fn nested(&mut self, read: fn(&mut Self) -> Result<Json, PgError>) -> Result<Json, PgError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(PgError::new("54001", "JSON is nested too deeply"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
+    }
+
+    fn object(&mut self) -> Result<Json, PgError> {
+        let mut pairs = Vec::new();
+        self.blanks();
+        if self.peek() == b'}' {
+            self.at += 1;
+            return Ok(Json::Object(pairs));
+        }
+        loop {
+            self.blanks();
+            if self.peek() != b'"' {
+                let expected = if pairs.is_empty() { "string or \"}\"" } else { "string" };
+                return Err(self.unexpected(expected));
+            }
+            let key = self.string()?;
+            self.blanks();
+            if self.peek() != b':' {
+                return Err(self.unexpected("\":\""));
+            }
+            self.at += 1;
+            pairs.push((key, self.value()?));
+            self.blanks();
+            match self.peek() {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(object(pairs));
+                }
+                _ => return Err(self.unexpected("\",\" or \"}\"")),
+            }
+        }
+    }
+
+    fn array(&mut self) -> Result<Json, PgError> {
+        let mut values = Vec::new();
+        self.blanks();
+        if self.peek() == b']' {
+            self.at += 1;
+            return Ok(Json::Array(values));
+        }
+        loop {
+            values.push(self.value()?);
+            self.blanks();
+            match self.peek() {
+                b',' => self.at += 1,
+                b']' => {
+                    self.at += 1;
+                    return Ok(Json::Array(values));
+                }
+                _ => return Err(self.unexpected("\",\" or \"]\"")),
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<Json, PgError> {
+        let start = self.at;
+        while matches!(self.peek(), b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E') {
+            self.at += 1;
+        }
+        let text = self.text.get(start..self.at).unwrap_or("");
+        let ends = !self.peek().is_ascii_alphanumeric();
+        let value = if well_formed(text) && ends { decimal::normalize(text)? } else { None };
+        value.map(Json::Number).ok_or_else(|| Self::error(format!("Token \"{text}\" is invalid.")))
+    }
+
+    fn string(&mut self) -> Result<String, PgError> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let start = self.at;
+            while !matches!(self.peek(), b'"' | b'\\' | 0..=0x1f) {
+                self.at += 1;
+            }
+            out.push_str(self.text.get(start..self.at).unwrap_or(""));
+            match self.peek() {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(out);
+                }
+                b'\\' => self.escape(&mut out)?,
+                _ if self.at >= self.text.len() => {
+                    let token = self.text.get(start.saturating_sub(1)..).unwrap_or("");
+                    return Err(Self::error(format!("Token \"{token}\" is invalid.")));
+                }
+                byte => {
+                    return Err(Self::error(format!(
+                        "Character with value 0x{byte:02x} must be escaped."
+                    )));
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self, out: &mut String) -> Result<(), PgError> {
+        self.at += 1;
+        let byte = self.peek();
+        self.at += 1;
+        let plain = match byte {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => self.unicode()?,
+            _ => {
+                return Err(Self::error(format!(
+                    "Escape sequence \"\\{}\" is invalid.",
+                    char::from(byte)
+                )));
+            }
+        };
+        out.push(plain);
+        Ok(())
+    }
+
+    fn unicode(&mut self) -> Result<char, PgError> {
+        let first = self.hex()?;
+        if first == 0 && !self.literal {
+            let error = PgError::new("22P05", "unsupported Unicode escape sequence");
+            let detail = Some("\\u0000 cannot be converted to text.".to_owned());
+            return Err(PgError { detail, ..error });
+        }
+        if !(0xd800..0xe000).contains(&first) {
+            return Ok(char::from_u32(first).unwrap_or('\u{fffd}'));
+        }
+        if self.literal {
+            return Ok('\u{fffd}');
+        }
+        let pair = self.text.get(self.at..).is_some_and(|rest| rest.starts_with("\\u"));
+        if first < 0xdc00 && pair {
+            self.at += 2;
+            let second = self.hex()?;
+            if (0xdc00..0xe000).contains(&second) {
+                let value = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                return Ok(char::from_u32(value).unwrap_or('\u{fffd}'));
+            }
+        }
+        let detail = if first < 0xdc00 {
+            "Unicode low surrogate must follow a high surrogate."
+        } else {
+            "Unicode low surrogate must follow a high surrogate."
+        };
+        Err(Self::error(detail.to_owned()))
+    }
+
+    fn hex(&mut self) -> Result<u32, PgError> {
+        let digits = self.text.get(self.at..self.at + 4).unwrap_or("");
+        let value = u32::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        self.at += 4;
+        value.ok_or_else(|| {
+            Self::error("\"\\u\" must be followed by four hexadecimal digits.".to_owned())
+        })
+    }
+}
+
+/// RFC 8259: no leading zeros, digits on both sides of the point.
+fn well_formed(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (unsigned.get(..at).unwrap_or(""), unsigned.get(at + 1..)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let exponent_digits = exponent.map(|e| e.strip_prefix(['+', '-']).unwrap_or(e));
+    digits(whole)
+        && (whole.len() == 1 || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent_digits.is_none_or(digits)
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(text) => f.write_str(text),
+            Self::String(text) => write_string(f, text),
+            Self::Array(values) => {
+                f.write_char('[')?;
+                for (i, value) in values.iter().enumerate() {
+                    f.write_str(if i == 0 { "" } else { ", " })?;
+                    value.fmt(f)?;
+                }
+                f.write_char(']')
+            }
+            Self::Object(pairs) => {
+                f.write_char('{')?;
+                for (i, (key, value)) in pairs.iter().enumerate() {
+                    f.write_str(if i == 0 { "" } else { ", " })?;
+                    write_string(f, key)?;
+                    f.write_str(": ")?;
+                    value.fmt(f)?;
+                }
+                f.write_char('}')
+            }
+        }
+    }
+}
+
+/// A string with the escapes that Postgres prints.
+pub(crate) fn write_string(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for character in text.chars() {
+        match character {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\u{8}' => f.write_str("\\b")?,
+            '\u{c}' => f.write_str("\\f")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            control if control < ' ' => write!(f, "\\u{:04x}", u32::from(control))?,
+            other => f.write_char(other)?,
+        }
+    }
+    f.write_char('"')
+}
+
+impl Json {
+    /// `self @> part`.
+    pub fn contains(&self, part: &Self) -> bool {
+        match (self, part) {
+            // A bare value is contained in an array that has it; the other way round is not.
+            (
+                Self::Array(values),
+                scalar @ (Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_)),
+            ) => values.iter().any(|value| value.equals(scalar)),
+            _ => self.contains_nested(part),
+        }
+    }
+
+    fn contains_nested(&self, part: &Self) -> bool {
+        match (self, part) {
+            (Self::Object(pairs), Self::Object(parts)) => parts.iter().all(|(key, part)| {
+                pairs.iter().any(|(have, value)| have == key && value.contains_nested(part))
+            }),
+            (Self::Array(values), Self::Array(parts)) => {
+                parts.iter().all(|part| values.iter().any(|value| value.contains_nested(part)))
+            }
+            _ => self.equals(part),
+        }
+    }
+
+    /// Equal by value: `1.0` is `1`.
+    pub fn equals(&self, other: &Self) -> bool {
+        self.compare(other) == Ordering::Equal
+    }
+
+    /// Postgres' order of `jsonb`: Object > Array > Boolean > Number > String > Null.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Number(a), Self::Number(b)) => decimal::compare(a, b),
+            (Self::String(a), Self::String(b)) => a.cmp(b),
+            (Self::Array(a), Self::Array(b)) => a.len().cmp(&b.len()).then_with(|| {
+                let unequal =
+                    a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| order.is_ne());
+                unequal.unwrap_or(Ordering::Equal)
+            }),
+            (Self::Object(a), Self::Object(b)) => a.len().cmp(&b.len()).then_with(|| {
+                let orders = a
+                    .iter()
+                    .zip(b)
+                    .map(|((ka, va), (kb, vb))| compare_keys(ka, kb).then_with(|| va.compare(vb)));
+                orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+            }),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Null => 0,
+            Self::String(_) => 1,
+            Self::Number(_) => 2,
+            Self::Bool(_) => 3,
+            Self::Array(_) => 4,
+            Self::Object(_) => 5,
+        }
+    }
+
+    /// The value of a key, if this is an object that has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Object(pairs) => {
+                pairs.iter().find(|(have, _)| have == key).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// An element, counted from the end if negative.
+    pub fn at(&self, index: i64) -> Option<&Self> {
+        let Self::Array(values) = self else { return None };
+        let length = i64::try_from(values.len()).ok()?;
+        let index = if index < 0 { index + length } else { index };
+        values.get(usize::try_from(index).ok()?)
+    }
+
+    /// What `->>` gives: strings without quotes, None for null.
+    pub fn to_plain_text(&self) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_jsonb_is_canonical() {
+        for (text, expected) in [
+            (r#"{"bb":1,"a":2,"c":3,"a":4}"#, r#"{"a": 4, "c": 3, "bb": 1}"#),
+            ("[1.50, 1e2, -0, 1E-2]", "[1.50, 100, 0, 0.01]"),
+            (r#""\u00e9\ud83d\ude00\/\u0001""#, "\"é😀/\\u0001\""),
+            (" { } ", "{}"),
+            ("[[],{}]", "[[], {}]"),
+        ] {
+            assert_eq!(canonical(text).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_the_code_of_postgres() {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "01",
+            "1.",
+            "tru",
+            "'x'",
+            "\"\\x\"",
+            "\"\t\"",
+            "1 2",
+            "\"\\ud800\"",
+        ] {
+            assert_eq!(parse(text).unwrap_err().code, "22P02", "{text}");
+        }
+        assert_eq!(parse("\"\\u0000\"").unwrap_err().code, "22P05");
+        assert!(check("\"\\u0000\"").is_ok());
+        assert_eq!(parse(&"[".repeat(100_000)).unwrap_err().code, "54001");
+    }
+
+    #[test]
+    fn containment_is_that_of_postgres() {
+        for (whole, part, expected) in [
+            (r#"{"a":1,"b":[1,2]}"#, r#"{"b":[2]}"#, true),
+            ("[1,2,3]", "[3,1,1]", true),
+            ("[\"foo\"]", "\"foo\"", true),
+            ("\"foo\"", "[\"foo\"]", false),
+            ("[[\"foo\"]]", "\"foo\"", false),
+            (r#"{"a":1.0}"#, r#"{"a":1}"#, true),
+            (r#"{"a":{"b":1}}"#, r#"{"b":1}"#, false),
+            ("{}", "{}", true),
+            ("[]", "{}", false),
+            ("[[1,2]]", "[1]", false),
+        ] {
+            let (whole_value, part_value) = (parse(whole).unwrap(), parse(part).unwrap());
+            assert_eq!(whole_value.contains(&part_value), expected, "{whole} @> {part}");
+        }
+    }
+}
