@@ -11,8 +11,8 @@
 
 pub mod error;
 pub mod host;
-pub mod jsonb;
 pub mod json;
+pub mod jsonb;
 pub mod sql;
 pub mod types;
 pub mod value;
