@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use kyu_broker::{Attribute, Content, Property, QueueInfo, QueueKind, Receipt, Received};
+use kyu_broker::{
+    Attribute, Content, Property, QueueInfo, QueueKind, Receipt, Received, UniqueScope,
+};
 use kyu_door::access::Principal;
 use sha2::{Digest, Sha256};
 
-use crate::api::{AttributeValue, Message, NewMessage, TypedValue};
+use crate::api::{
+    AttemptEnd, AttributeValue, DeadReason, DuplicateOf, Hold, Message, MessageHistory, NewMessage,
+    PastAttempt, TypedValue, Unique, UniquePolicy,
+};
 use crate::call::Call;
 use crate::limits::{MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_SPAN_MS, MAX_TIME_MS};
 use crate::problem::{Code, Problem};
@@ -89,7 +94,7 @@ pub(crate) fn prepare(
         priority: message.priority,
         lane: message.lane,
         dedup_id,
-        unique: None,
+        unique: message.unique.map(unique).transpose()?,
     })
 }
 
@@ -131,9 +136,61 @@ fn read_attributes(
     read.collect()
 }
 
-fn bytes_of(field: &str, encoded: &str) -> Result<Bytes, Problem> {
+pub(crate) fn bytes_of(field: &str, encoded: &str) -> Result<Bytes, Problem> {
     let bytes = BASE64.decode(encoded);
     bytes.map(Bytes::from).map_err(|error| Problem::invalid(format!("{field}: {error}")))
+}
+
+fn unique(unique: Unique) -> Result<kyu_broker::Unique, Problem> {
+    let Unique { key, for_ms, until_done, policy } = unique;
+    let until_done = until_done.unwrap_or(for_ms.is_none());
+    let scope = match (for_ms, until_done) {
+        (None, true) => UniqueScope::UntilDone,
+        (Some(ms), false) => UniqueScope::For(ms),
+        (Some(ms), true) => UniqueScope::UntilDoneAndFor(ms),
+        (None, false) => {
+            return Err(Problem::invalid("unique: give for_ms, or leave until_done true."));
+        }
+    };
+    Ok(kyu_broker::Unique { key, scope, policy: policy.into() })
+}
+
+/// What has happened to a message as JSON has it.
+pub(crate) fn show_history(history: kyu_broker::MessageHistory) -> MessageHistory {
+    MessageHistory {
+        receive_count: history.receive_count,
+        dead_letter_source: history.dead_letter_source.map(|source| source.name.clone()),
+        dead_reason: history.dead_reason.map(Into::into),
+        past_attempts: history.past_attempts.into_iter().map(Into::into).collect(),
+        forgotten_attempts: history.forgotten_attempts,
+        consumer: history.consumer,
+        hold: history.hold.map(|hold| match hold {
+            kyu_broker::Hold::Backoff { until_ms } => Hold::Backoff { until_at_ms: until_ms },
+            kyu_broker::Hold::Budget { ahead, until_ms } => {
+                Hold::Budget { ahead, until_at_ms: until_ms }
+            }
+            kyu_broker::Hold::Breaker { until_ms } => Hold::Breaker { until_at_ms: until_ms },
+        }),
+    }
+}
+
+impl From<kyu_broker::PastAttempt> for PastAttempt {
+    fn from(attempt: kyu_broker::PastAttempt) -> Self {
+        Self {
+            started_at_ms: attempt.started_at_ms,
+            ended_at_ms: attempt.ended_at_ms,
+            end: attempt.end.into(),
+            consumer: attempt.consumer,
+            error: attempt.error,
+        }
+    }
+}
+
+crate::settings::same_words! {
+    UniquePolicy { Keep, Replace }
+    DuplicateOf { DedupId, UniqueWaiting, UniqueInFlight, UniqueDone }
+    DeadReason { MaxReceives, Rejected, Deadline, Retention }
+    AttemptEnd { Failed, Rejected, TimedOut, Disconnected, GivenBack, Expired }
 }
 
 /// A received message as JSON has it.
@@ -177,6 +234,8 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
         receive_count: delivery.receive_count,
         first_received_at_ms: (first_ms > 0).then_some(first_ms),
         dead_letter_source: delivery.dead_letter_source.map(|source| source.name.clone()),
+        dead_reason: delivery.dead_reason.map(Into::into),
+        past_attempts: delivery.past_attempts.into_iter().map(Into::into).collect(),
         binding_id: delivery.via.map(|binding| binding.to_string()),
         sender,
         trace_header,
@@ -185,7 +244,7 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
     })
 }
 
-fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
+pub(crate) fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(text.to_owned()), None),
         Err(_) => (None, Some(BASE64.encode(bytes))),

@@ -13,6 +13,7 @@ mod limits;
 mod openapi;
 mod operation;
 mod operations;
+mod policies;
 mod problem;
 mod refusals;
 mod settings;

@@ -160,7 +160,7 @@ impl<T: Serialize + DeserializeOwned> Patch<T> {
     }
 }
 
-/// RFC 7396, section 2.
+/// RFC 7396, section 2, except that an object which names its `kind` is replaced as a whole.
 fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
     use serde_json::Value;
     let Value::Object(changes) = patch else {
@@ -174,6 +174,9 @@ fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
     for (name, change) in changes {
         if change.is_null() {
             fields.remove(name);
+        } else if change.get("kind").is_some() {
+            // One of several forms: the fields of the old one mean nothing in the new one.
+            fields.insert(name.clone(), change.clone());
         } else {
             merge(fields.entry(name.clone()).or_insert(Value::Null), change);
         }

@@ -69,6 +69,10 @@ codes! {
     BindingNotFound => "binding_not_found", NOT_FOUND;
     /// There is no such move task, or it has ended.
     MoveTaskNotFound => "move_task_not_found", NOT_FOUND;
+    /// There is no such message in the queue.
+    MessageNotFound => "message_not_found", NOT_FOUND;
+    /// There is no such entry in the ledger.
+    EntryNotFound => "entry_not_found", NOT_FOUND;
     /// The path does not take this method.
     MethodNotAllowed => "method_not_allowed", METHOD_NOT_ALLOWED;
     /// The request did not arrive in time.
@@ -91,6 +95,12 @@ codes! {
     QueueFull => "queue_full", CONFLICT;
     /// One item of an atomic group could not be done, so none was.
     ItemRefused => "item_refused", CONFLICT;
+    /// Another has the claim now, or it is completed or forgotten.
+    TokenLost => "token_lost", CONFLICT;
+    /// The record has another version.
+    RecordConflict => "record_conflict", CONFLICT;
+    /// The key is a claim's and not a record's, or the other way round.
+    OtherEntryKind => "other_entry_kind", CONFLICT;
     /// It was changed by somebody else meanwhile.
     VersionConflict => "version_conflict", PRECONDITION_FAILED;
     /// The message is too large.

@@ -1,7 +1,7 @@
 //! What each refusal of the broker means to a caller. No arm for "the rest": a new refusal must be
 //! given an answer.
 
-use kyu_broker::{EnqueueRefusal, Error, Refusal};
+use kyu_broker::{EnqueueRefusal, Error, LedgerRefusal, Refusal};
 
 use crate::problem::{Code, Problem};
 
@@ -53,7 +53,23 @@ impl From<Refusal> for Problem {
                 Self { at: Some(at), ..inner.unwrap_or_else(|| Self::of(Code::ItemRefused)) }
             }
             Refusal::NotInAtomic => Self::of(Code::NotInAtomic),
-            Refusal::Ledger(_) => Self::internal(),
+            Refusal::Ledger(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<LedgerRefusal> for Problem {
+    fn from(refusal: LedgerRefusal) -> Self {
+        match refusal {
+            LedgerRefusal::TokenLost => Self::of(Code::TokenLost),
+            LedgerRefusal::Conflict { version: Some(version) } => {
+                Self::new(Code::RecordConflict, format!("The record has version {version}."))
+            }
+            LedgerRefusal::Conflict { version: None } => {
+                Self::new(Code::RecordConflict, "There is no record.")
+            }
+            LedgerRefusal::OtherKind => Self::of(Code::OtherEntryKind),
+            LedgerRefusal::Malformed(what) => Self::invalid(what),
         }
     }
 }

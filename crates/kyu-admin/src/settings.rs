@@ -26,6 +26,15 @@ pub(crate) fn of(config: &QueueConfig) -> QueueSettings {
             queue: rule.target.name.clone(),
             max_receives: rule.max_receives,
         }),
+        fairness: config.fairness.into(),
+        rate: config.rate.map(Into::into),
+        lanes: config.lanes.clone().into(),
+        retry: config.retry.as_ref().map(Into::into),
+        back_after_receives: config.back_after_receives.unwrap_or(0),
+        keep_history: config.keep_history,
+        expired_to: (&config.expired_to).into(),
+        guard: config.guard.map(Into::into),
+        fencing: config.fencing.into(),
         tags: config.tags.clone(),
     }
 }
@@ -54,6 +63,15 @@ pub(crate) fn apply(
         target: QueueName { namespace: namespace.to_owned(), name: rule.queue },
         max_receives: rule.max_receives,
     });
+    config.fairness = settings.fairness.into();
+    config.rate = settings.rate.map(Into::into);
+    config.lanes = settings.lanes.into();
+    config.retry = settings.retry.map(Into::into);
+    config.back_after_receives = Some(settings.back_after_receives).filter(|count| *count > 0);
+    config.keep_history = settings.keep_history;
+    config.expired_to = settings.expired_to.within(namespace);
+    config.guard = settings.guard.map(Into::into);
+    config.fencing = settings.fencing.into();
     config.tags = settings.tags;
     Ok(())
 }
@@ -125,6 +143,8 @@ macro_rules! same_words {
     )+};
 }
 
+pub(crate) use same_words;
+
 same_words! {
     QueueKind { Standard, Fifo }
     DedupScope { Queue, Lane }
@@ -140,6 +160,23 @@ mod tests {
         let mut config = QueueConfig {
             kind: kyu_broker::QueueKind::Fifo,
             max_bytes: Some(7),
+            retry: Some(kyu_broker::RetryPolicy {
+                backoff: kyu_broker::Backoff::List(vec![1, 2]),
+                jitter_percent: 5,
+                max_attempts: Some(3),
+            }),
+            back_after_receives: None,
+            expired_to: kyu_broker::ExpiredTo::Queue(QueueName {
+                namespace: "n".into(),
+                name: "late".into(),
+            }),
+            guard: Some(kyu_broker::Guard {
+                key: kyu_broker::GuardKey::Lane,
+                budget: Some(kyu_broker::RetryBudget::default()),
+                breaker: Some(kyu_broker::Breaker::default()),
+            }),
+            rate: Some(kyu_broker::RateLimit { permits: 1, interval_ms: 2, burst: 3 }),
+            fairness: kyu_broker::Fairness::Weighted,
             dead_letter: Some(kyu_broker::DeadLetter {
                 target: QueueName { namespace: "n".into(), name: "dead".into() },
                 max_receives: 3,

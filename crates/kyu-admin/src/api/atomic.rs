@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ExtendItem, ExtendResult, NewMessage, NewPublication, Published, Sent, SettleItem, SettleResult,
+    CompleteClaim, ExtendItem, ExtendResult, NewClaim, NewMessage, NewPublication, Published,
+    PutRecord, Sent, SettleItem, SettleResult,
 };
 
 /// Commands that happen together or not at all, 1 to 1000; later ones see what earlier ones did.
@@ -47,6 +48,34 @@ pub enum AtomicCommand {
         /// The leases.
         items: Vec<ExtendItem>,
     },
+    /// Ask to do the work of a key; anything but `run` refuses the group.
+    Claim {
+        /// The key.
+        key: String,
+        /// The claim.
+        claim: NewClaim,
+    },
+    /// Save what came of the work of a key.
+    CompleteClaim {
+        /// The key.
+        key: String,
+        /// The completion.
+        complete: CompleteClaim,
+    },
+    /// Forget an entry of the ledger.
+    ReleaseEntry {
+        /// The key.
+        key: String,
+        /// Its token.
+        token: u64,
+    },
+    /// Set a record of the ledger.
+    PutRecord {
+        /// The key.
+        key: String,
+        /// The record.
+        record: PutRecord,
+    },
 }
 
 /// What one command of a group did.
@@ -72,6 +101,25 @@ pub enum AtomicResult {
     Extend {
         /// One for each item, all done.
         results: Vec<ExtendResult>,
+    },
+    /// The claim.
+    Claim {
+        /// Token of the claim.
+        token: u64,
+        /// When others may take it over.
+        expires_at_ms: u64,
+    },
+    /// The completion.
+    CompleteClaim {
+        /// Until when the result is remembered.
+        expires_at_ms: u64,
+    },
+    /// The entry is forgotten.
+    ReleaseEntry,
+    /// The record.
+    PutRecord {
+        /// Its version.
+        version: u64,
     },
 }
 

@@ -59,6 +59,53 @@ pub struct NewMessage {
     /// Sent again within the queue's window under the same id, it is accepted and not enqueued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedup_id: Option<String>,
+    /// A key that no other message of the queue may hold at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<Unique>,
+}
+
+/// No other message of the queue with this key is there, or was lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unique {
+    /// The key, of 1 to 512 bytes.
+    pub key: String,
+    /// Hold the key for this time from the send, done or not; to 366 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 31_622_400_000_u64))]
+    pub for_ms: Option<u64>,
+    /// Hold the key as long as the message is in the queue. `true` if left out, unless `for_ms` is
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_done: Option<bool>,
+    /// What happens if another message holds the key.
+    #[serde(default)]
+    pub policy: UniquePolicy,
+}
+
+/// What happens to a new message whose unique key is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UniquePolicy {
+    /// It is dropped as a duplicate.
+    #[default]
+    Keep,
+    /// It takes the place of a message that waits; otherwise it is dropped as a duplicate.
+    Replace,
+}
+
+/// What a dropped message is a duplicate of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DuplicateOf {
+    /// A message with its deduplication id, within the queue's window.
+    DedupId,
+    /// A message with its unique key that waits to be delivered.
+    UniqueWaiting,
+    /// A message with its unique key that is in flight.
+    UniqueInFlight,
+    /// A message with its unique key that is done, but holds the key for a time.
+    UniqueDone,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -81,8 +128,14 @@ pub struct Sent {
     pub message_id: String,
     /// Place in the queue's order of arrival.
     pub seq: u64,
-    /// A message with the same deduplication id was there before: nothing was enqueued.
+    /// It was accepted and not enqueued, because `message_id` is there.
     pub duplicate: bool,
+    /// Why it is a duplicate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<DuplicateOf>,
+    /// The waiting message that it took the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_message_id: Option<String>,
 }
 
 /// How one message of a batch ended.
@@ -124,6 +177,12 @@ pub struct Receive {
     /// FIFO queues: the same key within five minutes gives the same messages and receipts again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_id: Option<String>,
+    /// Who receives, for the history of attempts; 128 bytes are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
+    /// Whether the messages shall come with their past attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with_history: Option<bool>,
 }
 
 /// Received messages.
@@ -169,6 +228,12 @@ pub struct Message {
     /// The queue that it was dead-lettered from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_source: Option<String>,
+    /// Why it was dead-lettered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_reason: Option<DeadReason>,
+    /// Past attempts, oldest first, where they were asked for and are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past_attempts: Vec<PastAttempt>,
     /// The binding that it came by, unless that delivers bare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_id: Option<String>,
@@ -184,6 +249,97 @@ pub struct Message {
     /// Its subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+}
+
+/// Why a message is in a dead-letter queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// It was received, or failed, as often as the queue allows.
+    MaxReceives,
+    /// Its consumer rejected it for good.
+    Rejected,
+    /// It was past its own `expires_at_ms`.
+    Deadline,
+    /// It was past the queue's retention.
+    Retention,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptEnd {
+    /// The consumer said that it failed, or gave it back as a failure.
+    Failed,
+    /// The consumer rejected the message for good.
+    Rejected,
+    /// The lease lapsed.
+    TimedOut,
+    /// The consumer's session (its connection) ended.
+    Disconnected,
+    /// The consumer gave it back, not counted as a failure.
+    GivenBack,
+    /// The message's time was over while it was under lease.
+    Expired,
+}
+
+/// One attempt that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PastAttempt {
+    /// When the message was handed out.
+    pub started_at_ms: u64,
+    /// When the attempt ended.
+    pub ended_at_ms: u64,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// Who it was handed to, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
+    /// What went wrong, if that was said and is still kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Why a message is held back beyond its delay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Hold {
+    /// It failed and waits for its next attempt.
+    Backoff {
+        /// When its delay is over.
+        until_at_ms: u64,
+    },
+    /// It waits for a token of the retry budget.
+    Budget {
+        /// Messages that get a token before it.
+        ahead: u64,
+        /// When time alone brings its token; successes bring it earlier.
+        until_at_ms: u64,
+    },
+    /// The breaker is open, or half open with all its probes under way.
+    Breaker {
+        /// When it lets attempts through again.
+        until_at_ms: u64,
+    },
+}
+
+/// What has happened to one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageHistory {
+    /// Times received.
+    pub receive_count: u32,
+    /// The queue that it was dead-lettered from.
+    pub dead_letter_source: Option<String>,
+    /// Why it was dead-lettered.
+    pub dead_reason: Option<DeadReason>,
+    /// Past attempts that are kept, oldest first.
+    pub past_attempts: Vec<PastAttempt>,
+    /// Attempts that were forgotten before these.
+    pub forgotten_attempts: u64,
+    /// Who has it under lease, if that is known.
+    pub consumer: Option<String>,
+    /// Why it is held back now, if it is.
+    pub hold: Option<Hold>,
 }
 
 /// How far to look into a queue.
@@ -211,6 +367,8 @@ pub enum Outcome {
     Ack,
     /// Not done: the message goes back.
     Release,
+    /// Tried and failed, with a word on why; it is tried again as the queue's retry policy says.
+    Failed,
     /// Never to be tried again: to the dead-letter queue, or removed if there is none.
     Dead,
 }
@@ -223,7 +381,8 @@ pub struct SettleItem {
     pub receipt: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// Release only: not received again before this has passed; at once if left out.
+    /// Release and failed only: not received again before this has passed; if left out, what the
+    /// queue's retry policy says if the attempt counts, otherwise at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// Release only: to the end of the queue instead of its old place.
@@ -233,6 +392,12 @@ pub struct SettleItem {
     /// should not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<bool>,
+    /// Failed only: what went wrong, for the history; 1024 bytes are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Failed only: whether another attempt may succeed; otherwise as `dead`. `true` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<bool>,
 }
 
 /// Deliveries to settle, 1 to 1000; each succeeds or fails alone.

@@ -5,15 +5,19 @@
 
 mod atomic;
 mod exchanges;
+mod ledger;
 mod messages;
 mod move_tasks;
+mod policies;
 mod queues;
 mod server;
 
 pub use atomic::*;
 pub use exchanges::*;
+pub use ledger::*;
 pub use messages::*;
 pub use move_tasks::*;
+pub use policies::*;
 pub use queues::*;
 pub use server::*;
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{ExpiredTo, Fairness, Fencing, Guard, LaneLimits, RateLimit, RetryPolicy};
+
 /// How messages of one lane (message group) are ordered and locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +89,25 @@ pub struct QueueSettings {
     pub dedup_window_ms: u64,
     /// Dead-letter rule.
     pub dead_letter: Option<DeadLetter>,
+    /// Which lane comes next.
+    pub fairness: Fairness,
+    /// Most deliveries of the whole queue in a time.
+    pub rate: Option<RateLimit>,
+    /// Limits of each lane.
+    pub lanes: LaneLimits,
+    /// When and how often failed messages are tried again; `null` for at once, as SQS does.
+    pub retry: Option<RetryPolicy>,
+    /// A message of a standard queue that was received this often without being acknowledged goes
+    /// to the back; 0 keeps every message in its place.
+    pub back_after_receives: u32,
+    /// Keep the past attempts of messages; with `retry` they are kept in any case.
+    pub keep_history: bool,
+    /// What becomes of messages whose time is over.
+    pub expired_to: ExpiredTo,
+    /// Retry budget and breaker.
+    pub guard: Option<Guard>,
+    /// What receipts of earlier deliveries may do.
+    pub fencing: Fencing,
     /// Tags, for people and programs beside the queue.
     pub tags: BTreeMap<String, String>,
 }
@@ -126,8 +147,10 @@ pub struct Queue {
 pub struct QueueStats {
     /// Messages that a receive may return, also those behind a locked lane.
     pub ready: u64,
-    /// Messages whose delay has not passed.
+    /// Messages whose delay has not passed, or that are held.
     pub delayed: u64,
+    /// Of the delayed, those that wait for a token of the retry budget.
+    pub held: u64,
     /// Messages under lease.
     pub in_flight: u64,
     /// Bytes of the messages in the log.
@@ -160,6 +183,26 @@ pub struct QueueTotals {
     pub moved_out: u64,
     /// Messages purged.
     pub purged: u64,
+    /// Of the expired, those past their own expiry.
+    pub expired_by_deadline: u64,
+    /// Of the moved out, those that were received too often.
+    pub dead_by_receives: u64,
+    /// Of the moved out, those that a consumer rejected.
+    pub dead_by_rejection: u64,
+    /// Of the moved out, those past their own expiry.
+    pub dead_by_deadline: u64,
+    /// Of the moved out, those past the retention.
+    pub dead_by_retention: u64,
+    /// Acknowledgements by deliveries that a later delivery had followed.
+    pub stale_acks: u64,
+    /// Of these, those that were accepted.
+    pub late_acks: u64,
+    /// Messages of which two deliveries were acknowledged: the work was done twice.
+    pub double_executions: u64,
+    /// Failed attempts that had to wait for a token of the retry budget.
+    pub held: u64,
+    /// How often a breaker opened.
+    pub breaker_opened: u64,
 }
 
 /// Counts and totals of a queue.

@@ -1,8 +1,11 @@
 //! Atomic groups.
 
-use kyu_broker::{Command, Enqueue, Publish, Refusal, Reply};
+use kyu_broker::{
+    Claimed, Command, Enqueue, LedgerCommand, LedgerKey, LedgerRelease, LedgerReply, Publish,
+    Refusal, Reply,
+};
 
-use super::{messages, publish};
+use super::{ledger, messages, publish};
 use crate::api::{Atomic, AtomicCommand, AtomicResult, AtomicResults, InNamespace};
 use crate::call::{Call, check_items};
 use crate::content;
@@ -46,6 +49,7 @@ fn wants_bodies(refusal: &Refusal) -> bool {
 }
 
 fn prepare(call: &Call<'_>, namespace: &str, command: AtomicCommand) -> Result<Command, Problem> {
+    let ledger_key = |key: String| LedgerKey { namespace: namespace.to_owned(), key };
     let name = |name: &str| call.name(Some(namespace.to_owned()), name);
     Ok(match command {
         AtomicCommand::Send { queue, messages } => {
@@ -68,6 +72,19 @@ fn prepare(call: &Call<'_>, namespace: &str, command: AtomicCommand) -> Result<C
             let queue = call.queue_named(&name(&queue))?.id;
             Command::Extend(messages::extend_command(queue, items)?)
         }
+        AtomicCommand::Claim { key, claim } => {
+            Command::Ledger(ledger::claim_command(ledger_key(key), claim))
+        }
+        AtomicCommand::CompleteClaim { key, complete } => {
+            Command::Ledger(ledger::complete_command(ledger_key(key), complete)?)
+        }
+        AtomicCommand::ReleaseEntry { key, token } => {
+            let release = LedgerRelease { key: ledger_key(key), token };
+            Command::Ledger(LedgerCommand::Release(release))
+        }
+        AtomicCommand::PutRecord { key, record } => {
+            Command::Ledger(ledger::put_command(ledger_key(key), record)?)
+        }
     })
 }
 
@@ -87,6 +104,19 @@ fn show(reply: Reply) -> Result<AtomicResult, Problem> {
         },
         Reply::Extended(extended) => AtomicResult::Extend {
             results: extended.into_iter().map(messages::extend_result).collect(),
+        },
+        Reply::Ledger(reply) => match reply {
+            LedgerReply::Claimed(Claimed::Run { token, until_ms }) => {
+                AtomicResult::Claim { token, expires_at_ms: until_ms }
+            }
+            LedgerReply::Completed { until_ms } => {
+                AtomicResult::CompleteClaim { expires_at_ms: until_ms }
+            }
+            LedgerReply::Released => AtomicResult::ReleaseEntry,
+            LedgerReply::Put { version } => AtomicResult::PutRecord { version },
+            LedgerReply::Claimed(_) | LedgerReply::Extended { .. } => {
+                return Err(Problem::internal());
+            }
         },
         _ => return Err(Problem::internal()),
     })

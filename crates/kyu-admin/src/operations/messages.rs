@@ -1,13 +1,15 @@
 //! Messages: send, receive, settle, extend, peek.
 
 use kyu_broker::{
-    Acquire, Command, Enqueue, EnqueueRefusal, Enqueued, Lease, QueueId, QueueInfo, Receipt, Reply,
+    Acquire, Answer, Command, Enqueue, EnqueueRefusal, Enqueued, Lease, Query, QueueId, QueueInfo,
+    Receipt, Reply,
 };
 
 use crate::api::{
-    self, Extend, ExtendItem, ExtendResult, ExtendResults, ExtendStatus, InNamespace, NewMessage,
-    Outcome, Peek, PeekedMessages, Receive, ReceivedMessages, SendBatch, SendResult, SendResults,
-    Sent, Settle, SettleItem, SettleResult, SettleResults, SettleStatus,
+    self, Extend, ExtendItem, ExtendResult, ExtendResults, ExtendStatus, InNamespace,
+    MessageHistory, NewMessage, Outcome, Peek, PeekedMessages, Receive, ReceivedMessages,
+    SendBatch, SendResult, SendResults, Sent, Settle, SettleItem, SettleResult, SettleResults,
+    SettleStatus,
 };
 use crate::call::{Call, check_items, page_size};
 use crate::content;
@@ -15,7 +17,7 @@ use crate::limits::{
     DEFAULT_PEEK, MAX_ITEMS, MAX_LEASE_MS, MAX_RECEIVE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS,
 };
 use crate::operation::{Done, Empty, Json, Optional};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 pub(super) async fn send(
     call: &Call<'_>,
@@ -71,6 +73,8 @@ pub(super) fn sent(enqueued: &Enqueued) -> Sent {
         message_id: enqueued.message_id.to_string(),
         seq: enqueued.seq,
         duplicate: enqueued.duplicate,
+        duplicate_of: enqueued.duplicate_of.map(Into::into),
+        replaced_message_id: enqueued.replaced.map(|id| id.to_string()),
     }
 }
 
@@ -112,7 +116,14 @@ fn acquire(queue: &QueueInfo, receive: &Receive) -> Result<Acquire, Problem> {
     if attempt_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > longest) {
         return Err(Problem::invalid(format!("attempt_id has 1 to {longest} bytes.")));
     }
-    Ok(Acquire { max_bytes, lease, attempt_id, ..Acquire::new(queue.id, max_messages) })
+    Ok(Acquire {
+        max_bytes,
+        lease,
+        attempt_id,
+        consumer: receive.consumer.clone(),
+        with_history: receive.with_history.unwrap_or(false),
+        ..Acquire::new(queue.id, max_messages)
+    })
 }
 
 pub(super) async fn peek(
@@ -152,12 +163,7 @@ pub(super) fn settle_command(
 ) -> Result<kyu_broker::Settle, Problem> {
     check_items(items.len(), "items")?;
     let items = items.into_iter().map(|item| {
-        let of_release =
-            item.delay_ms.is_some() || item.to_tail.is_some() || item.counted.is_some();
-        if of_release && item.outcome != Outcome::Release {
-            let detail = "delay_ms, to_tail and counted belong to the outcome \"release\".";
-            return Err(Problem::invalid(detail));
-        }
+        check_fields(&item)?;
         let delay_ms = item.delay_ms.unwrap_or(0);
         if delay_ms > MAX_SPAN_MS {
             return Err(Problem::invalid(format!("delay_ms may be at most {MAX_SPAN_MS}.")));
@@ -165,6 +171,11 @@ pub(super) fn settle_command(
         let outcome = match item.outcome {
             Outcome::Ack => kyu_broker::Outcome::Ack,
             Outcome::Dead => kyu_broker::Outcome::Dead,
+            Outcome::Failed => kyu_broker::Outcome::Failed {
+                error: item.error.unwrap_or_default(),
+                delay_ms: item.delay_ms,
+                retry: item.retry.unwrap_or(true),
+            },
             Outcome::Release => kyu_broker::Outcome::Release {
                 to_tail: item.to_tail.unwrap_or(false),
                 delay_ms,
@@ -174,6 +185,40 @@ pub(super) fn settle_command(
         Ok((receipt(&item.receipt), outcome))
     });
     Ok(kyu_broker::Settle { queue, items: items.collect::<Result<_, _>>()? })
+}
+
+/// Whether an item says only what belongs to its outcome.
+fn check_fields(item: &SettleItem) -> Result<(), Problem> {
+    let of_release = item.to_tail.is_some() || item.counted.is_some();
+    let of_failed = item.error.is_some() || item.retry.is_some();
+    let allowed = match item.outcome {
+        Outcome::Release => !of_failed,
+        Outcome::Failed => !of_release,
+        Outcome::Ack | Outcome::Dead => !of_release && !of_failed && item.delay_ms.is_none(),
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Problem::invalid(
+        "to_tail and counted belong to the outcome \"release\", error and retry to \"failed\", \
+         delay_ms to both.",
+    ))
+}
+
+pub(super) async fn history(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<MessageHistory>, Problem> {
+    let queue = call.queue(query.namespace)?.id;
+    let not_found = || Problem::of(Code::MessageNotFound);
+    let seq = call.parameter(1).parse().map_err(|_| not_found())?;
+    match call.broker.query(Query::History { queue, seq }).await? {
+        Answer::History(history) => {
+            Ok(content::show_history(*history.ok_or_else(not_found)?).into())
+        }
+        _ => Err(Problem::internal()),
+    }
 }
 
 pub(super) fn settle_result(settled: kyu_broker::Settled) -> SettleResult {

@@ -3,6 +3,7 @@
 mod atomic;
 mod bindings;
 mod exchanges;
+mod ledger;
 mod messages;
 mod move_tasks;
 mod publish;
@@ -62,6 +63,9 @@ operations! {
     /// Look at the first messages that a receive would return. Changes nothing.
     peek_messages: GET "/v1/queues/{queue}/messages",
         messages::peek(api::Peek, Empty) -> api::PeekedMessages, 200;
+    /// What has happened to a message so far: its attempts, and why it waits.
+    get_message_history: GET "/v1/queues/{queue}/messages/{seq}/history",
+        messages::history(api::InNamespace, Empty) -> api::MessageHistory, 200;
     /// Several commands together or not at all, in one record of the log.
     run_atomic: POST "/v1/atomic",
         atomic::run(api::InNamespace, Json<api::Atomic>) -> api::AtomicResults, 200;
@@ -76,7 +80,8 @@ operations! {
     /// default. `If-None-Match: *` only creates, `If-Match` only replaces the version that it names.
     put_queue: PUT "/v1/queues/{queue}",
         queues::put(api::InNamespace, Optional<api::QueueSettings>) -> api::Queue, 200 or 201;
-    /// Change some settings (JSON merge patch, RFC 7396): what is `null` gets its default again.
+    /// Change some settings (JSON merge patch, RFC 7396): what is `null` gets its default again,
+    /// and an object with a `kind` is replaced as a whole.
     patch_queue: PATCH "/v1/queues/{queue}",
         queues::patch(api::InNamespace, Patch<api::QueueSettings>) -> api::Queue, 200;
     /// Delete a queue and its messages.
@@ -132,6 +137,28 @@ operations! {
     /// Remove a binding.
     delete_binding: DELETE "/v1/bindings/{binding}",
         bindings::delete(api::NoQuery, Empty) -> (), 204;
+
+    /// Ask to do the work of a key, so that it is done once.
+    claim: POST "/v1/ledger/{key}/claim",
+        ledger::claim(api::InNamespace, Json<api::NewClaim>) -> api::Claimed, 200;
+    /// Let a claim run for longer.
+    extend_claim: POST "/v1/ledger/{key}/extend",
+        ledger::extend(api::InNamespace, Json<api::ExtendClaim>) -> api::EntryExpiry, 200;
+    /// Save what came of the work. Later claims are told.
+    complete_claim: POST "/v1/ledger/{key}/complete",
+        ledger::complete(api::InNamespace, Json<api::CompleteClaim>) -> api::EntryExpiry, 200;
+    /// Forget a claim, a result or a record.
+    release_entry: POST "/v1/ledger/{key}/release",
+        ledger::release(api::InNamespace, Json<api::ReleaseEntry>) -> (), 204;
+    /// Set a record if it has not changed (compare and set).
+    put_record: PUT "/v1/ledger/{key}",
+        ledger::put(api::InNamespace, Json<api::PutRecord>) -> api::RecordVersion, 200;
+    /// An entry of the ledger, with its value.
+    get_entry: GET "/v1/ledger/{key}",
+        ledger::get(api::InNamespace, Empty) -> api::LedgerEntry, 200;
+    /// Entries of the ledger in order of key, without values.
+    list_entries: GET "/v1/ledger",
+        ledger::list(api::ListEntries, Empty) -> api::LedgerPage, 200;
 
     /// What runs here.
     get_server: GET "/v1/server",

@@ -203,6 +203,16 @@ pub(super) async fn stats(
         moved_in: totals.moved_in,
         moved_out: totals.moved_out,
         purged: totals.purged,
+        expired_by_deadline: totals.expired_by_deadline,
+        dead_by_receives: totals.dead_by_receives,
+        dead_by_rejection: totals.dead_by_rejection,
+        dead_by_deadline: totals.dead_by_deadline,
+        dead_by_retention: totals.dead_by_retention,
+        stale_acks: totals.stale_acks,
+        late_acks: totals.late_acks,
+        double_executions: totals.double_executions,
+        held: totals.held,
+        breaker_opened: totals.breaker_opened,
     };
     Ok(QueueStatistics { stats, totals }.into())
 }
@@ -226,6 +236,7 @@ async fn stats_of(call: &Call<'_>, queue: QueueId) -> Result<QueueStats, Problem
         Answer::Stats(stats) => Ok(QueueStats {
             ready: stats.ready,
             delayed: stats.delayed,
+            held: stats.held,
             in_flight: stats.in_flight,
             bytes: stats.bytes,
             lanes_in_flight: stats.lanes_in_flight,
