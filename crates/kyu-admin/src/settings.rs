@@ -1,6 +1,6 @@
 //! Settings of queues and exchanges, between the API and the engine.
 
-use kyu_broker::{ExchangeConfig, QueueConfig, QueueName};
+use kyu_broker::{ExchangeConfig, FOREVER, QueueConfig, QueueName};
 
 use crate::api::{DeadLetter, DedupScope, ExchangeSettings, Overflow, QueueKind, QueueSettings};
 use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
@@ -12,7 +12,7 @@ pub(crate) fn of(config: &QueueConfig) -> QueueSettings {
         kind: config.kind.into(),
         visibility_timeout_ms: config.visibility_timeout_ms,
         delay_ms: config.delay_ms,
-        retention_ms: config.retention_ms,
+        retention_ms: if config.retention_ms == FOREVER { 0 } else { config.retention_ms },
         receive_wait_ms: config.receive_wait_ms,
         max_message_bytes: config.max_message_bytes,
         max_in_flight: config.max_in_flight,
@@ -49,7 +49,7 @@ pub(crate) fn apply(
     config.kind = settings.kind.into();
     config.visibility_timeout_ms = settings.visibility_timeout_ms;
     config.delay_ms = settings.delay_ms;
-    config.retention_ms = settings.retention_ms;
+    config.retention_ms = if settings.retention_ms == 0 { FOREVER } else { settings.retention_ms };
     config.receive_wait_ms = settings.receive_wait_ms;
     config.max_message_bytes = settings.max_message_bytes;
     config.max_in_flight = settings.max_in_flight;
@@ -86,7 +86,7 @@ fn check(settings: &QueueSettings) -> Result<(), Problem> {
     };
     within("visibility_timeout_ms", settings.visibility_timeout_ms, 0, MAX_LEASE_MS)?;
     within("delay_ms", settings.delay_ms, 0, MAX_SPAN_MS)?;
-    within("retention_ms", settings.retention_ms, 1, MAX_SPAN_MS)?;
+    within("retention_ms", settings.retention_ms, 0, MAX_SPAN_MS)?;
     within("receive_wait_ms", settings.receive_wait_ms, 0, MAX_WAIT_MS)?;
     within("dedup_window_ms", settings.dedup_window_ms, 0, MAX_SPAN_MS)?;
     let max_bytes = u64::from(MAX_MESSAGE_BYTES);
@@ -196,7 +196,7 @@ mod tests {
         for settings in [
             QueueSettings { visibility_timeout_ms: u64::MAX, ..QueueSettings::default() },
             QueueSettings { delay_ms: u64::MAX, ..QueueSettings::default() },
-            QueueSettings { retention_ms: 0, ..QueueSettings::default() },
+            QueueSettings { retention_ms: u64::MAX, ..QueueSettings::default() },
             QueueSettings { max_message_bytes: 0, ..QueueSettings::default() },
         ] {
             let refused = apply(settings, "n", &mut QueueConfig::default()).unwrap_err();

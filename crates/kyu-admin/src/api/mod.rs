@@ -5,6 +5,7 @@
 
 mod atomic;
 mod exchanges;
+mod lanes;
 mod ledger;
 mod messages;
 mod move_tasks;
@@ -14,6 +15,7 @@ mod server;
 
 pub use atomic::*;
 pub use exchanges::*;
+pub use lanes::*;
 pub use ledger::*;
 pub use messages::*;
 pub use move_tasks::*;

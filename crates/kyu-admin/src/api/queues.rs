@@ -63,8 +63,8 @@ pub struct QueueSettings {
     /// Delay of a send that names none.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: u64,
-    /// Age at which a message expires; at most ten years.
-    #[schemars(range(min = 1, max = 315_576_000_000_u64))]
+    /// Age at which a message expires, to ten years; 0 for never.
+    #[schemars(range(max = 315_576_000_000_u64))]
     pub retention_ms: u64,
     /// How long a receive waits that names no time.
     #[schemars(range(max = 60_000))]
@@ -157,8 +157,16 @@ pub struct QueueStats {
     pub bytes: u64,
     /// Lanes with a message under lease.
     pub lanes_in_flight: u64,
+    /// Receives get nothing until the queue is resumed.
+    pub paused: bool,
     /// When the oldest message was sent.
     pub oldest_sent_at_ms: Option<u64>,
+    /// When the newest message was sent.
+    pub newest_sent_at_ms: Option<u64>,
+    /// Messages kept in its archive (pgmq).
+    pub archived: u64,
+    /// The last sequence number that was given out; 0 if none was.
+    pub last_seq: u64,
 }
 
 /// What has happened in a queue since it was created. Every message that came in (sent, moved in)

@@ -392,7 +392,7 @@ async fn what_is_no_request_of_this_api() {
         ("PUT", "/v1/queues/q", json!({ "unknown": 1 }), (400, "malformed_request")),
         ("PUT", "/v1/queues/q", json!({ "delay_ms": -1 }), (400, "malformed_request")),
         ("PUT", "/v1/queues/q", json!({ "kind": "fifo" }), (400, "invalid_setting")),
-        ("PUT", "/v1/queues/q", json!({ "retention_ms": 0 }), (400, "invalid_setting")),
+        ("PUT", "/v1/queues/q", json!({ "retention_ms": 1u64 << 60 }), (400, "invalid_setting")),
         ("PUT", "/v1/queues/a%0ab", json!({}), (400, "invalid_argument")),
         ("PATCH", "/v1/queues/q", json!([1]), (400, "malformed_request")),
         ("POST", "/v1/queues/q/messages", json!({ "body": 1 }), (400, "malformed_request")),
@@ -623,4 +623,27 @@ async fn acknowledgement_result_and_next_job_are_one_step() {
     ]});
     let done = door.post("/v1/atomic", other).await;
     assert_eq!(done["results"][2], json!({ "op": "release_entry" }));
+}
+
+#[tokio::test]
+async fn what_is_paused_gives_nothing_until_it_is_resumed() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    door.post("/v1/queues/q/messages", json!({ "body": "a", "lane": "l" })).await;
+    let paused = door.post("/v1/queues/q/pause", Value::Null).await;
+    assert_eq!(paused, json!({ "paused": true, "changed": true }));
+    assert!(door.receive("q").await.is_empty());
+    assert_eq!(door.get("/v1/queues/q").await["stats"]["paused"], true);
+    assert_eq!(door.get("/v1/queues/q/messages").await["items"][0]["body"], "a");
+    door.post("/v1/queues/q/pause", json!({ "lane": "l" })).await;
+    assert_eq!(door.post("/v1/queues/q/resume", Value::Null).await["changed"], true);
+    assert!(door.receive("q").await.is_empty());
+    let lanes = door.get("/v1/queues/q/lanes").await;
+    assert_eq!(
+        (&lanes["items"][0]["key"], &lanes["items"][0]["paused"]),
+        (&json!("l"), &json!(true))
+    );
+    assert_eq!(lanes["paused_lanes"], json!(["l"]));
+    door.post("/v1/queues/q/resume", json!({ "lane": "l" })).await;
+    assert_eq!(door.receive("q").await.len(), 1);
 }

@@ -3,6 +3,7 @@
 mod atomic;
 mod bindings;
 mod exchanges;
+mod lanes;
 mod ledger;
 mod messages;
 mod move_tasks;
@@ -93,6 +94,15 @@ operations! {
     /// Counts of a queue, now and since it was created.
     get_queue_stats: GET "/v1/queues/{queue}/stats",
         queues::stats(api::InNamespace, Empty) -> api::QueueStatistics, 200;
+    /// Give out nothing until it is resumed: the queue or one lane of it. Sends and settles work.
+    pause_queue: POST "/v1/queues/{queue}/pause",
+        lanes::pause(api::InNamespace, Optional<api::PauseTarget>) -> api::PauseState, 200;
+    /// End a pause.
+    resume_queue: POST "/v1/queues/{queue}/resume",
+        lanes::resume(api::InNamespace, Optional<api::PauseTarget>) -> api::PauseState, 200;
+    /// The lanes of a queue that have messages, and what limits them.
+    list_lanes: GET "/v1/queues/{queue}/lanes",
+        lanes::list(api::Page, Empty) -> api::LanePage, 200;
     /// The queues that dead-letter into this one.
     list_dead_letter_sources: GET "/v1/queues/{queue}/dead-letter-sources",
         queues::dead_letter_sources(api::InNamespace, Empty) -> api::QueueNames, 200;

@@ -240,7 +240,11 @@ async fn stats_of(call: &Call<'_>, queue: QueueId) -> Result<QueueStats, Problem
             in_flight: stats.in_flight,
             bytes: stats.bytes,
             lanes_in_flight: stats.lanes_in_flight,
+            paused: stats.paused,
             oldest_sent_at_ms: stats.oldest_enqueued_at_ms,
+            newest_sent_at_ms: stats.newest_enqueued_at_ms,
+            archived: stats.archived,
+            last_seq: stats.last_seq,
         }),
         _ => Err(Problem::internal()),
     }

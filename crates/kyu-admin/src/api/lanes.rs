@@ -1,0 +1,50 @@
+//! Lanes of a queue, and pauses.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What to pause or resume. May be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PauseTarget {
+    /// One lane, whether or not it has messages now; the whole queue if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+}
+
+/// What a pause or a resume did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PauseState {
+    /// Whether it is paused now.
+    pub paused: bool,
+    /// Whether it was otherwise before.
+    pub changed: bool,
+}
+
+/// One lane of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lane {
+    /// Its key.
+    pub key: String,
+    /// Messages in any state.
+    pub messages: u64,
+    /// Messages under lease.
+    pub in_flight: u32,
+    /// Gives nothing until it is resumed.
+    pub paused: bool,
+    /// Out of tokens, and when it has one again.
+    pub next_token_at_ms: Option<u64>,
+    /// Its share where lanes are weighted.
+    pub weight: u32,
+}
+
+/// Some of the lanes that have messages, in order of key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LanePage {
+    /// The lanes.
+    pub items: Vec<Lane>,
+    /// Where the next page begins; `null` on the last.
+    pub next_cursor: Option<String>,
+    /// All lanes that are paused, whether or not they have messages.
+    pub paused_lanes: Vec<String>,
+}

@@ -1,0 +1,69 @@
+//! Lanes of a queue: list, pause, resume. The queue itself is paused here, too.
+
+use kyu_broker::{Answer, Command, Query, Reply, SetPaused};
+
+use crate::api::{InNamespace, Lane, LanePage, Page, PauseState, PauseTarget};
+use crate::call::{Call, after, cursor, list_size};
+use crate::limits::MAX_ITEMS;
+use crate::operation::{Done, Empty, Optional};
+use crate::problem::Problem;
+
+pub(super) async fn list(
+    call: &Call<'_>,
+    query: Page,
+    _body: Empty,
+) -> Result<Done<LanePage>, Problem> {
+    let size = list_size(query.limit)?;
+    let after = after(query.cursor.as_deref())?;
+    let queue = call.queue(query.namespace)?.id;
+    let question = Query::Lanes { queue, after, max: (size + 1).min(MAX_ITEMS) };
+    let Answer::Lanes(mut found) = call.broker.query(question).await? else {
+        return Err(Problem::internal());
+    };
+    let Answer::PausedLanes(paused_lanes) = call.broker.query(Query::PausedLanes(queue)).await?
+    else {
+        return Err(Problem::internal());
+    };
+    let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
+    found.truncate(size);
+    let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.key));
+    let items = found.into_iter().map(|lane| Lane {
+        key: lane.key,
+        messages: lane.messages,
+        in_flight: lane.in_flight,
+        paused: lane.paused,
+        next_token_at_ms: lane.next_token_at_ms,
+        weight: lane.weight,
+    });
+    Ok(LanePage { items: items.collect(), next_cursor, paused_lanes }.into())
+}
+
+pub(super) async fn pause(
+    call: &Call<'_>,
+    query: InNamespace,
+    Optional(target): Optional<PauseTarget>,
+) -> Result<Done<PauseState>, Problem> {
+    set(call, query, target, true).await
+}
+
+pub(super) async fn resume(
+    call: &Call<'_>,
+    query: InNamespace,
+    Optional(target): Optional<PauseTarget>,
+) -> Result<Done<PauseState>, Problem> {
+    set(call, query, target, false).await
+}
+
+async fn set(
+    call: &Call<'_>,
+    query: InNamespace,
+    target: PauseTarget,
+    paused: bool,
+) -> Result<Done<PauseState>, Problem> {
+    let queue = call.queue(query.namespace)?.id;
+    let command = SetPaused { queue, lane: target.lane, paused };
+    match call.broker.submit(Command::SetPaused(command)).await? {
+        Reply::PausedSet { changed } => Ok(PauseState { paused, changed }.into()),
+        _ => Err(Problem::internal()),
+    }
+}
