@@ -65,6 +65,15 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pgmq_conninfo(self) -> str:
+        """libpq's words for the pgmq door."""
+        return f"host=127.0.0.1 port={self.pgmq_port} user=kyu dbname=kyu"
+
+    @property
+    def pgmq_url(self) -> str:
+        return f"postgresql://kyu@127.0.0.1:{self.pgmq_port}/kyu"
+
+    @property
     def address(self) -> tuple[str, int]:
         return ("127.0.0.1", self.port)
 
