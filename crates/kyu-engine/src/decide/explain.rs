@@ -125,7 +125,9 @@ fn of_lane(queue: &Queue, message: &Message, now_ms: UnixMs, reasons: &mut Vec<R
             reasons.push(Reason::LaneRate { next_token_ms });
         }
     }
-    if let Some(order) = lane.first_blocking().filter(|order| *order < message.order) {
+    // Or its lane's first message is stopped so: priorities may put a later one there.
+    let stopped = |order: &u64| *order < message.order || lane.servable_rank().is_none();
+    if let Some(order) = lane.first_blocking().filter(stopped) {
         let seq = queue.seq_at(order);
         let until_ms = queue.messages.get(seq).and_then(|first| first.phase.deadline());
         reasons.push(Reason::BehindInFlight { seq, until_ms });

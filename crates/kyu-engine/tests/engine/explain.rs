@@ -130,6 +130,20 @@ fn what_the_next_receive_would_not_return_is_told_before_it_goes() {
     assert_eq!(explain(&mut w, queue, 1).verdict, Verdict::Gone);
 }
 
+/// Found by the property below: a message that stands before the one in flight, and behind an
+/// urgent one that is stopped by it, was said to be behind others when nobody could be served.
+#[test]
+fn an_urgent_message_that_is_stopped_stops_those_behind_it() {
+    let mut w = World::new();
+    let queue = w.queue("q", fifo());
+    for priority in [0, 2, 1] {
+        w.send_message(NewMessage { priority, ..in_lane(queue, "g", "body") });
+    }
+    w.receive(queue, 1);
+    let until_ms = Some(w.now_ms + 30_000);
+    assert_eq!(explain(&mut w, queue, 1).reasons, [Reason::BehindInFlight { seq: 2, until_ms }]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Send {
