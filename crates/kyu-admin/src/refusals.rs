@@ -54,6 +54,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::NotInAtomic => Self::of(Code::NotInAtomic),
             Refusal::Ledger(refusal) => refusal.into(),
+            Refusal::Schedule(_) => Self::internal(),
         }
     }
 }

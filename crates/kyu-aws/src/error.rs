@@ -386,7 +386,8 @@ impl From<Refusal> for Error {
             | Refusal::BodyFactsRequired
             | Refusal::Atomic { .. }
             | Refusal::NotInAtomic
-            | Refusal::Ledger(_) => Self::Internal,
+            | Refusal::Ledger(_)
+            | Refusal::Schedule(_) => Self::Internal,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kyu_engine::{Command, LedgerCommand};
+use kyu_engine::{Command, LedgerCommand, ScheduleCommand};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
@@ -73,7 +73,10 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
         Command::Atomic(commands) => commands.iter().map(content_bytes).sum(),
         Command::Ledger(LedgerCommand::Complete(complete)) => complete.result.len(),
         Command::Ledger(LedgerCommand::Put(put)) => put.value.len(),
+        Command::Schedule(ScheduleCommand::Create(create)) => create.config.message.content.len(),
+        Command::Schedule(ScheduleCommand::Update(update)) => update.config.message.content.len(),
         Command::Ledger(_)
+        | Command::Schedule(_)
         | Command::CreateQueue(_)
         | Command::ConfigureQueue(_)
         | Command::DeleteQueue(_)

@@ -75,6 +75,7 @@ impl State {
                 self.apply_task(effect);
             }
             Effect::Exchange(exchange) => self.apply_exchange(exchange),
+            Effect::Schedule(schedule) => self.apply_schedule(schedule),
             Effect::UniqueTaken(taken) => self.apply_unique(taken),
             Effect::Ledger(ledger) => self.apply_ledger(ledger),
             Effect::Claim(claim) => self.apply_claim(claim),

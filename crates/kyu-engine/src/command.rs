@@ -8,6 +8,7 @@ use crate::exchange::{BindingConfig, BindingId, ExchangeConfig};
 use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
 use crate::ledger::{LedgerCommand, LedgerQuery};
 use crate::matcher::Facts;
+use crate::schedule::{ScheduleCommand, ScheduleQuery};
 use crate::unique::Unique;
 
 /// Circumstances of a command: all that the engine knows of the outside world.
@@ -74,6 +75,8 @@ pub enum Command {
     Conclude(Conclude),
     /// End all claims of a session in some queues, without a trace.
     GiveBack(GiveBack),
+    /// Create, change or run a schedule.
+    Schedule(ScheduleCommand),
     /// Rewrite a live message at the log's tail so that its old segment can be recycled.
     Relocate(Relocate),
     /// Do what time brings: promote delayed, return lapsed, expire old messages, run move tasks.
@@ -482,6 +485,8 @@ pub enum Query {
     },
     /// Keys of the lanes that are paused, whether or not they have messages.
     PausedLanes(QueueId),
+    /// Schedules, and when they run.
+    Schedule(ScheduleQuery),
     /// The first messages in order of delivery, without leasing them, whatever is paused or limited.
     Peek {
         /// The queue.

@@ -54,6 +54,8 @@ pub enum Property {
     HttpBody = 21,
     /// The text for subscribers by HTTPS, where it is another (SNS MessageStructure).
     HttpsBody = 22,
+    /// When a schedule's run was due, Unix time in milliseconds, decimal.
+    ScheduledAt = 23,
 }
 
 const VERSION: u8 = 1;
@@ -154,6 +156,7 @@ impl Property {
             20 => Ok(Self::Sequence),
             21 => Ok(Self::HttpBody),
             22 => Ok(Self::HttpsBody),
+            23 => Ok(Self::ScheduledAt),
             _ => Err(Malformed("content tag")),
         }
     }

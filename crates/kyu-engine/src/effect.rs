@@ -12,6 +12,7 @@ use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::ledger_codec::LedgerEffect;
 use crate::reply::MoveStatus;
+use crate::schedule_codec::ScheduleEffect;
 use crate::unique::UniqueEffect;
 use crate::wire::{Malformed, Reader, Write};
 
@@ -161,6 +162,7 @@ pub(crate) enum Effect {
     Ledger(LedgerEffect),
     UniqueTaken(Box<UniqueEffect>),
     Claim(ClaimEffect),
+    Schedule(ScheduleEffect),
 }
 
 /// What happens to exchanges and bindings.
@@ -265,7 +267,11 @@ impl Effects {
                         | ExchangeEffect::Published(_)
                 )
         );
-        self.grows |= matches!(&effect, Effect::Ledger(ledger) if ledger.grows());
+        self.grows |= match &effect {
+            Effect::Ledger(ledger) => ledger.grows(),
+            Effect::Schedule(schedule) => schedule.grows(),
+            _ => false,
+        };
         self.list.push(effect);
     }
 

@@ -12,6 +12,7 @@ use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::MoveStatus;
 use crate::retry_codec;
+use crate::schedule_codec::{ScheduleEffect, number as schedule_number};
 use crate::unique::{UNIQUE_TAKEN, UniqueEffect};
 use crate::wire::{Malformed, Reader, Write};
 
@@ -71,6 +72,7 @@ impl Effect {
             Self::Ledger(ledger) => ledger.encode(out),
             Self::UniqueTaken(taken) => taken.encode(out),
             Self::Claim(claim) => claim.encode(out),
+            Self::Schedule(schedule) => schedule.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -246,6 +248,9 @@ impl Effect {
             }
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
             number::RESERVED..=number::ARCHIVED => Self::Claim(ClaimEffect::decode(tag, r)?),
+            schedule_number::SCHEDULE_CREATED..=schedule_number::SCHEDULE_MISSED => {
+                Self::Schedule(ScheduleEffect::decode(tag, r)?)
+            }
             number::LEASED => Self::decode_leased(r)?,
             number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
             _ => Self::decode_message(tag, r)?,
@@ -489,13 +494,8 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
     if let Some(rule) = &config.dead_letter {
         out.varint(u64::from(rule.max_receives));
     }
-    for map in [&config.attributes, &config.tags] {
-        out.varint(map.len() as u64);
-        for (key, value) in map {
-            out.str(key);
-            out.str(value);
-        }
-    }
+    encode_map(&config.attributes, out);
+    encode_map(&config.tags, out);
     retry_codec::encode_sections(config, out);
     lane_policy::encode_sections(config, out);
     out.u8(NO_MORE_SECTIONS);
@@ -551,7 +551,17 @@ fn decode_sections(config: &mut QueueConfig, r: &mut Reader) -> Result<(), Malfo
     }
 }
 
-fn decode_map(r: &mut Reader) -> Result<std::collections::BTreeMap<String, String>, Malformed> {
+pub(crate) fn encode_map(map: &std::collections::BTreeMap<String, String>, out: &mut Vec<u8>) {
+    out.varint(map.len() as u64);
+    for (key, value) in map {
+        out.str(key);
+        out.str(value);
+    }
+}
+
+pub(crate) fn decode_map(
+    r: &mut Reader,
+) -> Result<std::collections::BTreeMap<String, String>, Malformed> {
     (0..r.count()?).map(|_| Ok((r.string()?, r.string()?))).collect()
 }
 

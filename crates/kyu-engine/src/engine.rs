@@ -119,6 +119,9 @@ impl Engine {
                 let paused = &self.state.queue(*queue)?.lanes.limits.paused;
                 Answer::PausedLanes(paused.iter().map(|key| key.as_ref().to_owned()).collect())
             }
+            Query::Schedule(query) => {
+                Answer::Schedule(decide::schedule_answer(&self.state, query)?)
+            }
             Query::Peek { queue, max_messages } => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }

@@ -20,6 +20,7 @@ mod apply;
 mod apply_exchange;
 mod apply_ledger;
 mod apply_limits;
+mod apply_schedule;
 mod attempts;
 mod by_seq;
 mod chunk;
@@ -52,8 +53,11 @@ mod rate;
 mod reply;
 mod retry;
 mod retry_codec;
+mod schedule;
+mod schedule_codec;
 mod seq_set;
 mod snapshot;
+mod snapshot_keys;
 mod snapshot_limits;
 mod state;
 mod unique;
@@ -83,6 +87,11 @@ pub use matcher::*;
 pub use message::Phase;
 pub use reply::*;
 pub use retry::*;
+pub use schedule::{
+    CatchUp, CreateSchedule, MessageTemplate, NextRun, OverlapPolicy, RunOutcome, ScheduleAnswer,
+    ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply,
+    ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals, UpdateSchedule,
+};
 pub use snapshot::Frozen;
 pub use state::DirectoryChange;
 pub use unique::{Unique, UniquePolicy, UniqueScope};

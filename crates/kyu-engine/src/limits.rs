@@ -62,6 +62,26 @@ pub const MAX_LEDGER_KEEP_MS: u64 = 366 * 86_400_000;
 pub const MAX_LEDGER_BYTES: u64 = 1 << 30;
 /// Longest time that a unique key is held beyond its message: 366 days. `EnqueueRefusal::Malformed`.
 pub const MAX_UNIQUE_MS: u64 = 366 * 86_400_000;
+/// Schedules of one server. `Refusal::LimitExceeded`.
+pub const MAX_SCHEDULES: usize = 100_000;
+/// Content of a schedule's messages; it is in RAM. `ScheduleRefusal::Invalid`.
+pub const MAX_SCHEDULE_CONTENT_BYTES: usize = 256 << 10;
+/// Contents of all schedules together, for RAM. `Refusal::LimitExceeded`.
+pub const MAX_SCHEDULE_BYTES: u64 = 256 << 20;
+/// Shortest interval of a schedule, as of cron expressions. `ScheduleRefusal::Invalid`.
+pub const MIN_INTERVAL_MS: u64 = 1_000;
+/// Longest interval of a schedule: ten years. `ScheduleRefusal::Invalid`.
+pub const MAX_INTERVAL_MS: u64 = 3_650 * 86_400_000;
+/// Longest jitter of a schedule: a day. `ScheduleRefusal::Invalid`.
+pub const MAX_JITTER_MS: u64 = 86_400_000;
+/// Runs of a schedule that can be caught up. `ScheduleRefusal::Invalid`.
+pub const MAX_CATCH_UP: u32 = 500;
+/// Runs of one schedule that one tick computes; more than [`MAX_CATCH_UP`], so that it gets on.
+pub const MAX_CATCH_UP_STEPS: usize = 1_000;
+/// Runs of schedules that one tick carries out, so that no command waits long behind it.
+pub const MAX_TICK_RUNS: usize = 100;
+/// Runs of one preview. More are left out.
+pub const MAX_PREVIEW: usize = 1_000;
 /// A lease ends at the latest 12 hours after its receive (SQS ChangeMessageVisibility). `Extended::TooLong`.
 pub const MAX_LEASE_MS: u64 = 43_200_000;
 /// How long a receive attempt can be replayed (SQS ReceiveRequestAttemptId).

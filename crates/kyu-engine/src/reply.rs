@@ -12,6 +12,7 @@ use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
 use crate::message::{Message, Phase};
 use crate::retry::{DeadReason, Hold, PastAttempt};
+use crate::schedule::{ScheduleAnswer, ScheduleRefusal, ScheduleReply};
 
 /// Answer to a [`crate::Command`], one variant each.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,8 @@ pub enum Reply {
         /// Messages given back.
         messages: u64,
     },
+    /// What became of a schedule.
+    Schedule(ScheduleReply),
     /// Replies of the group's commands.
     Atomic(Vec<Reply>),
 }
@@ -137,6 +140,8 @@ pub enum Answer {
     Bindings(Vec<Arc<BindingInfo>>),
     /// What the ledger holds.
     Ledger(LedgerAnswer),
+    /// Schedules, or their runs.
+    Schedule(ScheduleAnswer),
 }
 
 /// One lane of a queue.
@@ -437,6 +442,8 @@ pub enum Refusal {
     NotInAtomic,
     /// The ledger refuses.
     Ledger(LedgerRefusal),
+    /// There is no such schedule, or it may not be so.
+    Schedule(ScheduleRefusal),
 }
 
 impl Reply {

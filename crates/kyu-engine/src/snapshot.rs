@@ -23,14 +23,17 @@ use crate::exchange_codec::{
 };
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::Ledger;
-use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::load_error::LoadError;
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
+use crate::schedule::ScheduleInfo;
+use crate::snapshot_keys::{
+    load_ledger, load_schedule, load_unique, write_ledger, write_schedules, write_unique,
+};
 use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pauses};
 use crate::state::State;
-use crate::unique::{UniqueShards, decode_holder, encode_holder};
+use crate::unique::UniqueShards;
 use crate::wire::{Malformed, Reader, Write};
 
 /// Kinds of blocks. Frozen.
@@ -54,14 +57,16 @@ pub(crate) mod block {
     /// Token buckets of a queue and of its lanes that are not full.
     pub(crate) const BUCKETS: u8 = 15;
     /// The ledger's next token. Left out while it is 1.
-    pub(super) const LEDGER: u8 = 16;
-    pub(super) const LEDGER_ENTRIES: u8 = 17;
+    pub(crate) const LEDGER: u8 = 16;
+    pub(crate) const LEDGER_ENTRIES: u8 = 17;
     /// Unique keys of a queue.
-    pub(super) const UNIQUE: u8 = 18;
+    pub(crate) const UNIQUE: u8 = 18;
     /// Phases before claims. Left out where there are none.
     pub(super) const CLAIMS: u8 = 20;
     /// The greatest number enqueued, where it is not the last one given out.
     pub(super) const NEWEST: u8 = 21;
+    /// A schedule, or (first) the last identifier that one got.
+    pub(crate) const SCHEDULE: u8 = 19;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -71,8 +76,6 @@ const VERSION: u8 = 1;
 pub(crate) const BLOCK_ITEMS: usize = 4_096;
 /// No block of ours is longer: 4,096 full messages, or a queue's configuration.
 const MAX_BLOCK_BYTES: u32 = 64 << 20;
-/// Ledger entries of one block: each may have 64 KiB.
-const BLOCK_ENTRIES: usize = 256;
 
 /// The state at one moment. Holds pointers into the engine's copy-on-write structures.
 pub struct Frozen {
@@ -85,6 +88,8 @@ pub struct Frozen {
     next_exchange: u32,
     exchanges: Vec<Arc<Exchange>>,
     ledger: Ledger,
+    last_schedule: u64,
+    schedules: Vec<Arc<ScheduleInfo>>,
     queues: Vec<FrozenQueue>,
 }
 
@@ -131,6 +136,8 @@ impl Frozen {
             next_exchange: state.next_exchange,
             exchanges: state.exchanges.values().cloned().collect(),
             ledger: state.ledger.clone(),
+            last_schedule: state.schedules.last_id,
+            schedules: state.schedules.by_name.values().cloned().collect(),
             queues: queues.collect(),
         }
     }
@@ -146,6 +153,7 @@ impl Frozen {
             blocks.write(block::COUNTERS, |b| b.varint(u64::from(self.next_exchange)))?;
         }
         write_ledger(&self.ledger, &mut blocks)?;
+        write_schedules(self.last_schedule, &self.schedules, &mut blocks)?;
         for exchange in &self.exchanges {
             write_exchange(exchange, &mut blocks)?;
         }
@@ -215,14 +223,7 @@ impl FrozenQueue {
                 }
             })?;
         }
-        let mut keys = self.unique.iter().flat_map(|shard| shard.iter()).peekable();
-        while keys.peek().is_some() {
-            blocks.write(block::UNIQUE, |b| {
-                for (key, holder) in keys.by_ref().take(BLOCK_ITEMS) {
-                    encode_holder(key, holder, b);
-                }
-            })?;
-        }
+        write_unique(&self.unique, blocks)?;
         self.limits.write(blocks)
     }
 
@@ -262,21 +263,6 @@ fn write_dedup(kind: u8, dedup: &Dedup, blocks: &mut Blocks<'_, impl io::Write>)
                 b.u128(original.message_id.0);
                 b.varint(original.seq);
                 b.varint(original.until_ms);
-            }
-        })?;
-    }
-    Ok(())
-}
-
-fn write_ledger(ledger: &Ledger, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
-    if ledger.next_token > 1 {
-        blocks.write(block::LEDGER, |b| b.varint(ledger.next_token))?;
-    }
-    let mut entries = ledger.iter().peekable();
-    while entries.peek().is_some() {
-        blocks.write(block::LEDGER_ENTRIES, |b| {
-            for entry in entries.by_ref().take(BLOCK_ENTRIES) {
-                encode_entry(entry, b);
             }
         })?;
     }
@@ -500,13 +486,9 @@ impl Loader {
                 let task = decode_task(r)?;
                 self.state.tasks.insert(task.id, task);
             }
+            block::SCHEDULE => load_schedule(&mut self.state, r)?,
             block::LEDGER => self.state.ledger.next_token = r.varint()?,
-            block::LEDGER_ENTRIES => {
-                while r.remaining() > 0 {
-                    let entry = Arc::new(decode_entry(r)?);
-                    self.state.put_entry(&entry.key.clone(), Some(entry));
-                }
-            }
+            block::LEDGER_ENTRIES => load_ledger(&mut self.state, r)?,
             block::COUNTERS => self.state.next_exchange = r.varint32()?,
             block::EXCHANGE => {
                 self.end_exchange();
@@ -528,13 +510,7 @@ impl Loader {
                 }
             }
             block::ATTEMPTS => self.attempts(r)?,
-            block::UNIQUE => {
-                let id = self.queue.ok_or(Malformed("block order"))?;
-                while r.remaining() > 0 {
-                    let (key, holder) = decode_holder(r)?;
-                    self.state.put_holder(id, &key, Some(holder));
-                }
-            }
+            block::UNIQUE => load_unique(&mut self.state, self.queue, r)?,
             block::NEWEST => self.own_queue()?.newest_seq = r.varint()?,
             block::CLAIMS => {
                 let queue = self.own_queue()?;

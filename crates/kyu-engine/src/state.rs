@@ -14,6 +14,7 @@ use crate::message::{FrameRef, Message, Phase};
 use crate::queue::Queue;
 use crate::rate::Buckets;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
+use crate::schedule::Schedules;
 use crate::unique::Holder;
 
 /// A change of the set of queues, for directories outside the engine.
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) tasks: BTreeMap<u64, MoveTask>,
     pub(crate) exchanges: BTreeMap<ExchangeId, Arc<Exchange>>,
     pub(crate) ledger: Ledger,
+    pub(crate) schedules: Schedules,
     pub(crate) next_queue: u32,
     pub(crate) next_task: u64,
     pub(crate) next_exchange: u32,
@@ -152,6 +154,7 @@ impl State {
             tasks: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             ledger: Ledger::default(),
+            schedules: Schedules::default(),
             next_queue: 1,
             next_task: 1,
             next_exchange: 1,
@@ -272,7 +275,8 @@ impl State {
         let queues = self.watch.first().map(|(at, _)| *at);
         let tasks = self.tasks.values().filter_map(task_due_ms).min();
         let names = self.deleted_names.values().min().map(|at| at + NAME_MEMORY_MS);
-        [queues, tasks, names, self.ledger_due.first_ms()].into_iter().flatten().min()
+        let (ledger, schedules) = (self.ledger_due.first_ms(), self.schedules.first_due_ms());
+        [queues, tasks, names, ledger, schedules].into_iter().flatten().min()
     }
 
     /// Counts a frame as live, for `shares` messages.

@@ -174,7 +174,8 @@ impl From<Refusal> for Error {
             | Refusal::BodyFactsRequired
             | Refusal::Atomic { .. }
             | Refusal::NotInAtomic
-            | Refusal::Ledger(_) => Self::internal(),
+            | Refusal::Ledger(_)
+            | Refusal::Schedule(_) => Self::internal(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn decide(
     effects.reserve(contents.sum());
     let mut batch = Batch::new(state, ctx);
     let results = command.messages.iter().enumerate();
-    let results = results.map(|(i, message)| batch.add(i, message, effects)).collect();
+    let results = results.map(|(i, message)| batch.add(i as u64, message, effects)).collect();
     Ok((Reply::Enqueued(results), Wait::Record))
 }
 
@@ -111,9 +111,9 @@ impl<'a> Batch<'a> {
         Self { state, ctx, added: Added::default() }
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
-        index: usize,
+        index: u64,
         message: &NewMessage,
         effects: &mut Effects,
     ) -> Result<Enqueued, EnqueueRefusal> {
@@ -122,7 +122,7 @@ impl<'a> Batch<'a> {
             return Err(EnqueueRefusal::Malformed);
         }
         let targets = self.targets(message)?;
-        self.place(new_message_id(self.ctx.seed, index as u64), message, &targets, effects)
+        self.place(new_message_id(self.ctx.seed, index), message, &targets, effects)
     }
 
     /// Puts a message into all of its targets, except those that know it already. The answer is
@@ -277,30 +277,37 @@ impl<'a> Batch<'a> {
         bytes: u64,
         effects: &mut Effects,
     ) -> Result<(), EnqueueRefusal> {
-        let in_queue = |(target, old): &(Target<'a>, Option<Replaced>)| {
-            let old = old.filter(|old| target.queue.messages.get(old.seq).is_some())?;
-            Some((target.queue.id(), old.seq))
-        };
-        for (queue, seq) in fresh.iter().filter_map(in_queue) {
-            self.added.dropped.entry(queue).or_default().insert(seq);
-        }
-        let made =
-            fresh.iter().try_for_each(|(target, _)| self.make_room(target.queue, bytes, effects));
-        if made.is_err() {
-            for (queue, seq) in fresh.iter().filter_map(in_queue) {
-                self.added.dropped.entry(queue).or_default().remove(&seq);
+        let mut removed: Vec<(QueueId, Seq)> = Vec::new();
+        let made = fresh.iter().try_for_each(|(target, old)| {
+            let replaced = old.filter(|old| target.queue.messages.get(old.seq).is_some());
+            self.make_room(target.queue, bytes, replaced.map(|old| old.seq), &mut removed)
+        });
+        if made.is_ok() {
+            for (queue, seq) in removed {
+                let (reason, seqs) = (Removal::Dropped, vec![seq]);
+                effects.push(Effect::Removed { queue, reason, seqs });
             }
+            return Ok(());
+        }
+        for (queue, seq) in removed {
+            self.added.dropped.entry(queue).or_default().remove(&seq);
         }
         made
     }
 
     /// Keeps a queue within its limits, by refusing or by dropping its oldest ready messages.
+    /// `replaced` goes in any case.
     fn make_room(
         &mut self,
         queue: &Queue,
         bytes: u64,
-        effects: &mut Effects,
+        replaced: Option<Seq>,
+        removed: &mut Vec<(QueueId, Seq)>,
     ) -> Result<(), EnqueueRefusal> {
+        if let Some(seq) = replaced {
+            self.added.dropped.entry(queue.id()).or_default().insert(seq);
+            removed.push((queue.id(), seq));
+        }
         let config = &queue.info.config;
         let (most_messages, most_bytes) =
             (config.max_messages.unwrap_or(u64::MAX), config.max_bytes.unwrap_or(u64::MAX));
@@ -327,8 +334,7 @@ impl<'a> Batch<'a> {
             };
             freed += size_of(&seq);
             dropped.insert(seq);
-            let (queue, reason) = (queue.id(), Removal::Dropped);
-            effects.push(Effect::Removed { queue, reason, seqs: vec![seq] });
+            removed.push((queue.id(), seq));
         }
     }
 }

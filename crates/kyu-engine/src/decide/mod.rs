@@ -9,6 +9,7 @@ mod enqueue;
 mod exchange;
 mod explain;
 mod extend;
+mod fire;
 mod lease;
 mod ledger;
 mod move_task;
@@ -16,6 +17,7 @@ mod pause;
 mod publish;
 mod queue;
 mod relocate;
+mod schedule;
 mod session;
 mod settle;
 mod tick;
@@ -27,6 +29,7 @@ pub(crate) use by_seq::browse;
 pub use conclude::archive_name;
 pub(crate) use explain::explain;
 pub(crate) use ledger::answer as ledger_answer;
+pub(crate) use schedule::answer as schedule_answer;
 
 use std::collections::BTreeMap;
 
@@ -93,6 +96,7 @@ pub(crate) fn decide(
         Command::BySeq(c) => by_seq::decide(state, c, ctx, effects),
         Command::Conclude(c) => conclude::decide(state, c, ctx, effects),
         Command::GiveBack(c) => conclude::give_back(state, c, effects),
+        Command::Schedule(c) => schedule::decide(state, c, ctx, effects),
         Command::Relocate(c) => relocate::decide(state, c, effects),
         Command::Tick => tick::decide(state, ctx, effects),
         Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),

@@ -2,7 +2,7 @@
 //! ready, old ids are forgotten, and move tasks take their next step.
 
 use crate::command::Context;
-use crate::decide::{Decided, Sequences, Wait, back_in_order, ledger, move_task};
+use crate::decide::{Decided, Sequences, Wait, back_in_order, fire, ledger, move_task};
 use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{QueueId, Seq};
 use crate::limits::MAX_TICK_MESSAGES;
@@ -15,6 +15,9 @@ use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
 const MAX_TICK_QUEUES: usize = 256;
 
 pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) -> Decided {
+    if fire::takes_turn(state, ctx) {
+        return fire::due(state, ctx, effects);
+    }
     let due = state.due_queues(ctx.now_ms, MAX_TICK_QUEUES);
     let mut more = due.len() == MAX_TICK_QUEUES;
     let mut budget = MAX_TICK_MESSAGES;
@@ -32,6 +35,7 @@ pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) ->
         }
     }
     more |= ledger::sweep(state, ctx, effects);
+    more |= state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.now_ms);
     let oldest_name = state.deleted_names.values().min();
     if oldest_name.is_some_and(|at_ms| at_ms + NAME_MEMORY_MS <= ctx.now_ms) {
         effects.push(Effect::NamesSwept { before_ms: ctx.now_ms - NAME_MEMORY_MS + 1 });

@@ -81,7 +81,8 @@ pub(super) fn take(
     effects: &mut Effects,
 ) {
     let (id, seq) = (queue.id(), enqueued.seq);
-    if let Some(old) = replaces {
+    // One that is in the state has made room before.
+    if let Some(old) = replaces.filter(|old| queue.messages.get(old.seq).is_none()) {
         effects.push(Effect::Removed { queue: id, reason: Removal::Dropped, seqs: vec![old.seq] });
     }
     let (until_done, time_ms) = match unique.scope {

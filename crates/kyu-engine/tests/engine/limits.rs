@@ -94,3 +94,24 @@ fn replies_are_bounded_in_bytes() {
     let Reply::Acquired(two) = w.run(small(2_200)) else { panic!() };
     assert_eq!(two.len(), 2);
 }
+
+/// Once, a message too large for a queue that drops its head emptied the queue and was refused.
+#[test]
+fn a_message_that_finds_no_room_drops_nothing() {
+    let mut w = World::new();
+    let config = QueueConfig {
+        max_bytes: Some(300),
+        overflow: Overflow::DropHead,
+        ..QueueConfig::default()
+    };
+    let q = w.queue("q", config);
+    w.send(q, "one");
+    w.send(q, "two");
+    let large = message(q, &"x".repeat(400));
+    let refused = w.run(Command::Enqueue(Enqueue { messages: vec![large, message(q, "three")] }));
+    let Reply::Enqueued(results) = refused else { panic!() };
+    assert_eq!(results[0], Err(EnqueueRefusal::QueueFull(q)));
+    assert!(results[1].is_ok());
+    assert_eq!(w.receive_bodies(q, 10), ["one", "two", "three"]);
+    w.restart();
+}

@@ -13,6 +13,7 @@ mod life_cycle;
 mod limits;
 mod order;
 mod random;
+mod schedule;
 mod sharing;
 mod unique;
 mod world;

@@ -1,0 +1,103 @@
+//! What snapshots keep under keys: the ledger, schedules, and the unique keys of a queue. Each block
+//! is left out while there is nothing for it.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::ids::QueueId;
+use crate::ledger::Ledger;
+use crate::ledger_codec::{decode_entry, encode_entry};
+use crate::schedule::ScheduleInfo;
+use crate::schedule_codec::{decode_schedule, encode_schedule};
+use crate::snapshot::{BLOCK_ITEMS, Blocks, block};
+use crate::state::State;
+use crate::unique::{UniqueShards, decode_holder, encode_holder};
+use crate::wire::{Malformed, Reader, Write};
+
+/// Ledger entries of one block: each may have 64 KiB.
+const BLOCK_ENTRIES: usize = 256;
+
+pub(crate) fn write_ledger(
+    ledger: &Ledger,
+    blocks: &mut Blocks<'_, impl io::Write>,
+) -> io::Result<()> {
+    if ledger.next_token > 1 {
+        blocks.write(block::LEDGER, |b| b.varint(ledger.next_token))?;
+    }
+    let mut entries = ledger.iter().peekable();
+    while entries.peek().is_some() {
+        blocks.write(block::LEDGER_ENTRIES, |b| {
+            for entry in entries.by_ref().take(BLOCK_ENTRIES) {
+                encode_entry(entry, b);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn load_ledger(state: &mut State, r: &mut Reader) -> Result<(), Malformed> {
+    while r.remaining() > 0 {
+        let entry = Arc::new(decode_entry(r)?);
+        state.put_entry(&entry.key.clone(), Some(entry));
+    }
+    Ok(())
+}
+
+/// One block each: a content may be long. The last identifier stands first.
+pub(crate) fn write_schedules(
+    last_id: u64,
+    schedules: &[Arc<ScheduleInfo>],
+    blocks: &mut Blocks<'_, impl io::Write>,
+) -> io::Result<()> {
+    if last_id > 0 {
+        blocks.write(block::SCHEDULE, |b| {
+            b.u8(0);
+            b.varint(last_id);
+        })?;
+    }
+    for info in schedules {
+        blocks.write(block::SCHEDULE, |b| {
+            b.u8(1);
+            encode_schedule(info, b);
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn load_schedule(state: &mut State, r: &mut Reader) -> Result<(), Malformed> {
+    if r.bool()? {
+        let info = Arc::new(decode_schedule(r)?);
+        state.schedules.replace(&info.name.clone(), Some(info));
+    } else {
+        state.schedules.last_id = r.varint()?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write_unique(
+    shards: &UniqueShards,
+    blocks: &mut Blocks<'_, impl io::Write>,
+) -> io::Result<()> {
+    let mut keys = shards.iter().flat_map(|shard| shard.iter()).peekable();
+    while keys.peek().is_some() {
+        blocks.write(block::UNIQUE, |b| {
+            for (key, holder) in keys.by_ref().take(BLOCK_ITEMS) {
+                encode_holder(key, holder, b);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn load_unique(
+    state: &mut State,
+    queue: Option<QueueId>,
+    r: &mut Reader,
+) -> Result<(), Malformed> {
+    let id = queue.ok_or(Malformed("block order"))?;
+    while r.remaining() > 0 {
+        let (key, holder) = decode_holder(r)?;
+        state.put_holder(id, &key, Some(holder));
+    }
+    Ok(())
+}
