@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use kyu_engine::{Attribute, AttributeValue, BodyFacts, Properties, Value};
+use kyu_engine::{Attribute, AttributeValue, BodyFacts, Document, Place, Properties, Value};
 use serde_json::Value as Json;
 
 /// Bytes of all paths in a body; each is as long as its names together, so that a short body could
@@ -49,16 +49,17 @@ pub fn of_body(body: &str) -> Result<BodyFacts, TooDeep> {
     let Ok(Json::Object(object)) = serde_json::from_str(body) else {
         return Ok(BodyFacts::Opaque);
     };
-    let mut properties = Properties::new();
+    let mut document = Document::default();
     let mut path_bytes = 0;
-    collect(&Json::Object(object), "", &mut properties, &mut path_bytes)?;
-    Ok(BodyFacts::Document(properties))
+    collect(&Json::Object(object), "", None, &mut document, &mut path_bytes)?;
+    Ok(BodyFacts::Document(document))
 }
 
 fn collect(
     value: &Json,
     path: &str,
-    into: &mut Properties,
+    place: Place,
+    into: &mut Document,
     path_bytes: &mut usize,
 ) -> Result<(), TooDeep> {
     match value {
@@ -69,21 +70,21 @@ fn collect(
                     return Err(TooDeep);
                 }
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect(below, &path, into, path_bytes)?;
+                collect(below, &path, place, into, path_bytes)?;
             }
         }
         Json::Array(list) => {
+            let elements = into.list(place);
             for element in list {
-                collect(element, path, into, path_bytes)?;
+                let place = into.element(elements);
+                collect(element, path, place, into, path_bytes)?;
             }
         }
-        value => match (into.get_mut(path), leaf(value)) {
-            (Some(values), Some(value)) => values.push(value),
-            (None, Some(value)) => {
-                into.insert(path.to_owned(), vec![value]);
+        value => {
+            if let Some(value) = leaf(value) {
+                into.leaf(path, place, value);
             }
-            (_, None) => {}
-        },
+        }
     }
     Ok(())
 }
@@ -106,12 +107,18 @@ mod tests {
     fn leaves_by_path() {
         let body = r#"{"a":{"b":[{"c":1},[{"c":"x"}]],"d":[]},"a.e":null}"#;
         let BodyFacts::Document(found) = of_body(body).unwrap() else { panic!() };
-        let number = Value::Number { value: 1.0, text: None };
-        let expected = [
-            ("a.b.c".to_owned(), vec![number, Value::Text("x".into())]),
-            ("a.e".to_owned(), vec![Value::Null]),
-        ];
-        assert_eq!(found, Properties::from(expected));
+        let mut expected = Document::default();
+        let list = expected.list(None);
+        let first = expected.element(list);
+        expected.leaf("a.b.c", first, Value::Number { value: 1.0, text: None });
+        let second = expected.element(list);
+        let inner = expected.list(second);
+        let innermost = expected.element(inner);
+        expected.leaf("a.b.c", innermost, Value::Text("x".into()));
+        // An empty list has no leaves.
+        expected.list(None);
+        expected.leaf("a.e", None, Value::Null);
+        assert_eq!(found, expected);
         for opaque in ["", "[1]", "\"x\"", "{"] {
             assert_eq!(of_body(opaque), Ok(BodyFacts::Opaque), "{opaque}");
         }

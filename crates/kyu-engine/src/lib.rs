@@ -30,6 +30,7 @@ mod config;
 mod content;
 mod decide;
 mod dedup;
+mod document;
 mod effect;
 mod effect_codec;
 mod engine;
@@ -68,6 +69,7 @@ pub use command::*;
 pub use config::*;
 pub use content::{Attribute, AttributeValue, Content, Property};
 pub use decide::{Decision, Wait, archive_name};
+pub use document::{Document, List, Place};
 pub use effect::Effects;
 pub use engine::{Engine, LiveFrame};
 pub use exchange::{

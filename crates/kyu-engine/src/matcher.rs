@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::document::{Document, Leaf};
+
 /// What a publication must be like for a binding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Matcher {
@@ -133,7 +135,7 @@ pub enum BodyFacts {
     /// It is no document: no filter of bodies lets it pass.
     Opaque,
     /// Its leaves by path.
-    Document(Properties),
+    Document(Document),
 }
 
 impl Matcher {
@@ -143,7 +145,7 @@ impl Matcher {
         match (self, &facts.body) {
             (Self::Everything, _) => true,
             (Self::Attributes(filter), _) => filter.passes(&facts.attributes),
-            (Self::Body(filter), BodyFacts::Document(properties)) => filter.passes(properties),
+            (Self::Body(filter), BodyFacts::Document(document)) => filter.passes_body(document),
             (Self::Body(_), BodyFacts::Unread | BodyFacts::Opaque) => false,
         }
     }
@@ -163,6 +165,15 @@ impl Filter {
     fn passes(&self, properties: &Properties) -> bool {
         self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(properties)))
     }
+
+    /// As [`Filter::passes`], and what the tests of an alternative find in one list must stand in
+    /// the same element of it.
+    fn passes_body(&self, document: &Document) -> bool {
+        self.alternatives.iter().any(|tests| {
+            let found: Option<Vec<_>> = tests.iter().map(|test| test.leaves(document)).collect();
+            found.is_some_and(|found| document.agree(found.into_iter().flatten().collect()))
+        })
+    }
 }
 
 impl Test {
@@ -172,6 +183,24 @@ impl Test {
             Condition::Exists(wanted) => *wanted == values.is_some(),
             condition => values.into_iter().flatten().any(|value| condition.holds(value)),
         })
+    }
+}
+
+impl Test {
+    /// The leaves that make it hold; `Some(None)` if it holds because there are none.
+    fn leaves<'d>(&self, document: &'d Document) -> Option<Option<Vec<&'d Leaf>>> {
+        let Some(leaves) = document.at(&self.path) else {
+            let absent = |condition: &Condition| *condition == Condition::Exists(false);
+            return self.conditions.iter().any(absent).then_some(None);
+        };
+        let holds = |leaf: &&Leaf| {
+            self.conditions.iter().any(|condition| match condition {
+                Condition::Exists(wanted) => *wanted,
+                condition => condition.holds(&leaf.value),
+            })
+        };
+        let found: Vec<_> = leaves.iter().filter(holds).collect();
+        (!found.is_empty()).then_some(Some(found))
     }
 }
 
@@ -320,6 +349,6 @@ mod tests {
         let matcher = Matcher::Body(Filter { alternatives: vec![vec![]] });
         let wanted = |body| matcher.wants(&Facts { body, ..Facts::default() });
         assert!(!wanted(BodyFacts::Opaque));
-        assert!(wanted(BodyFacts::Document(Properties::new())));
+        assert!(wanted(BodyFacts::Document(Document::default())));
     }
 }

@@ -3,20 +3,23 @@
 use bytes::Bytes;
 use kyu_broker::{
     Acquire, CancelMoveTask, Command, ConfigureQueue, CreateQueue, DeleteQueue, Directory,
-    EndSession, Enqueue, Extend, Lease, NewMessage, Outcome, PurgeQueue, QueueId, Receipt,
-    SessionId, Settle, StartMoveTask, UnixMs,
+    EndSession, Enqueue, Extend, Lease, NewMessage, Outcome, Publish, PurgeQueue, QueueId, Receipt,
+    SessionId, Settle, StartMoveTask, Unbind, UnixMs,
 };
 
 use crate::audit::{Auditor, Taken, Wish};
 use crate::cast::{LEAST_VISIBILITY_MS, Role};
 use crate::content::content;
 use crate::random::Random;
+use crate::topics::{Colour, Topic};
 
 /// Receipts that clients remember, old and stale ones included.
 const MAX_RECEIPTS: usize = 60;
 const LANES: u64 = 3;
 const DEDUP_IDS: u64 = 5;
 const SESSIONS: u64 = 3;
+/// Deduplication ids that publications use again and again.
+const TOPIC_IDS: u64 = 40;
 const PASSING_QUEUES: u64 = 3;
 
 /// What a client does next.
@@ -64,7 +67,7 @@ impl Clients {
         random: &mut Random,
     ) -> Option<Action> {
         let sends = if self.flood { [60, 40] } else { [30, 6] };
-        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3];
+        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3, 12, 1];
         let command = match random.weighted(&weights) {
             0 => Command::Enqueue(Enqueue { messages: vec![self.message(auditor, random)?] }),
             1 => self.batch(auditor, random),
@@ -90,6 +93,16 @@ impl Clients {
             }
             12 => start_move(auditor, random)?,
             13 => Command::CancelMoveTask(CancelMoveTask { task: random.between(0, 12) }),
+            15 => Command::Publish(self.publish(random)?),
+            16 => {
+                let topic = *random.pick(&Topic::ALL)?;
+                match random.pick(&auditor.idle) {
+                    Some(binding) if random.percent(50) => {
+                        Command::Unbind(Unbind { binding: *binding })
+                    }
+                    _ => Command::Bind(topic.idle_binding(random.below(4))),
+                }
+            }
             _ => {
                 let at = random.below(self.waiting.len() as u64) as usize;
                 let (queue, ticket) = self.waiting.get(at).copied()?;
@@ -139,6 +152,26 @@ impl Clients {
             message.expires_at_ms = expires.then(|| auditor.now_ms + random.between(1_000, 20_000));
         }
         Some(message)
+    }
+
+    /// One publication or several, to an exchange.
+    fn publish(&mut self, random: &mut Random) -> Option<Publish> {
+        let topic = *random.pick(&Topic::ALL)?;
+        let count = if random.percent(20) { random.between(2, 5) } else { 1 };
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            let content = self.new_content(random);
+            let colour = *random.pick(&Colour::ALL)?;
+            let ordered = topic == Topic::Ordered;
+            let lane = (ordered || random.percent(30)).then(|| lane(random));
+            // None that a send has: queues would know them, too.
+            let dedup_id = ordered.then(|| match random.percent(40) {
+                true => format!("again-{}", random.below(TOPIC_IDS)),
+                false => format!("once-{}", self.last_number),
+            });
+            messages.push(topic.publication(content, colour, lane, dedup_id));
+        }
+        Some(Publish { exchange: topic.name(), messages })
     }
 
     fn plain_message(&mut self, queues: Vec<QueueId>, random: &mut Random) -> NewMessage {
@@ -231,7 +264,11 @@ impl Clients {
     fn group(&mut self, auditor: &Auditor, random: &mut Random) -> Option<Command> {
         let message = self.message(auditor, random)?;
         let queue = *message.queues.first()?;
-        let mut commands = vec![Command::Enqueue(Enqueue { messages: vec![message] })];
+        let mut commands = if random.percent(30) {
+            vec![Command::Publish(self.publish(random)?)]
+        } else {
+            vec![Command::Enqueue(Enqueue { messages: vec![message] })]
+        };
         if random.percent(60) {
             commands.push(Command::Acquire(acquire(queue, random)));
         }

@@ -77,6 +77,12 @@ events! {
     Extended => "leases extended",
     /// Atomic groups carried out.
     AtomicDone => "atomic groups done",
+    /// Publications accepted by an exchange.
+    Published => "publications accepted",
+    /// Bindings made while messages flow.
+    Bound => "bindings made",
+    /// A message whose send was cut off, found in one of its queues.
+    CutOffFound => "sends cut off and found to have happened",
     /// Atomic groups refused.
     AtomicRefused => "atomic groups refused",
     /// Queues purged.

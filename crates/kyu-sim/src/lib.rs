@@ -15,6 +15,7 @@ mod flips;
 mod lives;
 mod random;
 mod run;
+mod topics;
 mod trace;
 mod violation;
 mod world;

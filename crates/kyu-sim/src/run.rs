@@ -12,6 +12,7 @@ use crate::clients::{Action, Clients};
 use crate::coverage::{Coverage, Event};
 use crate::lives::Ending;
 use crate::random::Random;
+use crate::topics::Topic;
 use crate::trace::Trace;
 use crate::violation::{Violation, ensure};
 use crate::world::{Setup, World};
@@ -120,6 +121,9 @@ impl Run {
             let (name, config) = (role.name(0), role.config());
             let create = CreateQueue { name, config: config.into(), name_reuse_wait_ms: 0 };
             self.ask(Wish::Command(Command::CreateQueue(create)));
+        }
+        for command in Topic::ALL.into_iter().flat_map(Topic::founding) {
+            self.ask(Wish::Command(command));
         }
         self.world.flush();
         self.take_answers()?;

@@ -25,7 +25,9 @@ pub(crate) fn server(args: ServerArgs) -> Result<(), Failure> {
 }
 
 /// Like a server, on a free port and with a directory that is removed at the end.
-pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
+pub(crate) fn dev(mut args: DevArgs) -> Result<(), Failure> {
+    // Here it matters more that messages look as they will than how many there are.
+    args.settings.sns_sign_all.get_or_insert(true);
     let dir = TemporaryDir::create()?;
     run(&dir.0, Some("127.0.0.1:0".into()), args.settings, DEV_SEGMENT_BYTES)
 }
@@ -102,7 +104,7 @@ fn options(
                 SnsEndpoints::Off => EndpointRule::Off,
             },
             key_dir: Some(data.to_owned()),
-            sign_all: settings.sns_sign_all,
+            sign_all: settings.sns_sign_all.unwrap_or(false),
         },
     };
     if let (Some(access_key_id), Some(secret_access_key)) =

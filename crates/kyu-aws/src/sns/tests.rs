@@ -305,6 +305,61 @@ async fn filters_choose_by_attributes_and_by_body() {
     assert_eq!(bodies(&by_body).await, ["{\"k\":{\"l\":[\"y\",\"xy\"]}}"]);
 }
 
+/// Recorded: the conditions on an object in a list must hold for the same object.
+#[tokio::test]
+async fn a_filter_asks_one_object_of_a_list() {
+    let door = Door::open();
+    ok(&door, "CreateTopic", &[("Name", "t")]).await;
+    let queue = door.queue("q", json!({})).await;
+    let policy = r#"{"Records":{"s3":{"object":{"key":[{"prefix":"auto-"}]}},
+        "eventName":[{"prefix":"ObjectCreated:"}]}}"#;
+    let scope = ("FilterPolicyScope", "MessageBody");
+    subscribe(&door, "q", &[("RawMessageDelivery", "true"), ("FilterPolicy", policy), scope]).await;
+    let record = |event: &str, key: Value| json!({ "eventName": event, "s3": { "object": key } });
+    let key = |key: &str| json!({ "key": key });
+    let created = "ObjectCreated:Put";
+    let both = json!({ "Records": [
+        record(created, json!([[key("auto-1")]])),
+        record("ObjectRemoved:Delete", key("home-1")),
+    ] });
+    let apart = json!({ "Records": [
+        record(created, key("home-1")),
+        record("ObjectRemoved:Delete", key("auto-1")),
+    ] });
+    for body in [&apart, &both] {
+        publish(&door, &body.to_string(), &[]).await;
+    }
+    let received = door.receive(&queue).await;
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0]["Body"], both.to_string());
+}
+
+#[tokio::test]
+async fn a_topic_with_a_signature_version_signs_what_queues_get() {
+    let door = Door::open();
+    let version = ("Attributes.entry.1.key", "SignatureVersion");
+    ok(&door, "CreateTopic", &[("Name", "t"), version, ("Attributes.entry.1.value", "2")]).await;
+    let (one, two) = (door.queue("a", json!({})).await, door.queue("b", json!({})).await);
+    subscribe(&door, "a", &[]).await;
+    subscribe(&door, "b", &[]).await;
+    publish(&door, "m", &[]).await;
+    let (one, two) = (door.receive(&one).await.remove(0), door.receive(&two).await.remove(0));
+    let (one, two) = (envelope(&one), envelope(&two));
+    assert_eq!(one["SignatureVersion"], "2");
+    assert_eq!(one["Signature"], two["Signature"], "of the message, not of the subscription");
+    let url = one["SigningCertURL"].as_str().unwrap();
+    let path = url.strip_prefix("http://localhost:9324").unwrap();
+    let certificate = door.get(path, "*/*").await;
+    assert_eq!(certificate.status, 200);
+    assert!(certificate.body.starts_with("-----BEGIN CERTIFICATE-----"), "{}", certificate.body);
+    // Back to the default, which says nothing of queues.
+    let set = [("TopicArn", TOPIC), ("AttributeName", "SignatureVersion"), ("AttributeValue", "")];
+    ok(&door, "SetTopicAttributes", &set).await;
+    publish(&door, "n", &[]).await;
+    let later = door.receive(&door.queue("a", json!({})).await).await;
+    assert_eq!(envelope(&later[0])["Signature"], json!(null));
+}
+
 #[tokio::test]
 async fn an_ordered_topic() {
     let door = Door::open();

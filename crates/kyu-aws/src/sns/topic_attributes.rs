@@ -96,7 +96,7 @@ pub(super) fn set(config: &mut ExchangeConfig, name: &str, value: &str) -> Resul
             config.max_message_bytes = bytes.ok_or_else(|| wrong(name, value))?;
             config.attributes.insert(name.to_owned(), value.to_owned());
         }
-        "SignatureVersion" if !matches!(value, "1" | "2") => return Err(wrong(name, value)),
+        "SignatureVersion" if !matches!(value, "" | "1" | "2") => return Err(wrong(name, value)),
         "TracingConfig" if !matches!(value, "PassThrough" | "Active") => {
             return Err(wrong(name, value));
         }

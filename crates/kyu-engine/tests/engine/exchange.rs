@@ -134,7 +134,7 @@ fn matchers_choose_and_a_body_is_asked_for_only_when_needed() {
     w.restart();
     let refused = w.try_run(publish_command(publication("x")));
     assert_eq!(refused, Err(Refusal::BodyFactsRequired));
-    let facts = Facts { body: BodyFacts::Document(attributes), ..Facts::default() };
+    let facts = Facts { body: BodyFacts::Document(attributes.into()), ..Facts::default() };
     assert_eq!(publish(&mut w, Publication { facts, ..publication("three") }).queues, 1);
     let facts = Facts { body: BodyFacts::Opaque, ..Facts::default() };
     assert_eq!(publish(&mut w, Publication { facts, ..publication("four") }).queues, 0);

@@ -89,6 +89,19 @@ impl Auditor {
                 }
                 self.enqueued(enqueue, results, request)?;
             }
+            (Command::Publish(publish), Reply::Published(results)) => {
+                self.published(publish, results, request)?;
+            }
+            (Command::CreateExchange(_), Reply::ExchangeCreated(_)) => {}
+            (Command::Bind(bind), Reply::Bound(info)) => {
+                if bind.config.target.name.starts_with("idle-") {
+                    self.coverage.note(Event::Bound);
+                    self.idle.push(info.id);
+                }
+            }
+            (Command::Unbind(unbind), Reply::Unbound) => {
+                self.idle.retain(|binding| *binding != unbind.binding);
+            }
             (Command::Settle(settle), Reply::Settled(results)) => {
                 self.settled(settle, results, request)?;
             }
@@ -227,6 +240,9 @@ impl Auditor {
             &request.wish,
             Wish::Command(
                 Command::Enqueue(_)
+                    | Command::Publish(_)
+                    | Command::Bind(_)
+                    | Command::Unbind(_)
                     | Command::CreateQueue(_)
                     | Command::ConfigureQueue(_)
                     | Command::Atomic(_)
@@ -238,6 +254,9 @@ impl Auditor {
         match command {
             Command::Enqueue(enqueue) => {
                 enqueue.messages.iter().for_each(|message| self.unsend(message));
+            }
+            Command::Publish(publish) => {
+                self.sends_of(publish).iter().for_each(|message| self.unsend(message));
             }
             Command::DeleteQueue(delete) => {
                 if let Some(book) = self.queues.get_mut(&delete.queue)
@@ -269,6 +288,8 @@ impl Auditor {
             ),
             Refusal::Atomic { .. } => self.coverage.note(Event::AtomicRefused),
             Refusal::QueueExists(_)
+            | Refusal::BindingExists(_)
+            | Refusal::BindingNotFound
             | Refusal::VersionConflict
             | Refusal::MoveTaskRunning
             | Refusal::MoveTaskNotFound

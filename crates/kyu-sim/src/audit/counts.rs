@@ -12,6 +12,7 @@ use crate::violation::{Violation, ensure};
 impl Auditor {
     /// Compares the books with the server's counts. Called when everything asked is on disk.
     pub(crate) fn check_counts(&mut self, engine: &Engine) -> Result<(), Violation> {
+        self.check_topics(engine)?;
         let mut live: BTreeMap<QueueId, u64> = BTreeMap::new();
         for (id, book) in &self.queues {
             if book.presence != Presence::There {

@@ -1,7 +1,7 @@
 //! Deliveries: the right message, whole, to one receiver at a time, and none that was gone.
 
 use bytes::Bytes;
-use kyu_broker::{Delivery, Frame, Lease, QueueId, Receipt};
+use kyu_broker::{Content, Delivery, Frame, Lease, Property, QueueId, Receipt};
 
 use super::messages::CopyKey;
 use super::{Auditor, LeaseBook, Request, Taken};
@@ -15,6 +15,16 @@ pub(super) struct Asked<'a> {
     pub(super) lease: Lease,
     pub(super) has_attempt_id: bool,
     pub(super) request: &'a Request,
+}
+
+/// Whether a content is the one that was sent; an ordered exchange adds the sequence number.
+fn is_same(found: &Bytes, sent: &Bytes) -> bool {
+    let (Ok(mut found), Ok(sent)) = (Content::decode(found.clone()), Content::decode(sent.clone()))
+    else {
+        return false;
+    };
+    found.properties.retain(|(property, _)| *property != Property::Sequence);
+    found == sent
 }
 
 impl Auditor {
@@ -47,7 +57,7 @@ impl Auditor {
         let (Some(number), Some(book)) = (number, book) else {
             return Err(Violation(format!("{receipt:?}: nobody sent {:?}", frame.message_id)));
         };
-        let same = frame.content == book.content
+        let same = is_same(&frame.content, &book.content)
             && frame.lane == book.lane
             && frame.dedup_id == book.dedup_id
             && frame.sent_at_ms == book.at_ms;
@@ -120,6 +130,10 @@ impl Auditor {
         {
             copy.perhaps_gone = None;
             copy.known = true;
+            if copy.cut_off.is_some() {
+                self.coverage.note(Event::CutOffFound);
+                self.found_somewhere(number);
+            }
         }
         Ok(())
     }

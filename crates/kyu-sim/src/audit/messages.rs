@@ -32,6 +32,8 @@ pub(super) struct Copy {
     pub(super) doubts: u32,
     /// Perhaps removed, or never accepted, since this event.
     pub(super) perhaps_gone: Option<u64>,
+    /// [`Copy::perhaps_gone`] if that is because the send was cut off.
+    pub(super) cut_off: Option<u64>,
     /// Its number in the queue that it was sent to, if that was answered.
     pub(super) seq: Option<Seq>,
     /// It perhaps is not in its place any more: moved to another queue and perhaps back.
@@ -71,6 +73,17 @@ impl Auditor {
         self.copies.remove(key);
         if let Some(open) = self.open.get_mut(&key.1) {
             open.remove(&key.0);
+        }
+    }
+
+    /// A message whose send was cut off was found in one of its queues: then it went to all of them.
+    pub(super) fn found_somewhere(&mut self, number: u64) {
+        let siblings = self.copies.range_mut((number, QueueId(0))..=(number, QueueId(u32::MAX)));
+        for (_, copy) in siblings {
+            if copy.cut_off.is_some() && copy.perhaps_gone == copy.cut_off {
+                (copy.known, copy.perhaps_gone) = (true, None);
+            }
+            copy.cut_off = None;
         }
     }
 

@@ -10,13 +10,16 @@ mod counts;
 mod deliveries;
 mod lanes;
 mod messages;
+mod publishes;
 mod restarts;
 mod sends;
 mod settles;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kyu_broker::{Acquire, Command, Delivery, MessageId, QueueId, Receipt, Seq, SessionId, UnixMs};
+use kyu_broker::{
+    Acquire, BindingId, Command, Delivery, MessageId, QueueId, Receipt, Seq, SessionId, UnixMs,
+};
 
 use crate::cast::{Presence, QueueBook, Role};
 use crate::coverage::{Coverage, Event};
@@ -85,6 +88,10 @@ pub(crate) struct Auditor {
     loose: BTreeSet<(QueueId, Seq)>,
     dedup: BTreeMap<(QueueId, String), DedupBook>,
     ids: BTreeMap<MessageId, u64>,
+    /// Sequence numbers of the ordered exchange by message.
+    sequences: BTreeMap<u64, u64>,
+    /// Idle bindings that were made.
+    pub(crate) idle: Vec<BindingId>,
     pub(crate) pending: BTreeMap<u64, Request>,
     /// When each session was last asked to end.
     session_ends: BTreeMap<SessionId, u64>,
@@ -108,6 +115,8 @@ impl Auditor {
             loose: BTreeSet::new(),
             dedup: BTreeMap::new(),
             ids: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            idle: Vec::new(),
             pending: BTreeMap::new(),
             session_ends: BTreeMap::new(),
             now_ms,
@@ -136,6 +145,11 @@ impl Auditor {
             Command::Enqueue(enqueue) => {
                 for message in &enqueue.messages {
                     self.note_send(message, request.at_ms);
+                }
+            }
+            Command::Publish(publish) => {
+                for message in self.sends_of(publish) {
+                    self.note_send(&message, request.at_ms);
                 }
             }
             Command::Settle(settle) => self.note_settle(settle, request),

@@ -40,6 +40,10 @@ impl Auditor {
             Command::Enqueue(enqueue) => {
                 enqueue.messages.iter().for_each(|message| self.send_unanswered(message));
             }
+            Command::Publish(publish) => {
+                let messages = self.sends_of(publish);
+                messages.iter().for_each(|message| self.publish_unanswered(message));
+            }
             Command::Acquire(acquire) => self.leased_unseen(acquire.queue),
             Command::Settle(settle) => {
                 let acks = settle.items.iter().filter(|(_, outcome)| *outcome == Outcome::Ack);

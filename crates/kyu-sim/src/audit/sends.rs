@@ -1,6 +1,6 @@
 //! Sends: what was accepted, and what is a duplicate of what.
 
-use kyu_broker::{Enqueue, EnqueueRefusal, Enqueued, MessageId, NewMessage, QueueId, UnixMs};
+use kyu_broker::{Enqueue, EnqueueRefusal, Enqueued, MessageId, NewMessage, QueueId, Seq, UnixMs};
 
 use super::messages::{Copy, CopyKey, MessageBook};
 use super::{Auditor, Request};
@@ -19,6 +19,14 @@ pub(super) struct DedupBook {
     /// A send with it was cut off: a message that nobody knows may be the original.
     unknown: bool,
     life: u32,
+}
+
+/// An answer about a message with a deduplication id.
+pub(super) struct Window {
+    pub(super) key: (QueueId, String),
+    pub(super) window_ms: u64,
+    pub(super) message_id: MessageId,
+    pub(super) duplicate: bool,
 }
 
 impl Auditor {
@@ -68,7 +76,7 @@ impl Auditor {
         Ok(())
     }
 
-    fn not_accepted(
+    pub(super) fn not_accepted(
         &mut self,
         message: &NewMessage,
         refusal: EnqueueRefusal,
@@ -104,29 +112,38 @@ impl Auditor {
             self.unsend(message);
             return Ok(());
         }
-        let twice = self.ids.insert(enqueued.message_id, number);
-        ensure!(
-            twice.is_none_or(|other| other == number),
-            "message id {} was given to messages {twice:?} and {number}",
-            enqueued.message_id
-        );
-        if let Some(book) = self.messages.get_mut(&number) {
-            book.message_id = Some(enqueued.message_id);
-        }
+        self.note_id(number, enqueued.message_id)?;
         self.coverage.note(Event::Accepted);
         if roots.len() > 1 {
             self.coverage.note(Event::FanOut);
         }
         for (index, root) in roots.iter().enumerate() {
-            if let Some(copy) = self.copies.get_mut(&(number, *root)) {
-                copy.known = true;
-                copy.seq = (index == 0).then_some(enqueued.seq);
-            }
-            if let Some(book) = self.queues.get_mut(root) {
-                book.sent.0 += 1;
-            }
+            self.note_accepted((number, *root), (index == 0).then_some(enqueued.seq));
         }
         Ok(())
+    }
+
+    /// An identifier belongs to one message.
+    pub(super) fn note_id(&mut self, number: u64, id: MessageId) -> Result<(), Violation> {
+        let twice = self.ids.insert(id, number);
+        ensure!(
+            twice.is_none_or(|other| other == number),
+            "message id {id} was given to messages {twice:?} and {number}"
+        );
+        if let Some(book) = self.messages.get_mut(&number) {
+            book.message_id = Some(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_accepted(&mut self, key: CopyKey, seq: Option<Seq>) {
+        if let Some(copy) = self.copies.get_mut(&key) {
+            copy.known = true;
+            copy.seq = seq;
+        }
+        if let Some(book) = self.queues.get_mut(&key.1) {
+            book.sent.0 += 1;
+        }
     }
 
     /// Whether the answer is a duplicate, and rightly so.
@@ -140,15 +157,26 @@ impl Auditor {
             ensure!(!enqueued.duplicate, "a message without an id was called a duplicate");
             return Ok(false);
         };
-        let (life, key) = (self.life, self.dedup_key(*root, message));
+        let window = Window {
+            key: self.dedup_key(*root, message),
+            window_ms: DEDUP_WINDOW_MS,
+            message_id: enqueued.message_id,
+            duplicate: enqueued.duplicate,
+        };
+        self.check_window(window, at_ms)
+    }
+
+    /// Holds an answer about a deduplication id against the books, and writes it down.
+    pub(super) fn check_window(&mut self, found: Window, at_ms: UnixMs) -> Result<bool, Violation> {
+        let Window { key, window_ms, message_id, duplicate } = found;
+        let life = self.life;
         let book = self.dedup.entry(key.clone()).or_default();
-        let fresh = book.original.filter(|(_, at)| at_ms < at + DEDUP_WINDOW_MS);
-        if enqueued.duplicate {
-            let same = fresh.is_some_and(|(id, _)| id == enqueued.message_id);
+        let fresh = book.original.filter(|(_, at)| at_ms < at + window_ms);
+        if duplicate {
+            let same = fresh.is_some_and(|(id, _)| id == message_id);
             ensure!(
                 same || book.unknown,
-                "{key:?} at {at_ms}: a duplicate of {} was seen, but the books say {book:?}",
-                enqueued.message_id
+                "{key:?} at {at_ms}: a duplicate of {message_id} was seen, but the books say {book:?}"
             );
             if book.life < life && same {
                 self.coverage.note(Event::DuplicateAfterRestart);
@@ -159,7 +187,7 @@ impl Auditor {
             fresh.is_none() || book.doubtful,
             "{key:?} at {at_ms}: accepted within the deduplication window of {book:?}"
         );
-        let original = Some((enqueued.message_id, at_ms));
+        let original = Some((message_id, at_ms));
         *book = DedupBook { original, doubtful: false, unknown: false, life };
         Ok(false)
     }
@@ -183,17 +211,33 @@ impl Auditor {
         }
     }
 
+    /// The server died before it answered a publish.
+    pub(super) fn publish_unanswered(&mut self, message: &NewMessage) {
+        if let Some(id) = &message.dedup_id {
+            let key = (super::publishes::OF_TOPIC, id.clone());
+            self.dedup.entry(key).or_default().unknown = true;
+        }
+        self.copies_unanswered(message);
+    }
+
     /// The server died before it answered: the message is there or not.
     pub(super) fn send_unanswered(&mut self, message: &NewMessage) {
-        let Some(number) = number_of(&message.content) else { return };
         if let (Some(_), Some(root)) = (&message.dedup_id, message.queues.first()) {
             let key = self.dedup_key(*root, message);
             let book = self.dedup.entry(key).or_default();
             book.unknown = true;
         }
+        self.copies_unanswered(message);
+    }
+
+    fn copies_unanswered(&mut self, message: &NewMessage) {
+        let Some(number) = number_of(&message.content) else { return };
         for root in &message.queues {
             let key: CopyKey = (number, *root);
             self.not_sure(&key);
+            if let Some(copy) = self.copies.get_mut(&key) {
+                copy.cut_off = copy.perhaps_gone;
+            }
             if let Some(book) = self.queues.get_mut(root) {
                 book.sent.1 += 1;
             }
