@@ -79,6 +79,7 @@ impl State {
             Effect::UniqueTaken(taken) => self.apply_unique(taken),
             Effect::Ledger(ledger) => self.apply_ledger(ledger),
             Effect::Claim(claim) => self.apply_claim(claim),
+            Effect::Retry(retry) => self.apply_retry(retry),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
                 self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
@@ -112,6 +113,7 @@ impl State {
     fn configure_queue(&mut self, id: QueueId, at_ms: UnixMs, config: &QueueConfig) {
         self.note_time(at_ms);
         self.keep_info(id);
+        self.change_guards(id, config.guard);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.configure(config, at_ms);
         self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
@@ -141,7 +143,7 @@ impl State {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let empty = queue.purged(at_ms);
         let purged = std::mem::replace(queue, empty);
-        // Tokens that were used stay used.
+        // Tokens that were used stay used, and breakers open.
         let due_ms = queue.next_due_ms();
         self.watch(id, due_ms);
         self.free_all(&purged.messages);
@@ -164,7 +166,7 @@ impl State {
         message.expires_at_ms = e.expires_at_ms;
         message.priority = e.priority;
         message.via = e.via;
-        message.lane = queue.lanes.of_key(e.lane.as_deref());
+        message.lane = queue.lane_of(e.lane.as_deref());
         if let Some((id, until_ms)) = &e.dedup {
             let key = queue.dedup_key(e.lane.as_deref(), id);
             let message_id = MessageId(e.message_id);
@@ -192,6 +194,7 @@ impl State {
             if history.first_received_at_ms == 0 {
                 history.first_received_at_ms = at_ms;
             }
+            message.forget_consumer();
             message.phase = match end {
                 LeaseEnd::At(until_ms) => Phase::Leased(until_ms),
                 LeaseEnd::Session(session) => Phase::Held(session),
@@ -249,9 +252,14 @@ impl State {
             self.free(message.frame);
             let Some(queue) = self.queues.get_mut(&id) else { return };
             match reason {
-                Removal::Acked => queue.totals.acked += 1,
-                Removal::Expired => {
+                Removal::Acked => {
+                    queue.totals.acked += 1;
+                    let (epoch, deliveries) = (message.history.epoch, message.history.deliveries);
+                    self.note_finished(id, *seq, &message, epoch, deliveries);
+                }
+                Removal::Expired | Removal::Deadline => {
                     queue.totals.expired += 1;
+                    queue.totals.expired_by_deadline += u64::from(reason == Removal::Deadline);
                     // It may have stood before messages that somebody waits for.
                     self.woken.insert(id);
                 }
@@ -320,6 +328,17 @@ impl State {
         let Some(mut message) = self.put(from, seq, None) else { return };
         let Some(source) = self.queues.get_mut(&from) else { return };
         source.totals.moved_out += 1;
+        match reason {
+            MoveReason::MaxReceives => source.totals.dead_by_receives += 1,
+            MoveReason::Rejected => source.totals.dead_by_rejection += 1,
+            MoveReason::Deadline => source.totals.dead_by_deadline += 1,
+            MoveReason::Retention => source.totals.dead_by_retention += 1,
+            MoveReason::Redrive => {}
+        }
+        if matches!(reason, MoveReason::Deadline | MoveReason::Retention) {
+            // It may have stood before messages that somebody waits for.
+            self.woken.insert(from);
+        }
         // The lane is swept only at the end, so its key can still be read.
         let lane = source.lane_key(&message).map(str::to_owned);
         let source_name = Arc::new(source.info.name.clone());
@@ -327,23 +346,32 @@ impl State {
         target.next_seq = target.next_seq.max(to_seq + 1);
         target.newest_seq = target.newest_seq.max(to_seq);
         target.totals.moved_in += 1;
-        match reason {
-            MoveReason::MaxReceives | MoveReason::Rejected => message.source = Some(source_name),
-            MoveReason::Redrive => {
+        match reason.dead() {
+            Some(dead) => {
+                message.source = Some(source_name);
+                message.dead_reason = Some(dead);
+                // A dead letter is evidence: its own deadline is no reason to remove it.
+                message.expires_at_ms = None;
+            }
+            None => {
                 message.source = None;
+                message.dead_reason = None;
                 message.history = History::default();
             }
         }
+        message.stale_acked = false;
         // A dead letter of a standard queue keeps its age (SQS developer guide, "Using
         // dead-letter queues"); in a FIFO queue and after a redrive the clock starts anew.
-        if reason == MoveReason::Redrive || target.is_fifo() {
+        // So it does where its old age would be its end at once.
+        let anew = [MoveReason::Redrive, MoveReason::Deadline, MoveReason::Retention];
+        if anew.contains(&reason) || target.is_fifo() {
             message.enqueued_at_ms = at_ms;
         }
         message.out_of_age_order = message.enqueued_at_ms < target.newest_ms;
         target.newest_ms = target.newest_ms.max(message.enqueued_at_ms);
         message.order = to_seq;
         message.phase = Phase::Ready;
-        message.lane = target.lanes.of_key(lane.as_deref());
+        message.lane = target.lane_of(lane.as_deref());
         self.put(to, to_seq, Some(message));
         self.sweep_lanes(from);
     }

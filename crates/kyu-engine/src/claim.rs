@@ -104,6 +104,8 @@ pub(crate) fn encode_phase(phase: Phase, out: &mut Vec<u8>) {
         Phase::Leased(until_ms) => (2, until_ms),
         Phase::Held(session) => (3, session.0),
         Phase::Archived(at_ms) => (4, at_ms),
+        Phase::Backoff(until_ms) => (5, until_ms),
+        Phase::Parked => (6, 0),
     };
     out.u8(kind);
     out.varint(value);
@@ -116,6 +118,8 @@ pub(crate) fn decode_phase(r: &mut Reader) -> Result<Phase, Malformed> {
         (2, until_ms) => Phase::Leased(until_ms),
         (3, session) => Phase::Held(SessionId(session)),
         (4, at_ms) => Phase::Archived(at_ms),
+        (5, until_ms) => Phase::Backoff(until_ms),
+        (6, _) => Phase::Parked,
         _ => return Err(Malformed("phase")),
     })
 }

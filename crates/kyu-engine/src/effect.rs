@@ -12,6 +12,8 @@ use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::ledger_codec::LedgerEffect;
 use crate::reply::MoveStatus;
+use crate::retry::DeadReason;
+use crate::retry_effect::RetryEffect;
 use crate::schedule_codec::ScheduleEffect;
 use crate::unique::UniqueEffect;
 use crate::wire::{Malformed, Reader, Write};
@@ -25,8 +27,10 @@ pub(crate) enum Removal {
     Expired = 1,
     /// Made room in a full queue.
     Dropped = 2,
-    /// Rejected for good without a dead-letter queue.
+    /// Rejected for good, or tried too often, without a dead-letter queue.
     Rejected = 3,
+    /// As `Expired`, by its own expiry.
+    Deadline = 4,
 }
 
 /// Why a message moved to another queue. Frozen.
@@ -39,6 +43,23 @@ pub(crate) enum MoveReason {
     Rejected = 1,
     /// A move task brought it back: it starts a new life.
     Redrive = 2,
+    /// Past its own expiry.
+    Deadline = 3,
+    /// Past the retention of its queue.
+    Retention = 4,
+}
+
+impl MoveReason {
+    /// Why the message is dead, if it is.
+    pub(crate) fn dead(self) -> Option<DeadReason> {
+        match self {
+            Self::MaxReceives => Some(DeadReason::MaxReceives),
+            Self::Rejected => Some(DeadReason::Rejected),
+            Self::Deadline => Some(DeadReason::Deadline),
+            Self::Retention => Some(DeadReason::Retention),
+            Self::Redrive => None,
+        }
+    }
 }
 
 /// Until when a lease runs.
@@ -160,6 +181,7 @@ pub(crate) enum Effect {
     },
     Exchange(ExchangeEffect),
     Ledger(LedgerEffect),
+    Retry(RetryEffect),
     UniqueTaken(Box<UniqueEffect>),
     Claim(ClaimEffect),
     Schedule(ScheduleEffect),

@@ -12,6 +12,7 @@ use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::MoveStatus;
 use crate::retry_codec;
+use crate::retry_effect::{RetryEffect, number as retry_number};
 use crate::schedule_codec::{ScheduleEffect, number as schedule_number};
 use crate::unique::{UNIQUE_TAKEN, UniqueEffect};
 use crate::wire::{Malformed, Reader, Write};
@@ -69,6 +70,7 @@ impl Effect {
             Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => self.encode_task(out),
             Self::Enqueued(enqueued) => enqueued.encode(out),
             Self::Exchange(exchange) => exchange.encode(out),
+            Self::Retry(retry) => retry.encode(out),
             Self::Ledger(ledger) => ledger.encode(out),
             Self::UniqueTaken(taken) => taken.encode(out),
             Self::Claim(claim) => claim.encode(out),
@@ -247,6 +249,9 @@ impl Effect {
                 Self::Ledger(LedgerEffect::decode(tag, r)?)
             }
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
+            retry_number::ATTEMPT_ENDED..=retry_number::GUARD_CHANGED => {
+                Self::Retry(RetryEffect::decode(tag, r)?)
+            }
             number::RESERVED..=number::ARCHIVED => Self::Claim(ClaimEffect::decode(tag, r)?),
             schedule_number::SCHEDULE_CREATED..=schedule_number::SCHEDULE_MISSED => {
                 Self::Schedule(ScheduleEffect::decode(tag, r)?)
@@ -281,6 +286,7 @@ impl Effect {
                     1 => Removal::Expired,
                     2 => Removal::Dropped,
                     3 => Removal::Rejected,
+                    4 => Removal::Deadline,
                     _ => return Err(Malformed("removal")),
                 },
                 seqs: decode_seqs(r)?,
@@ -311,6 +317,8 @@ impl Effect {
                     0 => MoveReason::MaxReceives,
                     1 => MoveReason::Rejected,
                     2 => MoveReason::Redrive,
+                    3 => MoveReason::Deadline,
+                    4 => MoveReason::Retention,
                     _ => return Err(Malformed("move reason")),
                 },
             },
@@ -664,6 +672,10 @@ mod tests {
                 "06ac02010201050101610314 0203",
             ),
             (Effect::Removed { queue: Q, reason: Removal::Dropped, seqs: vec![1] }, "07ac02020102"),
+            (
+                Effect::Removed { queue: Q, reason: Removal::Deadline, seqs: vec![1] },
+                "07ac02040102",
+            ),
             (
                 Effect::Released {
                     queue: Q,

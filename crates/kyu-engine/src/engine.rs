@@ -126,8 +126,7 @@ impl Engine {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }
             Query::History { queue, seq } => {
-                let _ = (self.state.queue(*queue)?, seq);
-                Answer::History(None)
+                Answer::History(self.state.queue(*queue)?.history_of(*seq).map(Box::new))
             }
         })
     }

@@ -179,6 +179,11 @@ impl Lanes {
         self.all.get(id.0 as usize)
     }
 
+    /// The lane of a key, if there is one.
+    pub(crate) fn find(&self, key: &str) -> Option<LaneId> {
+        self.by_key.get(key).copied()
+    }
+
     /// The lane of a key, made if it is new.
     pub(crate) fn of_key(&mut self, key: Option<&str>) -> LaneId {
         let Some(key) = key else { return LaneId::NONE };
@@ -236,38 +241,10 @@ impl Lanes {
     ) -> bool {
         let (locking, alone) = (self.locking, self.all.len() == 1);
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
-        let was_in_flight = lane.in_flight > 0;
-        let tracks = self.heads.is_some();
-        match change {
-            Change::Joined => lane.messages += 1,
-            Change::Left => lane.messages = lane.messages.saturating_sub(1),
-            Change::Ready(rank) => lane.insert(rank),
-            Change::NotReady(rank) => lane.remove(rank),
-            Change::Leased(order) => {
-                lane.in_flight += 1;
-                self.in_flight += 1;
-                if locking && lane.key.is_some() {
-                    lane.blocking.insert(order);
-                }
-                if tracks {
-                    lane.hidden.insert(order);
-                }
-            }
-            Change::Unleased(order) => {
-                lane.in_flight = lane.in_flight.saturating_sub(1);
-                self.in_flight = self.in_flight.saturating_sub(1);
-                lane.blocking.remove(order);
-                lane.hidden.remove(order);
-            }
-            Change::Delayed(order) => {
-                if tracks {
-                    lane.hidden.insert(order);
-                }
-            }
-            Change::Undelayed(order) => {
-                lane.hidden.remove(order);
-            }
-        }
+        let in_flight_before = lane.in_flight;
+        lane.note(change, locking, self.heads.is_some());
+        self.in_flight = self.in_flight + u64::from(lane.in_flight) - u64::from(in_flight_before);
+        let was_in_flight = in_flight_before > 0;
         match (was_in_flight, lane.in_flight > 0) {
             (false, true) => self.with_in_flight += 1,
             (true, false) => self.with_in_flight = self.with_in_flight.saturating_sub(1),
@@ -285,7 +262,9 @@ impl Lanes {
             }
         }
         match change {
-            Change::Ready(_) | Change::Unleased(_) => self.gives(id),
+            Change::Ready(_) | Change::Unleased(_) | Change::Unblocked(_) | Change::Shut(false) => {
+                self.gives(id)
+            }
             Change::Undelayed(_) => self.get(id).is_some_and(|lane| lane.head.is_some()),
             _ => false,
         }
@@ -293,7 +272,8 @@ impl Lanes {
 
     /// Whether a lane has a message to give, and may.
     fn gives(&self, id: LaneId) -> bool {
-        self.get(id).is_some_and(|lane| lane.servable_rank().is_some() && !lane.gate.parked)
+        let lane = self.get(id).filter(|lane| !lane.gate.parked && !lane.gate.shut);
+        lane.is_some_and(|lane| lane.servable_rank().is_some())
     }
 
     /// Keeps the heads from now on. `hidden` are the messages that cannot be received now.
@@ -373,9 +353,50 @@ pub(crate) enum Change {
     /// A message at this place of the order cannot be received before its time.
     Delayed(u64),
     Undelayed(u64),
+    /// A message at this place of the order waits for its next attempt; it holds up those behind
+    /// it in a FIFO lane.
+    Blocked(u64),
+    Unblocked(u64),
+    /// The lane's guard lets nothing through, or lets through again.
+    Shut(bool),
 }
 
 impl Lane {
+    /// Makes a change so. `locking`: messages that are not ready hold up those behind them;
+    /// `heads`: they are to be known as hidden.
+    fn note(&mut self, change: Change, locking: bool, heads: bool) {
+        match change {
+            Change::Joined => self.messages += 1,
+            Change::Left => self.messages = self.messages.saturating_sub(1),
+            Change::Ready(rank) => self.insert(rank),
+            Change::NotReady(rank) => self.remove(rank),
+            Change::Shut(shut) => self.gate.shut = shut,
+            Change::Leased(order) | Change::Blocked(order) => {
+                self.in_flight += u32::from(matches!(change, Change::Leased(_)));
+                if locking && self.key.is_some() {
+                    self.blocking.insert(order);
+                }
+                if heads {
+                    self.hidden.insert(order);
+                }
+            }
+            Change::Unleased(order) | Change::Unblocked(order) => {
+                let fewer = u32::from(matches!(change, Change::Unleased(_)));
+                self.in_flight = self.in_flight.saturating_sub(fewer);
+                self.blocking.remove(order);
+                self.hidden.remove(order);
+            }
+            Change::Delayed(order) => {
+                if heads {
+                    self.hidden.insert(order);
+                }
+            }
+            Change::Undelayed(order) => {
+                self.hidden.remove(order);
+            }
+        }
+    }
+
     /// Whether no message in flight stands before this one. Messages of a FIFO queue always have a
     /// key, so lane 0 never blocks.
     fn may_serve(&self, rank: Rank) -> bool {
@@ -402,7 +423,7 @@ impl Lane {
 
     pub(crate) fn place_head(&mut self, id: LaneId, heads: &mut BTreeSet<(Rank, LaneId)>) {
         let head = self.first().filter(|rank| self.stands_before_hidden(*rank));
-        let head = head.filter(|_| !self.gate.parked);
+        let head = head.filter(|_| !self.gate.parked && !self.gate.shut);
         let before = std::mem::replace(&mut self.head, head);
         if before != head {
             before.map(|rank| heads.remove(&(rank, id)));

@@ -19,6 +19,8 @@ const STRIDE: u64 = 1 << 20;
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
     pub(crate) paused: bool,
+    /// Its guard (see [`crate::guard`]) lets nothing through.
+    pub(crate) shut: bool,
     /// The lane's bucket: see [`crate::rate`].
     pub(crate) full_at_ns: u64,
     /// Stands among the parked.
@@ -113,13 +115,14 @@ impl Limits {
         (token_ms > self.now_ms && lane.key.is_some()).then_some(token_ms)
     }
 
-    /// Messages without a lane are not limited.
+    /// Messages without a lane are not limited, but may be guarded.
     fn holds_back(&self, lane: &Lane) -> bool {
-        self.active
-            && lane.key.is_some()
-            && (lane.gate.paused
+        let limited = || {
+            lane.gate.paused
                 || lane.in_flight >= self.max_in_flight
-                || self.token_ms(lane).is_some())
+                || self.token_ms(lane).is_some()
+        };
+        lane.gate.shut || (self.active && lane.key.is_some() && limited())
     }
 
     /// How many more messages a lane may give.

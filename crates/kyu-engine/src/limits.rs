@@ -103,7 +103,7 @@ pub const MAX_ATTEMPT_TEXT_BYTES: usize = 4_096;
 pub const MAX_ERROR_BYTES: usize = 1_024;
 /// A consumer's name; the rest is cut off.
 pub const MAX_CONSUMER_BYTES: usize = 128;
-/// Lanes of a queue with a budget and breaker of their own, for RAM; the others share one.
+/// Lanes of a queue with a budget and breaker, for RAM; others are not guarded meanwhile.
 pub const MAX_GUARDED_LANES: usize = 10_000;
 /// Messages acknowledged after several deliveries that a queue remembers, to notice when another
 /// delivery is acknowledged as well. The oldest is forgotten.

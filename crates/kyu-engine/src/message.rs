@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::exchange::BindingId;
 use crate::ids::{Address, QueueName, Receipt, SessionId, UnixMs};
+use crate::retry::{DeadReason, PastAttempt};
+use crate::trail::Trail;
 
 /// Where a message's frame is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub enum Phase {
     Held(SessionId),
     /// Kept in an archive since this time: never delivered, never expires.
     Archived(UnixMs),
+    /// Failed; it may be tried again at this time. Blocks its FIFO lane.
+    Backoff(UnixMs),
+    /// Failed, and waits for a token of the retry budget. Blocks its FIFO lane.
+    Parked,
 }
 
 impl Phase {
@@ -39,8 +45,8 @@ impl Phase {
     /// When time alone moves the message on.
     pub(crate) fn deadline(self) -> Option<UnixMs> {
         match self {
-            Self::Delayed(until) | Self::Leased(until) => Some(until),
-            Self::Ready | Self::Held(_) | Self::Archived(_) => None,
+            Self::Delayed(until) | Self::Leased(until) | Self::Backoff(until) => Some(until),
+            Self::Ready | Self::Held(_) | Self::Archived(_) | Self::Parked => None,
         }
     }
 }
@@ -71,6 +77,12 @@ pub(crate) struct Message {
     pub(crate) source: Option<Arc<QueueName>>,
     /// The binding it came by, where the receiver is to be told.
     pub(crate) via: Option<BindingId>,
+    /// Why it was dead-lettered.
+    pub(crate) dead_reason: Option<DeadReason>,
+    /// An earlier delivery was acknowledged, and that was refused.
+    pub(crate) stale_acked: bool,
+    /// Past attempts, in queues that keep them.
+    pub(crate) trail: Option<Arc<Trail>>,
 }
 
 /// What has happened to a message so far.
@@ -113,7 +125,25 @@ impl Message {
             history: History::default(),
             source: None,
             via: None,
+            dead_reason: None,
+            stale_acked: false,
+            trail: None,
         }
+    }
+
+    /// Nobody has it under lease any more, or somebody else.
+    pub(crate) fn forget_consumer(&mut self) {
+        if let Some(trail) = &mut self.trail
+            && trail.consumer.is_some()
+        {
+            Arc::make_mut(trail).consumer = None;
+        }
+    }
+
+    /// The attempts that are kept.
+    pub(crate) fn past_attempts(&self) -> Vec<PastAttempt> {
+        let trail = self.trail.as_ref();
+        trail.map(|trail| trail.attempts.clone()).unwrap_or_default()
     }
 
     pub(crate) fn standing(&self, receipt: &Receipt) -> Standing {
@@ -142,5 +172,8 @@ impl Message {
             && self.history == History::default()
             && self.source.is_none()
             && self.via.is_none()
+            && self.dead_reason.is_none()
+            && !self.stale_acked
+            && self.trail.is_none()
     }
 }

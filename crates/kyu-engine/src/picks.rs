@@ -107,7 +107,10 @@ impl<'a> OfQueue<'a> {
             lanes,
             servable: lanes.servable.iter(),
             parked: if now_ms.is_some() { Iter::default() } else { lanes.limits.parked() },
-            alone: lanes.alone().and_then(|lane| lane.servable_rank()),
+            alone: lanes
+                .alone()
+                .filter(|lane| now_ms.is_none() || !lane.gate.shut)
+                .and_then(|lane| lane.servable_rank()),
             open: BinaryHeap::new(),
             noisy: Vec::new(),
             taken: Taken::new(lanes, now_ms),

@@ -8,6 +8,8 @@ use crate::attempts::Attempts;
 use crate::chunk::Messages;
 use crate::config::{DedupScope, QueueConfig, QueueInfo, QueueKind, QueueStats, QueueTotals};
 use crate::dedup::Dedup;
+use crate::finished::Finished;
+use crate::guard::GuardState;
 use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
@@ -22,6 +24,12 @@ pub(crate) struct Queue {
     pub(crate) lanes: Lanes,
     pub(crate) dedup: Dedup,
     pub(crate) attempts: Attempts,
+    /// Messages acknowledged after more than one delivery.
+    pub(crate) finished: Arc<Finished>,
+    /// Guards that are not as new: of the queue or of messages without a lane, and of lanes.
+    pub(crate) guards: BTreeMap<Option<Arc<str>>, GuardState>,
+    /// The guard of the whole queue lets nothing through.
+    pub(crate) shut: bool,
     pub(crate) unique: UniqueKeys,
     pub(crate) totals: QueueTotals,
     /// The next sequence number; also gives places at the tail of the ready order.
@@ -54,6 +62,9 @@ pub(crate) struct Queue {
     expiries: BTreeSet<(UnixMs, Seq)>,
     /// Enqueue times of messages out of age order.
     ages: BTreeSet<(UnixMs, Seq)>,
+    /// Messages that wait for a token, by lane and place in the order, and all of them by place.
+    pub(crate) parked: BTreeMap<LaneId, BTreeSet<(u64, Seq)>>,
+    pub(crate) all_parked: BTreeSet<(u64, Seq)>,
     /// Messages whose place in the ready order is not their sequence number, by place.
     reordered: BTreeMap<u64, Seq>,
     pub(crate) sessions: BTreeMap<SessionId, SeqSet>,
@@ -79,6 +90,9 @@ impl Queue {
             lanes,
             dedup: Dedup::default(),
             attempts: Attempts::default(),
+            finished: Arc::default(),
+            guards: BTreeMap::new(),
+            shut: false,
             unique: UniqueKeys::default(),
             totals: QueueTotals::default(),
             next_seq: 1,
@@ -96,6 +110,8 @@ impl Queue {
             deadlines: BTreeSet::new(),
             expiries: BTreeSet::new(),
             ages: BTreeSet::new(),
+            parked: BTreeMap::new(),
+            all_parked: BTreeSet::new(),
             reordered: BTreeMap::new(),
             sessions: BTreeMap::new(),
             watched_ms: None,
@@ -129,6 +145,10 @@ impl Queue {
             }
             done.due_ms =
                 [done.due_ms, self.lanes.limits.next_token_ms()].into_iter().flatten().min();
+            if new.phase == Phase::Parked {
+                let token = self.token_due_ms(new.lane);
+                done.due_ms = [done.due_ms, token].into_iter().flatten().min();
+            }
         }
         (old, done)
     }
@@ -149,6 +169,14 @@ impl Queue {
                 self.ready += 1;
                 let rank = Rank::new(message.priority, message.order);
                 wakes |= self.change_lane(message.lane, Change::Ready(rank));
+            }
+            Phase::Backoff(_) | Phase::Parked => {
+                self.delayed += 1;
+                self.change_lane(message.lane, Change::Blocked(message.order));
+                if message.phase == Phase::Parked {
+                    self.parked.entry(message.lane).or_default().insert((message.order, seq));
+                    self.all_parked.insert((message.order, seq));
+                }
             }
             Phase::Delayed(_) => {
                 self.delayed += 1;
@@ -185,6 +213,13 @@ impl Queue {
                 self.ready -= 1;
                 let rank = Rank::new(message.priority, message.order);
                 self.change_lane(message.lane, Change::NotReady(rank));
+            }
+            Phase::Backoff(_) | Phase::Parked => {
+                self.delayed -= 1;
+                wakes = self.change_lane(message.lane, Change::Unblocked(message.order));
+                if message.phase == Phase::Parked {
+                    self.unpark(seq, message);
+                }
             }
             Phase::Delayed(_) => {
                 self.delayed -= 1;
@@ -224,7 +259,7 @@ impl Queue {
         wakes
     }
 
-    fn change_lane(&mut self, lane: LaneId, change: Change) -> bool {
+    pub(crate) fn change_lane(&mut self, lane: LaneId, change: Change) -> bool {
         let (messages, reordered) = (&self.messages, &self.reordered);
         self.lanes.change(lane, change, |rank| turn_of_waiting(messages, reordered, rank))
     }
@@ -246,6 +281,7 @@ impl Queue {
         let (messages, reordered) = (&self.messages, &self.reordered);
         let turn_of = |rank| turn_of_waiting(messages, reordered, rank);
         self.lanes.set_limits(&self.info.config, buckets, turn_of);
+        self.put_guards(self.guards.clone());
     }
 
     /// The queue without its messages.
@@ -259,6 +295,8 @@ impl Queue {
         empty.purged_at_ms = Some(at_ms);
         empty.paused = self.paused;
         empty.lanes.outlive(&self.lanes.limits);
+        empty.finished = self.finished.clone();
+        empty.put_guards(self.guards.clone());
         empty
     }
 
@@ -270,7 +308,8 @@ impl Queue {
         }
         let timed = self.deadlines.iter().map(|(_, seq)| *seq);
         let held = self.sessions.values().flat_map(SeqSet::iter);
-        let hidden = timed.chain(held).filter_map(|seq| {
+        let parked = self.all_parked.iter().map(|(_, seq)| *seq);
+        let hidden = timed.chain(held).chain(parked).filter_map(|seq| {
             let message = self.messages.get(seq)?;
             Some((message.lane, message.order))
         });
@@ -314,6 +353,7 @@ impl Queue {
             retention,
             self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
+            self.guards_due_ms(),
             self.unique.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.lanes.limits.next_token_ms(),
             self.lanes.limits.buckets.first_full_ms().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
@@ -339,7 +379,7 @@ impl Queue {
         QueueStats {
             ready: self.ready,
             delayed: self.delayed,
-            held: 0,
+            held: self.all_parked.len() as u64,
             in_flight: self.in_flight,
             bytes: self.bytes,
             lanes_in_flight: self.lanes.with_in_flight,

@@ -294,7 +294,7 @@ impl Delivery {
             first_received_at_ms: history.first_received_at_ms,
             dead_letter_source: message.source.clone(),
             via: message.via,
-            dead_reason: None,
+            dead_reason: message.dead_reason,
             past_attempts: Vec::new(),
             enqueued_at_ms: message.enqueued_at_ms,
             last_received_at_ms: history.last_received_at_ms,

@@ -88,8 +88,9 @@ pub enum GuardKey {
     /// The queue.
     #[default]
     Queue = 0,
-    /// Each lane: senders name the dependency as the lane (message group) of a message. Lanes
-    /// beyond [`crate::limits::MAX_GUARDED_LANES`] share the guard of messages without a lane.
+    /// Each lane: senders name the dependency as the lane (message group) of a message. Messages
+    /// without a lane share one. While [`crate::limits::MAX_GUARDED_LANES`] lanes have guards,
+    /// further ones are not guarded.
     Lane = 1,
 }
 
@@ -257,7 +258,6 @@ impl RetryPolicy {
         }
     }
 
-    #[allow(dead_code)] // until the next commit of this series
     /// As [`RetryPolicy::delay_ms`], with the jitter that these random bits give.
     pub(crate) fn jittered_ms(&self, failures: u32, random: u64) -> u64 {
         let delay_ms = self.delay_ms(failures);

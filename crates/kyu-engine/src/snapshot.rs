@@ -13,14 +13,15 @@ use crate::claim::{decode_phase, encode_phase};
 use crate::config::{QueueInfo, QueueTotals};
 use crate::dedup::{Dedup, Original};
 use crate::effect_codec::{
-    decode_config, decode_name, decode_opt_name, decode_status, encode_config, encode_name,
-    encode_opt_name, opt_u32,
+    decode_config, decode_name, decode_opt_name, encode_config, encode_name, encode_opt_name,
 };
 use crate::engine::Engine;
 use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
 use crate::exchange_codec::{
     decode_binding, decode_binding_id, decode_exchange, encode_binding, encode_exchange,
 };
+use crate::finished::Finished;
+use crate::guard::GuardState;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::ledger::Ledger;
 use crate::load_error::LoadError;
@@ -32,6 +33,8 @@ use crate::snapshot_keys::{
     load_ledger, load_schedule, load_unique, write_ledger, write_schedules, write_unique,
 };
 use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pauses};
+use crate::snapshot_retry::{self, MARKS, TRAIL};
+use crate::snapshot_task::{decode_task, encode_task};
 use crate::state::State;
 use crate::unique::UniqueShards;
 use crate::wire::{Malformed, Reader, Write};
@@ -67,6 +70,10 @@ pub(crate) mod block {
     pub(super) const NEWEST: u8 = 21;
     /// A schedule, or (first) the last identifier that one got.
     pub(crate) const SCHEDULE: u8 = 19;
+    /// Totals of a queue for which `QUEUE` has no place. Left out while all are 0.
+    pub(super) const MORE_TOTALS: u8 = 12;
+    /// Guards of a queue, and messages acknowledged after more than one delivery.
+    pub(super) const GUARDS: u8 = 13;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -105,6 +112,8 @@ struct FrozenQueue {
     lane_keys: Vec<Option<Arc<str>>>,
     dedup: Dedup,
     attempts: Attempts,
+    guards: BTreeMap<Option<Arc<str>>, GuardState>,
+    finished: Arc<Finished>,
     unique: UniqueShards,
     limits: FrozenLimits,
 }
@@ -123,6 +132,8 @@ impl Frozen {
             lane_keys: queue.lanes.keys(),
             dedup: queue.dedup.clone(),
             attempts: queue.attempts.clone(),
+            guards: queue.guards.clone(),
+            finished: queue.finished.clone(),
             unique: queue.unique.freeze(),
             limits: FrozenLimits::of(queue),
         });
@@ -192,6 +203,15 @@ impl Frozen {
 impl FrozenQueue {
     fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
         blocks.write(block::QUEUE, |b| self.encode_head(b))?;
+        let more = snapshot_retry::more_totals(&self.totals);
+        if more.iter().any(|total| *total > 0) {
+            blocks.write(block::MORE_TOTALS, |b| more.iter().for_each(|total| b.varint(*total)))?;
+        }
+        if !self.guards.is_empty() || !self.finished.is_empty() {
+            blocks.write(block::GUARDS, |b| {
+                snapshot_retry::encode_guards(&self.guards, &self.finished, b);
+            })?;
+        }
         let mut lanes = LaneWriter { keys: &self.lane_keys, written: BTreeMap::new() };
         let mut messages = self.messages.iter().peekable();
         while messages.peek().is_some() {
@@ -393,7 +413,12 @@ fn encode_message(
     out.varint(m.order);
     out.u8(m.priority);
     lanes.write(m.lane, out);
-    let flags = [(m.out_of_age_order, OUT_OF_AGE_ORDER), (m.history.given_back, GIVEN_BACK)];
+    let flags = [
+        (m.out_of_age_order, OUT_OF_AGE_ORDER),
+        (m.history.given_back, GIVEN_BACK),
+        (m.trail.is_some(), TRAIL),
+        (snapshot_retry::has_marks(m), MARKS),
+    ];
     out.u8(flags.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum());
     out.opt_varint(m.expires_at_ms);
     let h = &m.history;
@@ -403,6 +428,7 @@ fn encode_message(
     out.varint(h.last_received_at_ms);
     out.varint(h.first_received_at_ms);
     encode_opt_name(m.source.as_deref(), out);
+    snapshot_retry::encode_extras(m, out);
     if let Some(via) = m.via {
         out.varint(via.get());
     }
@@ -418,18 +444,6 @@ fn encode_attempt(id: &str, attempt: &Attempt, out: &mut Vec<u8>) {
         out.varint(u64::from(receipt.delivery));
         out.varint(u64::from(receipt.epoch));
     }
-}
-
-fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
-    out.varint(task.id);
-    out.varint(u64::from(task.source.0));
-    encode_opt_name(task.destination.as_ref(), out);
-    out.opt_varint(task.max_per_second.map(u64::from));
-    out.u8(task.status as u8);
-    out.varint(task.started_at_ms);
-    out.varint(task.moved);
-    out.varint(task.to_move);
-    out.opt_str(task.failure.as_deref());
 }
 
 impl Engine {
@@ -500,6 +514,10 @@ impl Loader {
                 self.end_queue();
                 self.begin_queue(r)?;
             }
+            block::MORE_TOTALS => {
+                snapshot_retry::decode_more_totals(&mut self.own_queue()?.totals, r)?;
+            }
+            block::GUARDS => snapshot_retry::decode_guards(self.own_queue()?, r)?,
             block::MESSAGES => self.messages(r)?,
             block::DEDUP | block::EXCHANGE_DEDUP => {
                 while r.remaining() > 0 {
@@ -690,6 +708,7 @@ impl Loader {
             given_back,
         };
         m.source = decode_opt_name(r)?.map(Arc::new);
+        snapshot_retry::decode_extras(flags, m, r)?;
         Ok(())
     }
 
@@ -704,7 +723,7 @@ impl Loader {
         };
         let key = key.ok_or(Malformed("lane"))?;
         let queue = self.state.queues.get_mut(&id).ok_or(Malformed("block order"))?;
-        Ok(queue.lanes.of_key(Some(key)))
+        Ok(queue.lane_of(Some(key)))
     }
 
     fn attempts(&mut self, r: &mut Reader) -> Result<(), Malformed> {
@@ -730,18 +749,4 @@ impl Loader {
         }
         Ok(())
     }
-}
-
-fn decode_task(r: &mut Reader) -> Result<MoveTask, Malformed> {
-    Ok(MoveTask {
-        id: r.varint()?,
-        source: QueueId(r.varint32()?),
-        destination: decode_opt_name(r)?,
-        max_per_second: opt_u32(r)?,
-        status: decode_status(r)?,
-        started_at_ms: r.varint()?,
-        moved: r.varint()?,
-        to_move: r.varint()?,
-        failure: r.opt_string()?,
-    })
 }

@@ -8,12 +8,15 @@ use crate::chunk::Messages;
 use crate::config::{QueueInfo, QueueTotals};
 use crate::dedup::Original;
 use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
+use crate::finished::{Done, Finished};
+use crate::guard::GuardState;
 use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
 use crate::ledger::{Ledger, LedgerDue, LedgerEntry, LedgerKey};
 use crate::message::{FrameRef, Message, Phase};
 use crate::queue::Queue;
 use crate::rate::Buckets;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
+use crate::retry::Guard;
 use crate::schedule::Schedules;
 use crate::unique::Holder;
 
@@ -139,6 +142,15 @@ enum Undo {
     },
     Time {
         last_time_ms: UnixMs,
+    },
+    Guard {
+        queue: QueueId,
+        lane: Option<Arc<str>>,
+        old: Option<GuardState>,
+    },
+    Finished {
+        queue: QueueId,
+        old: Arc<Finished>,
     },
 }
 
@@ -458,6 +470,49 @@ impl State {
         }
     }
 
+    /// Puts a guard in place of another (or of none).
+    pub(crate) fn put_guard(
+        &mut self,
+        id: QueueId,
+        lane: Option<Arc<str>>,
+        new: Option<GuardState>,
+    ) -> Option<GuardState> {
+        let queue = self.queues.get_mut(&id)?;
+        let old = queue.put_guard(lane.clone(), new);
+        let due_ms = queue.guard_due_ms(&lane);
+        if let Some(due_ms) = due_ms
+            && queue.watched_ms.is_none_or(|watched| due_ms < watched)
+        {
+            self.watch(id, Some(due_ms));
+        }
+        self.woken.insert(id);
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Guard { queue: id, lane, old: old.clone() });
+        }
+        old
+    }
+
+    /// Other settings begin with new guards.
+    pub(crate) fn change_guards(&mut self, id: QueueId, new: Option<Guard>) {
+        let Some(queue) = self.queues.get(&id).filter(|queue| queue.info.config.guard != new)
+        else {
+            return;
+        };
+        let keys: Vec<_> = queue.guards.keys().cloned().collect();
+        for key in keys {
+            self.put_guard(id, key, None);
+        }
+    }
+
+    /// Remembers the delivery by which a message was finished.
+    pub(crate) fn remember_finished(&mut self, id: QueueId, seq: Seq, done: Done) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Finished { queue: id, old: queue.finished.clone() });
+        }
+        Arc::make_mut(&mut queue.finished).add(seq, done);
+    }
+
     /// From here on changes can be taken back by [`State::roll_back`].
     pub(crate) fn begin_trial(&mut self) {
         self.journal = Some(vec![Undo::Time { last_time_ms: self.last_time_ms }]);
@@ -516,6 +571,16 @@ impl State {
                 self.ledger.next_token = next_token;
             }
             Undo::Unique { queue, key, old } => self.put_holder(queue, &key, old),
+            Undo::Guard { queue, lane, old } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.put_guard(lane, old);
+                }
+            }
+            Undo::Finished { queue, old } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.finished = old;
+                }
+            }
             Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,
             Undo::Claim { queue, seq, old } => self.set_claim(queue, seq, old),
             Undo::Queue { .. } | Undo::Name { .. } | Undo::Info { .. } | Undo::Task { .. } => {

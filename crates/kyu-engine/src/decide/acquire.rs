@@ -1,7 +1,9 @@
 //! Acquire: lease the next ready messages; dead-letter those that were received too often.
 
 use crate::command::{Acquire, Context, Lease, Order};
+use crate::decide::guards::Guards;
 use crate::decide::lease::{hand_out, lease_end, phase_under};
+use crate::decide::retry::note_consumer;
 use crate::decide::{Decided, Sequences, Wait, dead_letter, dead_letter_target};
 use crate::effect::{Effect, Effects, LeaseEnd, MoveReason};
 use crate::ids::{Seq, UnixMs};
@@ -48,19 +50,29 @@ pub(super) fn decide(
     let tokens = queue.lanes.limits.queue_tokens(ctx.now_ms);
     let most = u64::from(command.max_messages).min(room).min(tokens) as usize;
     let mut sequences = Sequences::default();
-    let picked = pick(state, queue, most, command, ctx, &mut sequences, effects);
+    let mut guards = Guards::new(queue, ctx.now_ms);
+    let (sequences, guard) = (&mut sequences, &mut guards);
+    let picked = pick(state, queue, most, command, ctx, (sequences, guard), effects);
     let mut wait_until = if picked.is_empty() { 0 } else { queue.moved_in_by };
     for (_, message) in &picked {
         wait_until = wait_until.max(message.frame.at + u64::from(message.frame.bytes));
     }
     let lease = command.lease;
-    let deliveries = hand_out(queue, &picked, lease, attempt_id, ctx, &mut sequences, effects);
+    let mut deliveries = hand_out(queue, &picked, lease, attempt_id, ctx, sequences, effects);
+    if command.with_history {
+        for (delivery, (_, message)) in deliveries.iter_mut().zip(&picked) {
+            delivery.past_attempts = message.past_attempts();
+        }
+    }
+    note_consumer(queue, command, &picked, end, ctx, effects);
+    guards.finish(effects);
     // A limit that a crash could make the server forget would be none.
-    let limits = &queue.lanes.limits;
+    let (limits, config) = (&queue.lanes.limits, &queue.info.config);
     let limited = limits.is_metered() || limits.max_in_flight < u32::MAX;
     let exact = queue.is_fifo()
         || limited
-        || queue.info.config.dead_letter.is_some()
+        || config.dead_letter.is_some()
+        || config.retry.is_some()
         || lease == Lease::Take;
     let wait = if exact && !effects.is_empty() { Wait::Record } else { Wait::Until(wait_until) };
     Ok((Reply::Acquired(deliveries), wait))
@@ -73,7 +85,7 @@ pub(super) fn pick(
     most: usize,
     command: &Acquire,
     ctx: &Context,
-    sequences: &mut Sequences,
+    (sequences, guards): (&mut Sequences, &mut Guards<'_>),
     effects: &mut Effects,
 ) -> Vec<(Seq, Message)> {
     let max_receives = dead_letter_target(state, queue)
@@ -82,6 +94,9 @@ pub(super) fn pick(
     let mut picked: Vec<(Seq, Message)> = Vec::with_capacity(most.min(16));
     let mut bytes = 0u64;
     let mut passed_over = 0;
+    if queue.shut {
+        return picked;
+    }
     let mut picks = queue.lanes.picks(command.order, ctx.now_ms);
     while picked.len() < most && passed_over < MAX_TICK_MESSAGES {
         let Some((rank, lane)) = picks.next() else { break };
@@ -99,6 +114,13 @@ pub(super) fn pick(
         bytes += u64::from(message.frame.bytes);
         if !picked.is_empty() && bytes > command.max_bytes {
             break;
+        }
+        let attempt = !matches!(command.lease, Lease::Claim(_) | Lease::Take);
+        if attempt && !guards.begin(&message) {
+            // Once it stops a lane it stops all of it, so no order within lanes is broken.
+            passed_over += 1;
+            bytes -= u64::from(message.frame.bytes);
+            continue;
         }
         picks.took(lane);
         picked.push((seq, message));
@@ -144,7 +166,8 @@ pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
     let deliveries = queue.lanes.all_picks().take(most).filter_map(|(rank, _)| {
         let seq = queue.seq_at(rank.order);
         let message = queue.messages.get(seq)?;
-        Some(Delivery::last(queue.id(), seq, &message))
+        let past_attempts = message.past_attempts();
+        Some(Delivery { past_attempts, ..Delivery::last(queue.id(), seq, &message) })
     });
     Answer::Peeked(deliveries.collect())
 }

@@ -3,6 +3,7 @@
 
 use crate::command::{Acquire, Context, Lease, Order};
 use crate::decide::acquire::{is_expired, pick};
+use crate::decide::guards::Guards;
 use crate::decide::{Sequences, dead_letter_target};
 use crate::effect::Effects;
 use crate::explain::{Event, ExplainedMessage, Explanation, Happened, Reason, Verdict};
@@ -59,7 +60,7 @@ fn reasons(
     let mut reasons = Vec::new();
     let delivery = message.history.deliveries;
     match message.phase {
-        Phase::Ready => {}
+        Phase::Ready | Phase::Backoff(_) | Phase::Parked => {}
         Phase::Delayed(until_ms) => reasons.push(Reason::Delayed { until_ms }),
         Phase::Leased(until_ms) => reasons.push(Reason::Leased { delivery, until_ms }),
         Phase::Held(session) if queue.claims.contains_key(&seq) => {
@@ -83,6 +84,7 @@ fn reasons(
     if receives >= max_receives {
         reasons.push(Reason::ReceivedTooOften { receives, max_receives });
     }
+    reasons.extend(queue.hold_of(message).map(Reason::Retry));
     of_queue(queue, now_ms, &mut reasons);
     of_lane(queue, message, now_ms, &mut reasons);
     reasons
@@ -147,8 +149,9 @@ fn turn(state: &State, queue: &Queue, seq: Seq, now_ms: UnixMs) -> Verdict {
         with_history: false,
     };
     let ctx = Context { now_ms, seed: 0, epoch: 0 };
-    let mut unused = (Sequences::default(), Effects::default());
-    let first = pick(state, queue, 1, &next, &ctx, &mut unused.0, &mut unused.1);
+    let (mut sequences, mut guards) = (Sequences::default(), Guards::new(queue, now_ms));
+    let unused = (&mut sequences, &mut guards);
+    let first = pick(state, queue, 1, &next, &ctx, unused, &mut Effects::default());
     if first.first().is_some_and(|(first, _)| *first == seq) {
         return Verdict::DeliverableNow;
     }
@@ -158,7 +161,8 @@ fn turn(state: &State, queue: &Queue, seq: Seq, now_ms: UnixMs) -> Verdict {
 }
 
 fn describe(queue: &Queue, seq: Seq, message: &Message) -> ExplainedMessage {
-    let last = Delivery::last(queue.id(), seq, message);
+    let past_attempts = message.past_attempts();
+    let last = Delivery { past_attempts, ..Delivery::last(queue.id(), seq, message) };
     ExplainedMessage {
         lane: queue.lane_key(message).map(str::to_owned),
         priority: message.priority,
@@ -174,6 +178,11 @@ fn timeline(message: &Message, last: &Delivery) -> Vec<Event> {
     let mut events = vec![event(message.enqueued_at_ms, Happened::Enqueued)];
     let history = &message.history;
     let attempts = &last.past_attempts;
+    let forgotten = message.trail.as_ref().map_or(0, |trail| trail.forgotten);
+    if forgotten > 0 {
+        let what = Happened::Forgotten { attempts: forgotten };
+        events.push(event(history.first_received_at_ms, what));
+    }
     if attempts.is_empty() && history.first_received_at_ms > 0 {
         events.push(event(history.first_received_at_ms, Happened::FirstReceived));
     }
@@ -181,7 +190,8 @@ fn timeline(message: &Message, last: &Delivery) -> Vec<Event> {
         events.push(event(attempt.started_at_ms, Happened::Attempt(attempt.clone())));
     }
     if history.last_received_at_ms > 0 {
-        let what = Happened::LastReceived { delivery: history.deliveries, consumer: None };
+        let consumer = message.trail.as_ref().and_then(|trail| trail.consumer.clone());
+        let what = Happened::LastReceived { delivery: history.deliveries, consumer };
         events.push(event(history.last_received_at_ms, what));
     }
     if let Some(from) = last.dead_letter_source.clone() {

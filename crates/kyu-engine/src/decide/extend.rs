@@ -2,17 +2,19 @@
 //!
 //! A standard queue obeys any receipt of the message, as SQS does (recorded): a lease that has
 //! lapsed runs again, and an earlier receipt moves the deadline of the lease that runs now. A FIFO
-//! queue obeys only the receipt whose lease runs, because its lane has moved on.
+//! queue obeys only the receipt whose lease runs, because its lane has moved on. Where the queue's
+//! fencing says so, a standard queue obeys only the latest receipt.
 
 use crate::command::{Context, Extend};
 use crate::decide::conclude::is_claimed;
-use crate::decide::{Decided, Sequences, Wait, back_in_order};
+use crate::decide::retry::{Ending, Failure};
+use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects};
 use crate::ids::Receipt;
 use crate::limits::{MAX_BATCH, MAX_LEASE_MS};
-use crate::message::Phase;
-use crate::queue::Queue;
+use crate::message::{Phase, Standing};
 use crate::reply::{Extended, Refusal, Reply};
+use crate::retry::AttemptEnd;
 use crate::state::State;
 
 pub(super) fn decide(
@@ -26,34 +28,41 @@ pub(super) fn decide(
         return Err(Refusal::LimitExceeded("items of one extend"));
     }
     let mut sequences = Sequences::default();
+    let mut ending = Ending::new(state, queue, ctx);
     let results = command
         .items
         .iter()
-        .map(|(receipt, run_ms)| one(queue, receipt, *run_ms, ctx, &mut sequences, effects));
-    Ok((Reply::Extended(results.collect()), Wait::Record))
+        .map(|(receipt, run_ms)| one(&mut ending, receipt, *run_ms, &mut sequences, effects));
+    let results = results.collect();
+    ending.guards.finish(effects);
+    Ok((Reply::Extended(results), Wait::Record))
 }
 
 fn one(
-    queue: &Queue,
+    ending: &mut Ending<'_>,
     receipt: &Receipt,
     run_ms: u64,
-    ctx: &Context,
     sequences: &mut Sequences,
     effects: &mut Effects,
 ) -> Extended {
+    let (queue, ctx) = (ending.queue, ending.ctx);
     if receipt.queue != queue.id() || receipt.seq >= queue.next_seq {
         return Extended::Foreign;
     }
     let Some(message) = queue.messages.get(receipt.seq) else { return Extended::Gone };
     let running = message.phase.in_flight();
+    let fenced = queue.info.config.fencing.refuse_stale_extends;
     let obeys = match message.phase {
         // A transaction has it.
         _ if is_claimed(queue, receipt.seq, &message) => false,
+        _ if fenced && message.standing(receipt) == Standing::Stale => false,
         _ if queue.is_fifo() => message.is_held_by(receipt),
         Phase::Held(_) => message.is_held_by(receipt),
         Phase::Leased(_) => true,
         // What was given back uncounted is over: a second return would take back another attempt.
-        Phase::Ready => message.history.deliveries > 0 && !message.history.given_back,
+        Phase::Ready | Phase::Backoff(_) | Phase::Parked => {
+            message.history.deliveries > 0 && !message.history.given_back
+        }
         Phase::Delayed(_) | Phase::Archived(_) => false,
     };
     if !obeys {
@@ -63,7 +72,10 @@ fn one(
         return Extended::Done; // it is visible already
     }
     if run_ms == 0 {
-        effects.push(back_in_order(queue, receipt.seq, message.history.receives, sequences));
+        // The SQS way to say that it failed.
+        let (end, error) = (AttemptEnd::Failed, None);
+        let failure = Failure { end, error, delay_ms: None, to_tail: false };
+        ending.failed(receipt.seq, &message, &failure, sequences, effects);
         return Extended::Done;
     }
     let until_ms = ctx.now_ms.saturating_add(run_ms);

@@ -10,6 +10,7 @@ mod exchange;
 mod explain;
 mod extend;
 mod fire;
+mod guards;
 mod lease;
 mod ledger;
 mod move_task;
@@ -17,6 +18,7 @@ mod pause;
 mod publish;
 mod queue;
 mod relocate;
+mod retry;
 mod schedule;
 mod session;
 mod settle;
@@ -80,7 +82,7 @@ pub(crate) fn decide(
         Command::Acquire(c) => acquire::decide(state, c, ctx, effects),
         Command::Settle(c) => settle::decide(state, c, ctx, effects),
         Command::Extend(c) => extend::decide(state, c, ctx, effects),
-        Command::EndSession(c) => session::decide(state, c, effects),
+        Command::EndSession(c) => session::decide(state, c, ctx, effects),
         Command::StartMoveTask(c) => move_task::start(state, c, ctx, effects),
         Command::CancelMoveTask(c) => move_task::cancel(state, c, ctx, effects),
         Command::CreateExchange(c) => exchange::create(state, c, ctx, effects),
@@ -150,15 +152,16 @@ fn dead_letter_target<'a>(state: &'a State, queue: &Queue) -> Option<&'a Queue> 
     state.by_name(&rule.target).filter(|target| target.id() != queue.id())
 }
 
-/// A message of a standard queue that was received this often without being deleted goes to the
-/// back, so that it does not block the head (Amazon SQS metrics guide, on the age of the oldest
-/// message).
-const POISON_RECEIVES: u32 = 3;
+/// Whether a message that was received this often goes to the back when it is visible again.
+fn goes_to_the_back(queue: &Queue, receives: u32) -> bool {
+    let strict = queue.info.config.fairness == Fairness::StrictOrder;
+    let after = queue.info.config.back_after_receives;
+    !queue.is_fifo() && !strict && after.is_some_and(|after| receives >= after)
+}
 
 /// Makes a message visible again after a failed attempt, in its old place or at the back.
 fn back_in_order(queue: &Queue, seq: Seq, receives: u32, sequences: &mut Sequences) -> Effect {
-    let strict = queue.info.config.fairness == Fairness::StrictOrder;
-    let poison = !queue.is_fifo() && !strict && receives >= POISON_RECEIVES;
+    let poison = goes_to_the_back(queue, receives);
     Effect::Released {
         queue: queue.id(),
         seq,

@@ -2,13 +2,16 @@
 
 use crate::command::{Context, Outcome, Settle};
 use crate::decide::conclude::{is_claimed, unclaim};
-use crate::decide::{Decided, Sequences, Wait, dead_letter};
-use crate::effect::{Effect, Effects, MoveReason, Removal};
+use crate::decide::retry::{Ending, Failure};
+use crate::decide::{Decided, Sequences, Wait};
+use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{Receipt, Seq};
 use crate::limits::MAX_BATCH;
 use crate::message::{Message, Standing};
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply, Settled};
+use crate::retry::AttemptEnd;
+use crate::retry_effect::{RetryEffect, StaleAck};
 use crate::state::State;
 
 pub(super) fn decide(
@@ -22,44 +25,81 @@ pub(super) fn decide(
         return Err(Refusal::LimitExceeded("items of one settle"));
     }
     let mut sequences = Sequences::default();
+    let mut ending = Ending::new(state, queue, ctx);
     let mut acked: Vec<Seq> = Vec::with_capacity(command.items.len());
     let results = command.items.iter().map(|(receipt, outcome)| {
         let message = match find(queue, receipt) {
             Ok(message) => message,
+            Err(settled) if *outcome == Outcome::Ack => {
+                return stale_ack(queue, receipt, settled, effects);
+            }
             Err(settled) => return settled,
         };
-        match outcome {
-            Outcome::Ack => acked.push(receipt.seq),
-            _ if !message.phase.in_flight() => return Settled::Lapsed,
-            Outcome::Release { .. } if is_claimed(queue, receipt.seq, &message) => {
-                effects.push(unclaim(queue.id(), receipt.seq));
-            }
-            Outcome::Release { to_tail, delay_ms, counted } => effects.push(Effect::Released {
-                queue: queue.id(),
-                seq: receipt.seq,
-                ready_at_ms: (*delay_ms > 0).then(|| ctx.now_ms.saturating_add(*delay_ms)),
-                order: to_tail.then(|| sequences.next(queue)),
-                counted: *counted,
-            }),
-            Outcome::Failed { delay_ms, retry: true, .. } => effects.push(Effect::Released {
-                queue: queue.id(),
-                seq: receipt.seq,
-                ready_at_ms: delay_ms.map(|delay_ms| ctx.now_ms.saturating_add(delay_ms)),
-                order: None,
-                counted: true,
-            }),
-            Outcome::Dead | Outcome::Failed { .. } => {
-                let reason = MoveReason::Rejected;
-                dead_letter(state, queue, receipt.seq, reason, ctx, &mut sequences, effects);
-            }
+        if *outcome == Outcome::Ack {
+            acked.push(receipt.seq);
+            ending.succeeded(&message, effects);
+            return Settled::Done;
         }
+        if !message.phase.in_flight() {
+            return Settled::Lapsed;
+        }
+        unsuccessful(&mut ending, receipt.seq, &message, outcome, &mut sequences, effects);
         Settled::Done
     });
     let results = results.collect();
     if !acked.is_empty() {
         effects.push(Effect::Removed { queue: queue.id(), reason: Removal::Acked, seqs: acked });
     }
+    ending.guards.finish(effects);
     Ok((Reply::Settled(results), Wait::Record))
+}
+
+fn unsuccessful(
+    ending: &mut Ending<'_>,
+    seq: Seq,
+    message: &Message,
+    outcome: &Outcome,
+    sequences: &mut Sequences,
+    effects: &mut Effects,
+) {
+    let retried = !matches!(outcome, Outcome::Dead | Outcome::Failed { retry: false, .. });
+    if retried && is_claimed(ending.queue, seq, message) {
+        return effects.push(unclaim(ending.queue.id(), seq));
+    }
+    match outcome {
+        Outcome::Ack => {}
+        Outcome::Release { to_tail, delay_ms, counted: true } => {
+            let delay_ms = (*delay_ms > 0).then_some(*delay_ms);
+            let (end, error) = (AttemptEnd::Failed, None);
+            let failure = Failure { end, error, delay_ms, to_tail: *to_tail };
+            // Without a policy the consumer alone says where the message goes.
+            if ending.queue.retries() {
+                return ending.failed(seq, message, &failure, sequences, effects);
+            }
+            ending.remember(seq, end, None, effects);
+            effects.push(Effect::Released {
+                queue: ending.queue.id(),
+                seq,
+                ready_at_ms: delay_ms.map(|delay_ms| ending.ctx.now_ms.saturating_add(delay_ms)),
+                order: to_tail.then(|| sequences.next(ending.queue)),
+                counted: true,
+            });
+        }
+        Outcome::Release { to_tail, delay_ms, counted: false } => {
+            let ready_at_ms = (*delay_ms > 0).then(|| ending.ctx.now_ms.saturating_add(*delay_ms));
+            let place = (ready_at_ms, to_tail.then(|| sequences.next(ending.queue)));
+            ending.given_back(seq, message, AttemptEnd::GivenBack, place, effects);
+        }
+        Outcome::Failed { error, delay_ms, retry: true } => {
+            let (end, error) = (AttemptEnd::Failed, Some(error.as_str()));
+            let failure = Failure { end, error, delay_ms: *delay_ms, to_tail: false };
+            ending.failed(seq, message, &failure, sequences, effects);
+        }
+        Outcome::Failed { error, retry: false, .. } => {
+            ending.rejected(seq, message, Some(error), sequences, effects);
+        }
+        Outcome::Dead => ending.rejected(seq, message, None, sequences, effects),
+    }
 }
 
 /// The message that a receipt may decide about.
@@ -77,4 +117,23 @@ fn find(queue: &Queue, receipt: &Receipt) -> Result<Message, Settled> {
         return Err(Settled::Lapsed);
     }
     Ok(message)
+}
+
+/// Counts an acknowledgement by a delivery that another one has followed or forestalled, and
+/// accepts it where the queue's policy is so.
+fn stale_ack(queue: &Queue, receipt: &Receipt, settled: Settled, effects: &mut Effects) -> Settled {
+    let (what, answer) = match settled {
+        Settled::Stale if queue.info.config.fencing.accept_late_acks => {
+            (StaleAck::Accepted, Settled::Done)
+        }
+        Settled::Stale => (StaleAck::Refused, settled),
+        Settled::Gone if queue.finished.get(receipt.seq).is_some_and(|d| d.is_other(receipt)) => {
+            (StaleAck::Gone, settled)
+        }
+        _ => return settled,
+    };
+    let (queue, seq) = (queue.id(), receipt.seq);
+    let (epoch, delivery) = (receipt.epoch, receipt.delivery);
+    effects.push(Effect::Retry(RetryEffect::StaleAck { queue, seq, epoch, delivery, what }));
+    answer
 }

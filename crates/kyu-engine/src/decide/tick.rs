@@ -2,13 +2,16 @@
 //! ready, old ids are forgotten, and move tasks take their next step.
 
 use crate::command::Context;
-use crate::decide::{Decided, Sequences, Wait, back_in_order, fire, ledger, move_task};
-use crate::effect::{Effect, Effects, Removal};
+use crate::decide::retry::{Ending, Failure};
+use crate::decide::{Decided, Sequences, Wait, dead_letter_target, fire, ledger, move_task};
+use crate::effect::{Effect, Effects, MoveReason, Removal};
 use crate::ids::{QueueId, Seq};
 use crate::limits::MAX_TICK_MESSAGES;
 use crate::message::Phase;
 use crate::queue::SWEEP_SLACK_MS;
 use crate::reply::Reply;
+use crate::retry::{AttemptEnd, ExpiredTo};
+use crate::retry_effect::{Next, RetryEffect};
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
 
 /// Queues that one tick looks at.
@@ -53,25 +56,34 @@ fn one_queue(
     effects: &mut Effects,
 ) -> usize {
     let Ok(queue) = state.queue(id) else { return 0 };
+    let mut ending = Ending::new(state, queue, ctx);
     let expired: Vec<Seq> = queue.expired(ctx.now_ms, budget).into_iter().take(budget).collect();
     let mut touched = expired.len();
+    touched += ending.guards.pass_time(budget - touched, effects);
     let mut promoted = Vec::new();
     for seq in queue.due(ctx.now_ms).take(budget - touched) {
         touched += 1;
         if expired.binary_search(&seq).is_ok() {
             continue;
         }
-        match queue.messages.get(seq) {
-            Some(message) if matches!(message.phase, Phase::Leased(_)) => {
-                let receives = message.history.receives;
-                effects.push(back_in_order(queue, seq, receives, sequences));
+        let Some(message) = queue.messages.get(seq) else { continue };
+        match message.phase {
+            Phase::Leased(_) => {
+                let (end, error) = (AttemptEnd::TimedOut, None);
+                let failure = Failure { end, error, delay_ms: None, to_tail: false };
+                ending.failed(seq, &message, &failure, sequences, effects);
             }
+            Phase::Backoff(_) => match ending.guards.next(&message) {
+                Next::Now => promoted.push(seq),
+                next => {
+                    let retried = RetryEffect::Retried { queue: id, seq, next, order: None };
+                    effects.push(Effect::Retry(retried));
+                }
+            },
             _ => promoted.push(seq),
         }
     }
-    if !expired.is_empty() {
-        effects.push(Effect::Removed { queue: id, reason: Removal::Expired, seqs: expired });
-    }
+    expire(&ending, expired, sequences, effects);
     if !promoted.is_empty() {
         effects.push(Effect::Promoted { queue: id, seqs: promoted });
     }
@@ -85,5 +97,50 @@ fn one_queue(
     if forgettable.into_iter().flatten().any(|at_ms| at_ms + SWEEP_SLACK_MS <= ctx.now_ms) {
         effects.push(Effect::Swept { queue: id, at_ms: ctx.now_ms });
     }
+    ending.guards.finish(effects);
     touched
+}
+
+/// Messages whose time is over go where the queue says, or nowhere.
+fn expire(
+    ending: &Ending<'_>,
+    expired: Vec<Seq>,
+    sequences: &mut Sequences,
+    effects: &mut Effects,
+) {
+    let (queue, now_ms) = (ending.queue, ending.ctx.now_ms);
+    let target = match &queue.info.config.expired_to {
+        ExpiredTo::Nowhere => None,
+        ExpiredTo::DeadLetterQueue => dead_letter_target(ending.state, queue),
+        ExpiredTo::Queue(name) => ending.state.by_name(name).filter(|to| to.id() != queue.id()),
+    };
+    let (mut by_deadline, mut by_retention) = (Vec::new(), Vec::new());
+    for seq in expired {
+        let Some(message) = queue.messages.get(seq) else { continue };
+        let own = message.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        let Some(to) = target else {
+            if own {
+                by_deadline.push(seq)
+            } else {
+                by_retention.push(seq)
+            }
+            continue;
+        };
+        if message.phase.in_flight() {
+            ending.remember(seq, AttemptEnd::Expired, None, effects);
+        }
+        effects.push(Effect::Moved {
+            from: queue.id(),
+            seq,
+            to: to.id(),
+            to_seq: sequences.next(to),
+            at_ms: now_ms,
+            reason: if own { MoveReason::Deadline } else { MoveReason::Retention },
+        });
+    }
+    for (reason, seqs) in [(Removal::Deadline, by_deadline), (Removal::Expired, by_retention)] {
+        if !seqs.is_empty() {
+            effects.push(Effect::Removed { queue: queue.id(), reason, seqs });
+        }
+    }
 }

@@ -1,0 +1,66 @@
+//! Messages that were acknowledged after more than one delivery: when another of their deliveries
+//! is acknowledged as well, the work was done twice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::{Receipt, Seq};
+use crate::limits::MAX_FINISHED_KEPT;
+
+/// The delivery that was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) epoch: u32,
+    pub(crate) delivery: u32,
+    /// Another delivery was acknowledged as well.
+    pub(crate) twice: bool,
+}
+
+impl Done {
+    /// Whether a receipt is of another delivery.
+    pub(crate) fn is_other(&self, receipt: &Receipt) -> bool {
+        (receipt.epoch, receipt.delivery) != (self.epoch, self.delivery)
+    }
+
+    /// Whether a receipt is of an earlier delivery.
+    pub(crate) fn is_later_than(&self, epoch: u32, delivery: u32) -> bool {
+        (epoch, delivery) < (self.epoch, self.delivery)
+    }
+}
+
+/// The last of them in a queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finished {
+    by_seq: BTreeMap<Seq, Done>,
+    /// In order of their ends.
+    order: VecDeque<Seq>,
+}
+
+impl Finished {
+    pub(crate) fn get(&self, seq: Seq) -> Option<Done> {
+        self.by_seq.get(&seq).copied()
+    }
+
+    pub(crate) fn add(&mut self, seq: Seq, done: Done) {
+        if self.by_seq.insert(seq, done).is_none() {
+            self.order.push_back(seq);
+        }
+        while self.order.len() > MAX_FINISHED_KEPT {
+            if let Some(oldest) = self.order.pop_front() {
+                self.by_seq.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// In the order in which [`Finished::add`] must get them back.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Seq, Done)> {
+        self.order.iter().filter_map(|seq| Some((*seq, *self.by_seq.get(seq)?)))
+    }
+}

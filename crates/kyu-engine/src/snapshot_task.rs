@@ -1,0 +1,32 @@
+//! What snapshots hold of move tasks. The layout is frozen.
+
+use crate::effect_codec::{decode_opt_name, decode_status, encode_opt_name, opt_u32};
+use crate::ids::QueueId;
+use crate::reply::MoveTask;
+use crate::wire::{Malformed, Reader, Write};
+
+pub(crate) fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
+    out.varint(task.id);
+    out.varint(u64::from(task.source.0));
+    encode_opt_name(task.destination.as_ref(), out);
+    out.opt_varint(task.max_per_second.map(u64::from));
+    out.u8(task.status as u8);
+    out.varint(task.started_at_ms);
+    out.varint(task.moved);
+    out.varint(task.to_move);
+    out.opt_str(task.failure.as_deref());
+}
+
+pub(crate) fn decode_task(r: &mut Reader) -> Result<MoveTask, Malformed> {
+    Ok(MoveTask {
+        id: r.varint()?,
+        source: QueueId(r.varint32()?),
+        destination: decode_opt_name(r)?,
+        max_per_second: opt_u32(r)?,
+        status: decode_status(r)?,
+        started_at_ms: r.varint()?,
+        moved: r.varint()?,
+        to_move: r.varint()?,
+        failure: r.opt_string()?,
+    })
+}
