@@ -42,7 +42,8 @@ pub struct RateLimit {
 /// Limits of each lane of a queue. Messages without a lane are not limited by them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneLimits {
-    /// Most messages of one lane under lease at one time; at least 1.
+    /// Most messages of one lane under lease at one time; at least 1. With this limit, a lease that
+    /// has lapsed cannot be extended any more.
     pub max_in_flight: Option<u32>,
     /// Deliveries of one lane.
     pub rate: Option<RateLimit>,

@@ -61,7 +61,9 @@ fn one(
         Phase::Leased(_) => true,
         // What was given back uncounted is over: a second return would take back another attempt.
         Phase::Ready | Phase::Backoff(_) | Phase::Parked => {
-            message.history.deliveries > 0 && !message.history.given_back
+            // A lapsed lease that ran again could be one more than the lane may have.
+            let may_run_again = queue.lanes.limits.max_in_flight == u32::MAX;
+            may_run_again && message.history.deliveries > 0 && !message.history.given_back
         }
         Phase::Delayed(_) | Phase::Archived(_) => false,
     };

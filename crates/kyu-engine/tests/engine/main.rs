@@ -12,6 +12,7 @@ mod guards;
 mod lanes;
 mod ledger;
 mod life_cycle;
+mod limit_audit;
 mod limits;
 mod order;
 mod random;

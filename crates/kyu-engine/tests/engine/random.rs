@@ -6,6 +6,7 @@ use kyu_engine::*;
 use proptest::prelude::*;
 
 use crate::ledger::{claim, claimed, complete};
+use crate::limit_audit::{self, LimitAudit};
 use crate::world::*;
 
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ enum Step {
     Extend { pick: usize, ms: u64 },
     Group { queue: usize, pick: usize },
     Purge { queue: usize },
+    Pause { lane: Option<u8>, paused: bool },
     Claim { key: u8 },
     Complete { key: u8, with_group: bool },
     Move,
@@ -28,16 +30,17 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0..3usize, 0..3u8, prop_oneof![3 => Just(0), 1 => 1..5_000u64], prop::option::of(0..4u8), 0..2u8)
+        8 => (prop_oneof![2 => 0..3usize, 1 => Just(4)], 0..3u8, prop_oneof![3 => Just(0), 1 => 1..5_000u64], prop::option::of(0..4u8), 0..2u8)
             .prop_map(|(queue, lane, delay_ms, dedup, priority)| Step::Send { queue, lane, delay_ms, dedup, priority }),
         4 => (0..3u8, prop_oneof![3 => Just(0), 1 => 1..5_000u64], any::<bool>())
             .prop_map(|(key, delay_ms, replace)| Step::SendUnique { key, delay_ms, replace }),
         2 => (0..3u8).prop_map(|lane| Step::FanOut { lane }),
-        8 => (0..4usize, 1..5u32, 0..6_000u64).prop_map(|(queue, max, lease_ms)| Step::Receive { queue, max, lease_ms }),
+        10 => (0..5usize, 1..5u32, 0..6_000u64).prop_map(|(queue, max, lease_ms)| Step::Receive { queue, max, lease_ms }),
         8 => (any::<prop::sample::Index>(), 0..5u8).prop_map(|(pick, outcome)| Step::Settle { pick: pick.index(1_000), outcome }),
         2 => (any::<prop::sample::Index>(), 0..9_000u64).prop_map(|(pick, ms)| Step::Extend { pick: pick.index(1_000), ms }),
-        2 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(queue, pick)| Step::Group { queue, pick: pick.index(1_000) }),
-        1 => (0..4usize).prop_map(|queue| Step::Purge { queue }),
+        2 => (prop_oneof![2 => 0..3usize, 1 => Just(4)], any::<prop::sample::Index>()).prop_map(|(queue, pick)| Step::Group { queue, pick: pick.index(1_000) }),
+        1 => (0..5usize).prop_map(|queue| Step::Purge { queue }),
+        1 => (prop::option::of(0..3u8), any::<bool>()).prop_map(|(lane, paused)| Step::Pause { lane, paused }),
         3 => (0..3u8).prop_map(|key| Step::Claim { key }),
         3 => (0..3u8, any::<bool>()).prop_map(|(key, with_group)| Step::Complete { key, with_group }),
         1 => Just(Step::Move),
@@ -54,6 +57,8 @@ struct Auditor {
     receipts: Vec<Delivery>,
     /// Leases of the FIFO queue that run, by sequence number: lane and end.
     held: BTreeMap<Seq, (Option<String>, UnixMs)>,
+    /// The fifth queue.
+    limited: LimitAudit,
     /// Messages of the FIFO queue whose place is not that of their sequence number.
     out_of_order: BTreeSet<Seq>,
     bodies: BTreeMap<MessageId, String>,
@@ -82,11 +87,13 @@ impl Auditor {
         let lettered =
             w.queue("lettered", QueueConfig { dead_letter: Some(rule), ..QueueConfig::default() });
         let ordered = w.queue("ordered", QueueConfig { dedup_window_ms: 6_000, ..fifo() });
+        let limited = w.queue("limited", limit_audit::config());
         Self {
             w,
-            queues: vec![plain, lettered, ordered, dead],
+            queues: vec![plain, lettered, ordered, dead, limited],
             receipts: Vec::new(),
             held: BTreeMap::new(),
+            limited: LimitAudit::default(),
             out_of_order: BTreeSet::new(),
             bodies: BTreeMap::new(),
             next_body: 0,
@@ -157,10 +164,15 @@ impl Auditor {
                 if let Some(delivery) = self.picked(pick)
                     && self.w.extend(&delivery, ms) == Extended::Done
                 {
+                    let until_ms = self.w.now_ms + ms;
+                    if delivery.receipt.queue == self.queues[4] && ms > 0 {
+                        self.limited.extended(delivery.receipt.seq, until_ms);
+                        return self.check();
+                    }
                     self.unheld(&delivery.receipt);
                     if delivery.receipt.queue == self.queues[2] && ms > 0 {
                         let lane = self.w.frame(&delivery).lane;
-                        self.held.insert(delivery.receipt.seq, (lane, self.w.now_ms + ms));
+                        self.held.insert(delivery.receipt.seq, (lane, until_ms));
                     }
                 }
             }
@@ -170,7 +182,12 @@ impl Auditor {
                 self.w.run(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 }));
                 if queue == self.queues[2] {
                     self.held.clear();
+                } else if queue == self.queues[4] {
+                    self.limited.purged();
                 }
+            }
+            Step::Pause { lane, paused } => {
+                self.pause(lane.map(|lane| format!("lane {lane}")), paused);
             }
             Step::Claim { key } => self.claim(key),
             Step::Complete { key, with_group } => self.complete(key, with_group),
@@ -297,8 +314,18 @@ impl Auditor {
             }
         }
         for delivery in deliveries {
+            if queue == self.queues[4] {
+                let (lane, seq) = (self.w.frame(&delivery).lane, delivery.receipt.seq);
+                self.limited.delivered(self.w.now_ms, lane, seq, lease_ms);
+            }
             self.received(delivery);
         }
+    }
+
+    fn pause(&mut self, lane: Option<String>, paused: bool) {
+        self.limited.paused(lane.as_deref(), paused);
+        let queue = self.queues[4];
+        self.w.run(Command::SetPaused(SetPaused { queue, lane, paused }));
     }
 
     fn settle(&mut self, pick: usize, outcome: u8) {
@@ -349,6 +376,8 @@ impl Auditor {
     fn unheld(&mut self, receipt: &Receipt) {
         if receipt.queue == self.queues[2] {
             self.held.remove(&receipt.seq);
+        } else if receipt.queue == self.queues[4] {
+            self.limited.ended(receipt.seq);
         }
     }
 
@@ -368,6 +397,9 @@ impl Auditor {
     /// Lets everything become ready, receives it all, and ends with nothing live.
     fn drain(&mut self) {
         self.w.restart();
+        for lane in [None, Some(0), Some(1), Some(2)] {
+            self.pause(lane.map(|lane| format!("lane {lane}")), false);
+        }
         for _ in 0..200 {
             self.w.advance(6_000);
             for queue in self.queues.clone() {
