@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Server(ServerArgs),
     /// Run a server for development: a temporary directory and a free port, both printed.
     Dev(DevArgs),
+    #[command(flatten)]
+    Verb(kyu_cli::Verb),
     /// Look after the log of a stopped server.
     #[command(subcommand)]
     Log(LogCommand),

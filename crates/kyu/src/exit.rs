@@ -6,7 +6,8 @@ use std::process::ExitCode;
 /// Shown by `kyu --help`.
 pub(crate) const CODES: &str = "Exit codes:\n  0  ended in good order\n  1  failed\n  2  bad \
     arguments or settings\n  3  the log is damaged: see `kyu log verify`\n  4  a port or the data \
-    directory is in use";
+    directory is in use\n  5  what is named is not there\n  6  its state does not allow it\n  7  the \
+    server refuses the caller\n  8  no server answers";
 
 /// Why the command did not do what it was asked.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum Failure {
     Damaged(String),
     /// Somebody else has the port or the directory.
     InUse(String),
+    /// A verb that talks to a server.
+    Client(kyu_cli::Failure),
 }
 
 impl Failure {
@@ -28,6 +31,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Damaged(_) => 3,
             Self::InUse(_) => 4,
+            Self::Client(failure) => failure.code(),
         })
     }
 }
@@ -38,6 +42,7 @@ impl fmt::Display for Failure {
             Self::Failed(text) | Self::Usage(text) | Self::Damaged(text) | Self::InUse(text) => {
                 f.write_str(text)
             }
+            Self::Client(failure) => failure.fmt(f),
         }
     }
 }

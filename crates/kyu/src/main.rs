@@ -8,15 +8,20 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let matches = kyu_cli::with_connection(cli::Cli::command()).get_matches();
+    let cli = match cli::Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     start_tracing(cli.log_level.as_deref());
     let ended = match cli.command {
         None => serve::server(cli.server),
         Some(cli::Command::Server(args)) => serve::server(args),
         Some(cli::Command::Dev(args)) => serve::dev(args),
+        Some(cli::Command::Verb(verb)) => talk(verb, &matches),
         Some(cli::Command::Log(cli::LogCommand::Verify(args))) => log_tool::verify(&args),
         Some(cli::Command::Log(cli::LogCommand::Repair(args))) => log_tool::repair(&args),
     };
@@ -27,6 +32,14 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// A verb that talks to a server; the arguments about which one stand beside it.
+fn talk(verb: kyu_cli::Verb, matches: &ArgMatches) -> Result<(), exit::Failure> {
+    let arguments = matches.subcommand().map_or(matches, |(_, below)| below);
+    let connection = kyu_cli::Connection::from_arg_matches(arguments);
+    let connection = connection.unwrap_or_else(|error| error.exit());
+    kyu_cli::run(verb, &connection).map_err(exit::Failure::Client)
 }
 
 /// Diagnostics go to standard error; standard output is data.

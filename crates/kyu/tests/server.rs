@@ -1,6 +1,8 @@
 //! The embedded server: started, asked over a socket, ended.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod cli;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,0 +1,364 @@
+//! The arguments, as data: `--help` is their documentation.
+
+use clap::{Args, Subcommand};
+
+use crate::output::Format;
+
+/// Which server, and as whom.
+#[derive(Clone, Debug, Args)]
+pub struct Connection {
+    /// The server's HTTP port.
+    #[arg(
+        long,
+        global = true,
+        env = "KYU_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9324"
+    )]
+    pub(crate) url: String,
+    /// The access key of a server that wants one.
+    #[arg(long, global = true, env = "KYU_ACCESS_KEY_ID", value_name = "ID")]
+    pub(crate) access_key_id: Option<String>,
+    /// Its secret. Better in the environment: others can see arguments.
+    #[arg(
+        long,
+        global = true,
+        env = "KYU_SECRET_ACCESS_KEY",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub(crate) secret_access_key: Option<String>,
+    /// The namespace; the server's own if left out.
+    #[arg(long, global = true, env = "KYU_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// The form of the output.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Queues: list, create, change, delete.
+    #[command(subcommand)]
+    Queue(QueueVerb),
+    /// Send a message, or one for each line of standard input.
+    Send(SendArgs),
+    /// Lease messages and print them.
+    Receive(ReceiveArgs),
+    /// Look at the first messages of a queue. Changes nothing.
+    Peek {
+        /// The queue.
+        queue: String,
+        /// Most messages.
+        #[arg(long, default_value_t = 10)]
+        max: u32,
+    },
+    /// Acknowledge deliveries: the messages are done.
+    Ack {
+        /// The queue.
+        queue: String,
+        /// Receipts, as `receive` prints them.
+        #[arg(required = true)]
+        receipts: Vec<String>,
+    },
+    /// Give deliveries back.
+    Release(ReleaseArgs),
+    /// Reject deliveries for good: to the dead-letter queue.
+    Reject {
+        /// The queue.
+        queue: String,
+        /// Receipts.
+        #[arg(required = true)]
+        receipts: Vec<String>,
+    },
+    /// Move the end of leases.
+    Extend {
+        /// The queue.
+        queue: String,
+        /// Receipts.
+        #[arg(required = true)]
+        receipts: Vec<String>,
+        /// From now.
+        #[arg(long)]
+        lease_ms: u64,
+    },
+    /// Move dead letters back to where they came from, or elsewhere.
+    Redrive(RedriveArgs),
+    /// What has happened to a message so far.
+    History {
+        /// The queue.
+        queue: String,
+        /// The message's place in it, as `peek` and `send` print it.
+        seq: u64,
+    },
+    /// Give out nothing until it is resumed: a queue, or a lane of it.
+    Pause(PauseArgs),
+    /// End a pause.
+    Resume(PauseArgs),
+    /// Exchanges (SNS: topics): list, create, bind, delete.
+    #[command(subcommand)]
+    Exchange(ExchangeVerb),
+    /// Publish a message to an exchange.
+    Publish {
+        /// The exchange.
+        exchange: String,
+        #[command(flatten)]
+        /// What to publish.
+        message: MessageArgs,
+    },
+    /// The ledger of effects that happen once.
+    #[command(subcommand)]
+    Ledger(LedgerVerb),
+    /// What the server is, counts and measures.
+    Status,
+    /// Any operation of the API: METHOD PATH [JSON]. See /v1/openapi.json.
+    Api {
+        /// Such as GET.
+        method: String,
+        /// Such as /v1/queues.
+        path: String,
+        /// The body; `-` for standard input.
+        body: Option<String>,
+    },
+}
+
+/// Verbs on queues.
+#[derive(Debug, Subcommand)]
+pub enum QueueVerb {
+    /// Queues in order of name.
+    List {
+        /// Only names that begin so.
+        #[arg(long)]
+        prefix: Option<String>,
+    },
+    /// Create a queue.
+    Create {
+        /// Its name.
+        name: String,
+        /// Settings, such as `kind=fifo`, `dead_letter.queue=dead`, `retry={...}`.
+        #[arg(value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+        /// A queue of that name is fine, whatever its settings.
+        #[arg(long)]
+        if_not_exists: bool,
+    },
+    /// A queue with its settings and counts.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// Change settings; `NAME=null` brings the default back.
+    Set {
+        /// The queue's name.
+        name: String,
+        /// Settings.
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        settings: Vec<String>,
+    },
+    /// Delete a queue and its messages.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Drop all messages of a queue.
+    Purge {
+        /// Its name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Counts, now and since the queue was created.
+    Stats {
+        /// Its name.
+        name: String,
+    },
+    /// Lanes that have messages, and what limits them.
+    Lanes {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What a message is.
+#[derive(Debug, Args)]
+pub struct MessageArgs {
+    /// The body; standard input to its end if left out or `-`.
+    pub(crate) body: Option<String>,
+    /// A value beside the body.
+    #[arg(long = "attribute", value_name = "NAME=TEXT")]
+    pub(crate) attributes: Vec<String>,
+    /// Lane: message group, tenant, partition key.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// Sent again under the same id, it is not enqueued again.
+    #[arg(long)]
+    pub(crate) dedup_id: Option<String>,
+}
+
+/// See [`Verb::Send`].
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The queue.
+    pub(crate) queue: String,
+    #[command(flatten)]
+    pub(crate) message: MessageArgs,
+    /// One message for each line of standard input.
+    #[arg(long, conflicts_with = "body")]
+    pub(crate) lines: bool,
+    /// Not received before this has passed.
+    #[arg(long)]
+    pub(crate) delay_ms: Option<u64>,
+    /// Expires at this time, in Unix milliseconds.
+    #[arg(long)]
+    pub(crate) expires_at_ms: Option<u64>,
+    /// 0 to 255, which is received first.
+    #[arg(long)]
+    pub(crate) priority: Option<u8>,
+    /// Not enqueued while a message with this key is in the queue.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) unique: Option<String>,
+}
+
+/// See [`Verb::Receive`].
+#[derive(Debug, Args)]
+pub struct ReceiveArgs {
+    /// The queue.
+    pub(crate) queue: String,
+    /// Most messages.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) max: u32,
+    /// How long to wait for the first, to 60000.
+    #[arg(long)]
+    pub(crate) wait_ms: Option<u64>,
+    /// How long the messages are leased.
+    #[arg(long)]
+    pub(crate) lease_ms: Option<u64>,
+    /// Acknowledge them when they are printed.
+    #[arg(long)]
+    pub(crate) ack: bool,
+}
+
+/// See [`Verb::Release`].
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The queue.
+    pub(crate) queue: String,
+    /// Receipts.
+    #[arg(required = true)]
+    pub(crate) receipts: Vec<String>,
+    /// Not received again before this has passed.
+    #[arg(long)]
+    pub(crate) delay_ms: Option<u64>,
+    /// The attempt does not count.
+    #[arg(long)]
+    pub(crate) uncounted: bool,
+    /// The attempt failed, for this reason.
+    #[arg(long, value_name = "TEXT", conflicts_with = "uncounted")]
+    pub(crate) error: Option<String>,
+}
+
+/// See [`Verb::Redrive`].
+#[derive(Debug, Args)]
+pub struct RedriveArgs {
+    /// The dead-letter queue.
+    pub(crate) queue: String,
+    /// Where to; the queue that each message came from if left out.
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) to: Option<String>,
+    /// Most messages a second.
+    #[arg(long)]
+    pub(crate) max_per_second: Option<u32>,
+    /// Show the last moves of the queue instead.
+    #[arg(long, conflicts_with_all = ["to", "max_per_second", "cancel"])]
+    pub(crate) list: bool,
+    /// Stop a move instead.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["to", "max_per_second"])]
+    pub(crate) cancel: Option<u64>,
+}
+
+/// See [`Verb::Pause`].
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// The queue.
+    pub(crate) queue: String,
+    /// Only this lane of it.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+}
+
+/// Verbs on exchanges.
+#[derive(Debug, Subcommand)]
+pub enum ExchangeVerb {
+    /// Exchanges in order of name.
+    List,
+    /// Create an exchange.
+    Create {
+        /// Its name.
+        name: String,
+        /// Settings, such as `kind=fifo`.
+        #[arg(value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+        /// An exchange of that name is fine, whatever its settings.
+        #[arg(long)]
+        if_not_exists: bool,
+    },
+    /// An exchange.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// Delete an exchange and its bindings.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Bind a queue to an exchange.
+    Bind {
+        /// The exchange.
+        exchange: String,
+        /// The queue.
+        queue: String,
+    },
+    /// The bindings of an exchange.
+    Bindings {
+        /// The exchange.
+        exchange: String,
+    },
+    /// Remove a binding.
+    Unbind {
+        /// The binding's id.
+        id: String,
+    },
+}
+
+/// Verbs on the ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerVerb {
+    /// Entries in order of key.
+    List {
+        /// Only keys that begin so.
+        #[arg(long)]
+        prefix: Option<String>,
+    },
+    /// An entry with its value.
+    Get {
+        /// Its key.
+        key: String,
+    },
+    /// Forget an entry: its work may be done again.
+    Release {
+        /// Its key.
+        key: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}

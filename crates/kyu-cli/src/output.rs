@@ -1,0 +1,204 @@
+//! What goes to standard output: a table for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns, for people; may change from version to version.
+    #[default]
+    Table,
+    /// The answer of the server, indented.
+    Json,
+    /// One item of the answer in each line.
+    Jsonl,
+}
+
+/// How an answer is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// The field that has the items; empty if the answer is one item.
+    pub(crate) items: &'static str,
+    /// Headings and JSON pointers; without any, all fields of one item, a line each.
+    pub(crate) columns: &'static [(&'static str, &'static str)],
+}
+
+/// One item with all its fields.
+pub(crate) const ONE: View = View { items: "", columns: &[] };
+/// Characters of a cell; what is cut ends in an ellipsis.
+const MAX_CELL_CHARS: usize = 60;
+
+/// Writes an answer. A reader that has gone is no failure.
+pub(crate) fn print(answer: &Value, view: View, format: Format) -> Result<(), Failure> {
+    let text = match format {
+        Format::Json if answer.is_null() => return Ok(()),
+        Format::Json => format!("{answer:#}\n"),
+        Format::Jsonl => items(answer, view).iter().map(|item| format!("{item}\n")).collect(),
+        Format::Table => table(answer, view),
+    };
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("writing the output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn items(answer: &Value, view: View) -> Vec<&Value> {
+    if answer.is_null() {
+        return Vec::new();
+    }
+    match answer.get(view.items) {
+        Some(Value::Array(items)) => items.iter().collect(),
+        _ => vec![answer],
+    }
+}
+
+fn table(answer: &Value, view: View) -> String {
+    if view.columns.is_empty() {
+        return fields(answer);
+    }
+    let headings = view.columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+    let mut rows: Vec<Vec<String>> = vec![headings];
+    let mut numeric = vec![true; view.columns.len()];
+    for item in items(answer, view) {
+        let cells = view.columns.iter().zip(&mut numeric).map(|((_, pointer), numeric)| {
+            let value = item.pointer(pointer).unwrap_or(&Value::Null);
+            *numeric &= value.is_null() || (value.is_number() && !pointer.ends_with("_at_ms"));
+            cell(pointer, value)
+        });
+        rows.push(cells.collect());
+    }
+    let widths: Vec<usize> = (0..view.columns.len())
+        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for ((cell, width), numeric) in row.iter().zip(&widths).zip(&numeric) {
+            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+            let cell = if *numeric { format!("{pad}{cell}") } else { format!("{cell}{pad}") };
+            line.push_str(&cell);
+            line.push_str("  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `name: value` for every field, those inside others with dots.
+fn fields(answer: &Value) -> String {
+    fn walk(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(object) if !object.is_empty() => {
+                for (name, below) in object {
+                    let path =
+                        if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    walk(&path, below, into);
+                }
+            }
+            value => into.push((path.to_owned(), cell(path, value))),
+        }
+    }
+    let mut lines = Vec::new();
+    if !answer.is_null() {
+        walk("", answer, &mut lines);
+    }
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    lines.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+fn cell(name: &str, value: &Value) -> String {
+    let text = match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if name.ends_with("_at_ms") => {
+            number.as_u64().map_or_else(|| number.to_string(), utc)
+        }
+        value => value.to_string(),
+    };
+    // A message could tell the terminal what to do.
+    let mut safe: String = text
+        .chars()
+        .map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c })
+        .collect();
+    if name != "/receipt" && safe.chars().count() > MAX_CELL_CHARS {
+        safe = safe.chars().take(MAX_CELL_CHARS - 1).chain(['…']).collect();
+    }
+    safe
+}
+
+/// Characters that change the order in which others are shown.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A time as RFC 3339 has it, in UTC.
+fn utc(unix_ms: u64) -> String {
+    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
+    let (s, ms) = (ms / 1000, ms % 1000);
+    // Days of eras of 400 years that begin in March: leap days come last.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next;
+    let (hour, minute, second) = (s / 3600, s / 60 % 60, s % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_764_100_799_999, "2025-11-25T19:59:59.999Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(utc(ms), text);
+        }
+    }
+
+    #[test]
+    fn a_table_for_people() {
+        let view =
+            View { items: "items", columns: &[("NAME", "/name"), ("READY", "/stats/ready")] };
+        let answer = json!({ "items": [
+            { "name": "a", "stats": { "ready": 12 } },
+            { "name": "long\u{1b}[2J" },
+        ]});
+        assert_eq!(
+            table(&answer, view),
+            "NAME      READY\na            12\nlong\u{fffd}[2J      -\n"
+        );
+        assert_eq!(
+            fields(&json!({ "a": { "b": 1, "c_at_ms": 0 }, "d": [1] })),
+            "a.b        1\na.c_at_ms  1970-01-01T00:00:00.000Z\nd          [1]\n"
+        );
+    }
+
+    #[test]
+    fn lines_for_programs() {
+        let view = View { items: "items", columns: &[] };
+        let answer = json!({ "items": [1, 2], "next_cursor": null });
+        assert_eq!(items(&answer, view), [&json!(1), &json!(2)]);
+        assert_eq!(items(&json!({ "x": 1 }), ONE), [&json!({ "x": 1 })]);
+    }
+}

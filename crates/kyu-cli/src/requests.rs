@@ -1,0 +1,202 @@
+//! Verbs that are one request: which, and how its answer is shown.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::args::{ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs};
+use crate::client::{Call, encoded};
+use crate::failure::Failure;
+use crate::output::{ONE, View};
+use crate::settings;
+
+pub(crate) const QUEUES: View = View {
+    items: "items",
+    columns: &[
+        ("NAME", "/name"),
+        ("KIND", "/settings/kind"),
+        ("READY", "/stats/ready"),
+        ("DELAYED", "/stats/delayed"),
+        ("IN FLIGHT", "/stats/in_flight"),
+        ("PAUSED", "/stats/paused"),
+        ("OLDEST", "/stats/oldest_sent_at_ms"),
+    ],
+};
+const LANES: View = View {
+    items: "items",
+    columns: &[
+        ("LANE", "/key"),
+        ("MESSAGES", "/messages"),
+        ("IN FLIGHT", "/in_flight"),
+        ("PAUSED", "/paused"),
+        ("WEIGHT", "/weight"),
+        ("NEXT TOKEN", "/next_token_at_ms"),
+    ],
+};
+pub(crate) const PEEKED: View = View {
+    items: "items",
+    columns: &[
+        ("SEQ", "/seq"),
+        ("SENT", "/sent_at_ms"),
+        ("RECEIVES", "/receive_count"),
+        ("LANE", "/lane"),
+        ("BODY", "/body"),
+    ],
+};
+pub(crate) const RECEIVED: View = View {
+    items: "messages",
+    columns: &[
+        ("SEQ", "/seq"),
+        ("RECEIVES", "/receive_count"),
+        ("RECEIPT", "/receipt"),
+        ("BODY", "/body"),
+    ],
+};
+const MOVES: View = View {
+    items: "items",
+    columns: &[
+        ("ID", "/id"),
+        ("STATUS", "/status"),
+        ("MOVED", "/moved"),
+        ("OF", "/to_move"),
+        ("TO", "/destination"),
+        ("STARTED", "/started_at_ms"),
+        ("FAILURE", "/failure"),
+    ],
+};
+const EXCHANGES: View = View {
+    items: "items",
+    columns: &[("NAME", "/name"), ("KIND", "/settings/kind"), ("CREATED", "/created_at_ms")],
+};
+const BINDINGS: View = View {
+    items: "items",
+    columns: &[
+        ("ID", "/id"),
+        ("QUEUE", "/queue"),
+        ("PROTOCOL", "/protocol"),
+        ("BARE", "/bare"),
+        ("FILTERED", "/filtered"),
+    ],
+};
+const ENTRIES: View = View {
+    items: "items",
+    columns: &[
+        ("KEY", "/key"),
+        ("STATE", "/state"),
+        ("TOKEN", "/token"),
+        ("HOLDER", "/holder"),
+        ("EXPIRES", "/expires_at_ms"),
+    ],
+};
+
+/// A request and how its answer is shown.
+pub(crate) type Request = (Call, View);
+
+pub(crate) fn queue_path(queue: &str, rest: &str) -> String {
+    format!("/v1/queues/{}{rest}", encoded(queue))
+}
+
+pub(crate) fn exchange_path(exchange: &str, rest: &str) -> String {
+    format!("/v1/exchanges/{}{rest}", encoded(exchange))
+}
+
+pub(crate) fn queue(verb: &QueueVerb) -> Result<Request, Failure> {
+    Ok(match verb {
+        QueueVerb::List { prefix } => {
+            (Call::new(Method::GET, "/v1/queues").query("prefix", prefix.as_ref()), QUEUES)
+        }
+        QueueVerb::Create { name, settings, .. } => (
+            Call::new(Method::PUT, queue_path(name, ""))
+                .body(settings::of_pairs(settings)?)
+                .header("if-none-match", "*"),
+            ONE,
+        ),
+        QueueVerb::Get { name } => (Call::new(Method::GET, queue_path(name, "")), ONE),
+        QueueVerb::Set { name, settings } => (
+            Call::new(Method::PATCH, queue_path(name, "")).body(settings::of_pairs(settings)?),
+            ONE,
+        ),
+        QueueVerb::Delete { name, .. } => (Call::new(Method::DELETE, queue_path(name, "")), ONE),
+        QueueVerb::Purge { name, .. } => (Call::new(Method::POST, queue_path(name, "/purge")), ONE),
+        QueueVerb::Stats { name } => (Call::new(Method::GET, queue_path(name, "/stats")), ONE),
+        QueueVerb::Lanes { name } => (Call::new(Method::GET, queue_path(name, "/lanes")), LANES),
+    })
+}
+
+pub(crate) fn exchange(verb: &ExchangeVerb) -> Result<Request, Failure> {
+    Ok(match verb {
+        ExchangeVerb::List => (Call::new(Method::GET, "/v1/exchanges"), EXCHANGES),
+        ExchangeVerb::Create { name, settings, .. } => (
+            Call::new(Method::PUT, exchange_path(name, ""))
+                .body(settings::of_pairs(settings)?)
+                .header("if-none-match", "*"),
+            ONE,
+        ),
+        ExchangeVerb::Get { name } => (Call::new(Method::GET, exchange_path(name, "")), ONE),
+        ExchangeVerb::Delete { name, .. } => {
+            (Call::new(Method::DELETE, exchange_path(name, "")), ONE)
+        }
+        ExchangeVerb::Bind { exchange, queue } => {
+            let call = Call::new(Method::POST, exchange_path(exchange, "/bindings"));
+            (call.body(json!({ "queue": queue })), ONE)
+        }
+        ExchangeVerb::Bindings { exchange } => {
+            (Call::new(Method::GET, exchange_path(exchange, "/bindings")), BINDINGS)
+        }
+        ExchangeVerb::Unbind { id } => {
+            (Call::new(Method::DELETE, format!("/v1/bindings/{}", encoded(id))), ONE)
+        }
+    })
+}
+
+/// Entries to look at. Releasing takes two requests and is not here.
+pub(crate) fn ledger(verb: &LedgerVerb) -> Request {
+    match verb {
+        LedgerVerb::List { prefix } => {
+            (Call::new(Method::GET, "/v1/ledger").query("prefix", prefix.as_ref()), ENTRIES)
+        }
+        LedgerVerb::Get { key } | LedgerVerb::Release { key, .. } => {
+            (Call::new(Method::GET, format!("/v1/ledger/{}", encoded(key))), ONE)
+        }
+    }
+}
+
+pub(crate) fn redrive(args: &RedriveArgs) -> Request {
+    let path = queue_path(&args.queue, "/move-tasks");
+    if args.list {
+        return (Call::new(Method::GET, path), MOVES);
+    }
+    if let Some(id) = args.cancel {
+        return (Call::new(Method::DELETE, format!("{path}/{id}")), ONE);
+    }
+    let body = json!({ "destination": args.to, "max_per_second": args.max_per_second });
+    (Call::new(Method::POST, path).body(body), ONE)
+}
+
+pub(crate) fn pause(args: &PauseArgs, verb: &str) -> Request {
+    let path = queue_path(&args.queue, &format!("/{verb}"));
+    (Call::new(Method::POST, path).body(json!({ "lane": args.lane })), ONE)
+}
+
+/// Settles all receipts in the same way.
+pub(crate) fn settle(queue: &str, receipts: &[String], outcome: &Value) -> Call {
+    let items = receipts.iter().map(|receipt| {
+        let mut item = outcome.clone();
+        if let Value::Object(fields) = &mut item {
+            fields.insert("receipt".to_owned(), receipt.as_str().into());
+        }
+        item
+    });
+    let items: Vec<Value> = items.collect();
+    Call::new(Method::POST, queue_path(queue, "/settle")).body(json!({ "items": items }))
+}
+
+pub(crate) fn release(args: &ReleaseArgs) -> Call {
+    let mut outcome = match &args.error {
+        Some(error) => json!({ "outcome": "failed", "error": error }),
+        None => json!({ "outcome": "release", "counted": !args.uncounted }),
+    };
+    if let (Some(delay_ms), Value::Object(fields)) = (args.delay_ms, &mut outcome) {
+        fields.insert("delay_ms".to_owned(), delay_ms.into());
+    }
+    settle(&args.queue, &args.receipts, &outcome)
+}

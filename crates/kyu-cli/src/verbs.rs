@@ -1,0 +1,310 @@
+//! Carrying out the verbs.
+
+use std::io::{BufRead, Read};
+
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+use crate::args::{
+    Connection, ExchangeVerb, LedgerVerb, MessageArgs, QueueVerb, ReceiveArgs, SendArgs, Verb,
+};
+use crate::client::{Call, Client};
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::output::{Format, ONE, View, print};
+use crate::requests::{self, Request, exchange_path, queue_path};
+
+/// Messages of one request where there are many.
+const BATCH: usize = 1_000;
+/// Bytes of bodies of one request: far below what a server takes, whatever JSON makes of them.
+const BATCH_BYTES: usize = 1 << 20;
+
+struct Shell<'a> {
+    client: Client,
+    connection: &'a Connection,
+}
+
+pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failure> {
+    ask_first(&verb)?;
+    let mut shell = Shell { client: Client::connect(connection).await?, connection };
+    match verb {
+        Verb::Queue(verb) => {
+            let fine = matches!(verb, QueueVerb::Create { if_not_exists: true, .. });
+            shell.create_or_ask(requests::queue(&verb)?, fine).await
+        }
+        Verb::Exchange(verb) => {
+            let fine = matches!(verb, ExchangeVerb::Create { if_not_exists: true, .. });
+            shell.create_or_ask(requests::exchange(&verb)?, fine).await
+        }
+        Verb::Send(args) => shell.send(args).await,
+        Verb::Publish { exchange, message } => {
+            let body = body_of(message.body.as_deref())?;
+            let path = exchange_path(&exchange, "/messages");
+            let call = Call::new(Method::POST, path).body(message_json(&message, body)?);
+            shell.ask((call, ONE)).await
+        }
+        Verb::Receive(args) => shell.receive(args).await,
+        Verb::Peek { queue, max } => {
+            let call = Call::new(Method::GET, queue_path(&queue, "/messages"));
+            shell.ask((call.query("limit", Some(max.to_string())), requests::PEEKED)).await
+        }
+        Verb::Ack { queue, receipts } => {
+            shell.each(requests::settle(&queue, &receipts, &json!({ "outcome": "ack" }))).await
+        }
+        Verb::Reject { queue, receipts } => {
+            shell.each(requests::settle(&queue, &receipts, &json!({ "outcome": "dead" }))).await
+        }
+        Verb::Release(args) => shell.each(requests::release(&args)).await,
+        Verb::Extend { queue, receipts, lease_ms } => {
+            let items = receipts.iter().map(|one| json!({ "receipt": one, "lease_ms": lease_ms }));
+            let body = json!({ "items": items.collect::<Vec<_>>() });
+            shell.each(Call::new(Method::POST, queue_path(&queue, "/extend")).body(body)).await
+        }
+        Verb::Redrive(args) => shell.ask(requests::redrive(&args)).await,
+        Verb::History { queue, seq } => {
+            let path = queue_path(&queue, &format!("/messages/{seq}/history"));
+            shell.ask((Call::new(Method::GET, path), ONE)).await
+        }
+        Verb::Pause(args) => shell.ask(requests::pause(&args, "pause")).await,
+        Verb::Resume(args) => shell.ask(requests::pause(&args, "resume")).await,
+        Verb::Ledger(LedgerVerb::Release { key, .. }) => shell.release_entry(key).await,
+        Verb::Ledger(verb) => shell.ask(requests::ledger(&verb)).await,
+        Verb::Status => shell.status().await,
+        Verb::Api { method, path, body } => shell.api(&method, path, body).await,
+    }
+}
+
+/// What destroys something asks before anything else happens.
+fn ask_first(verb: &Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Queue(QueueVerb::Delete { name, yes }) => {
+            confirm(&format!("Delete queue {name:?} and its messages"), *yes)
+        }
+        Verb::Queue(QueueVerb::Purge { name, yes }) => {
+            confirm(&format!("Drop all messages of queue {name:?}"), *yes)
+        }
+        Verb::Exchange(ExchangeVerb::Delete { name, yes }) => {
+            confirm(&format!("Delete exchange {name:?} and its bindings"), *yes)
+        }
+        Verb::Ledger(LedgerVerb::Release { key, yes }) => {
+            confirm(&format!("Forget entry {key:?}, so that its work may be done again"), *yes)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Shell<'_> {
+    fn print(&self, answer: &Value, view: View) -> Result<(), Failure> {
+        print(answer, view, self.connection.output)
+    }
+
+    /// One request, and all pages of it if it is a list.
+    async fn ask(&mut self, (call, view): Request) -> Result<(), Failure> {
+        let mut answer = self.client.call(call.clone()).await?;
+        while let Some(cursor) = answer.get("next_cursor").and_then(Value::as_str) {
+            let next = call.clone().query("cursor", Some(cursor));
+            let mut page = self.client.call(next).await?;
+            let more = page.get_mut(view.items).map(Value::take);
+            if let (Some(Value::Array(items)), Some(Value::Array(more))) =
+                (answer.get_mut(view.items), more)
+            {
+                items.extend(more);
+            }
+            let cursor = page.get_mut("next_cursor").map(Value::take).unwrap_or_default();
+            if let Value::Object(fields) = &mut answer {
+                fields.insert("next_cursor".to_owned(), cursor);
+            }
+        }
+        self.print(&answer, view)
+    }
+
+    /// A request that may find what it was to create; where that is fine, it is shown instead.
+    async fn create_or_ask(&mut self, request: Request, fine: bool) -> Result<(), Failure> {
+        let path = request.0.path.clone();
+        match self.ask(request).await {
+            Err(Failure::Conflict(_)) if fine => {
+                self.ask((Call::new(Method::GET, path), ONE)).await
+            }
+            ended => ended,
+        }
+    }
+
+    /// A request with a result for each item: all must be done.
+    async fn each(&mut self, call: Call) -> Result<(), Failure> {
+        const STATUSES: View = View { items: "results", columns: &[("STATUS", "/status")] };
+        let answer = self.client.call(call).await?;
+        self.print(&answer, STATUSES)?;
+        let results = answer.get("results").and_then(Value::as_array);
+        let undone = results.into_iter().flatten();
+        match undone.filter(|one| one.get("status") != Some(&"done".into())).count() {
+            0 => Ok(()),
+            1 => Err(Failure::Conflict("one was not done".into())),
+            count => Err(Failure::Conflict(format!("{count} were not done"))),
+        }
+    }
+
+    async fn send(&mut self, args: SendArgs) -> Result<(), Failure> {
+        let message = |body: String| {
+            let mut message = message_json(&args.message, body)?;
+            let optional = [
+                ("delay_ms", args.delay_ms.map(Value::from)),
+                ("expires_at_ms", args.expires_at_ms.map(Value::from)),
+                ("priority", args.priority.map(Value::from)),
+                ("unique", args.unique.as_ref().map(|key| json!({ "key": key }))),
+            ];
+            if let Value::Object(fields) = &mut message {
+                let given = optional.into_iter();
+                fields.extend(given.filter_map(|(name, v)| v.map(|v| (name.to_owned(), v))));
+            }
+            Ok(message)
+        };
+        if !args.lines {
+            let body = body_of(args.message.body.as_deref())?;
+            let path = queue_path(&args.queue, "/messages");
+            let call = Call::new(Method::POST, path).body(message(body)?);
+            return self.ask((call, ONE)).await;
+        }
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for line in std::io::stdin().lock().lines() {
+            let line = line.map_err(|error| Failure::Failed(format!("reading input: {error}")))?;
+            if batch.len() == BATCH || (bytes + line.len() > BATCH_BYTES && !batch.is_empty()) {
+                self.send_batch(&args.queue, std::mem::take(&mut batch)).await?;
+                bytes = 0;
+            }
+            bytes += line.len();
+            batch.push(message(line)?);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.send_batch(&args.queue, batch).await
+    }
+
+    async fn send_batch(&mut self, queue: &str, messages: Vec<Value>) -> Result<(), Failure> {
+        const SENT: View = View {
+            items: "results",
+            columns: &[
+                ("SEQ", "/seq"),
+                ("MESSAGE ID", "/message_id"),
+                ("DUPLICATE", "/duplicate"),
+                ("ERROR", "/error/detail"),
+            ],
+        };
+        let path = queue_path(queue, "/messages/batch");
+        let call = Call::new(Method::POST, path).body(json!({ "messages": messages }));
+        let answer = self.client.call(call).await?;
+        self.print(&answer, SENT)?;
+        let results = answer.get("results").and_then(Value::as_array);
+        let refused = results.into_iter().flatten().filter(|one| one.get("error").is_some());
+        match refused.count() {
+            0 => Ok(()),
+            count => Err(Failure::Conflict(format!("refused: {count} of {}", messages.len()))),
+        }
+    }
+
+    async fn receive(&mut self, args: ReceiveArgs) -> Result<(), Failure> {
+        let body = json!({
+            "max_messages": args.max,
+            "wait_ms": args.wait_ms,
+            "lease_ms": args.lease_ms,
+            "consumer": "kyu-cli",
+        });
+        let call = Call::new(Method::POST, queue_path(&args.queue, "/receive")).body(body);
+        let answer = self.client.call(call).await?;
+        self.print(&answer, requests::RECEIVED)?;
+        let messages = answer.get("messages").and_then(Value::as_array);
+        let receipts: Vec<String> = messages
+            .into_iter()
+            .flatten()
+            .filter_map(|message| message.get("receipt")?.as_str().map(str::to_owned))
+            .collect();
+        if !args.ack || receipts.is_empty() {
+            return Ok(());
+        }
+        // Printed first: what is acknowledged is gone.
+        let call = requests::settle(&args.queue, &receipts, &json!({ "outcome": "ack" }));
+        let answer = self.client.call(call).await?;
+        let results = answer.get("results").and_then(Value::as_array);
+        let all = results.is_some_and(|all| all.iter().all(|one| one["status"] == "done"));
+        if all { Ok(()) } else { Err(Failure::Conflict("not all were acknowledged".into())) }
+    }
+
+    async fn release_entry(&mut self, key: String) -> Result<(), Failure> {
+        let (call, _) = requests::ledger(&LedgerVerb::Get { key });
+        let path = format!("{}/release", call.path);
+        let entry = self.client.call(call).await?;
+        let token = entry.get("token").cloned().unwrap_or_default();
+        let release = Call::new(Method::POST, path).body(json!({ "token": token }));
+        self.client.call(release).await.map(drop)
+    }
+
+    async fn status(&mut self) -> Result<(), Failure> {
+        let server = self.client.call(Call::new(Method::GET, "/v1/server")).await?;
+        let stats = self.client.call(Call::new(Method::GET, "/v1/server/stats")).await?;
+        let mut all = Map::new();
+        for part in [server, stats] {
+            if let Value::Object(fields) = part {
+                all.extend(fields);
+            }
+        }
+        self.print(&all.into(), ONE)
+    }
+
+    async fn api(
+        &mut self,
+        method: &str,
+        path: String,
+        body: Option<String>,
+    ) -> Result<(), Failure> {
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+            .map_err(|_| Failure::Usage(format!("{method:?} is no method")))?;
+        let mut call = Call::new(method, path);
+        if let Some(body) = body {
+            let text = if body == "-" { body_of(None)? } else { body };
+            let body = serde_json::from_str(&text)
+                .map_err(|error| Failure::Usage(format!("the body is no JSON: {error}")))?;
+            call = call.body(body);
+        }
+        let answer = self.client.call(call).await?;
+        let format = match self.connection.output {
+            Format::Table => Format::Json,
+            format => format,
+        };
+        print(&answer, View { items: "items", columns: &[] }, format)
+    }
+}
+
+/// A body from the command line, or from standard input to its end.
+fn body_of(argument: Option<&str>) -> Result<String, Failure> {
+    match argument {
+        Some(body) if body != "-" => Ok(body.to_owned()),
+        _ => {
+            let mut body = String::new();
+            let read = std::io::stdin().lock().read_to_string(&mut body);
+            read.map_err(|error| Failure::Failed(format!("reading input: {error}")))?;
+            Ok(body)
+        }
+    }
+}
+
+fn message_json(args: &MessageArgs, body: String) -> Result<Value, Failure> {
+    let mut message = Map::new();
+    message.insert("body".to_owned(), body.into());
+    let mut attributes = Map::new();
+    for pair in &args.attributes {
+        let (name, text) = pair
+            .split_once('=')
+            .ok_or_else(|| Failure::Usage(format!("--attribute {pair:?}: write NAME=TEXT")))?;
+        attributes.insert(name.to_owned(), text.into());
+    }
+    if !attributes.is_empty() {
+        message.insert("attributes".to_owned(), attributes.into());
+    }
+    let optional = [("lane", &args.lane), ("dedup_id", &args.dedup_id)];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            message.insert(name.to_owned(), value.as_str().into());
+        }
+    }
+    Ok(message.into())
+}

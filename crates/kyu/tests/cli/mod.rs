@@ -1,0 +1,133 @@
+//! The verbs of the command against a real server: what is on standard output, and how it ends.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use kyu::Server;
+use serde_json::{Value, json};
+
+use super::Dir;
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    /// The output of a command that succeeded.
+    fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.stdout
+    }
+
+    fn json(self) -> Value {
+        serde_json::from_str(&self.ok()).unwrap()
+    }
+}
+
+fn run(url: &str, line: &str, input: &str) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kyu"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KYU_")) {
+        command.env_remove(name);
+    }
+    let mut child = command
+        .args(line.split(' '))
+        .env("KYU_URL", url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    Ended {
+        code: ended.status.code().unwrap(),
+        stdout: String::from_utf8(ended.stdout).unwrap(),
+        stderr: String::from_utf8(ended.stderr).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_does_what_the_api_does() {
+    let dir = Dir::new();
+    let server = Server::start(dir.options()).await.unwrap();
+    let url = server.http_url().unwrap();
+    let conversation = tokio::task::spawn_blocking(move || converse(&url));
+    conversation.await.unwrap();
+    server.shutdown().await;
+}
+
+fn converse(url: &str) {
+    let kyu = |line: &str| run(url, line, "");
+    kyu("queue create dead").ok();
+    let made = kyu(
+        "queue create jobs visibility_timeout_ms=5000 dead_letter.queue=dead dead_letter.max_receives=3 -o json",
+    );
+    assert_eq!(
+        made.json()["settings"]["dead_letter"],
+        json!({ "queue": "dead", "max_receives": 3 })
+    );
+    assert_eq!(kyu("queue create jobs").code, 6);
+    kyu("queue create jobs --if-not-exists").ok();
+    assert_eq!(kyu("queue set jobs delay_ms=oops").code, 2);
+    kyu("queue set jobs visibility_timeout_ms=60000").ok();
+
+    kyu("send jobs hello --attribute k=v --lane l").ok();
+    let lines = run(url, "send jobs --lines -o jsonl", "one\ntwo\n").ok();
+    assert_eq!(lines.lines().count(), 2);
+    let listed = kyu("queue list").ok();
+    let mut rows = listed.lines();
+    assert_eq!(rows.next().unwrap().split_whitespace().next(), Some("NAME"));
+    let row: Vec<_> = rows.nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], ["jobs", "standard", "3", "0"]);
+    let peeked = kyu("peek jobs -o jsonl").ok();
+    assert_eq!(peeked.lines().count(), 3);
+
+    let received = kyu("receive jobs --max 3 -o jsonl").ok();
+    let messages: Vec<Value> =
+        received.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (&messages[0]["body"], &messages[0]["attributes"]),
+        (&json!("hello"), &json!({ "k": "v" }))
+    );
+    let receipt = |at: usize| messages[at]["receipt"].as_str().unwrap();
+    kyu(&format!("ack jobs {}", receipt(0))).ok();
+    let again = kyu(&format!("ack jobs {}", receipt(0)));
+    assert_eq!((again.code, again.stdout.as_str()), (6, "STATUS\ngone\n"));
+    kyu(&format!("reject jobs {}", receipt(1))).ok();
+    kyu(&format!("extend jobs {} --lease-ms 1000000", receipt(2))).ok();
+    kyu(&format!("release jobs {} --uncounted", receipt(2))).ok();
+    assert_eq!(kyu("receive jobs --ack -o json").json()["messages"][0]["body"], "two");
+
+    kyu("redrive dead").ok();
+    let back = kyu("receive jobs --wait-ms 30000 --ack -o json").json();
+    assert_eq!(back["messages"][0]["body"], "one");
+    assert!(kyu("redrive dead --list").ok().contains("completed"));
+
+    kyu("pause jobs").ok();
+    assert!(kyu("queue list").ok().contains("true"));
+    kyu("resume jobs").ok();
+    kyu("exchange create orders").ok();
+    kyu("exchange bind orders jobs").ok();
+    assert_eq!(run(url, "publish orders - -o json", "event").json()["queues"], 1);
+    assert_eq!(kyu("status -o json").json()["queues"], 2);
+    assert_eq!(kyu("api GET /v1/openapi.json").json()["openapi"], "3.1.0");
+
+    let unasked = kyu("queue delete jobs");
+    assert_eq!((unasked.code, unasked.stdout.as_str()), (2, ""));
+    assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
+    assert_eq!(kyu("queue purge jobs --yes -o json").json()["purged_messages"], 1);
+    assert_eq!(kyu("queue delete jobs --yes").ok(), "");
+    assert_eq!(kyu("queue get jobs").code, 5);
+    assert_eq!(
+        kyu("--url http://127.0.0.1:1 queue list").code,
+        2,
+        "which verb it is for, is not said"
+    );
+    assert_eq!(kyu("queue list --url http://127.0.0.1:1").code, 8);
+    assert_eq!(kyu("queue --url ftp://x list").code, 2);
+    assert_eq!(kyu("queue").code, 2);
+}
