@@ -160,7 +160,7 @@ impl Remote {
     pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
         let path = path(queue, "/stats");
         let answer = self.call(Method::GET, &path, &[], &Value::Null, 0).await?;
-        let now = answer.get("now").unwrap_or(&Value::Null);
+        let now = answer.get("stats").unwrap_or(&Value::Null);
         let number = |name: &str| now.get(name).and_then(Value::as_u64).unwrap_or(0);
         Ok((number("ready"), number("delayed"), number("in_flight")))
     }
