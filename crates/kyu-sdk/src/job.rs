@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kyu_broker::{Breaker, RateLimit, RetryBudget};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +15,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// How failures are tried again.
     const RETRY: Retry = Retry::DEFAULT;
 
+    /// What workers and what they depend on are spared.
+    const LIMITS: Limits = Limits::NONE;
+
     /// Longest run of one attempt. While it runs its lease is extended; after this it has failed.
     const TIMEOUT: Duration = Duration::from_secs(300);
 }
@@ -21,17 +25,18 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
 /// When a failed job is tried again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
-    /// Attempts in all, at least 1. After the last the job goes to the dead-letter queue.
+    /// Attempts in all, at least 1. After the last the job goes to the dead-letter queue, with the
+    /// history of its attempts.
     pub max_attempts: u32,
     /// Wait after the first failure.
     pub first: Duration,
-    /// Each wait is the one before times this; 1 for a fixed wait.
-    pub factor: f64,
+    /// Each wait is this many percent of the one before: 100 for a fixed wait, at most 10,000.
+    pub factor_percent: u32,
     /// No wait is longer than this.
     pub longest: Duration,
-    /// Share of each wait that is left to chance, from 0 to 1, so that jobs that failed together
-    /// do not come back together.
-    pub jitter: f64,
+    /// Percent of each wait that is left to chance, so that jobs that failed together do not come
+    /// back together.
+    pub jitter_percent: u8,
 }
 
 impl Retry {
@@ -39,19 +44,39 @@ impl Retry {
     pub const DEFAULT: Self = Self {
         max_attempts: 5,
         first: Duration::from_secs(1),
-        factor: 5.0,
+        factor_percent: 500,
         longest: Duration::from_secs(600),
-        jitter: 0.5,
+        jitter_percent: 50,
     };
+}
 
-    /// The wait after the given attempt (from 1); `chance` is from 0 to 1.
-    pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
-        let power = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
-        let longest_s = self.longest.as_secs_f64();
-        let whole_s = (self.first.as_secs_f64() * self.factor.powi(power)).min(longest_s);
-        let whole_s = if whole_s.is_finite() { whole_s } else { longest_s };
-        Duration::from_secs_f64(whole_s * (1.0 - self.jitter.clamp(0.0, 1.0) * chance))
-    }
+/// Limits of a job type, kept by the queue for all its workers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most jobs that are worked on at one time.
+    pub max_in_flight: Option<u32>,
+    /// Most attempts in a time.
+    pub rate: Option<RateLimit>,
+    /// Most jobs of one lane that are worked on at one time.
+    pub lane_max_in_flight: Option<u32>,
+    /// Most attempts of one lane in a time.
+    pub lane_rate: Option<RateLimit>,
+    /// Bounds retries by successes, so that they do not amplify an outage.
+    pub budget: Option<RetryBudget>,
+    /// Stops attempts while most of them fail.
+    pub breaker: Option<Breaker>,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Self {
+        max_in_flight: None,
+        rate: None,
+        lane_max_in_flight: None,
+        lane_rate: None,
+        budget: None,
+        breaker: None,
+    };
 }
 
 /// What may be said of one job when it is enqueued.
@@ -68,6 +93,8 @@ pub struct EnqueueOptions {
     /// Enqueued again under the same id within the queue's window, the job is recognised and not
     /// added twice: makes enqueueing safe to repeat.
     pub dedup_id: Option<String>,
+    /// While a job with this key waits or is worked on, no other with it is added.
+    pub unique: Option<String>,
 }
 
 /// A job that was accepted and is on disk.
@@ -75,21 +102,6 @@ pub struct EnqueueOptions {
 pub struct Enqueued {
     /// Identifier, a UUID; the original's for a duplicate.
     pub id: String,
-    /// An equal `dedup_id` was there: nothing was added.
+    /// A job with an equal `dedup_id` or `unique` was there: nothing was added.
     pub duplicate: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_up_to_the_longest_and_are_shortened_by_chance() {
-        let retry = Retry { factor: 2.0, longest: Duration::from_secs(5), ..Retry::DEFAULT };
-        let waits = [1, 2, 3, 4, 99].map(|attempt| retry.delay(attempt, 0.0).as_secs());
-        assert_eq!(waits, [1, 2, 4, 5, 5]);
-        assert_eq!(retry.delay(2, 1.0), Duration::from_secs(1));
-        let fixed = Retry { factor: 1.0, ..retry };
-        assert_eq!(fixed.delay(u32::MAX, 0.0), Duration::from_secs(1));
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::backend::{Backend, Embedded, Failure, Outgoing, QueueSettings, Remote};
 use crate::error::Error;
 use crate::job::{EnqueueOptions, Enqueued, Job};
+use crate::schedule::Schedule;
 
 /// Access to queues, in this process or at a server. Clones are cheap and share it.
 #[derive(Clone, Debug)]
@@ -49,6 +50,25 @@ impl Kyu {
     /// Makes the queue of a job type and its dead-letter queue, if they do not exist.
     pub async fn declare<J: Job>(&self) -> Result<(), Error> {
         Ok(self.backend.declare(&QueueSettings::of::<J>()).await?)
+    }
+
+    /// Lets time enqueue a job, from now on and whoever runs: each run is exactly one job, across
+    /// restarts and clock jumps. Saying the same again changes nothing; saying something else under
+    /// the same name replaces it.
+    pub async fn schedule<J: Job>(
+        &self,
+        name: &str,
+        schedule: &Schedule,
+        job: &J,
+    ) -> Result<(), Error> {
+        self.declare::<J>().await?;
+        let job = Outgoing::new(job, &EnqueueOptions::default())?;
+        Ok(self.backend.schedule(name, schedule, &job).await?)
+    }
+
+    /// Ends a schedule; what it enqueued stays. Nothing happens if there is none.
+    pub async fn unschedule(&self, name: &str) -> Result<(), Error> {
+        Ok(self.backend.unschedule(name).await?)
     }
 
     /// Jobs of a type that wait, are delayed, and are being worked on.

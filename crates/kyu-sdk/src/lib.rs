@@ -41,11 +41,15 @@ mod job;
 mod kyu;
 mod once;
 mod run;
+mod schedule;
 mod worker;
 
 pub use context::Context;
 pub use error::{Error, JobError};
-pub use job::{EnqueueOptions, Enqueued, Job, Retry};
+pub use job::{EnqueueOptions, Enqueued, Job, Limits, Retry};
 pub use kyu::Kyu;
+/// Settings that the engine keeps.
+pub use kyu_broker::{Breaker, CatchUp, OverlapPolicy, RateLimit, RetryBudget};
 pub use once::{Claim, Claimed};
+pub use schedule::Schedule;
 pub use worker::{Layer, Next, Summary, Worker};

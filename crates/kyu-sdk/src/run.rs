@@ -91,30 +91,21 @@ async fn lost_lease(context: &Context, lease: Duration) {
     }
 }
 
+/// Whether this was the last attempt is for the queue to say; here it is only counted.
 fn ending_of(result: Result<(), JobError>, kind: &Kind, attempt: u32) -> (Ending, Ended) {
-    let retry = &kind.settings.retry;
-    let failed = |error: String, delay: Option<Duration>| {
-        if attempt >= retry.max_attempts {
-            return (Ending::Dead { error }, Ended::Dead);
-        }
-        let delay = delay.unwrap_or_else(|| retry.delay(attempt, chance()));
-        (Ending::Failed { delay_ms: millis(delay), error }, Ended::Failed)
-    };
+    let last = attempt >= kind.settings.retry.max_attempts;
+    let failed = if last { Ended::Dead } else { Ended::Failed };
     match result {
         Ok(()) => (Ending::Ack, Ended::Done),
-        Err(JobError::Failed(error)) => failed(error, None),
-        Err(JobError::FailedRetryIn(error, delay)) => failed(error, Some(delay)),
+        Err(JobError::Failed(error)) => (Ending::Failed { delay_ms: None, error }, failed),
+        Err(JobError::FailedRetryIn(error, delay)) => {
+            (Ending::Failed { delay_ms: Some(millis(delay)), error }, failed)
+        }
         Err(JobError::Dead(error)) => (Ending::Dead { error }, Ended::Dead),
         Err(JobError::NotYet(delay)) => {
             (Ending::GiveBack { delay_ms: millis(delay) }, Ended::GivenBack)
         }
     }
-}
-
-/// From 0 to 1.
-fn chance() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 async fn settle(context: &Context, ending: Ending, ended: Ended) -> Ended {

@@ -15,9 +15,9 @@ use tokio::sync::{Notify, mpsc};
 const QUICK: Retry = Retry {
     max_attempts: 3,
     first: Duration::from_millis(20),
-    factor: 1.0,
+    factor_percent: 100,
     longest: Duration::from_millis(20),
-    jitter: 0.0,
+    jitter_percent: 0,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

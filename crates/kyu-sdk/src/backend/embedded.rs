@@ -4,18 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Acquire, Answer, Broker, Claimed, Command, Content, CreateQueue, DeadLetter, Enqueue, Extend,
-    Extended, Lease, LedgerClaim, LedgerCommand, LedgerComplete, LedgerKey, LedgerRefusal,
-    LedgerRelease, LedgerReply, NewMessage, Options, Outcome, Query, QueueConfig, QueueInfo,
-    QueueName, Receipt, Refusal, Reply, Settle, Settled,
+    Acquire, Answer, Backoff, Broker, Claimed, Command, Content, CreateQueue, CreateSchedule,
+    DeadLetter, Enqueue, Extend, Extended, Guard, GuardKey, LaneLimits, Lease, LedgerClaim,
+    LedgerCommand, LedgerComplete, LedgerKey, LedgerRefusal, LedgerRelease, LedgerReply,
+    MessageTemplate, NewMessage, Options, Outcome, Query, QueueConfig, QueueInfo, QueueName,
+    Receipt, Refusal, Reply, RetryPolicy, ScheduleCommand, ScheduleConfig, ScheduleRefusal,
+    ScheduleRule, ScheduleTarget, Settle, Settled, Unique, UniquePolicy, UniqueScope,
+    UpdateSchedule,
 };
 
 use super::{
     ClaimRequest, Completion, Ending, Failure, Finish, Finished, Handle, Incoming, LedgerClaimed,
-    Outgoing, QueueSettings,
+    Outgoing, QueueSettings, millis,
 };
 use crate::error::Error;
 use crate::job::Enqueued;
+use crate::schedule::Schedule;
 
 /// The account that the other doors serve by default, so that they show the same queues.
 const NAMESPACE: &str = "000000000000";
@@ -45,13 +49,7 @@ impl Embedded {
 
     pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
         let dead = settings.dead_letter_queue();
-        let config = QueueConfig {
-            dead_letter: Some(DeadLetter {
-                target: queue_name(&dead),
-                max_receives: settings.retry.max_attempts.max(1),
-            }),
-            ..QueueConfig::default()
-        };
+        let config = config(settings, queue_name(&dead));
         self.create(&dead, QueueConfig::default()).await?;
         self.create(settings.queue, config).await
     }
@@ -89,6 +87,11 @@ impl Embedded {
             priority: outgoing.priority,
             lane: outgoing.lane.clone(),
             dedup_id: outgoing.dedup_id.clone(),
+            unique: outgoing.unique.clone().map(|key| Unique {
+                key,
+                scope: UniqueScope::UntilDone,
+                policy: UniquePolicy::Keep,
+            }),
             ..NewMessage::new(
                 self.queue(&outgoing.queue)?.id,
                 Content::of(outgoing.body.clone()).encode(),
@@ -201,6 +204,46 @@ impl Embedded {
         }
     }
 
+    pub(crate) async fn schedule(
+        &self,
+        name: &str,
+        schedule: &Schedule,
+        job: &Outgoing,
+    ) -> Result<(), Failure> {
+        let name = queue_name(name);
+        let config = schedule_config(schedule, job);
+        let create = CreateSchedule { name: name.clone(), config: config.clone(), paused: false };
+        match self.schedules(ScheduleCommand::Create(Box::new(create))).await {
+            Err(kyu_broker::Error::Refused(Refusal::Schedule(refusal))) => match refusal {
+                // Saying the same again must not move its next run.
+                ScheduleRefusal::Exists(found) if same(&config, &found.config) => Ok(()),
+                ScheduleRefusal::Exists(found) => {
+                    let expected_version = found.version;
+                    let update = UpdateSchedule { name, config, expected_version };
+                    let update = ScheduleCommand::Update(Box::new(update));
+                    self.schedules(update).await.map_err(failure)
+                }
+                refusal => Err(invalid(format!("{refusal:?}"))),
+            },
+            result => result.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
+        match self.schedules(ScheduleCommand::Delete(queue_name(name))).await {
+            Err(kyu_broker::Error::Refused(Refusal::Schedule(refusal)))
+                if refusal == ScheduleRefusal::NotFound =>
+            {
+                Ok(())
+            }
+            result => result.map_err(failure),
+        }
+    }
+
+    async fn schedules(&self, command: ScheduleCommand) -> Result<(), kyu_broker::Error> {
+        self.broker.submit(Command::Schedule(command)).await.map(drop)
+    }
+
     pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
         let query = Query::Stats(self.queue(queue)?.id);
         match self.broker.query(query).await.map_err(failure)? {
@@ -210,8 +253,65 @@ impl Embedded {
     }
 }
 
+fn config(settings: &QueueSettings, dead_letter_queue: QueueName) -> QueueConfig {
+    let (retry, limits, unlimited) = (&settings.retry, &settings.limits, QueueConfig::default());
+    let max_attempts = retry.max_attempts.max(1);
+    let guarded = limits.budget.is_some() || limits.breaker.is_some();
+    QueueConfig {
+        dead_letter: Some(DeadLetter { target: dead_letter_queue, max_receives: max_attempts }),
+        retry: Some(RetryPolicy {
+            backoff: Backoff::Exponential {
+                first_ms: millis(retry.first),
+                factor_percent: retry.factor_percent,
+                max_ms: millis(retry.longest),
+            },
+            jitter_percent: retry.jitter_percent,
+            max_attempts: Some(max_attempts),
+        }),
+        max_in_flight: limits.max_in_flight.unwrap_or(unlimited.max_in_flight),
+        rate: limits.rate,
+        lanes: LaneLimits {
+            max_in_flight: limits.lane_max_in_flight,
+            rate: limits.lane_rate,
+            ..LaneLimits::default()
+        },
+        guard: guarded.then_some(Guard {
+            key: GuardKey::Queue,
+            budget: limits.budget,
+            breaker: limits.breaker,
+        }),
+        ..unlimited
+    }
+}
+
 fn queue_name(name: &str) -> QueueName {
     QueueName { namespace: NAMESPACE.into(), name: name.into() }
+}
+
+fn schedule_config(schedule: &Schedule, job: &Outgoing) -> ScheduleConfig {
+    let message = MessageTemplate {
+        content: Content::of(job.body.clone()).encode(),
+        size_bytes: u32::try_from(job.body.len()).unwrap_or(u32::MAX),
+        ..MessageTemplate::default()
+    };
+    let target = ScheduleTarget::Queue(queue_name(&job.queue));
+    ScheduleConfig {
+        jitter_ms: millis(schedule.jitter),
+        catch_up: schedule.catch_up,
+        overlap: schedule.overlap,
+        ..ScheduleConfig::new(schedule.rule.clone(), target, message)
+    }
+}
+
+/// Whether a schedule is what was asked for. The anchor of an interval was chosen by the engine.
+fn same(asked: &ScheduleConfig, found: &ScheduleConfig) -> bool {
+    let mut found = found.clone();
+    if let (ScheduleRule::Every { anchor_ms: None, .. }, ScheduleRule::Every { anchor_ms, .. }) =
+        (&asked.rule, &mut found.rule)
+    {
+        *anchor_ms = None;
+    }
+    *asked == found
 }
 
 fn ledger_key(key: &str) -> LedgerKey {
@@ -231,7 +331,7 @@ fn outcome(ending: &Ending) -> Outcome {
     match ending {
         Ending::Ack => Outcome::Ack,
         Ending::Failed { delay_ms, error } => {
-            Outcome::Failed { error: error.clone(), delay_ms: Some(*delay_ms), retry: true }
+            Outcome::Failed { error: error.clone(), delay_ms: *delay_ms, retry: true }
         }
         Ending::GiveBack { delay_ms } => {
             Outcome::Release { to_tail: false, delay_ms: *delay_ms, counted: false }

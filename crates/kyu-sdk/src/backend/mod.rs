@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::job::{EnqueueOptions, Enqueued, Job, Retry};
+use crate::job::{EnqueueOptions, Enqueued, Job, Limits, Retry};
+use crate::schedule::Schedule;
 
 pub(crate) use embedded::Embedded;
 pub(crate) use remote::Remote;
@@ -51,6 +52,7 @@ pub(crate) struct Outgoing {
     pub(crate) priority: u8,
     pub(crate) lane: Option<String>,
     pub(crate) dedup_id: Option<String>,
+    pub(crate) unique: Option<String>,
 }
 
 impl Outgoing {
@@ -63,6 +65,7 @@ impl Outgoing {
             priority: options.priority,
             lane: options.lane.clone(),
             dedup_id: options.dedup_id.clone(),
+            unique: options.unique.clone(),
         })
     }
 }
@@ -72,11 +75,12 @@ impl Outgoing {
 pub(crate) struct QueueSettings {
     pub(crate) queue: &'static str,
     pub(crate) retry: Retry,
+    pub(crate) limits: Limits,
 }
 
 impl QueueSettings {
     pub(crate) fn of<J: Job>() -> Self {
-        Self { queue: J::QUEUE, retry: J::RETRY }
+        Self { queue: J::QUEUE, retry: J::RETRY, limits: J::LIMITS }
     }
 
     pub(crate) fn dead_letter_queue(&self) -> String {
@@ -105,9 +109,9 @@ pub(crate) struct Incoming {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Ack,
-    /// Failed; due again after this time.
+    /// Failed; due again after this time, or when the queue's retry policy says.
     Failed {
-        delay_ms: u64,
+        delay_ms: Option<u64>,
         error: String,
     },
     /// Not counted; due again after this time.
@@ -221,6 +225,19 @@ impl Backend {
         either!(self, backend => backend.release_claim(key, token))
     }
 
+    pub(crate) async fn schedule(
+        &self,
+        name: &str,
+        schedule: &Schedule,
+        job: &Outgoing,
+    ) -> Result<(), Failure> {
+        either!(self, backend => backend.schedule(name, schedule, job))
+    }
+
+    pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
+        either!(self, backend => backend.unschedule(name))
+    }
+
     pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
         either!(self, backend => backend.counts(queue))
     }
@@ -242,6 +259,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

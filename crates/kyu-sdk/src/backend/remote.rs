@@ -8,14 +8,16 @@ use hyper::{Method, Request, StatusCode, Uri, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use kyu_broker::RateLimit;
 use serde_json::{Value, json};
 
 use super::{
     ClaimRequest, Completion, Ending, Failure, Finish, Finished, Handle, Incoming, LedgerClaimed,
-    Outgoing, QueueSettings, hex,
+    Outgoing, QueueSettings, hex, millis, unix_ms,
 };
 use crate::error::Error;
-use crate::job::Enqueued;
+use crate::job::{Enqueued, Limits};
+use crate::schedule::Schedule;
 
 /// More than the largest answer that we ask for: 10 messages of 1 MiB.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
@@ -51,9 +53,7 @@ impl Remote {
     pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
         let dead = settings.dead_letter_queue();
         self.create(&dead, json!({})).await?;
-        let max_receives = settings.retry.max_attempts.max(1);
-        let rule = json!({ "queue": dead, "max_receives": max_receives });
-        self.create(settings.queue, json!({ "dead_letter": rule })).await
+        self.create(settings.queue, queue_settings(settings, &dead)).await
     }
 
     async fn create(&self, queue: &str, settings: Value) -> Result<(), Failure> {
@@ -108,12 +108,9 @@ impl Remote {
         }
         let mut commands = vec![json!({ "op": "settle", "queue": finish.queue, "items": items })];
         for completion in &finish.completions {
-            let mut command = complete(completion);
-            if let Some(fields) = command.as_object_mut() {
-                fields.insert("op".into(), "ledger_complete".into());
-                fields.insert("key".into(), completion.key.clone().into());
-            }
-            commands.push(command);
+            commands.push(json!({
+                "op": "complete_claim", "key": completion.key, "complete": complete(completion),
+            }));
         }
         for outgoing in &finish.outgoing {
             let messages = json!([message(outgoing)?]);
@@ -142,7 +139,9 @@ impl Remote {
                 Ok(LedgerClaimed::Done { result: text(&answer, "result")?.into() })
             }
             (Some("held"), _) => {
-                Ok(LedgerClaimed::Held { for_ms: number("for_ms").unwrap_or(1_000) })
+                // By this machine's clock: it only says when to try again.
+                let until_ms = number("expires_at_ms").unwrap_or_default();
+                Ok(LedgerClaimed::Held { for_ms: until_ms.saturating_sub(unix_ms()) })
             }
             (Some("key_reused"), _) => Ok(LedgerClaimed::Reused),
             _ => Err(misunderstood(&answer)),
@@ -155,6 +154,23 @@ impl Remote {
 
     pub(crate) async fn release_claim(&self, key: &str, token: u64) -> Result<(), Failure> {
         self.post(&ledger(key, "/release"), &json!({ "token": token })).await.map(drop)
+    }
+
+    pub(crate) async fn schedule(
+        &self,
+        _name: &str,
+        _schedule: &Schedule,
+        _job: &Outgoing,
+    ) -> Result<(), Failure> {
+        Err(Failure::Other(Error::Invalid("not yet".into())))
+    }
+
+    pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
+        let path = format!("/v1/schedules/{}", segment(name));
+        match self.call(Method::DELETE, &path, &[], &Value::Null, 0).await {
+            Err(refused) if refused.code != "schedule_not_found" => Err(refused.into()),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
@@ -231,11 +247,67 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         match refused.code.as_str() {
             "queue_not_found" => Self::QueueNotFound,
-            "token_lost" | "ledger_conflict" => Self::Fenced,
+            "token_lost" => Self::Fenced,
             _ if refused.later => Self::Other(Error::Retry(refused.detail)),
             _ => Self::Other(Error::Invalid(refused.detail)),
         }
     }
+}
+
+fn queue_settings(settings: &QueueSettings, dead_letter_queue: &str) -> Value {
+    let (retry, limits) = (&settings.retry, &settings.limits);
+    let max_attempts = retry.max_attempts.max(1);
+    let rate = |rate: RateLimit| {
+        json!({
+            "permits": rate.permits, "interval_ms": rate.interval_ms, "burst": rate.burst,
+        })
+    };
+    let mut all = json!({
+        "dead_letter": { "queue": dead_letter_queue, "max_receives": max_attempts },
+        "retry": {
+            "backoff": {
+                "kind": "exponential",
+                "first_ms": millis(retry.first),
+                "factor_percent": retry.factor_percent,
+                "max_ms": millis(retry.longest),
+            },
+            "jitter_percent": retry.jitter_percent,
+            "max_attempts": max_attempts,
+        },
+        "rate": limits.rate.map(rate),
+        "lanes": {
+            "max_in_flight": limits.lane_max_in_flight,
+            "rate": limits.lane_rate.map(rate),
+        },
+        "guard": guard(limits),
+    });
+    if let (Some(all), Some(most)) = (all.as_object_mut(), limits.max_in_flight) {
+        all.insert("max_in_flight".into(), most.into());
+    }
+    all
+}
+
+fn guard(limits: &Limits) -> Option<Value> {
+    if limits.budget.is_none() && limits.breaker.is_none() {
+        return None;
+    }
+    let budget = limits.budget.map(|budget| {
+        json!({
+            "earn_percent": budget.earn_percent,
+            "floor_per_second": budget.floor_per_second,
+            "max_tokens": budget.max_tokens,
+        })
+    });
+    let breaker = limits.breaker.map(|breaker| {
+        json!({
+            "window_ms": breaker.window_ms,
+            "min_attempts": breaker.min_attempts,
+            "failure_percent": breaker.failure_percent,
+            "open_ms": breaker.open_ms,
+            "probes": breaker.probes,
+        })
+    });
+    Some(json!({ "key": "queue", "budget": budget, "breaker": breaker }))
 }
 
 fn path(queue: &str, rest: &str) -> String {
@@ -271,6 +343,7 @@ fn message(outgoing: &Outgoing) -> Result<Value, Failure> {
         ("priority", Some(outgoing.priority.into())),
         ("lane", outgoing.lane.clone().map(Value::from)),
         ("dedup_id", outgoing.dedup_id.clone().map(Value::from)),
+        ("unique", outgoing.unique.as_ref().map(|key| json!({ "key": key }))),
     ];
     if let Some(object) = message.as_object_mut() {
         object.extend(fields.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
