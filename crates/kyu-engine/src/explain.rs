@@ -119,7 +119,7 @@ pub enum Reason {
         /// When it allows the next.
         next_token_ms: UnixMs,
     },
-    /// FIFO: a message that stands before it in its lane is in flight.
+    /// FIFO: a message that stands before it in its lane is in flight, or waits for its next attempt.
     BehindInFlight {
         /// The first such message.
         seq: Seq,
@@ -197,7 +197,8 @@ pub enum Happened {
         /// How many.
         attempts: u64,
     },
-    /// Received for the last time so far; under way if the message is in flight.
+    /// Received for the last time so far; under way if the message is in flight. Left out where
+    /// that attempt is over and known.
     LastReceived {
         /// Number of the delivery.
         delivery: u32,

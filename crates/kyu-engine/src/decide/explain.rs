@@ -12,6 +12,7 @@ use crate::limits::MAX_EXPLAINED_AHEAD;
 use crate::message::{Message, Phase};
 use crate::queue::Queue;
 use crate::reply::{Delivery, Refusal};
+use crate::retry::Hold;
 use crate::state::State;
 
 pub(crate) fn explain(
@@ -84,7 +85,10 @@ fn reasons(
     if receives >= max_receives {
         reasons.push(Reason::ReceivedTooOften { receives, max_receives });
     }
-    reasons.extend(queue.hold_of(message).map(Reason::Retry));
+    // A message whose guard was taken away goes on with the next tick.
+    let orphan = Hold::Budget { ahead: 0, until_ms: now_ms };
+    let orphan = (message.phase == Phase::Parked).then_some(orphan);
+    reasons.extend(queue.hold_of(message).or(orphan).map(Reason::Retry));
     of_queue(queue, now_ms, &mut reasons);
     of_lane(queue, message, now_ms, &mut reasons);
     reasons
@@ -189,7 +193,8 @@ fn timeline(message: &Message, last: &Delivery) -> Vec<Event> {
     for attempt in attempts {
         events.push(event(attempt.started_at_ms, Happened::Attempt(attempt.clone())));
     }
-    if history.last_received_at_ms > 0 {
+    // The last attempt is told once: it is over and kept, or it is this.
+    if history.last_received_at_ms > 0 && (message.phase.in_flight() || attempts.is_empty()) {
         let consumer = message.trail.as_ref().and_then(|trail| trail.consumer.clone());
         let what = Happened::LastReceived { delivery: history.deliveries, consumer };
         events.push(event(history.last_received_at_ms, what));

@@ -184,13 +184,28 @@ fn step() -> impl Strategy<Value = Step> {
         9 => (0..4usize, 0..4u8, prop_oneof![3 => Just(0), 1 => 1..3_000u64], 0..3u8, prop::option::weighted(0.1, 1..4_000u64))
             .prop_map(|(queue, lane, delay_ms, priority, expires_ms)| Step::Send { queue, lane, delay_ms, priority, expires_ms }),
         6 => (0..4usize, 1..4u32, 0..8u8, any::<bool>()).prop_map(|(queue, max, order, session)| Step::Receive { queue, max, order, session }),
-        4 => (index(), 0..5u8).prop_map(|(pick, outcome)| Step::Settle { pick, outcome }),
+        5 => (index(), 0..7u8).prop_map(|(pick, outcome)| Step::Settle { pick, outcome }),
         2 => (0..4usize, prop::option::of(0..4u8), any::<bool>()).prop_map(|(queue, lane, paused)| Step::Pause { queue, lane, paused }),
-        1 => (0..4usize, 0..6usize).prop_map(|(queue, config)| Step::Configure { queue, config }),
+        2 => (0..4usize, 0..8usize).prop_map(|(queue, config)| Step::Configure { queue, config }),
         4 => (0..4_000u64).prop_map(Step::Time),
         2 => (0..900u64).prop_map(Step::Later),
         1 => Just(Step::Restart),
     ]
+}
+
+/// Opens soon, and gives few tokens.
+fn guard(key: GuardKey) -> Guard {
+    Guard {
+        key,
+        budget: Some(RetryBudget { earn_percent: 20, floor_per_second: 1, max_tokens: 1 }),
+        breaker: Some(Breaker {
+            window_ms: 5_000,
+            min_attempts: 2,
+            failure_percent: 50,
+            open_ms: 1_500,
+            probes: 1,
+        }),
+    }
 }
 
 /// Settings that a standard queue of the test may get.
@@ -209,6 +224,12 @@ fn settings(number: usize) -> QueueConfig {
         2 => QueueConfig { lanes, fairness: Fairness::Weighted, rate: rate(3, 1_000, 3), ..base },
         3 => QueueConfig { fairness: Fairness::StrictOrder, max_in_flight: 3, ..base },
         4 => QueueConfig { dead_letter, rate: rate(1, 700, 1), ..base },
+        5 => {
+            let backoff = Backoff::Fixed { delay_ms: 800 };
+            let retry = Some(RetryPolicy { backoff, jitter_percent: 0, max_attempts: Some(3) });
+            QueueConfig { retry, guard: Some(guard(GuardKey::Queue)), ..base }
+        }
+        6 => QueueConfig { guard: Some(guard(GuardKey::Lane)), lanes, ..base },
         _ => QueueConfig { dead_letter, fairness: Fairness::Weighted, retention_ms: 6_000, ..base },
     }
 }
@@ -268,7 +289,8 @@ impl Play {
                     0..=1 => Outcome::Ack,
                     2 => release(false, 0, true),
                     3 => release(true, 400, false),
-                    _ => Outcome::Dead,
+                    4 => Outcome::Dead,
+                    _ => Outcome::Failed { error: "no".into(), delay_ms: None, retry: true },
                 };
                 self.w.settle(delivery.receipt, outcome);
             }
@@ -277,9 +299,15 @@ impl Play {
                 pause(&mut self.w, self.queues[queue], lane.as_deref(), paused);
             }
             Step::Configure { queue, config } => {
-                let queue = self.queues[queue.min(2)];
+                let fifo = queue == 3;
+                let queue = self.queues[queue];
                 let version = self.w.engine.queues().find(|info| info.id == queue).unwrap().version;
-                let (config, expected_version) = (settings(config).into(), version);
+                let mut config = settings(config);
+                if fifo {
+                    config.kind = QueueKind::Fifo;
+                    config.fairness = Fairness::QuietFirst;
+                }
+                let (config, expected_version) = (config.into(), version);
                 let configure = ConfigureQueue { queue, config, expected_version };
                 self.w.run(Command::ConfigureQueue(configure));
             }
