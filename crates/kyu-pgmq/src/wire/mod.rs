@@ -22,6 +22,8 @@ mod server;
 mod session;
 mod settings;
 mod startup;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod zone;
 

@@ -164,25 +164,26 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Key {
     mac.finalize().into_bytes().into()
 }
 
+/// The client's side, from the same RFC.
+#[cfg(test)]
+pub(super) fn client_final(password: &str, client_first_bare: &str, server_first: &str) -> String {
+    let field = |name: &str| {
+        server_first.split(',').find_map(|field| field.strip_prefix(name)).unwrap().to_owned()
+    };
+    let salt = BASE64.decode(field("s=")).unwrap();
+    let salted = salted_password(password.as_bytes(), &salt, field("i=").parse().unwrap());
+    let client_key = mac(&salted, &[b"Client Key"]);
+    let stored_key: Key = Sha256::digest(client_key).into();
+    let without_proof = format!("c=biws,r={}", field("r="));
+    let said = format!("{client_first_bare},{server_first},{without_proof}");
+    let signature = mac(&stored_key, &[said.as_bytes()]);
+    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+    format!("{without_proof},p={}", BASE64.encode(proof))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The client's side, from the same RFC.
-    fn client_final(password: &str, client_first_bare: &str, server_first: &str) -> String {
-        let field = |name: &str| {
-            server_first.split(',').find_map(|field| field.strip_prefix(name)).unwrap().to_owned()
-        };
-        let salt = BASE64.decode(field("s=")).unwrap();
-        let salted = salted_password(password.as_bytes(), &salt, field("i=").parse().unwrap());
-        let client_key = mac(&salted, &[b"Client Key"]);
-        let stored_key: Key = Sha256::digest(client_key).into();
-        let without_proof = format!("c=biws,r={}", field("r="));
-        let said = format!("{client_first_bare},{server_first},{without_proof}");
-        let signature = mac(&stored_key, &[said.as_bytes()]);
-        let proof: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
-        format!("{without_proof},p={}", BASE64.encode(proof))
-    }
 
     #[test]
     fn the_example_of_rfc_7677() {
