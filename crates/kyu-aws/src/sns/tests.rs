@@ -521,6 +521,16 @@ async fn tags_and_permissions() {
     let door = Door::open();
     ok(&door, "CreateTopic", &[("Name", "t")]).await;
     let resource = ("ResourceArn", TOPIC);
+    let tagged = [
+        ("Name", "tagged"),
+        ("Tags.member.1.Key", "a"),
+        ("Tags.member.1.Value", "1"),
+        ("Tags.member.2.Key", "b"),
+        ("Tags.member.2.Value", "2"),
+    ];
+    for same in [&tagged[..], &tagged[..3], &tagged[..1]] {
+        ok(&door, "CreateTopic", same).await;
+    }
     let tag = [resource, ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")];
     ok(&door, "TagResource", &tag).await;
     let tags = ok(&door, "ListTagsForResource", &[resource]).await;

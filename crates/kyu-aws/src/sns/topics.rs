@@ -34,7 +34,7 @@ pub(super) async fn create(
     match call.broker.submit(Command::CreateExchange(create)).await {
         Ok(_) => call.sns.signed.note(call, &name, Some(&config)),
         Err(kyu_broker::Error::Refused(Refusal::ExchangeExists(existing))) => {
-            check_same(&existing.config, &config, &attributes, !config.tags.is_empty())?;
+            check_same(&existing.config, &config, &attributes)?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -47,7 +47,6 @@ fn check_same(
     existing: &ExchangeConfig,
     asked: &ExchangeConfig,
     attributes: &std::collections::BTreeMap<String, String>,
-    has_tags: bool,
 ) -> Result<(), Error> {
     if existing.kind != asked.kind
         || attributes.keys().any(|name| {
@@ -58,7 +57,8 @@ fn check_same(
             "Attributes Reason: Topic already exists with different attributes",
         ));
     }
-    if has_tags && existing.tags != asked.tags {
+    // Some of its tags are enough (recorded).
+    if asked.tags.iter().any(|(key, value)| existing.tags.get(key) != Some(value)) {
         return Err(Error::invalid("Tags Reason: Topic already exists with different tags"));
     }
     Ok(())
