@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 
 use arc_swap::ArcSwap;
 use kyu_engine::{DirectoryChange, QueueId, QueueInfo, QueueName};
@@ -16,6 +17,7 @@ const CHUNK_QUEUES: usize = 256;
 #[derive(Debug)]
 pub struct Directory {
     tables: ArcSwap<Tables>,
+    version: AtomicU64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -31,7 +33,13 @@ impl Directory {
         let by_id = Sorted::from_sorted(&all);
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let by_name = Sorted::from_sorted(&all);
-        Self { tables: ArcSwap::from_pointee(Tables { by_name, by_id }) }
+        let tables = ArcSwap::from_pointee(Tables { by_name, by_id });
+        Self { tables, version: AtomicU64::new(1) }
+    }
+
+    /// Rises after every change: who reads it first and the queues then has them at least as new.
+    pub fn version(&self) -> u64 {
+        self.version.load(AtomicOrdering::Acquire)
     }
 
     /// The queue of that name.
@@ -115,6 +123,7 @@ impl Directory {
             }
         }
         self.tables.store(Arc::new(tables));
+        self.version.fetch_add(1, AtomicOrdering::Release);
     }
 }
 

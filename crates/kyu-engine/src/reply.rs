@@ -256,7 +256,8 @@ pub struct Delivery {
     pub past_attempts: Vec<PastAttempt>,
     /// Its age counts from here.
     pub enqueued_at_ms: UnixMs,
-    /// When it was acquired last, with this one; 0 for never.
+    /// When it was acquired last, with this one; 0 for never. Under [`crate::Lease::Take`] the time
+    /// before this one.
     pub last_received_at_ms: UnixMs,
     /// Where it is in its life, after this; a message under a claim shows where it was before.
     pub phase: Phase,

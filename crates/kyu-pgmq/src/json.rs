@@ -31,7 +31,7 @@ pub enum Json {
 /// # Errors
 /// 22P02 for what is not JSON, 22P05 for `\u0000`, 54001 above [`MAX_DEPTH`].
 pub fn parse(text: &str) -> Result<Json, PgError> {
-    let mut reader = Reader { text, at: 0, depth: 0, literal: false };
+    let mut reader = Reader { text, at: 0, depth: 0, literal: false, grown: 0 };
     let value = reader.document()?;
     Ok(value)
 }
@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Result<Json, PgError> {
 /// # Errors
 /// As [`parse`].
 pub fn check(text: &str) -> Result<(), PgError> {
-    Reader { text, at: 0, depth: 0, literal: true }.document().map(|_| ())
+    Reader { text, at: 0, depth: 0, literal: true, grown: 0 }.document().map(|_| ())
 }
 
 /// The text that `jsonb` prints.
@@ -73,7 +73,12 @@ struct Reader<'a> {
     depth: u32,
     /// Type `json`: escapes are checked for form only.
     literal: bool,
+    /// Bytes that numbers have grown by: `1e100000` takes 100,001 digits.
+    grown: usize,
 }
+
+/// Most that the numbers of one value may grow by: 22003 beyond it.
+const MAX_GROWTH: usize = 1 << 20;
 
 impl Reader<'_> {
     fn document(&mut self) -> Result<Json, PgError> {
@@ -215,6 +220,10 @@ impl Reader<'_> {
         let text = self.text.get(start..self.at).unwrap_or("");
         let ends = !self.peek().is_ascii_alphanumeric();
         let value = if well_formed(text) && ends { decimal::normalize(text)? } else { None };
+        self.grown += value.as_ref().map_or(0, |value| value.len().saturating_sub(text.len()));
+        if self.grown > MAX_GROWTH {
+            return Err(PgError::new("22003", "value overflows numeric format"));
+        }
         value.map(Json::Number).ok_or_else(|| Self::error(format!("Token \"{text}\" is invalid.")))
     }
 

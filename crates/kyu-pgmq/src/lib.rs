@@ -12,7 +12,7 @@
 pub mod error;
 pub mod host;
 pub mod json;
-pub mod jsonb;
+pub mod queues;
 pub mod sql;
 pub mod types;
 pub mod value;

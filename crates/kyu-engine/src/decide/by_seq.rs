@@ -96,6 +96,8 @@ fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &
             message.phase == Phase::Ready
                 && room > 0
                 && lane_free
+                && !queue.paused
+                && !queue.shut
                 && !is_expired(queue, message, ctx.now_ms)
         }
         SeqAction::RemoveIfReceived(times) => message.history.receives == times,

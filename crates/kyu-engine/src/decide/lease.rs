@@ -57,9 +57,13 @@ pub(super) fn hand_out(
         }
     }
     let phase = phase_under(end, ctx.now_ms);
-    let delivery = |(seq, message): &(Seq, Message)| Delivery {
-        phase,
-        ..Delivery::next(id, *seq, message, ctx)
+    let delivery = |(seq, message): &(Seq, Message)| {
+        let next = Delivery::next(id, *seq, message, ctx);
+        let last_received_at_ms = match lease {
+            Lease::Take => message.history.last_received_at_ms,
+            _ => next.last_received_at_ms,
+        };
+        Delivery { phase, last_received_at_ms, ..next }
     };
     picked.iter().map(delivery).collect()
 }

@@ -222,6 +222,10 @@ functions! {
     66 VALIDATE_TOPIC_PATTERN = pgmq.validate_topic_pattern(pattern: TEXT) -> Returns::One(BOOL);
     // Kyu's own
     100 Q_INFO = pgmq.q_info(queue_name: TEXT) -> Returns::Table(QUEUE_INFO);
+    101 DELETE_FENCED = pgmq.delete(queue_name: TEXT, msg_id: INT8, read_ct: INT4) -> Returns::One(BOOL);
+    102 PEEK = pgmq.peek(queue_name: TEXT, qty: INT4 => "1") -> Returns::Set(MESSAGE);
+    103 SET_DEAD_LETTER = pgmq.set_dead_letter(queue_name: TEXT, dead_letter_queue: TEXT, max_reads: INT4 => "5") -> Returns::One(VOID);
+    104 SET_RETENTION = pgmq.set_retention(queue_name: TEXT, seconds: INT4) -> Returns::One(VOID);
 }
 
 aliases! {

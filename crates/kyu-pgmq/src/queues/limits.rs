@@ -1,0 +1,23 @@
+//! Every bound of this module, with its reason and the error it causes.
+
+/// Content that one transaction may have sent and not committed: a commit is one record of the log,
+/// which takes 16 MiB. 54000.
+pub(super) const MAX_TRANSACTION_BYTES: usize = 12 << 20;
+/// Messages that one transaction may have sent or touched: they are in RAM, and its commit is one
+/// step of the engine. 54000.
+pub(super) const MAX_TRANSACTION_MESSAGES: usize = 50_000;
+/// Savepoints times messages of one transaction: each savepoint is a copy. 54000.
+pub(super) const MAX_SAVED_MESSAGES: usize = 500_000;
+/// Messages of one read, pop or peek; more are left for the next.
+pub(super) const MAX_READ_MESSAGES: usize = 100_000;
+/// Bytes of one answer of a read or scan, for RAM. A read leaves the rest for the next; a scan ends
+/// with 54000.
+pub(super) const MAX_ANSWER_BYTES: usize = 256 << 20;
+/// How long an operation waits for a message that another transaction has claimed. 55P03.
+pub(super) const CLAIM_WAIT_MS: u64 = 5_000;
+/// Longest wait of a `..._with_poll` that names none (NULL).
+pub(super) const MAX_POLL_MS: u64 = 3_600_000;
+/// Notifications that wait for a session that reads nothing; it is ended beyond it.
+pub(super) const MAX_WAITING_NOTIFICATIONS: usize = 1_024;
+/// Changes of settings that somebody else's change made fail, before giving up. 40001.
+pub(super) const CONFIGURE_TRIES: u32 = 10;

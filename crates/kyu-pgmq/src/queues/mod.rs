@@ -1,0 +1,84 @@
+//! pgmq's functions over the broker. The same queues are SQS queues: one namespace, one set of names.
+//!
+//! ```text
+//!  session.rs    Host: which function a call means
+//!  send, read, by_id, admin, settings, topics, notify, views
+//!                one group of functions each; outside of a transaction one command each
+//!  transaction   what a transaction has done so far, and the group that commits it
+//!  message       jsonb and headers <-> body and attributes
+//! ```
+
+mod admin;
+mod arguments;
+mod by_id;
+mod failure;
+mod limits;
+mod message;
+mod names;
+mod notify;
+mod read;
+mod send;
+mod session;
+mod settings;
+mod time;
+mod topics;
+mod transaction;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use kyu_broker::{Broker, FOREVER, Fairness, QueueConfig};
+use tokio::sync::mpsc::Receiver;
+
+pub use session::Session;
+
+use crate::wire::{Notification, Queues};
+
+/// All queues of one namespace, as pgmq's functions see them. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Pgmq {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    broker: Broker,
+    namespace: String,
+    hub: notify::Hub,
+    topics: topics::Topics,
+}
+
+impl Pgmq {
+    /// Over a broker; `namespace` is the account whose queues these are.
+    pub fn new(broker: Broker, namespace: impl Into<String>) -> Self {
+        let (hub, topics) = (notify::Hub::default(), topics::Topics::default());
+        Self { shared: Arc::new(Shared { broker, namespace: namespace.into(), hub, topics }) }
+    }
+}
+
+impl Queues for Pgmq {
+    type Host = Session;
+
+    fn open(&self, process: u32) -> (Session, Receiver<Notification>) {
+        let (listener, notifications) = self.shared.hub.join();
+        (Session::new(Arc::clone(&self.shared), listener, process), notifications)
+    }
+
+    fn notify(&self, notification: Notification) {
+        self.shared.hub.tell(&notification);
+    }
+}
+
+/// Settings of a queue that pgmq makes: kept for ever, strictly in order of `msg_id`.
+fn queue_config() -> QueueConfig {
+    QueueConfig {
+        retention_ms: FOREVER,
+        max_in_flight: u32::MAX,
+        fairness: Fairness::StrictOrder,
+        back_after_receives: None,
+        ..QueueConfig::default()
+    }
+}

@@ -1,0 +1,219 @@
+//! `send`, `send_batch`, `send_topic`, `send_batch_topic`.
+
+use std::sync::Arc;
+
+use kyu_broker::{
+    Command, Enqueue, NewMessage, QueueInfo, QueueKind, Refusal, Reply, Reserve, Seq, UnixMs,
+};
+
+use super::failure::{self, null_vt};
+use super::message::{MessageRow, Outgoing, seq_to_id};
+use super::names::Found;
+use super::session::Session;
+use super::time::{after, from_pg};
+use super::transaction::{End, Local};
+use crate::error::PgError;
+use kyu_broker::engine::limits::{MAX_BATCH, MAX_RESERVED};
+
+/// When a message becomes visible.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Delay {
+    /// At once, or after the queue's own delay (of a queue that SQS made).
+    OfQueue,
+    /// In so many seconds; NULL is refused.
+    Seconds(Option<i64>),
+    /// At this time, in microseconds since 2000; NULL is refused.
+    At(Option<i64>),
+}
+
+impl Delay {
+    /// In microseconds since 2000; `None` for the queue's own.
+    fn resolve(self, now_ms: UnixMs, queue: &str) -> Result<Option<i64>, PgError> {
+        match self {
+            Self::OfQueue => Ok(None),
+            Self::Seconds(Some(seconds)) => Ok(Some(after(now_ms, seconds))),
+            Self::At(Some(us)) => Ok(Some(us)),
+            Self::Seconds(None) | Self::At(None) => Err(null_vt(queue)),
+        }
+    }
+}
+
+/// `pgmq._validate_batch_params`, and the messages.
+pub(super) fn batch(
+    messages: Option<Vec<Option<String>>>,
+    headers: Option<Vec<Option<String>>>,
+) -> Result<Vec<Outgoing>, PgError> {
+    let messages = messages.filter(|messages| !messages.is_empty());
+    let messages = messages.ok_or_else(|| failure::raise("msgs cannot be NULL or empty"))?;
+    if let Some(headers) = &headers
+        && headers.len() != messages.len()
+    {
+        return Err(failure::raise(format!(
+            "headers array length ({}) must match msgs array length ({})",
+            headers.len(),
+            messages.len()
+        )));
+    }
+    let headers = headers.unwrap_or_default().into_iter().chain(std::iter::repeat(None));
+    messages.into_iter().zip(headers).map(|(m, h)| Outgoing::new(m, h)).collect()
+}
+
+impl Session {
+    /// Sends to one queue; the numbers of the messages.
+    pub(super) async fn send(
+        &mut self,
+        name: Option<String>,
+        messages: Vec<Outgoing>,
+        delay: Delay,
+    ) -> Result<Vec<i64>, PgError> {
+        let seqs = match self.find(name)? {
+            Found::Outside(info) => self.send_now(&info, &messages, delay).await?,
+            Found::Inside(name) => self.send_inside(&name, messages, delay).await?,
+        };
+        Ok(seqs.into_iter().map(seq_to_id).collect())
+    }
+
+    async fn send_now(
+        &mut self,
+        info: &Arc<QueueInfo>,
+        messages: &[Outgoing],
+        delay: Delay,
+    ) -> Result<Vec<Seq>, PgError> {
+        let name = &info.name.name;
+        let now_ms = self.shared.broker.now_ms();
+        let vt_us = delay.resolve(now_ms, name)?;
+        let is_fifo = info.config.kind == QueueKind::Fifo;
+        let new = |out: &Outgoing| NewMessage {
+            delay_ms: vt_us.map(|us| from_pg(us).saturating_sub(now_ms)),
+            ..out.to(info.id, is_fifo)
+        };
+        let mut commands: Vec<Command> = messages
+            .chunks(MAX_BATCH)
+            .map(|chunk| Command::Enqueue(Enqueue { messages: chunk.iter().map(new).collect() }))
+            .collect();
+        // A batch is all or nothing; a single message is that anyway.
+        let command = match commands.len() {
+            1 if messages.len() == 1 => commands.remove(0),
+            _ => Command::Atomic(commands),
+        };
+        let reply = self.shared.broker.submit(command).await;
+        let reply = reply.map_err(|error| failure::broker(error, name))?;
+        let replies = match reply {
+            Reply::Atomic(replies) => replies,
+            single => vec![single],
+        };
+        let mut seqs = Vec::with_capacity(messages.len());
+        for reply in replies {
+            let Reply::Enqueued(results) = reply else { continue };
+            for result in results {
+                seqs.push(result.map_err(|refusal| failure::not_enqueued(refusal, name))?.seq);
+            }
+        }
+        self.shared.hub.inserted(info, self.process, now_ms);
+        Ok(seqs)
+    }
+
+    async fn send_inside(
+        &mut self,
+        name: &str,
+        messages: Vec<Outgoing>,
+        delay: Delay,
+    ) -> Result<Vec<Seq>, PgError> {
+        let now_ms = self.shared.broker.now_ms();
+        let begun_at_ms = self.transaction.as_ref().map_or(now_ms, |t| t.begun_at_ms);
+        let changes = self.changes(name)?;
+        let queue_delay_ms = changes.config().map_or(0, |config| config.delay_ms);
+        let vt_us = delay.resolve(now_ms, name)?;
+        let vt_us = vt_us.unwrap_or_else(|| super::time::to_pg(now_ms + queue_delay_ms));
+        let first = self.reserve(name, messages.len()).await?;
+        let mut seqs = Vec::with_capacity(messages.len());
+        for (seq, out) in (first..).zip(messages) {
+            let row = MessageRow::sent(seq, &out, begun_at_ms, vt_us);
+            let sent = Some(Arc::new(out));
+            let local = Local { sent, row, reads: 0, shown: false, end: End::Live };
+            if let Some(transaction) = &mut self.transaction {
+                transaction.note(name, local)?;
+            }
+            seqs.push(seq);
+        }
+        Ok(seqs)
+    }
+
+    /// The first of so many numbers, which stay given out whatever becomes of the transaction.
+    async fn reserve(&mut self, name: &str, count: usize) -> Result<Seq, PgError> {
+        let changes = self.changes(name)?;
+        let kept = changes.before.clone();
+        let kept = kept.filter(|_| changes.standing == super::transaction::Standing::Kept);
+        let Some(info) = kept else {
+            let first = changes.next_seq;
+            changes.next_seq += count as u64;
+            return Ok(first);
+        };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if count > MAX_RESERVED {
+            let refusal = Refusal::LimitExceeded("messages of one batch");
+            return Err(failure::refused(refusal, name));
+        }
+        let reserve = Command::Reserve(Reserve { queue: info.id, count });
+        match self.shared.broker.submit(reserve).await {
+            Ok(Reply::Reserved { first }) => Ok(first),
+            Ok(_) => Err(failure::broker(kyu_broker::Error::Internal, name)),
+            Err(error) => Err(failure::broker(error, name)),
+        }
+    }
+
+    /// `send_topic`: how many queues it went to.
+    pub(super) async fn send_topic(
+        &mut self,
+        key: Option<String>,
+        message: Option<String>,
+        headers: Option<String>,
+        delay_s: Option<i64>,
+    ) -> Result<i64, PgError> {
+        let key = super::topics::check_key(key.as_deref())?.to_owned();
+        if message.is_none() {
+            return Err(failure::raise("msg cannot be NULL"));
+        }
+        if let Some(delay_s) = delay_s.filter(|delay_s| *delay_s < 0) {
+            return Err(failure::raise(format!("delay cannot be negative, got: {delay_s}")));
+        }
+        let out = vec![Outgoing::new(message, headers)?];
+        let sent = self.send_to_all(&key, out, Delay::Seconds(delay_s)).await?;
+        Ok(sent.len() as i64)
+    }
+
+    /// Sends to every queue that a routing key leads to: queue and numbers, in order of the names.
+    pub(super) async fn send_to_all(
+        &mut self,
+        key: &str,
+        messages: Vec<Outgoing>,
+        delay: Delay,
+    ) -> Result<Vec<(String, Vec<i64>)>, PgError> {
+        let mut names: Vec<String> =
+            self.routes(key).into_iter().map(|binding| binding.queue).collect();
+        names.sort();
+        names.dedup();
+        // More than one queue: all of them or none, so it is a transaction.
+        let own = self.transaction.is_none() && names.len() > 1;
+        if own {
+            self.begin_transaction();
+        }
+        let mut sent = Vec::with_capacity(names.len());
+        for name in names {
+            let result = self.send(Some(name.clone()), messages.clone(), delay).await;
+            match result {
+                Ok(ids) => sent.push((name, ids)),
+                Err(error) => {
+                    if own {
+                        self.roll_back();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if own {
+            self.commit_transaction().await?;
+        }
+        Ok(sent)
+    }
+}

@@ -1,0 +1,200 @@
+//! Settings of queues: notifications, dead-letter rule, retention, and the marks of what Postgres
+//! would have made beside a queue (indexes).
+
+use kyu_broker::{Command, ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, Refusal};
+
+use super::failure::{self, no_table, raise};
+use super::limits::CONFIGURE_TRIES;
+use super::names::Found;
+use super::notify;
+use super::session::Session;
+use super::time::to_pg;
+use crate::error::PgError;
+use crate::value::{Row, Value};
+
+/// The setting that says that there is an index for groups.
+const FIFO_INDEX: &str = "pgmq.fifo_index";
+
+impl Session {
+    /// Changes a queue's settings; `change` gets its name and may be called again.
+    pub(super) async fn configure(
+        &mut self,
+        queue: &str,
+        change: impl Fn(&str, &mut QueueConfig) + Send,
+    ) -> Result<(), PgError> {
+        for _ in 0..CONFIGURE_TRIES {
+            let info = match self.look_up(queue) {
+                None => return Err(no_table("q", queue)),
+                Some(Found::Inside(name)) => {
+                    let changes = self.changes(&name)?;
+                    let mut config = changes.config().cloned().unwrap_or_default();
+                    change(&name, &mut config);
+                    changes.config = Some(Box::new(config));
+                    return Ok(());
+                }
+                Some(Found::Outside(info)) => info,
+            };
+            let mut config = Box::new(info.config.clone());
+            change(&info.name.name, &mut config);
+            if *config == info.config {
+                return Ok(());
+            }
+            let (queue, expected_version) = (info.id, info.version);
+            let configure = ConfigureQueue { queue, config, expected_version };
+            match self.shared.broker.submit(Command::ConfigureQueue(configure)).await {
+                Err(Error::Refused(Refusal::VersionConflict)) => {}
+                Err(error) => return Err(failure::broker(error, &info.name.name)),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Err(failure::conflict("the settings of the queue"))
+    }
+
+    /// The settings that a queue has now, for this session.
+    fn config_of(&mut self, queue: &str) -> Option<(String, QueueConfig)> {
+        match self.look_up(queue)? {
+            Found::Outside(info) => Some((info.name.name.clone(), info.config.clone())),
+            Found::Inside(name) => {
+                let config = self.changes(&name).ok()?.config()?.clone();
+                Some((name, config))
+            }
+        }
+    }
+
+    fn forget_notified(&self, queue: &str) {
+        if let Some(info) = self.outside(queue) {
+            self.shared.hub.forget(info.id);
+        }
+    }
+
+    pub(super) async fn enable_notify_insert(
+        &mut self,
+        queue: Option<String>,
+        throttle_ms: Option<i64>,
+    ) -> Result<(), PgError> {
+        if throttle_ms.is_some_and(|ms| ms < 0) {
+            return Err(raise("throttle_interval_ms must be non-negative"));
+        }
+        super::names::table(queue.as_deref(), Some("q"))?;
+        let name = queue.unwrap_or_default();
+        if self.look_up(&name).is_none() {
+            return Err(raise(format!(
+                "Queue \"{name}\" does not exist. Create it first using pgmq.create()"
+            )));
+        }
+        let throttle = throttle_ms.unwrap_or(0).to_string();
+        self.forget_notified(&name);
+        self.configure(&name, |_, config| {
+            config.attributes.insert(notify::SETTING.to_owned(), throttle.clone());
+        })
+        .await
+    }
+
+    pub(super) async fn disable_notify_insert(
+        &mut self,
+        queue: Option<String>,
+    ) -> Result<(), PgError> {
+        let name = super::names::check(queue)?;
+        self.configure(&name, |_, config| {
+            config.attributes.remove(notify::SETTING);
+        })
+        .await
+    }
+
+    pub(super) async fn update_notify_insert(
+        &mut self,
+        queue: Option<String>,
+        throttle_ms: Option<i64>,
+    ) -> Result<(), PgError> {
+        if let Some(ms) = throttle_ms.filter(|ms| *ms < 0) {
+            return Err(raise(format!("throttle_interval_ms must be non-negative, got: {ms}")));
+        }
+        let name = queue.unwrap_or_default();
+        let Some((_, config)) = self.config_of(&name) else {
+            return Err(raise(format!(
+                "Queue \"{name}\" does not exist. Create the queue first using pgmq.create()"
+            )));
+        };
+        if !config.attributes.contains_key(notify::SETTING) {
+            return Err(raise(format!(
+                "Queue \"{name}\" does not have notify_insert enabled. Enable it first using \
+                 pgmq.enable_notify_insert()"
+            )));
+        }
+        self.enable_notify_insert(Some(name), throttle_ms).await
+    }
+
+    /// `list_notify_insert_throttles`, and the table `notify_insert_throttle`.
+    pub(super) fn throttles(&self) -> Vec<Row> {
+        let rows = self.all_queues().into_iter().filter_map(|queue| {
+            let throttle_ms: i64 = queue.config.attributes.get(notify::SETTING)?.parse().ok()?;
+            let last_ms = queue.id.map_or(0, |id| self.shared.hub.last_ms(id));
+            Some(vec![
+                Value::Text(queue.name),
+                Value::Int(throttle_ms),
+                Value::Timestamp(to_pg(last_ms)),
+            ])
+        });
+        let mut rows: Vec<Row> = rows.collect();
+        rows.sort_by(|a, b| match (a.first(), b.first()) {
+            (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
+            _ => std::cmp::Ordering::Equal,
+        });
+        rows
+    }
+
+    pub(super) async fn create_fifo_index(&mut self, queue: Option<String>) -> Result<(), PgError> {
+        let name = super::names::check(queue)?;
+        self.configure(&name, |_, config| {
+            config.attributes.insert(FIFO_INDEX.to_owned(), "true".to_owned());
+        })
+        .await
+    }
+
+    /// Queues with an index for groups, for the catalogue.
+    pub fn fifo_indexed(&self) -> Vec<String> {
+        let all = self.all_queues().into_iter();
+        let marked = all.filter(|queue| queue.config.attributes.contains_key(FIFO_INDEX));
+        marked.map(|queue| queue.name).collect()
+    }
+
+    /// Kyu's own: after so many reads a message goes to another queue instead of being read once
+    /// more. NULL takes the rule away.
+    pub(super) async fn set_dead_letter(
+        &mut self,
+        queue: Option<String>,
+        target: Option<String>,
+        max_reads: Option<i64>,
+    ) -> Result<(), PgError> {
+        let name = super::names::check(queue)?;
+        let rule = match (target, max_reads) {
+            (None, _) | (_, None) => None,
+            (Some(target), Some(max_reads)) => {
+                let max_receives = u32::try_from(max_reads).ok().filter(|max| *max > 0);
+                let max_receives = max_receives
+                    .ok_or_else(|| PgError::new("22023", "max_reads must be at least 1"))?;
+                let found = self.look_up(&target).ok_or_else(|| no_table("q", &target))?;
+                Some(DeadLetter { target: self.queue_name(found.name()), max_receives })
+            }
+        };
+        self.configure(&name, |_, config| config.dead_letter.clone_from(&rule)).await
+    }
+
+    /// Kyu's own: the age at which messages go away by themselves; NULL for never.
+    pub(super) async fn set_retention(
+        &mut self,
+        queue: Option<String>,
+        seconds: Option<i64>,
+    ) -> Result<(), PgError> {
+        let name = super::names::check(queue)?;
+        let retention_ms = match seconds {
+            None => FOREVER,
+            Some(seconds) => u64::try_from(seconds)
+                .ok()
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| seconds.saturating_mul(1_000))
+                .ok_or_else(|| PgError::new("22023", "retention must be at least 1 second"))?,
+        };
+        self.configure(&name, |_, config| config.retention_ms = retention_ms).await
+    }
+}

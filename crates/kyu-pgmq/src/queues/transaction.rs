@@ -1,0 +1,345 @@
+//! A transaction: what a session has done and not committed.
+//!
+//! Messages that it sends stay here, under numbers that the engine has reserved. Messages of others
+//! that it reads or changes are claimed in the engine for the transaction's session and stand here
+//! as this transaction sees them. Queues that it makes or drops are here only. COMMIT is one atomic
+//! group; without it, giving back the claims is all there is to undo. See the ADR on transactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kyu_broker::engine::limits::{MAX_ATOMIC, MAX_BATCH};
+use kyu_broker::{
+    Command, Conclude, ConfigureQueue, CreateQueue, DeleteQueue, EnqueueReserved, Fate, PurgeQueue,
+    QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq, SessionId, UnixMs,
+    archive_name,
+};
+
+use super::failure;
+use super::limits::{MAX_SAVED_MESSAGES, MAX_TRANSACTION_BYTES, MAX_TRANSACTION_MESSAGES};
+use super::message::{MessageRow, Outgoing};
+use super::time::from_pg;
+use crate::error::PgError;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pub(super) session: SessionId,
+    pub(super) begun_at_ms: UnixMs,
+    /// Every queue in which it may have claims, whatever has been taken back since.
+    pub(super) claimed_in: BTreeSet<QueueId>,
+    /// It may have claims that its state does not know of.
+    pub(super) stray: bool,
+    pub(super) state: State,
+    savepoints: Vec<(String, State)>,
+}
+
+/// What a savepoint keeps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// By the engine's name.
+    pub(super) queues: BTreeMap<String, QueueChanges>,
+    pub(super) bytes: usize,
+    /// LISTEN (true) and UNLISTEN, in order; no channel is all of them.
+    pub(super) listens: Vec<(bool, Option<String>)>,
+}
+
+/// A queue as the transaction sees it.
+#[derive(Clone, Debug)]
+pub(super) struct QueueChanges {
+    /// As it was outside when it was first touched; `None` if it did not exist.
+    pub(super) before: Option<Arc<QueueInfo>>,
+    pub(super) standing: Standing,
+    /// Messages from before are gone.
+    pub(super) purged: bool,
+    /// Settings that it has now, if this transaction gave them.
+    pub(super) config: Option<Box<QueueConfig>>,
+    pub(super) local: BTreeMap<Seq, Local>,
+    /// Next number of a queue that this transaction made.
+    pub(super) next_seq: Seq,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It was there before.
+    Kept,
+    /// This transaction made it (after it dropped one of the name, if there was one).
+    Made,
+    /// It is not there.
+    Dropped,
+}
+
+/// A message that the transaction sent or claimed, as it sees it now.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    /// To be enqueued by the commit.
+    pub(super) sent: Option<Arc<Outgoing>>,
+    pub(super) row: MessageRow,
+    /// Reads of this transaction.
+    pub(super) reads: u32,
+    /// Its visibility was set.
+    pub(super) shown: bool,
+    pub(super) end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Live,
+    Removed,
+    Archived,
+}
+
+impl Local {
+    pub(super) fn is_visible(&self, now_us: i64) -> bool {
+        self.end == End::Live && self.row.vt_us <= now_us
+    }
+
+    fn bytes(&self) -> usize {
+        self.sent.as_ref().map_or(self.row.bytes(), |sent| sent.bytes())
+    }
+
+    /// What becomes of a claimed message, or of one that the same group enqueues.
+    fn fate(&self) -> Fate {
+        let at_ms = self.row.last_read_at_ms;
+        match self.end {
+            End::Removed => Fate::Removed,
+            End::Archived => Fate::Archived { times: self.reads, at_ms },
+            End::Live if self.reads == 0 && !self.shown => Fate::Untouched,
+            End::Live => {
+                Fate::Received { times: self.reads, at_ms, ready_at_ms: from_pg(self.row.vt_us) }
+            }
+        }
+    }
+}
+
+impl QueueChanges {
+    pub(super) fn of(before: Arc<QueueInfo>) -> Self {
+        Self {
+            before: Some(before),
+            standing: Standing::Kept,
+            purged: false,
+            config: None,
+            local: BTreeMap::new(),
+            next_seq: 1,
+        }
+    }
+
+    pub(super) fn made(before: Option<Arc<QueueInfo>>, config: QueueConfig) -> Self {
+        Self {
+            before,
+            standing: Standing::Made,
+            purged: false,
+            config: Some(Box::new(config)),
+            local: BTreeMap::new(),
+            next_seq: 1,
+        }
+    }
+
+    /// The queue in the engine, if messages from before are still there.
+    pub(super) fn engine_queue(&self) -> Option<&Arc<QueueInfo>> {
+        self.before.as_ref().filter(|_| self.standing == Standing::Kept && !self.purged)
+    }
+
+    /// Settings that it has now.
+    pub(super) fn config(&self) -> Option<&QueueConfig> {
+        let before = self.before.as_ref().filter(|_| self.standing == Standing::Kept);
+        self.config.as_deref().or(before.map(|info| &info.config))
+    }
+
+    fn target(&self, name: &QueueName) -> QueueRef {
+        match (&self.before, self.standing) {
+            (Some(info), Standing::Kept) => QueueRef::Id(info.id),
+            _ => QueueRef::Name(name.clone()),
+        }
+    }
+}
+
+/// An archive of a queue.
+pub(super) fn archive_command(queue: &QueueName) -> Command {
+    Command::CreateQueue(CreateQueue {
+        name: archive_name(queue),
+        config: Box::new(super::queue_config()),
+        name_reuse_wait_ms: 0,
+    })
+}
+
+impl Transaction {
+    pub(super) fn new(session: SessionId, begun_at_ms: UnixMs) -> Self {
+        Self {
+            session,
+            begun_at_ms,
+            claimed_in: BTreeSet::new(),
+            stray: false,
+            state: State::default(),
+            savepoints: Vec::new(),
+        }
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<(), PgError> {
+        let saved: usize = self.savepoints.iter().map(|(_, state)| state.messages()).sum();
+        if saved + self.state.messages() > MAX_SAVED_MESSAGES {
+            let message = "too many messages in the savepoints of this transaction";
+            return Err(failure::too_much(message, "Use fewer savepoints, or commit earlier."));
+        }
+        self.savepoints.push((name.to_owned(), self.state.clone()));
+        Ok(())
+    }
+
+    fn position(&self, name: &str) -> Result<usize, PgError> {
+        let at = self.savepoints.iter().rposition(|(saved, _)| saved == name);
+        at.ok_or_else(|| PgError::new("3B001", format!("savepoint \"{name}\" does not exist")))
+    }
+
+    pub(super) fn release(&mut self, name: &str) -> Result<(), PgError> {
+        let at = self.position(name)?;
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    /// Back to a savepoint; the claims since then, which are to be given back.
+    pub(super) fn roll_back_to(&mut self, name: &str) -> Result<Vec<(QueueId, Vec<Seq>)>, PgError> {
+        let at = self.position(name)?;
+        self.savepoints.truncate(at + 1);
+        let Some((_, saved)) = self.savepoints.last() else { return Ok(Vec::new()) };
+        let undone = std::mem::replace(&mut self.state, saved.clone());
+        let mut back = Vec::new();
+        for (name, changes) in &undone.queues {
+            let Some(info) = &changes.before else { continue };
+            let kept = self.state.queues.get(name);
+            let is_kept = |seq: &Seq| kept.is_some_and(|kept| kept.local.contains_key(seq));
+            let claimed = changes.local.iter().filter(|(_, local)| local.sent.is_none());
+            let seqs: Vec<Seq> = claimed.map(|(seq, _)| *seq).filter(|seq| !is_kept(seq)).collect();
+            if !seqs.is_empty() {
+                back.push((info.id, seqs));
+            }
+        }
+        Ok(back)
+    }
+
+    /// Notes a message. 54000 beyond what a transaction may hold.
+    pub(super) fn note(&mut self, queue: &str, local: Local) -> Result<(), PgError> {
+        let hint = "Commit more often.";
+        if self.state.messages() >= MAX_TRANSACTION_MESSAGES {
+            return Err(failure::too_much("too many messages in one transaction", hint));
+        }
+        self.state.bytes += local.bytes();
+        if self.state.bytes > MAX_TRANSACTION_BYTES {
+            return Err(failure::too_much("too many bytes in one transaction", hint));
+        }
+        if let Some(changes) = self.state.queues.get_mut(queue) {
+            changes.local.insert(local.row.seq, local);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn messages(&self) -> usize {
+        self.queues.values().map(|changes| changes.local.len()).sum()
+    }
+
+    /// The one atomic group that makes it all so; empty if there is nothing to make so.
+    ///
+    /// `archives` says which archive a queue has outside.
+    pub(super) fn commands(
+        &self,
+        session: SessionId,
+        namespace: &str,
+        archive_of: impl Fn(&QueueName) -> Option<QueueId>,
+    ) -> Result<Vec<Command>, PgError> {
+        let mut commands = Vec::new();
+        for (name, changes) in &self.queues {
+            let name = QueueName { namespace: namespace.to_owned(), name: name.clone() };
+            directory_commands(&name, changes, archive_of(&name), &mut commands);
+            if changes.standing != Standing::Dropped {
+                message_commands(&name, changes, session, &mut commands);
+            }
+        }
+        if commands.len() > MAX_ATOMIC {
+            let message = "too many queues and messages in one transaction";
+            return Err(failure::too_much(message, "Commit more often."));
+        }
+        Ok(commands)
+    }
+}
+
+fn directory_commands(
+    name: &QueueName,
+    changes: &QueueChanges,
+    archive: Option<QueueId>,
+    commands: &mut Vec<Command>,
+) {
+    let archived = changes.local.values().any(|local| local.end == End::Archived);
+    match (&changes.before, changes.standing) {
+        (before, Standing::Made | Standing::Dropped) => {
+            let dropped = before.as_ref().map(|info| info.id).into_iter().chain(archive);
+            commands.extend(dropped.map(|queue| Command::DeleteQueue(DeleteQueue { queue })));
+            if changes.standing == Standing::Made {
+                commands.push(Command::CreateQueue(CreateQueue {
+                    name: name.clone(),
+                    config: changes.config.clone().unwrap_or_default(),
+                    name_reuse_wait_ms: 0,
+                }));
+                commands.push(archive_command(name));
+            }
+        }
+        (Some(info), Standing::Kept) => {
+            if let Some(config) = &changes.config {
+                commands.push(Command::ConfigureQueue(ConfigureQueue {
+                    queue: info.id,
+                    config: config.clone(),
+                    expected_version: info.version,
+                }));
+            }
+            if archived && archive.is_none() {
+                commands.push(archive_command(name));
+            }
+        }
+        (None, Standing::Kept) => {}
+    }
+}
+
+fn message_commands(
+    name: &QueueName,
+    changes: &QueueChanges,
+    session: SessionId,
+    commands: &mut Vec<Command>,
+) {
+    let is_fifo = changes.config().is_some_and(|config| config.kind == kyu_broker::QueueKind::Fifo);
+    let (mut claimed, mut sent, mut fates) = (Vec::new(), Vec::new(), Vec::new());
+    for (seq, local) in &changes.local {
+        match &local.sent {
+            None => claimed.push((*seq, local.fate())),
+            Some(_) if local.end == End::Removed => {}
+            Some(out) => {
+                sent.push(ReservedMessage {
+                    seq: *seq,
+                    ready_at_ms: from_pg(local.row.vt_us),
+                    message: out.to(QueueId(0), is_fifo),
+                });
+                if local.reads > 0 || local.end == End::Archived {
+                    fates.push((*seq, local.fate()));
+                }
+            }
+        }
+    }
+    let target = || changes.target(name);
+    let conclude = |items| Command::Conclude(Conclude { session, queue: target(), items });
+    commands.extend(in_chunks(claimed).map(conclude));
+    // What was archived before the purge is in the archive by now; what was sent after it stays.
+    if let (true, Some(info)) = (changes.purged, &changes.before) {
+        commands.push(Command::PurgeQueue(PurgeQueue { queue: info.id, cooldown_ms: 0 }));
+    }
+    for messages in in_chunks(sent) {
+        commands.push(Command::EnqueueReserved(EnqueueReserved { queue: target(), messages }));
+    }
+    commands.extend(in_chunks(fates).map(conclude));
+}
+
+fn in_chunks<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut items = items.into_iter().peekable();
+    std::iter::from_fn(move || {
+        items.peek()?;
+        Some(items.by_ref().take(MAX_BATCH).collect())
+    })
+}
