@@ -43,7 +43,7 @@ pub(crate) async fn sign(call: &Call<'_>, received: &[Received]) -> Vec<Option<S
     };
     for (one, signature) in received.iter().zip(&mut signatures) {
         let Some((text, hash)) = to_be_signed(call, one, &signed) else { continue };
-        match call.sns.signer.sign_once(one.message.message_id, text, hash).await {
+        match call.sns.signer.sign(text, hash).await {
             Ok(made) => *signature = Some(made),
             Err(error) => tracing::warn!(%error, "a message is handed out unsigned"),
         }

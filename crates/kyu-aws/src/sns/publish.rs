@@ -301,8 +301,11 @@ fn attribute(name: &str, value: &Node<'_>, position: Option<usize>) -> Result<At
         ));
     };
     check_name(name).map_err(wrong)?;
-    let kind = data_type.split('.').next().unwrap_or_default();
-    if !matches!(kind, "String" | "Number" | "Binary") || data_type.len() > MAX_ATTRIBUTE_NAME_CHARS
+    // A label may follow after a dot, but not nothing (recorded).
+    let (kind, label) = data_type.split_once('.').unwrap_or((data_type, "-"));
+    if !matches!(kind, "String" | "Number" | "Binary")
+        || label.is_empty()
+        || data_type.len() > MAX_ATTRIBUTE_NAME_CHARS
     {
         return Err(wrong(format!(
             "The message attribute '{name}' has an invalid message attribute type, the set of \

@@ -36,6 +36,11 @@ pub(super) async fn subscribe(
 ) -> Result<(), Error> {
     let topic = topics::named(call, parameters)?;
     let protocol = input::required(parameters, "Protocol")?;
+    if !matches!(protocol, "sqs" | "http" | "https") {
+        // Whether the topic is there is asked first (recorded).
+        topics::find(call, topic).await?;
+        return Err(not_served(protocol));
+    }
     let config = match protocol {
         "http" | "https" => of_endpoint(call, &topic, protocol, parameters.text("Endpoint"))?,
         _ => of_queue(call, &topic, protocol, parameters.text("Endpoint"))?,
@@ -56,6 +61,8 @@ pub(super) async fn subscribe(
         Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing))) => {
             let same = |name: &String| match name.as_str() {
                 "RawMessageDelivery" => is_raw(&existing.config) == is_raw(&asked),
+                // Not given is the default (recorded).
+                "FilterPolicyScope" => scope(&existing.config) == scope(&asked),
                 name => existing.config.attributes.get(name) == asked.attributes.get(name),
             };
             if !attributes.keys().all(same) {
@@ -122,16 +129,17 @@ fn not_served(protocol: &str) -> Error {
     Error::invalid(format!("Amazon SNS does not support this protocol string: {protocol}"))
 }
 
-/// The binding of a queue. Other protocols are not served, and said so.
+fn scope(config: &BindingConfig) -> &str {
+    config.attributes.get("FilterPolicyScope").map_or("MessageAttributes", String::as_str)
+}
+
+/// The binding of a queue.
 fn of_queue(
     call: &Call<'_>,
     topic: &QueueName,
     protocol: &str,
     endpoint: Option<&str>,
 ) -> Result<BindingConfig, Error> {
-    if protocol != "sqs" {
-        return Err(not_served(protocol));
-    }
     let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
     let endpoint = endpoint.ok_or_else(|| Error::missing("Endpoint"))?;
     let target =

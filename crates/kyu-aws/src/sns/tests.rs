@@ -203,6 +203,8 @@ async fn subscriptions_and_their_attributes() {
     ok(&door, "CreateTopic", &[("Name", "t")]).await;
     let arn = subscribe(&door, "q", &[]).await;
     assert_eq!(subscribe(&door, "q", &[]).await, arn, "no second one");
+    let default = ("FilterPolicyScope", "MessageAttributes");
+    assert_eq!(subscribe(&door, "q", &[default]).await, arn, "what is not given is the default");
     let to =
         |protocol, endpoint| [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", endpoint)];
     for protocol in ["email", "sms", "lambda", "application", "firehose", "x"] {
@@ -211,6 +213,10 @@ async fn subscriptions_and_their_attributes() {
     }
     let failure = fails(&door, "Subscribe", &to("sqs", "http://x/q")).await;
     assert_eq!(failure, invalid("SQS endpoint ARN"));
+    let unknown = format!("{TOPIC}-unknown");
+    let at_nobody = [("TopicArn", &*unknown), ("Protocol", "email"), ("Endpoint", "a@b")];
+    let not_found = (404, "NotFound".into(), "Topic does not exist".into());
+    assert_eq!(fails(&door, "Subscribe", &at_nobody).await, not_found);
     let fifo = "arn:aws:sqs:us-east-1:000000000000:q.fifo";
     let text = "Invalid parameter: Endpoint Reason: \
                 FIFO SQS Queues can not be subscribed to standard SNS topics";
@@ -486,6 +492,12 @@ async fn what_a_message_may_be() {
             vec![("Message", "{"), json],
             "InvalidParameter",
             "Invalid parameter: Message Structure - JSON message body failed to parse",
+        ),
+        (
+            attribute("a", "String.", text, "x"),
+            "ParameterValueInvalid",
+            "The message attribute 'a' has an invalid message attribute type, the set of supported \
+             type prefixes is Binary, Number, and String.",
         ),
         (
             attribute("a", "String", text, ""),

@@ -298,6 +298,63 @@ async fn filters_and_what_cannot_be_subscribed() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_allowed_is_not_asked() {
+    let mut options = SqsOptions::default();
+    options.sns.endpoints = EndpointRule::Public;
+    let door = Door::with(options, Access::new(vec![]));
+    let deliveries = door.start_deliveries();
+    let mut endpoint = Endpoint::open().await;
+    ok(&door, "CreateTopic", &[("Name", "t")]).await;
+    subscribe(&door, &endpoint.url(), &[]).await;
+    // The question is dropped at the first try: nobody will ever answer it.
+    let empty = async || match door.broker().directory().list(NAMESPACE, "").first() {
+        None => false,
+        Some(queue) => match door.broker().query(kyu_broker::Query::Stats(queue.id)).await {
+            Ok(kyu_broker::Answer::Stats(stats)) => {
+                stats.ready + stats.in_flight + stats.delayed == 0
+            }
+            other => panic!("{other:?}"),
+        },
+    };
+    while !empty().await {
+        tokio::task::yield_now().await;
+    }
+    assert!(endpoint.posted.try_recv().is_err());
+    deliveries.stop().await;
+
+    let mut options = SqsOptions::default();
+    options.sns.endpoints = EndpointRule::Off;
+    let door = Door::with(options, Access::new(vec![]));
+    ok(&door, "CreateTopic", &[("Name", "t")]).await;
+    let to = [("TopicArn", TOPIC), ("Protocol", "http"), ("Endpoint", "http://x")];
+    let text = "Amazon SNS does not support this protocol string: http";
+    assert_eq!(fails(&door, "Subscribe", &to).await, invalid(text));
+}
+
+#[tokio::test]
+async fn a_subscription_that_nobody_confirms_ends() {
+    let door = Door::open();
+    let mut endpoint = Endpoint::open().await;
+    ok(&door, "CreateTopic", &[("Name", "t")]).await;
+    let arn = subscribe(&door, &endpoint.url(), &[("ReturnSubscriptionArn", "true")]).await;
+    let deliveries = door.start_deliveries();
+    endpoint.next().await.answer(200).await;
+    let id = kyu_broker::BindingId::from_uuid(arn.rsplit(':').next().unwrap()).unwrap();
+    let info = match door.broker().query(kyu_broker::Query::Binding(id)).await {
+        Ok(kyu_broker::Answer::Binding(info)) => info,
+        other => panic!("{other:?}"),
+    };
+    let lapses_at_ms = info.created_at_ms + 48 * 3_600_000;
+    let has_lapsed = crate::sns::confirmation::has_lapsed;
+    assert!(!has_lapsed(&info, lapses_at_ms - 1));
+    assert!(has_lapsed(&info, lapses_at_ms));
+    let mut confirmed = (*info).clone();
+    confirmed.config.active = true;
+    assert!(!has_lapsed(&confirmed, lapses_at_ms));
+    deliveries.stop().await;
+}
+
+#[tokio::test]
 async fn links_need_no_signature_where_everything_else_does() {
     let credential =
         Credential { access_key_id: "AKID".into(), secret_access_key: "s".into(), user: None };

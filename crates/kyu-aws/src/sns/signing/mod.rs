@@ -14,12 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use kyu_broker::MessageId;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use rsa::{Pkcs1v15Sign, PrivateKey};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// AWS' certificates have this size; consumers are prepared for it.
 const KEY_BITS: usize = 2048;
@@ -83,29 +82,32 @@ pub(crate) struct Signer {
     dir: Option<PathBuf>,
     pair: OnceCell<Arc<KeyPair>>,
     made: Mutex<Made>,
+    turns: Semaphore,
 }
 
-/// Signatures of the last messages: one serves every queue and every redelivery.
+/// Signatures of the last texts: one serves every subscriber and every delivery.
 #[derive(Default)]
 struct Made {
-    young: HashMap<MessageId, Signature>,
-    old: HashMap<MessageId, Signature>,
+    young: HashMap<TextId, Arc<OnceCell<Signature>>>,
+    old: HashMap<TextId, Arc<OnceCell<Signature>>>,
 }
 
-/// Signatures kept, twice over: 400 bytes each.
+/// A hash of the text and of how it is signed.
+type TextId = [u8; 32];
+
+/// Signatures kept, twice over: 500 bytes each.
 const MAX_KEPT: usize = 4_096;
 
 impl Made {
-    fn get(&self, message: MessageId, version: &str) -> Option<Signature> {
-        let kept = self.young.get(&message).or_else(|| self.old.get(&message));
-        kept.filter(|signature| signature.version == version).cloned()
-    }
-
-    fn put(&mut self, message: MessageId, signature: Signature) {
+    /// The signature of a text, which may still be in the making.
+    fn of(&mut self, text: TextId) -> Arc<OnceCell<Signature>> {
+        if let Some(kept) = self.young.get(&text).or_else(|| self.old.get(&text)) {
+            return Arc::clone(kept);
+        }
         if self.young.len() >= MAX_KEPT {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(message, signature);
+        Arc::clone(self.young.entry(text).or_default())
     }
 }
 
@@ -120,7 +122,9 @@ pub(crate) struct KeyPair {
 
 impl Signer {
     pub(crate) fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir, pair: OnceCell::new(), made: Mutex::default() }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let turns = Semaphore::new((cores / 2).max(1));
+        Self { dir, pair: OnceCell::new(), made: Mutex::default(), turns }
     }
 
     /// The key; the first call reads it or makes it, which takes a thread for up to some seconds.
@@ -142,27 +146,18 @@ impl Signer {
         (*pair.certificate_path == *path).then(|| pair.certificate_pem.clone())
     }
 
-    /// Signs the text of a message, or finds the signature that was made for it before.
-    pub(crate) async fn sign_once(
-        &self,
-        message: MessageId,
-        text: String,
-        hash: Hash,
-    ) -> Result<Signature, KeyError> {
-        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = made().get(message, hash.version()) {
-            return Ok(kept);
-        }
-        let signature = self.sign(text, hash).await?;
-        made().put(message, signature.clone());
-        Ok(signature)
-    }
-
-    /// Signs a text, in a thread that may be busy for some milliseconds.
+    /// Signs a text, or finds the signature that was made for it before. Texts wait their turn: a
+    /// signature keeps a core busy for a millisecond or two, and the server has other work.
     pub(crate) async fn sign(&self, text: String, hash: Hash) -> Result<Signature, KeyError> {
         let pair = self.pair().await?;
-        let signed = tokio::task::spawn_blocking(move || pair.sign(text.as_bytes(), hash)).await;
-        signed.map_err(|error| KeyError(format!("signing: {error}")))?
+        let id = Sha256::new().chain_update(hash.version()).chain_update(&text).finalize();
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).of(id.into());
+        let signature = made.get_or_try_init(|| async {
+            let _turn = self.turns.acquire().await.map_err(|error| KeyError(error.to_string()))?;
+            let signed = tokio::task::spawn_blocking(move || pair.sign(text.as_bytes(), hash));
+            signed.await.map_err(|error| KeyError(format!("signing: {error}")))?
+        });
+        signature.await.cloned()
     }
 }
 
