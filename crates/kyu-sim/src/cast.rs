@@ -34,6 +34,10 @@ pub(crate) enum Role {
     OrderedDead,
     /// Where dead letters are moved to on demand.
     Rescue,
+    /// Standard; its messages have unique keys.
+    Single,
+    /// Standard; schedules send to it, and nobody else.
+    Timed,
     /// Standard; created and deleted while messages flow.
     Passing,
     /// FIFO; created and deleted while messages flow.
@@ -42,7 +46,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The roles of queues that live as long as the run.
-    pub(crate) const LASTING: [Role; 9] = [
+    pub(crate) const LASTING: [Role; 11] = [
         Role::Plain,
         Role::Lettered,
         Role::Ordered,
@@ -52,6 +56,8 @@ impl Role {
         Role::Dead,
         Role::OrderedDead,
         Role::Rescue,
+        Role::Single,
+        Role::Timed,
     ];
 
     /// Whose messages end here; itself if clients send to it.

@@ -10,6 +10,7 @@ use kyu_broker::{
 use crate::audit::{Auditor, Taken, Wish};
 use crate::cast::{LEAST_VISIBILITY_MS, Role};
 use crate::content::content;
+use crate::jobs::unique;
 use crate::random::Random;
 use crate::topics::{Colour, Topic};
 
@@ -35,6 +36,9 @@ pub(crate) struct Clients {
     last_number: u64,
     receipts: Vec<Receipt>,
     lives: u64,
+    /// Who claimed in the ledger so far.
+    pub(crate) holders: u64,
+    pub(crate) stale_cursor: Option<u64>,
     /// They send more than they receive, and large bodies.
     pub(crate) flood: bool,
     /// Long polls on their way.
@@ -67,7 +71,7 @@ impl Clients {
         random: &mut Random,
     ) -> Option<Action> {
         let sends = if self.flood { [60, 40] } else { [30, 6] };
-        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3, 12, 1];
+        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3, 12, 1, 14, 6];
         let command = match random.weighted(&weights) {
             0 => Command::Enqueue(Enqueue { messages: vec![self.message(auditor, random)?] }),
             1 => self.batch(auditor, random),
@@ -78,6 +82,9 @@ impl Clients {
             6 => self.group(auditor, random)?,
             7 => {
                 let queue = any_queue(auditor, random)?;
+                if auditor.role(queue) == Role::Timed {
+                    return None; // how many came to its receivers is to be counted
+                }
                 Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 })
             }
             8 => create(random),
@@ -93,6 +100,8 @@ impl Clients {
             }
             12 => start_move(auditor, random)?,
             13 => Command::CancelMoveTask(CancelMoveTask { task: random.between(0, 12) }),
+            17 => self.ledger(auditor, random)?,
+            18 => Self::settle_timed(auditor, random)?,
             15 => Command::Publish(self.publish(random)?),
             16 => {
                 let topic = *random.pick(&Topic::ALL)?;
@@ -135,12 +144,15 @@ impl Clients {
             Role::OrderedLettered,
             Role::Bounded,
             Role::Dropping,
+            Role::Single,
+            Role::Single,
             Role::Passing,
             Role::OrderedPassing,
         ];
         let role = *random.pick(&roles)?;
         let queue = auditor.queue_of(role)?;
         let mut message = self.plain_message(vec![queue], random);
+        message.unique = (role == Role::Single).then(|| unique(random));
         if role.is_fifo() {
             message.lane = Some(lane(random));
             message.dedup_id = random.percent(30).then(|| random.below(DEDUP_IDS).to_string());
@@ -174,7 +186,11 @@ impl Clients {
         Some(Publish { exchange: topic.name(), messages })
     }
 
-    fn plain_message(&mut self, queues: Vec<QueueId>, random: &mut Random) -> NewMessage {
+    pub(crate) fn plain_message(
+        &mut self,
+        queues: Vec<QueueId>,
+        random: &mut Random,
+    ) -> NewMessage {
         NewMessage {
             queues,
             content: self.new_content(random),

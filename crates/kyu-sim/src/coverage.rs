@@ -85,6 +85,28 @@ events! {
     CutOffFound => "sends cut off and found to have happened",
     /// Atomic groups refused.
     AtomicRefused => "atomic groups refused",
+    /// Claims of the ledger granted.
+    LedgerGranted => "ledger claims granted",
+    /// Claims answered with a saved result.
+    LedgerDone => "ledger claims that were done already",
+    /// Claims that somebody else held.
+    LedgerHeld => "ledger claims held by somebody else",
+    /// Completions under an old token refused.
+    LedgerFenced => "stale ledger tokens refused",
+    /// A relay's cursor moved in one group with a message.
+    CursorMoved => "cursors moved",
+    /// A relay's cursor had been moved by another.
+    CursorConflict => "cursor conflicts",
+    /// Messages dropped because another has their unique key.
+    UniqueKept => "messages dropped for their unique key",
+    /// Messages that took the place of another with their unique key.
+    UniqueReplaced => "messages replaced by unique key",
+    /// Deliveries of messages that schedules sent.
+    TimedDelivery => "deliveries of scheduled messages",
+    /// Runs of schedules missed, by their policy.
+    TimedMissed => "scheduled runs missed",
+    /// Runs of schedules that did not happen because of an earlier message.
+    TimedOverlap => "scheduled runs that overlapped",
     /// Queues purged.
     Purged => "purges",
     /// Queues created while messages flow.

@@ -9,6 +9,7 @@ use crate::cast::{Presence, Role};
 use crate::coverage::Event;
 use crate::flips::{self, Flip};
 use crate::run::Run;
+use crate::timed::Timer;
 use crate::violation::{Violation, ensure};
 use crate::world::{ReopenError, does_not_open};
 
@@ -226,6 +227,9 @@ impl Run {
         self.world.faults = kyu_log::SimFaults::default();
         self.world.arm();
         self.be_reborn_in_peace()?;
+        for timer in Timer::ALL {
+            self.ask(Wish::Command(timer.pause()));
+        }
         for _ in 0..DRAIN_ROUNDS {
             self.drain_round()?;
             self.advance(DRAIN_STEP_MS);
@@ -291,6 +295,10 @@ impl Run {
         let mut by_queue: BTreeMap<QueueId, Vec<(Receipt, Outcome)>> = BTreeMap::new();
         for taken in self.take_answers()? {
             let receipt = taken.delivery.receipt;
+            by_queue.entry(receipt.queue).or_default().push((receipt, Outcome::Ack));
+        }
+        // Also receipts of long ago: each is tried until it is acknowledged.
+        for receipt in self.auditor.timed.receipts.clone() {
             by_queue.entry(receipt.queue).or_default().push((receipt, Outcome::Ack));
         }
         for (queue, items) in by_queue {

@@ -12,6 +12,7 @@ use crate::clients::{Action, Clients};
 use crate::coverage::{Coverage, Event};
 use crate::lives::Ending;
 use crate::random::Random;
+use crate::timed::Timer;
 use crate::topics::Topic;
 use crate::trace::Trace;
 use crate::violation::{Violation, ensure};
@@ -124,6 +125,9 @@ impl Run {
         }
         for command in Topic::ALL.into_iter().flat_map(Topic::founding) {
             self.ask(Wish::Command(command));
+        }
+        for timer in Timer::ALL {
+            self.ask(Wish::Command(timer.create(START_MS)));
         }
         self.world.flush();
         self.take_answers()?;

@@ -169,7 +169,11 @@ impl<T: Send + 'static> Core<T> {
         if self.now_ms < self.tick_not_before_ms || !due(self) {
             return;
         }
-        let ticked = self.execute(&Command::Tick);
+        let mut ticked = self.execute(&Command::Tick);
+        if matches!(ticked, Err(Error::StorageFull)) {
+            // A tick of schedules, which sends messages; the next one is for what shrinks the log.
+            ticked = self.execute(&Command::Tick);
+        }
         self.serve_woken();
         let goes_on = matches!(ticked, Ok((Reply::Ticked { more: true }, _)));
         if !goes_on && due(self) {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use kyu_broker::{
-    Acquire, Command, ConfigureQueue, CreateQueue, Delivery, Error, QueueInfo, Refusal, Reply,
-    Response,
+    Acquire, Command, ConfigureQueue, CreateQueue, Delivery, Error, LedgerCommand, QueueInfo,
+    Refusal, Reply, Response,
 };
 
 use super::deliveries::Asked;
@@ -101,6 +101,13 @@ impl Auditor {
             }
             (Command::Unbind(unbind), Reply::Unbound) => {
                 self.idle.retain(|binding| *binding != unbind.binding);
+            }
+            (Command::Ledger(ledger), Reply::Ledger(reply)) => {
+                self.ledger_done(ledger, reply, request)?;
+            }
+            (Command::Schedule(_), Reply::Schedule(_)) => {}
+            (Command::Settle(settle), Reply::Settled(results)) if self.is_timed(settle.queue) => {
+                self.timed_settled(results)?;
             }
             (Command::Settle(settle), Reply::Settled(results)) => {
                 self.settled(settle, results, request)?;
@@ -240,6 +247,7 @@ impl Auditor {
             &request.wish,
             Wish::Command(
                 Command::Enqueue(_)
+                    | Command::Ledger(LedgerCommand::Claim(_))
                     | Command::Publish(_)
                     | Command::Bind(_)
                     | Command::Unbind(_)
@@ -265,6 +273,7 @@ impl Auditor {
                     book.presence = Presence::There;
                 }
             }
+            Command::Ledger(ledger) => self.undo_ledger(ledger),
             Command::Atomic(commands) => commands.iter().for_each(|command| self.undo(command)),
             _ => {}
         }
@@ -286,6 +295,13 @@ impl Auditor {
                 "a queue that was not deleted was not found: {:?}",
                 request.wish
             ),
+            Refusal::Ledger(refusal) => self.ledger_refused(refusal, request)?,
+            Refusal::Atomic { refusal: Some(inner), .. } if matches!(**inner, Refusal::Ledger(_)) => {
+                self.coverage.note(Event::AtomicRefused);
+                if let Refusal::Ledger(refusal) = &**inner {
+                    self.ledger_refused(refusal, request)?;
+                }
+            }
             Refusal::Atomic { .. } => self.coverage.note(Event::AtomicRefused),
             Refusal::QueueExists(_)
             | Refusal::BindingExists(_)

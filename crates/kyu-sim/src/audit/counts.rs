@@ -31,6 +31,11 @@ impl Auditor {
                 totals.sent + totals.moved_in == there + out,
                 "conservation in {name}: {stats:?} {totals:?}"
             );
+            if book.role == Role::Timed {
+                self.check_timers(engine, totals.sent)?;
+                self.check_long_polls(*id, &stats)?;
+                continue;
+            }
             between(totals.sent, book.sent, name, "sent")?;
             between(totals.acked, book.acked, name, "acknowledged")?;
             let bounded = matches!(book.role, Role::Bounded | Role::Dropping);
@@ -109,7 +114,7 @@ impl Auditor {
             self.coverage.add(Event::Expired, totals.expired);
             self.coverage.add(Event::Dropped, totals.dropped);
         }
-        Ok(())
+        self.check_timers_drained(engine)
     }
 }
 

@@ -37,6 +37,10 @@ impl Auditor {
     ) -> Result<Vec<Taken>, Violation> {
         let mut taken: Vec<Taken> = Vec::with_capacity(deliveries.len());
         for (delivery, frame) in deliveries.iter().zip(frames) {
+            if self.is_timed(delivery.receipt.queue) {
+                self.timed_delivered(delivery, frame)?;
+                continue;
+            }
             let number = self.identify(delivery, frame)?;
             taken.push(Taken { delivery: delivery.clone(), number });
         }

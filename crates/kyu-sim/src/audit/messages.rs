@@ -16,6 +16,7 @@ pub(super) struct MessageBook {
     pub(super) content: Bytes,
     pub(super) lane: Option<String>,
     pub(super) dedup_id: Option<String>,
+    pub(super) unique: Option<String>,
     pub(super) at_ms: UnixMs,
     pub(super) expires_at_ms: Option<UnixMs>,
     pub(super) message_id: Option<MessageId>,

@@ -9,11 +9,14 @@ mod answers;
 mod counts;
 mod deliveries;
 mod lanes;
+mod ledger;
 mod messages;
 mod publishes;
 mod restarts;
 mod sends;
 mod settles;
+mod timed;
+mod unique;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +25,15 @@ use kyu_broker::{
 };
 
 use crate::cast::{Presence, QueueBook, Role};
+use crate::content::number_of;
 use crate::coverage::{Coverage, Event};
 
 pub(crate) use answers::deliveries_of;
+use ledger::LedgerBook;
+pub(crate) use ledger::result_of;
 use messages::{Copy, CopyKey, MessageBook};
 use sends::DedupBook;
+use timed::TimedBook;
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -100,6 +107,8 @@ pub(crate) struct Auditor {
     life: u32,
     /// Growth was refused and has not been accepted since.
     pub(crate) full: bool,
+    pub(crate) ledger: LedgerBook,
+    pub(crate) timed: TimedBook,
     pub(crate) coverage: Coverage,
 }
 
@@ -123,6 +132,8 @@ impl Auditor {
             event: 0,
             life: 1,
             full: false,
+            ledger: LedgerBook::default(),
+            timed: TimedBook::new(now_ms),
             coverage: Coverage::default(),
         }
     }
@@ -145,12 +156,19 @@ impl Auditor {
             Command::Enqueue(enqueue) => {
                 for message in &enqueue.messages {
                     self.note_send(message, request.at_ms);
+                    if let Some(number) = number_of(&message.content) {
+                        self.note_unique(message, number, request);
+                    }
                 }
             }
             Command::Publish(publish) => {
                 for message in self.sends_of(publish) {
                     self.note_send(&message, request.at_ms);
                 }
+            }
+            Command::Ledger(ledger) => self.note_ledger(ledger, request.at_ms),
+            Command::Settle(settle) if self.is_timed(settle.queue) => {
+                self.note_timed_settle(settle);
             }
             Command::Settle(settle) => self.note_settle(settle, request),
             Command::Extend(extend) => self.note_extend(extend, request.at_ms),

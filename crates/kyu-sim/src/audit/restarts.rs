@@ -52,6 +52,7 @@ impl Auditor {
                     book.acked.1 += acks;
                 }
             }
+            Command::Ledger(ledger) => self.ledger_unanswered(ledger),
             Command::PurgeQueue(purge) => self.forget_dedup(purge.queue, false),
             Command::Atomic(commands) => {
                 commands.iter().for_each(|command| self.command_unanswered(command));

@@ -38,6 +38,7 @@ impl Auditor {
                 content: message.content.clone(),
                 lane: message.lane.clone(),
                 dedup_id: message.dedup_id.clone(),
+                unique: message.unique.as_ref().map(|unique| unique.key.clone()),
                 at_ms,
                 expires_at_ms: message.expires_at_ms,
                 message_id: None,
@@ -107,6 +108,10 @@ impl Auditor {
     ) -> Result<(), Violation> {
         let Some(number) = number_of(&message.content) else { return Ok(()) };
         let roots = message.queues.clone();
+        if self.check_unique(message, number, enqueued, request)? {
+            self.unsend(message);
+            return Ok(());
+        }
         if self.check_dedup(message, enqueued, request.at_ms)? {
             self.coverage.note(Event::Duplicate);
             self.unsend(message);

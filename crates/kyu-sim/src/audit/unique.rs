@@ -1,0 +1,84 @@
+//! Unique keys: while a message with one is surely there, no other comes in, but in its place.
+
+use kyu_broker::{DuplicateOf, Enqueued, NewMessage, QueueId, UniquePolicy};
+
+use super::{Auditor, Request};
+use crate::coverage::Event;
+use crate::violation::{Violation, ensure};
+
+impl Auditor {
+    /// The messages of a queue that hold or may hold the key of this one.
+    fn holders(&self, message: &NewMessage, number: u64) -> Vec<(u64, QueueId)> {
+        let (Some(unique), Some(queue)) = (&message.unique, message.queues.first()) else {
+            return Vec::new();
+        };
+        let open = self.open.get(queue).into_iter().flatten();
+        let same = open.filter(|other| {
+            let key = self.messages.get(other).and_then(|book| book.unique.as_ref());
+            **other != number && key == Some(&unique.key)
+        });
+        same.map(|other| (*other, *queue)).collect()
+    }
+
+    /// A message on its way may replace another.
+    pub(super) fn note_unique(&mut self, message: &NewMessage, number: u64, request: &mut Request) {
+        let replaces = |message: &NewMessage| {
+            message.unique.as_ref().is_some_and(|unique| unique.policy == UniquePolicy::Replace)
+        };
+        if replaces(message) {
+            for key in self.holders(message, number) {
+                self.doubt(key, request);
+            }
+        }
+    }
+
+    /// Whether the answer is a duplicate, and rightly so.
+    pub(super) fn check_unique(
+        &mut self,
+        message: &NewMessage,
+        number: u64,
+        enqueued: &Enqueued,
+        request: &Request,
+    ) -> Result<bool, Violation> {
+        let Some(unique) = &message.unique else { return Ok(false) };
+        let holders = self.holders(message, number);
+        let queue = message.queues.first().copied().unwrap_or(QueueId(0));
+        if enqueued.duplicate {
+            ensure!(
+                unique.policy == UniquePolicy::Keep
+                    || enqueued.duplicate_of == Some(DuplicateOf::UniqueInFlight),
+                "message {number} was to replace another: {enqueued:?}"
+            );
+            match self.ids.get(&enqueued.message_id) {
+                Some(of) => {
+                    let copy = self.copies.get(&(*of, queue));
+                    let gone = copy
+                        .is_some_and(|copy| copy.gone.is_some_and(|event| event < request.event));
+                    ensure!(!gone, "message {number} is no duplicate of {of}, which is gone");
+                }
+                None => ensure!(
+                    !holders.iter().all(|key| self.surely_there(key)),
+                    "message {number} is called a duplicate of a message that nobody sent"
+                ),
+            }
+            self.coverage.note(Event::UniqueKept);
+            return Ok(true);
+        }
+        let replaced = enqueued.replaced.and_then(|id| self.ids.get(&id)).copied();
+        for key in &holders {
+            ensure!(
+                !self.surely_there(key) || replaced == Some(key.0),
+                "message {number} came in beside {}, which holds {:?}",
+                key.0,
+                unique.key
+            );
+        }
+        if enqueued.replaced.is_some() {
+            self.coverage.note(Event::UniqueReplaced);
+        }
+        if let Some(old) = replaced {
+            self.remove(&(old, queue));
+        }
+        Ok(false)
+    }
+}
