@@ -23,15 +23,11 @@ use crate::exchange_codec::{
 use crate::finished::Finished;
 use crate::guard::GuardState;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
-use crate::ledger::Ledger;
 use crate::load_error::LoadError;
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
-use crate::schedule::ScheduleInfo;
-use crate::snapshot_keys::{
-    load_ledger, load_schedule, load_unique, write_ledger, write_schedules, write_unique,
-};
+use crate::snapshot_keys::{FrozenKeys, load_ledger, load_schedule, load_unique, write_unique};
 use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pauses};
 use crate::snapshot_retry::{self, MARKS, TRAIL};
 use crate::snapshot_task::{decode_task, encode_task};
@@ -94,9 +90,7 @@ pub struct Frozen {
     tasks: BTreeMap<u64, MoveTask>,
     next_exchange: u32,
     exchanges: Vec<Arc<Exchange>>,
-    ledger: Ledger,
-    last_schedule: u64,
-    schedules: Vec<Arc<ScheduleInfo>>,
+    keys: Box<FrozenKeys>,
     queues: Vec<FrozenQueue>,
 }
 
@@ -146,9 +140,7 @@ impl Frozen {
             tasks: state.tasks.clone(),
             next_exchange: state.next_exchange,
             exchanges: state.exchanges.values().cloned().collect(),
-            ledger: state.ledger.clone(),
-            last_schedule: state.schedules.last_id,
-            schedules: state.schedules.by_name.values().cloned().collect(),
+            keys: Box::new(FrozenKeys::of(state)),
             queues: queues.collect(),
         }
     }
@@ -163,8 +155,7 @@ impl Frozen {
         if self.next_exchange > 1 {
             blocks.write(block::COUNTERS, |b| b.varint(u64::from(self.next_exchange)))?;
         }
-        write_ledger(&self.ledger, &mut blocks)?;
-        write_schedules(self.last_schedule, &self.schedules, &mut blocks)?;
+        self.keys.write(&mut blocks)?;
         for exchange in &self.exchanges {
             write_exchange(exchange, &mut blocks)?;
         }

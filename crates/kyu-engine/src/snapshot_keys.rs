@@ -17,10 +17,29 @@ use crate::wire::{Malformed, Reader, Write};
 /// Ledger entries of one block: each may have 64 KiB.
 const BLOCK_ENTRIES: usize = 256;
 
-pub(crate) fn write_ledger(
-    ledger: &Ledger,
-    blocks: &mut Blocks<'_, impl io::Write>,
-) -> io::Result<()> {
+/// What stands under keys beside queues.
+pub(crate) struct FrozenKeys {
+    ledger: Ledger,
+    last_schedule: u64,
+    schedules: Vec<Arc<ScheduleInfo>>,
+}
+
+impl FrozenKeys {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            ledger: state.ledger.clone(),
+            last_schedule: state.schedules.last_id,
+            schedules: state.schedules.by_name.values().cloned().collect(),
+        }
+    }
+
+    pub(crate) fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+        write_ledger(&self.ledger, blocks)?;
+        write_schedules(self.last_schedule, &self.schedules, blocks)
+    }
+}
+
+fn write_ledger(ledger: &Ledger, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
     if ledger.next_token > 1 {
         blocks.write(block::LEDGER, |b| b.varint(ledger.next_token))?;
     }
@@ -44,7 +63,7 @@ pub(crate) fn load_ledger(state: &mut State, r: &mut Reader) -> Result<(), Malfo
 }
 
 /// One block each: a content may be long. The last identifier stands first.
-pub(crate) fn write_schedules(
+fn write_schedules(
     last_id: u64,
     schedules: &[Arc<ScheduleInfo>],
     blocks: &mut Blocks<'_, impl io::Write>,

@@ -71,7 +71,7 @@ impl Clients {
         random: &mut Random,
     ) -> Option<Action> {
         let sends = if self.flood { [60, 40] } else { [30, 6] };
-        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 1, 3, 12, 1, 14, 6];
+        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 6, 3, 12, 1, 14, 6];
         let command = match random.weighted(&weights) {
             0 => Command::Enqueue(Enqueue { messages: vec![self.message(auditor, random)?] }),
             1 => self.batch(auditor, random),

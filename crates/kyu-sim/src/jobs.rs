@@ -43,7 +43,7 @@ impl Clients {
                 let stale = random.percent(20);
                 let expected = if stale { self.stale_cursor } else { auditor.ledger.cursor };
                 self.stale_cursor = expected;
-                let message = self.to_plain(auditor, random)?;
+                let message = self.send_plain(auditor, random)?;
                 let value = message.content.slice(..message.content.len().min(64));
                 let put = LedgerPut { key: key("cursor".into()), expected, value, keep_ms: None };
                 Some(Command::Atomic(vec![
@@ -64,7 +64,8 @@ impl Clients {
         let grants = auditor.ledger.grants.get(&name)?;
         let grant = if random.percent(75) { grants.last()? } else { random.pick(grants)? };
         let token = grant.token;
-        let message = if random.percent(50) { Some(self.to_plain(auditor, random)?) } else { None };
+        let message =
+            if random.percent(50) { Some(self.send_plain(auditor, random)?) } else { None };
         let number = message.as_ref().and_then(|message| number_of(&message.content));
         let complete = Command::Ledger(LedgerCommand::Complete(LedgerComplete {
             key: key(name),
@@ -81,7 +82,7 @@ impl Clients {
         })
     }
 
-    fn to_plain(&mut self, auditor: &Auditor, random: &mut Random) -> Option<NewMessage> {
+    fn send_plain(&mut self, auditor: &Auditor, random: &mut Random) -> Option<NewMessage> {
         let queue = auditor.queue_of(Role::Plain)?;
         Some(self.plain_message(vec![queue], random))
     }

@@ -78,9 +78,11 @@ impl Timer {
     /// Whether a run is due at this time.
     pub(crate) fn is_due(self, start_ms: UnixMs, at_ms: UnixMs) -> bool {
         match self {
-            Self::Every => at_ms > start_ms && (at_ms - start_ms) % 3_000 == 0,
-            Self::Skipping => at_ms > start_ms && (at_ms - start_ms) % 5_000 == 0,
-            Self::Replacing => at_ms % 1_000 == 0 && at_ms / 1_000 % 60 % 7 == 0,
+            Self::Every => at_ms > start_ms && (at_ms - start_ms).is_multiple_of(3_000),
+            Self::Skipping => at_ms > start_ms && (at_ms - start_ms).is_multiple_of(5_000),
+            Self::Replacing => {
+                at_ms.is_multiple_of(1_000) && (at_ms / 1_000 % 60).is_multiple_of(7)
+            }
         }
     }
 

@@ -27,7 +27,6 @@ pub(crate) struct Grant {
 
 #[derive(Clone, Debug)]
 struct Completion {
-    at_ms: UnixMs,
     until_ms: UnixMs,
     /// The message that was sent in the same group.
     message: Option<u64>,
@@ -69,7 +68,7 @@ impl Auditor {
                 if let Some(grant) = self.grant_mut(&complete.key.key, complete.token) {
                     grant.ends_asked += 1;
                     let answered = false;
-                    grant.completions.push(Completion { at_ms, until_ms, message, answered });
+                    grant.completions.push(Completion { until_ms, message, answered });
                 }
             }
             LedgerCommand::Release(release) => {
@@ -86,9 +85,11 @@ impl Auditor {
     pub(super) fn undo_ledger(&mut self, command: &LedgerCommand) {
         match command {
             LedgerCommand::Complete(complete) => {
+                let message = read_result(&complete.result).and_then(|(_, message)| message);
                 if let Some(grant) = self.grant_mut(&complete.key.key, complete.token) {
                     grant.ends_asked = grant.ends_asked.saturating_sub(1);
-                    if let Some(at) = grant.completions.iter().rposition(|c| !c.answered) {
+                    let mut all = grant.completions.iter();
+                    if let Some(at) = all.position(|c| !c.answered && c.message == message) {
                         grant.completions.remove(at);
                     }
                 }
@@ -228,9 +229,10 @@ impl Auditor {
                 complete.token
             );
         }
+        let message = read_result(&complete.result).and_then(|(_, message)| message);
         if let Some(grant) = self.grant_mut(key, complete.token) {
             let mut open = grant.completions.iter_mut().filter(|c| !c.answered);
-            if let Some(completion) = open.find(|c| c.at_ms == request.at_ms) {
+            if let Some(completion) = open.find(|c| c.message == message) {
                 // Asked again, it is not remembered for longer.
                 (completion.answered, completion.until_ms) = (true, until_ms);
             }

@@ -20,6 +20,11 @@ impl Auditor {
         same.map(|other| (*other, *queue)).collect()
     }
 
+    /// Whether its identifier was never told: its send was cut off.
+    fn is_nameless(&self, key: &(u64, QueueId)) -> bool {
+        self.messages.get(&key.0).is_some_and(|book| book.message_id.is_none())
+    }
+
     /// A message on its way may replace another.
     pub(super) fn note_unique(&mut self, message: &NewMessage, number: u64, request: &mut Request) {
         let replaces = |message: &NewMessage| {
@@ -57,14 +62,17 @@ impl Auditor {
                     ensure!(!gone, "message {number} is no duplicate of {of}, which is gone");
                 }
                 None => ensure!(
-                    !holders.iter().all(|key| self.surely_there(key)),
+                    holders.iter().any(|key| self.is_nameless(key)),
                     "message {number} is called a duplicate of a message that nobody sent"
                 ),
             }
             self.coverage.note(Event::UniqueKept);
             return Ok(true);
         }
-        let replaced = enqueued.replaced.and_then(|id| self.ids.get(&id)).copied();
+        // A name that nobody knows is that of a message whose send was cut off.
+        let nameless = || holders.iter().find(|key| self.is_nameless(key)).map(|key| key.0);
+        let replaced =
+            enqueued.replaced.and_then(|id| self.ids.get(&id).copied().or_else(nameless));
         for key in &holders {
             ensure!(
                 !self.surely_there(key) || replaced == Some(key.0),
