@@ -16,6 +16,7 @@ mod limit_audit;
 mod limits;
 mod order;
 mod random;
+mod random_claims;
 mod random_retry;
 mod retry;
 mod schedule;
