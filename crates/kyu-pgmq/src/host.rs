@@ -57,6 +57,11 @@ pub trait Host: Send {
     /// Relations that exist now, for the catalogue.
     fn relations(&mut self) -> impl Future<Output = Result<Vec<Relation>, PgError>> + Send;
 
+    /// Names of the queues with an index on their headers (`q_<name>_fifo_idx`), for the catalogue.
+    fn fifo_indexed(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Begins a transaction.
     fn begin(&mut self) -> impl Future<Output = Result<(), PgError>> + Send;
 

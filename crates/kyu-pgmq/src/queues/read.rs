@@ -107,7 +107,12 @@ impl Session {
             // The real one fails when there is a message to read.
             return Err(null_vt(found.name()));
         }
-        self.read_patiently(&found, &asked, wait_ms, interval_ms).await
+        let mut rows = self.read_patiently(&found, &asked, wait_ms, interval_ms).await?;
+        if asked.order == Order::LaneByLane {
+            // Chosen group by group, told in order of their numbers.
+            rows.sort_by_key(|row| row.seq);
+        }
+        Ok(rows)
     }
 
     async fn read_patiently(

@@ -486,6 +486,10 @@ impl Host for Session {
         Ok(self.all_relations())
     }
 
+    fn fifo_indexed(&self) -> Vec<String> {
+        self.with_fifo_index()
+    }
+
     async fn begin(&mut self) -> Result<(), PgError> {
         self.begin_transaction();
         Ok(())

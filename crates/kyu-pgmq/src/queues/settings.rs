@@ -67,6 +67,20 @@ impl Session {
         }
     }
 
+    /// What `DROP TRIGGER IF EXISTS` says.
+    fn notice_no_trigger(&mut self, queue: &str) {
+        if let Some((name, config)) = self.config_of(queue)
+            && !config.attributes.contains_key(notify::SETTING)
+        {
+            let table = name.to_lowercase();
+            let message = format!(
+                "trigger \"trigger_notify_queue_insert_listeners\" for relation \
+                 \"pgmq.q_{table}\" does not exist, skipping"
+            );
+            self.notice("NOTICE", "00000", message);
+        }
+    }
+
     pub(super) async fn enable_notify_insert(
         &mut self,
         queue: Option<String>,
@@ -82,6 +96,7 @@ impl Session {
                 "Queue \"{name}\" does not exist. Create it first using pgmq.create()"
             )));
         }
+        self.notice_no_trigger(&name);
         let throttle = throttle_ms.unwrap_or(0).to_string();
         self.forget_notified(&name);
         self.configure(&name, |_, config| {
@@ -95,6 +110,7 @@ impl Session {
         queue: Option<String>,
     ) -> Result<(), PgError> {
         let name = super::names::check(queue)?;
+        self.notice_no_trigger(&name);
         self.configure(&name, |_, config| {
             config.attributes.remove(notify::SETTING);
         })
@@ -145,14 +161,20 @@ impl Session {
 
     pub(super) async fn create_fifo_index(&mut self, queue: Option<String>) -> Result<(), PgError> {
         let name = super::names::check(queue)?;
+        if let Some((name, config)) = self.config_of(&name)
+            && config.attributes.contains_key(FIFO_INDEX)
+        {
+            let index = format!("q_{}_fifo_idx", name.to_lowercase());
+            let message = format!("relation \"{index}\" already exists, skipping");
+            self.notice("NOTICE", "42P07", message);
+        }
         self.configure(&name, |_, config| {
             config.attributes.insert(FIFO_INDEX.to_owned(), "true".to_owned());
         })
         .await
     }
 
-    /// Queues with an index for groups, for the catalogue.
-    pub fn fifo_indexed(&self) -> Vec<String> {
+    pub(super) fn with_fifo_index(&self) -> Vec<String> {
         let all = self.all_queues().into_iter();
         let marked = all.filter(|queue| queue.config.attributes.contains_key(FIFO_INDEX));
         marked.map(|queue| queue.name).collect()

@@ -373,7 +373,7 @@ async fn groups_are_read_in_pgmqs_three_orders() {
     let rig = Rig::new();
     let mut c = rig.session();
     let orders = [
-        (f::READ_GROUPED, vec![1, 3, 2, 5]),
+        (f::READ_GROUPED, vec![1, 2, 3, 5]),
         (f::READ_GROUPED_RR, vec![1, 2, 4, 3]),
         (f::READ_GROUPED_HEAD, vec![1, 2, 4]),
     ];
@@ -390,13 +390,8 @@ async fn groups_are_read_in_pgmqs_three_orders() {
                 c.call(f::SEND_HEADERS, vec![text(&queue), json("1"), headers]).await;
             }
             let read = || vec![text(&queue), Value::Int(30), Value::Int(4)];
-            let mut seen: Vec<i64> = c.call(*overload, read()).await.iter().map(id).collect();
-            if *overload == f::READ_GROUPED {
-                seen.sort_unstable();
-                assert_eq!(seen, [1, 2, 3, 5], "{queue}");
-            } else {
-                assert_eq!(&seen, expected, "{queue}");
-            }
+            let seen: Vec<i64> = c.call(*overload, read()).await.iter().map(id).collect();
+            assert_eq!(&seen, expected, "{queue}");
             let again: Vec<i64> = c.call(*overload, read()).await.iter().map(id).collect();
             let rest: &[i64] = if *overload == f::READ_GROUPED { &[4] } else { &[] };
             assert_eq!(again, rest, "{queue}: a group whose head is hidden waits");
