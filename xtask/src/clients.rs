@@ -20,6 +20,8 @@ pub(crate) enum Python {
     Current,
     /// The last botocore that speaks the Query protocol.
     Query,
+    /// Clients of the pgmq door.
+    Pgmq,
     /// Node and npm, for machines without.
     Node,
 }
@@ -29,6 +31,7 @@ impl Python {
         home().join(match self {
             Self::Current => ".venv",
             Self::Query => ".venv-query",
+            Self::Pgmq => ".venv-pgmq",
             Self::Node => ".venv-node",
         })
     }
@@ -37,6 +40,7 @@ impl Python {
         home().join(match self {
             Self::Current => "requirements.lock",
             Self::Query => "requirements-query.lock",
+            Self::Pgmq => "requirements-pgmq.lock",
             Self::Node => "requirements-node.lock",
         })
     }
@@ -58,6 +62,24 @@ pub(crate) fn install() -> Result<(), Failure> {
         install_python(environment)?;
     }
     install_javascript()
+}
+
+/// Clients of the pgmq door: Python's, JavaScript's, and psql from Debian.
+pub(crate) fn install_pgmq() -> Result<(), Failure> {
+    install_python(Python::Pgmq)?;
+    install_javascript()?;
+    if Run::new("psql").arg("--version").succeeds() {
+        return Ok(());
+    }
+    debian(&["postgresql-client-15"])
+}
+
+/// A real Postgres, to record what real pgmq answers.
+pub(crate) fn install_postgres() -> Result<(), Failure> {
+    if std::path::Path::new("/usr/lib/postgresql/15/bin/postgres").exists() {
+        return Ok(());
+    }
+    debian(&["postgresql-15"])
 }
 
 fn install_python(environment: Python) -> Result<(), Failure> {

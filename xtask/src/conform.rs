@@ -43,6 +43,45 @@ pub(crate) fn sns(pytest_arguments: &[String]) -> Result<(), Failure> {
     beside_server(&server, &node).args(["--test", "js/sns.test.js"]).step("SNS: JavaScript v3 SDK")
 }
 
+/// The pgmq door under real clients, and compared with recorded answers of real pgmq. `--record`
+/// records them anew; other arguments go to pytest, and then only pytest runs.
+pub(crate) fn pgmq(arguments: &[String]) -> Result<(), Failure> {
+    clients::install_pgmq()?;
+    let server = build_server()?;
+    let script = |name: &str| {
+        let python = Run::new(clients::python(Python::Pgmq)).arg(name);
+        python.env("KYU_BIN", &server).dir(clients::home())
+    };
+    match arguments {
+        [] => {}
+        [flag, rest @ ..] if flag == "--record" => {
+            clients::install_postgres()?;
+            return script("pgmq/differential.py")
+                .arg("--record")
+                .args(rest)
+                .step("pgmq: record from real pgmq");
+        }
+        arguments => return pytest(Python::Pgmq, &server).args(arguments).step("pgmq: pytest"),
+    }
+    script("pgmq/differential.py").step("pgmq: the answers of real pgmq")?;
+    let parallel = ["pgmq", "-n", WORKERS, "--dist", "worksteal", "-q"];
+    pytest(Python::Pgmq, &server)
+        .args(parallel)
+        .step("pgmq: psql, pgmq-py, psycopg, asyncpg, SQLAlchemy")?;
+    let node = clients::node()?;
+    script("sdk.py")
+        .arg(node)
+        .args(["--test", "js/pgmq.test.js"])
+        .step("pgmq: node-postgres, postgres.js, pgmq-js")?;
+    let cargo = ["run", "--quiet", "--locked", "--manifest-path", "pgmq/rust/Cargo.toml"];
+    script("sdk.py")
+        .arg("cargo")
+        .args(cargo)
+        .env("CARGO_TARGET_DIR", crate::target().join("conformance-pgmq-rust"))
+        .step("pgmq: Rust pgmq crate, tokio-postgres")?;
+    script("pgmq/kill9.py").step("pgmq: kill -9")
+}
+
 /// Kills the server under load; the checker's positive control included.
 pub(crate) fn kill9(arguments: &[String]) -> Result<(), Failure> {
     clients::install()?;

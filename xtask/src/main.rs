@@ -21,6 +21,7 @@ cargo xtask VERB
   licences                 licences and sources of all dependencies
   conform sqs [ARGS]       real clients against the SQS door; ARGS go to pytest, and then only pytest runs
   conform sns [ARGS]       the same for SNS
+  conform pgmq [ARGS]      the same for pgmq; --record records the answers of real pgmq anew
   kill9 [ARGS]             kill -9 of the real server under load; see tests/conformance/kill9.py --help
   sim --seed N [ARGS]      one seeded simulation; without a seed, a fresh one
   fuzz TARGET SECONDS      one fuzz target for so long
@@ -51,7 +52,8 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
         "conform" => match rest.split_first() {
             Some((door, rest)) if door == "sqs" => conform::sqs(rest),
             Some((door, rest)) if door == "sns" => conform::sns(rest),
-            _ => Err(Failure::usage("conform needs a door: sqs, sns")),
+            Some((door, rest)) if door == "pgmq" => conform::pgmq(rest),
+            _ => Err(Failure::usage("conform needs a door: sqs, sns, pgmq")),
         },
         "kill9" => conform::kill9(rest),
         "sim" => suite::simulation(rest),

@@ -1,16 +1,35 @@
 //! What a person who starts the server needs to see: lines to copy and paste.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use kyu::Server;
 
+/// Who the lines name as the caller.
+pub(crate) struct Callers<'a> {
+    /// AWS region.
+    pub(crate) region: &'a str,
+    /// Whether requests must be signed.
+    pub(crate) signed: bool,
+    /// The user of the pgmq door, if it demands one.
+    pub(crate) pgmq_user: Option<&'a str>,
+}
+
 /// Prints to standard error, where it disturbs no script.
-pub(crate) fn print(server: &Server, data: &std::path::Path, region: &str, signed: bool) {
+pub(crate) fn print(server: &Server, data: &Path, callers: &Callers<'_>) {
     eprintln!("kyu {} on {}", env!("CARGO_PKG_VERSION"), data.display());
-    let Some(url) = server.http_url() else {
+    let (http, pgmq) = (server.http_url(), server.pgmq_address());
+    if http.is_none() && pgmq.is_none() {
         eprintln!("  no door is open: every address is `off`");
-        return;
-    };
-    let (id, secret) = if signed { ("YOUR_KEY_ID", "YOUR_SECRET") } else { ("any", "any") };
-    eprintln!(
+    }
+    eprint!("{}{}", http_lines(http.as_deref(), callers), pgmq_lines(pgmq, callers));
+}
+
+fn http_lines(url: Option<&str>, callers: &Callers<'_>) -> String {
+    let Some(url) = url else { return String::new() };
+    let (id, secret) = if callers.signed { ("YOUR_KEY_ID", "YOUR_SECRET") } else { ("any", "any") };
+    let region = callers.region;
+    format!(
         "
   Python   boto3.client(\"sqs\", endpoint_url=\"{url}\", region_name=\"{region}\",
                         aws_access_key_id=\"{id}\", aws_secret_access_key=\"{secret}\")
@@ -20,6 +39,21 @@ pub(crate) fn print(server: &Server, data: &std::path::Path, region: &str, signe
                   AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}
            aws sqs create-queue --queue-name hello
   Health   {url}/metrics  /livez  /readyz
+
 "
-    );
+    )
+}
+
+fn pgmq_lines(address: Option<SocketAddr>, callers: &Callers<'_>) -> String {
+    let Some(address) = address else { return String::new() };
+    let (host, port) = (address.ip(), address.port());
+    let user = callers.pgmq_user.unwrap_or("kyu");
+    let ask = if callers.pgmq_user.is_some() { "  (asks for the password)" } else { "" };
+    format!(
+        "  psql     psql -h {host} -p {port} -U {user} kyu{ask}
+           SELECT pgmq.create('hello'); SELECT pgmq.send('hello', '{{\"n\": 1}}');
+           SELECT * FROM pgmq.read('hello', 30, 1);
+
+"
+    )
 }

@@ -48,6 +48,9 @@ pub(crate) struct ServerArgs {
     /// with credentials.
     #[arg(long, env = "KYU_HTTP", value_name = "HOST:PORT", default_value = "127.0.0.1:9324")]
     pub(crate) http: String,
+    /// Address of the pgmq door (psql and pgmq clients), or `off`. Beyond loopback only with a user.
+    #[arg(long, env = "KYU_PGMQ", value_name = "HOST:PORT", default_value = "127.0.0.1:5432")]
+    pub(crate) pgmq: String,
     #[command(flatten)]
     pub(crate) planned: PlannedDoors,
     #[command(flatten)]
@@ -57,8 +60,6 @@ pub(crate) struct ServerArgs {
 /// Doors whose flags are fixed but which are not built yet: scripts may turn them off today.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlannedDoors {
-    #[arg(long, hide = true, value_name = "HOST:PORT")]
-    pgmq: Option<String>,
     #[arg(long, hide = true, value_name = "HOST:PORT")]
     resp: Option<String>,
     #[arg(long, hide = true, value_name = "HOST:PORT")]
@@ -70,12 +71,7 @@ pub(crate) struct PlannedDoors {
 impl PlannedDoors {
     /// The flags of doors that were asked for and are absent.
     pub(crate) fn absent(&self) -> impl Iterator<Item = &'static str> {
-        let all = [
-            ("--pgmq", &self.pgmq),
-            ("--resp", &self.resp),
-            ("--amqp", &self.amqp),
-            ("--temporal", &self.temporal),
-        ];
+        let all = [("--resp", &self.resp), ("--amqp", &self.amqp), ("--temporal", &self.temporal)];
         let asked = all.map(|(flag, address)| {
             address.as_ref().is_some_and(|address| address != "off").then_some(flag)
         });
@@ -103,6 +99,25 @@ pub(crate) struct Settings {
         requires = "access_key_id"
     )]
     pub(crate) secret_access_key: Option<String>,
+    /// User of the pgmq door, who needs `--pgmq-password`. [default: the pair of `--access-key-id`;
+    /// without either, everybody on this machine and nobody else]
+    #[arg(long, env = "KYU_PGMQ_USER", value_name = "NAME", requires = "pgmq_password")]
+    pub(crate) pgmq_user: Option<String>,
+    /// Password of `--pgmq-user`. Better in the environment: others can see arguments.
+    #[arg(
+        long,
+        env = "KYU_PGMQ_PASSWORD",
+        value_name = "SECRET",
+        hide_env_values = true,
+        requires = "pgmq_user"
+    )]
+    pub(crate) pgmq_password: Option<String>,
+    /// Certificate with its chain (PEM), for clients of the pgmq door that ask for TLS.
+    #[arg(long, env = "KYU_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of `--tls-cert`.
+    #[arg(long, env = "KYU_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// AWS region in ARNs.
     #[arg(long, env = "KYU_REGION", default_value = "us-east-1")]
     pub(crate) region: String,
@@ -221,6 +236,6 @@ mod tests {
         };
         assert_eq!(absent(&[]), [""; 0]);
         assert_eq!(absent(&["--pgmq", "off", "--amqp", "off"]), [""; 0]);
-        assert_eq!(absent(&["--pgmq", "127.0.0.1:5432", "--resp", "off"]), ["--pgmq"]);
+        assert_eq!(absent(&["--amqp", "127.0.0.1:5672", "--resp", "off"]), ["--amqp"]);
     }
 }

@@ -12,9 +12,11 @@
 
 mod listen;
 mod metrics_text;
+mod pgmq;
 mod port;
 mod server;
 
 pub use kyu_sdk::*;
 pub use listen::StartError;
+pub use pgmq::PgmqOptions;
 pub use server::{Server, ServerOptions};

@@ -30,7 +30,12 @@ pub enum StartError {
         source: io::Error,
     },
     /// Without credentials only loopback may be served.
-    OpenToTheWorld(SocketAddr),
+    OpenToTheWorld {
+        /// The flag that sets the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
     /// The data directory did not open.
     Open(OpenError),
 }
@@ -41,13 +46,14 @@ impl fmt::Display for StartError {
             Self::PortInUse { flag, address } => write!(
                 f,
                 "{flag} {address}: the port is in use. Stop the other program, choose another with \
-                 {flag} HOST:PORT, or let `kyu dev` find a free one"
+                 {flag} HOST:PORT, leave this door out with {flag} off, or let `kyu dev` find a free \
+                 one"
             ),
             Self::Listen { flag, address, source } => write!(f, "{flag} {address}: {source}"),
-            Self::OpenToTheWorld(address) => write!(
+            Self::OpenToTheWorld { flag, address } => write!(
                 f,
-                "--http {address} can be reached from other machines, and no credentials are set. \
-                 Set KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY, or use --http 127.0.0.1:{}",
+                "{flag} {address} can be reached from other machines, and no credentials are set. \
+                 Set KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY, or use {flag} 127.0.0.1:{}",
                 address.port()
             ),
             Self::Open(error) => error.fmt(f),
@@ -75,7 +81,7 @@ pub(crate) async fn reserve(
     let address =
         found.next().ok_or_else(|| failed(io::Error::other("the name has no address")))?;
     if loopback_only && !address.ip().to_canonical().is_loopback() {
-        return Err(StartError::OpenToTheWorld(address));
+        return Err(StartError::OpenToTheWorld { flag, address });
     }
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -122,7 +128,7 @@ mod tests {
     async fn without_credentials_only_loopback_is_served() {
         for open in ["0.0.0.0:0", "[::]:0"] {
             let refused = reserve("--http", open, true).await.map(drop);
-            assert!(matches!(refused, Err(StartError::OpenToTheWorld(_))), "{open}");
+            assert!(matches!(refused, Err(StartError::OpenToTheWorld { .. })), "{open}");
         }
         assert!(reserve("--http", "0.0.0.0:0", false).await.is_ok());
         assert!(reserve("--http", "localhost:0", true).await.is_ok());

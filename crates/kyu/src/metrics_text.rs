@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kyu_broker::{Counter, MetricsSnapshot};
 use kyu_door::http::Counts;
+use kyu_pgmq::wire::Counts as PgmqCounts;
 
 /// Renders everything.
-pub(crate) fn render(broker: &MetricsSnapshot, http: &Counts) -> String {
+pub(crate) fn render(broker: &MetricsSnapshot, http: &Counts, pgmq: &PgmqCounts) -> String {
     let mut text = String::with_capacity(8 << 10);
     for (counter, value) in Counter::ALL.iter().zip(&broker.counters) {
         sample(&mut text, "counter", counter.name(), counter.help(), *value);
@@ -38,12 +39,30 @@ pub(crate) fn render(broker: &MetricsSnapshot, http: &Counts) -> String {
             "Requests that never arrived whole.",
             http.requests_rejected.load(Relaxed),
         ),
+        (
+            "kyu_pgmq_connections_total",
+            "Connections accepted.",
+            pgmq.connections_accepted.load(Relaxed),
+        ),
+        (
+            "kyu_pgmq_connections_refused_total",
+            "Connections refused at the limit.",
+            pgmq.connections_refused.load(Relaxed),
+        ),
+        ("kyu_pgmq_statements_total", "Statements run.", pgmq.statements.load(Relaxed)),
+        (
+            "kyu_pgmq_failed_statements_total",
+            "Statements that ended with an error.",
+            pgmq.statements_failed.load(Relaxed),
+        ),
     ];
     for (name, help, value) in counters {
         sample(&mut text, "counter", name, help, value);
     }
     let open = http.connections_open.load(Relaxed);
     sample(&mut text, "gauge", "kyu_http_connections", "Connections open now.", open);
+    let open = pgmq.connections_open.load(Relaxed);
+    sample(&mut text, "gauge", "kyu_pgmq_connections", "Connections open now.", open);
     text
 }
 
@@ -65,7 +84,7 @@ mod tests {
             gauges: Gauges::default(),
             log: Default::default(),
         };
-        let text = render(&snapshot, &Counts::default());
+        let text = render(&snapshot, &Counts::default(), &PgmqCounts::default());
         let mut names = Vec::new();
         let lines: Vec<_> = text.lines().collect();
         for chunk in lines.chunks(3) {

@@ -18,6 +18,7 @@ pub(crate) struct Port {
     pub(crate) admin: Admin,
     pub(crate) sqs: Sqs,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) pgmq_counts: Arc<kyu_pgmq::wire::Counts>,
     /// Cleared when the server begins to end, so that balancers look elsewhere.
     pub(crate) ready: Arc<AtomicBool>,
 }
@@ -59,8 +60,8 @@ impl Port {
     async fn metrics(&self) -> Response {
         match self.broker.metrics().await {
             Ok(measured) => {
-                let mut response =
-                    text(StatusCode::OK, metrics_text::render(&measured, &self.counts));
+                let rendered = metrics_text::render(&measured, &self.counts, &self.pgmq_counts);
+                let mut response = text(StatusCode::OK, rendered);
                 let format = header::HeaderValue::from_static("text/plain; version=0.0.4");
                 response.headers_mut().insert(header::CONTENT_TYPE, format);
                 response

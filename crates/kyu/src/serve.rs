@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use kyu::{Server, ServerOptions};
+use kyu::{PgmqOptions, Server, ServerOptions};
 use kyu_aws::{EndpointRule, SnsOptions, SqsOptions};
 use kyu_door::access::Credential;
+use kyu_pgmq::wire::Tls;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::banner;
+use crate::banner::{self, Callers};
 use crate::cli::{DevArgs, ServerArgs, Settings, SnsEndpoints};
 use crate::exit::Failure;
 
@@ -20,8 +21,9 @@ pub(crate) fn server(args: ServerArgs) -> Result<(), Failure> {
     for flag in args.planned.absent() {
         eprintln!("kyu: WARNING: {flag}: this door is not built yet; nothing listens there");
     }
-    let http = Some(args.http).filter(|address| address != "off");
-    run(&args.data, http, args.settings, SERVER_SEGMENT_BYTES)
+    let open = |address: String| Some(address).filter(|address| address != "off");
+    let doors = Doors { http: open(args.http), pgmq: open(args.pgmq) };
+    run(&args.data, doors, args.settings, SERVER_SEGMENT_BYTES)
 }
 
 /// Like a server, on a free port and with a directory that is removed at the end.
@@ -29,15 +31,17 @@ pub(crate) fn dev(mut args: DevArgs) -> Result<(), Failure> {
     // Here it matters more that messages look as they will than how many there are.
     args.settings.sns_sign_all.get_or_insert(true);
     let dir = TemporaryDir::create()?;
-    run(&dir.0, Some("127.0.0.1:0".into()), args.settings, DEV_SEGMENT_BYTES)
+    let free = || Some("127.0.0.1:0".to_owned());
+    run(&dir.0, Doors { http: free(), pgmq: free() }, args.settings, DEV_SEGMENT_BYTES)
 }
 
-fn run(
-    data: &Path,
+/// Addresses of the doors that are to be open.
+struct Doors {
     http: Option<String>,
-    settings: Settings,
-    segment_bytes: u64,
-) -> Result<(), Failure> {
+    pgmq: Option<String>,
+}
+
+fn run(data: &Path, doors: Doors, settings: Settings, segment_bytes: u64) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -47,12 +51,15 @@ fn run(
         let mut signals = Signals::new()?;
         let region = settings.region.clone();
         let signed = settings.access_key_id.is_some();
-        let started = Server::start(options(data, http, settings, segment_bytes)?);
+        let options = options(data, doors, settings, segment_bytes)?;
+        let pgmq = options.pgmq.as_ref().and_then(|pgmq| pgmq.door.user.clone());
+        let started = Server::start(options);
         let server = tokio::select! {
             server = started => server?,
             () = signals.next() => return Ok(()),
         };
-        banner::print(&server, data, &region, signed);
+        let pgmq_user = pgmq.as_ref().map(|(user, _)| user.as_str());
+        banner::print(&server, data, &Callers { region: &region, signed, pgmq_user });
         announce(&server, data);
         signals.next().await;
         eprintln!("kyu: ending; a second signal ends at once");
@@ -67,7 +74,8 @@ fn run(
 fn announce(server: &Server, data: &Path) {
     use std::io::Write;
     let http = server.http_url().unwrap_or_else(|| "off".into());
-    let line = format!("kyu ready http={http} data={}", data.display());
+    let pgmq = server.pgmq_address().map_or_else(|| "off".into(), |address| address.to_string());
+    let line = format!("kyu ready http={http} pgmq={pgmq} data={}", data.display());
     // Nobody reads it: that is no reason not to serve.
     let mut out = std::io::stdout().lock();
     let _unread = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -75,12 +83,13 @@ fn announce(server: &Server, data: &Path) {
 
 fn options(
     data: &Path,
-    http: Option<String>,
+    doors: Doors,
     settings: Settings,
     segment_bytes: u64,
 ) -> Result<ServerOptions, Failure> {
     let mut options = ServerOptions::new(data);
-    options.http = http;
+    options.http = doors.http;
+    options.pgmq = doors.pgmq.map(|address| pgmq(address, &settings)).transpose()?;
     let log = &mut options.broker.log;
     log.segment_bytes = u32::try_from(settings.segment_bytes.unwrap_or(segment_bytes))
         .map_err(|_| Failure::Usage("--segment-bytes is larger than 4 GiB".into()))?;
@@ -111,6 +120,18 @@ fn options(
         (settings.access_key_id, settings.secret_access_key)
     {
         options.credentials = vec![Credential { access_key_id, secret_access_key, user: None }];
+    }
+    Ok(options)
+}
+
+/// The pgmq door: its own user, or the one of all doors.
+fn pgmq(address: String, settings: &Settings) -> Result<PgmqOptions, Failure> {
+    let mut options = PgmqOptions::new(address);
+    let own = settings.pgmq_user.clone().zip(settings.pgmq_password.clone());
+    let shared = || settings.access_key_id.clone().zip(settings.secret_access_key.clone());
+    options.door.user = own.or_else(shared);
+    if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
+        options.door.tls = Some(Tls::load(certificate, key).map_err(Failure::Usage)?);
     }
     Ok(options)
 }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::listen::{StartError, reserve};
+use crate::pgmq::{PgmqOptions, PgmqPort};
 use crate::port::Port;
 
 /// How a server is started.
@@ -24,6 +25,8 @@ pub struct ServerOptions {
     pub broker: Options,
     /// Address of the HTTP port; `None` for no such port.
     pub http: Option<String>,
+    /// The pgmq door; `None` for no such port.
+    pub pgmq: Option<PgmqOptions>,
     /// Who may call from anywhere; empty for everybody on this machine and nobody else.
     pub credentials: Vec<Credential>,
     /// Rules of the SQS door.
@@ -33,11 +36,12 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The defaults of the `kyu` command, with data in `dir`.
+    /// The defaults of the `kyu` command, with data in `dir` and only the HTTP port open.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             broker: Options::new(dir),
             http: Some("127.0.0.1:9324".into()),
+            pgmq: None,
             credentials: Vec::new(),
             sqs: SqsOptions::default(),
             limits: Limits::default(),
@@ -51,6 +55,7 @@ impl ServerOptions {
 pub struct Server {
     broker: Broker,
     http: Option<HttpPort>,
+    pgmq: Option<PgmqPort>,
     ready: Arc<AtomicBool>,
     /// To the HTTP endpoints that are subscribed to topics.
     deliveries: Option<Deliveries>,
@@ -66,18 +71,31 @@ struct HttpPort {
 impl Server {
     /// Opens the data directory and the ports. When it returns, every door accepts.
     pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
-        // The port first: finding it taken is quick, replaying a log may not be.
+        // The ports first: finding one taken is quick, replaying a log may not be.
         let reserved = match &options.http {
             Some(address) => {
                 Some(reserve("--http", address, options.credentials.is_empty()).await?)
             }
             None => None,
         };
+        let pgmq = match options.pgmq {
+            Some(options) => Some((options.reserve().await?, options)),
+            None => None,
+        };
         let broker = open(options.broker).await.map_err(StartError::Open)?;
         let ready = Arc::new(AtomicBool::new(true));
+        let pgmq_counts = Arc::new(kyu_pgmq::wire::Counts::default());
+        let pgmq = match pgmq {
+            Some((reserved, pgmq)) => {
+                let account = options.sqs.account.clone();
+                let counts = Arc::clone(&pgmq_counts);
+                Some(PgmqPort::open(reserved, pgmq, broker.clone(), account, counts)?)
+            }
+            None => None,
+        };
         let (http, deliveries) = (None, None);
         let mut server =
-            Self { broker: broker.clone(), http, ready: Arc::clone(&ready), deliveries };
+            Self { broker: broker.clone(), http, pgmq, ready: Arc::clone(&ready), deliveries };
         if let Some(reserved) = reserved {
             let listener = reserved.listen()?;
             let address = listener.local_addr().map_err(|source| StartError::Listen {
@@ -92,14 +110,15 @@ impl Server {
             let access = Access::new(options.credentials);
             let sqs = Sqs::new(broker.clone(), access, options.sqs);
             server.deliveries = Some(sqs.start_deliveries());
-            let port = Arc::new(Port { broker, admin, sqs, counts: Arc::clone(&counts), ready });
+            let http_counts = Arc::clone(&counts);
+            let port = Port { broker, admin, sqs, counts: http_counts, pgmq_counts, ready };
             let (stop, stopped) = oneshot::channel();
             let stopped = async move {
                 // A dropped server stops, too.
                 let _dropped = stopped.await;
             };
-            let served = tokio::spawn(serve(listener, port, options.limits, counts, stopped));
-            server.http = Some(HttpPort { address, stop, served });
+            let serving = serve(listener, Arc::new(port), options.limits, counts, stopped);
+            server.http = Some(HttpPort { address, stop, served: tokio::spawn(serving) });
         }
         Ok(server)
     }
@@ -112,6 +131,11 @@ impl Server {
     /// The HTTP port as a URL, to be given to clients as their endpoint.
     pub fn http_url(&self) -> Option<String> {
         self.http_address().map(|address| format!("http://{address}"))
+    }
+
+    /// Where the pgmq door listens.
+    pub fn pgmq_address(&self) -> Option<SocketAddr> {
+        self.pgmq.as_ref().map(|pgmq| pgmq.address)
     }
 
     /// The broker behind the doors.
@@ -127,6 +151,9 @@ impl Server {
             deliveries.stop().await;
         }
         self.broker.end_long_polls();
+        if let Some(pgmq) = self.pgmq {
+            pgmq.shutdown().await;
+        }
         if let Some(http) = self.http {
             // It has stopped already if nobody hears this.
             let _stopped = http.stop.send(());
