@@ -164,13 +164,19 @@ pub(crate) fn show_history(history: kyu_broker::MessageHistory) -> MessageHistor
         past_attempts: history.past_attempts.into_iter().map(Into::into).collect(),
         forgotten_attempts: history.forgotten_attempts,
         consumer: history.consumer,
-        hold: history.hold.map(|hold| match hold {
-            kyu_broker::Hold::Backoff { until_ms } => Hold::Backoff { until_at_ms: until_ms },
+        hold: history.hold.map(Into::into),
+    }
+}
+
+impl From<kyu_broker::Hold> for Hold {
+    fn from(hold: kyu_broker::Hold) -> Self {
+        match hold {
+            kyu_broker::Hold::Backoff { until_ms } => Self::Backoff { until_at_ms: until_ms },
             kyu_broker::Hold::Budget { ahead, until_ms } => {
-                Hold::Budget { ahead, until_at_ms: until_ms }
+                Self::Budget { ahead, until_at_ms: until_ms }
             }
-            kyu_broker::Hold::Breaker { until_ms } => Hold::Breaker { until_at_ms: until_ms },
-        }),
+            kyu_broker::Hold::Breaker { until_ms } => Self::Breaker { until_at_ms: until_ms },
+        }
     }
 }
 
@@ -201,7 +207,34 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
     let (sender, trace_header) = (property(Property::SenderId), property(Property::TraceHeader));
     let (topic, subject) = (property(Property::Topic), property(Property::Subject));
     let (body, body_base64) = text_or_base64(&content.body);
-    let attributes = content.attributes.into_iter().map(|attribute| {
+    let attributes = show_attributes(content.attributes);
+    let first_ms = delivery.first_received_at_ms;
+    Ok(Message {
+        message_id: message.message_id.to_string(),
+        seq: delivery.receipt.seq,
+        receipt: Some(BASE64.encode(delivery.receipt.to_bytes())),
+        body,
+        body_base64,
+        attributes,
+        lane: message.lane,
+        dedup_id: message.dedup_id,
+        sent_at_ms: message.sent_at_ms,
+        receive_count: delivery.receive_count,
+        first_received_at_ms: (first_ms > 0).then_some(first_ms),
+        dead_letter_source: delivery.dead_letter_source.map(|source| source.name.clone()),
+        dead_reason: delivery.dead_reason.map(Into::into),
+        past_attempts: delivery.past_attempts.into_iter().map(Into::into).collect(),
+        binding_id: delivery.via.map(|binding| binding.to_string()),
+        sender,
+        trace_header,
+        topic,
+        subject,
+    })
+}
+
+/// Attributes as JSON has them.
+pub(crate) fn show_attributes(attributes: Vec<Attribute>) -> BTreeMap<String, AttributeValue> {
+    let shown = attributes.into_iter().map(|attribute| {
         let Attribute { name, data_type, value } = attribute;
         let value = match value {
             kyu_broker::AttributeValue::Text(text) if data_type == TEXT_TYPE => {
@@ -220,28 +253,7 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
         };
         (name, value)
     });
-    let first_ms = delivery.first_received_at_ms;
-    Ok(Message {
-        message_id: message.message_id.to_string(),
-        seq: delivery.receipt.seq,
-        receipt: Some(BASE64.encode(delivery.receipt.to_bytes())),
-        body,
-        body_base64,
-        attributes: attributes.collect(),
-        lane: message.lane,
-        dedup_id: message.dedup_id,
-        sent_at_ms: message.sent_at_ms,
-        receive_count: delivery.receive_count,
-        first_received_at_ms: (first_ms > 0).then_some(first_ms),
-        dead_letter_source: delivery.dead_letter_source.map(|source| source.name.clone()),
-        dead_reason: delivery.dead_reason.map(Into::into),
-        past_attempts: delivery.past_attempts.into_iter().map(Into::into).collect(),
-        binding_id: delivery.via.map(|binding| binding.to_string()),
-        sender,
-        trace_header,
-        topic,
-        subject,
-    })
+    shown.collect()
 }
 
 pub(crate) fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {

@@ -9,6 +9,7 @@ pub mod api;
 mod call;
 mod content;
 mod door;
+mod explain;
 mod limits;
 mod openapi;
 mod operation;

@@ -7,6 +7,8 @@ pub(crate) const MAX_ITEMS: usize = 1_000;
 pub(crate) const DEFAULT_PAGE: u32 = 100;
 /// Messages of a peek that does not say.
 pub(crate) const DEFAULT_PEEK: u32 = 10;
+/// Runs of a schedule to tell where the request does not say.
+pub(crate) const DEFAULT_RUNS: u32 = 10;
 /// Bytes of the messages of one receive, as they all are in memory: four largest ones.
 pub(crate) const MAX_RECEIVE_BYTES: u64 = 4 << 20;
 /// Longest long poll: shorter than the patience of most proxies.

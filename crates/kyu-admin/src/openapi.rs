@@ -232,11 +232,11 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         }
     }
     let conditions: &[(&str, &str)] = match operation.id {
-        "put_queue" | "put_exchange" => &[
+        "put_queue" | "put_exchange" | "put_schedule" => &[
             ("If-Match", "Only if this is the `etag`."),
             ("If-None-Match", "`*`: only if there is none of that name."),
         ],
-        "patch_queue" | "delete_queue" | "delete_exchange" => {
+        "patch_queue" | "delete_queue" | "delete_exchange" | "delete_schedule" => {
             &[("If-Match", "Only if this is the `etag`.")]
         }
         _ => &[],

@@ -69,6 +69,8 @@ codes! {
     BindingNotFound => "binding_not_found", NOT_FOUND;
     /// There is no such move task, or it has ended.
     MoveTaskNotFound => "move_task_not_found", NOT_FOUND;
+    /// There is no such schedule.
+    ScheduleNotFound => "schedule_not_found", NOT_FOUND;
     /// There is no such message in the queue.
     MessageNotFound => "message_not_found", NOT_FOUND;
     /// There is no such entry in the ledger.
@@ -81,6 +83,8 @@ codes! {
     QueueExists => "queue_exists", CONFLICT;
     /// The name of the exchange is taken.
     ExchangeExists => "exchange_exists", CONFLICT;
+    /// The name of the schedule is taken.
+    ScheduleExists => "schedule_exists", CONFLICT;
     /// The queue is bound to the exchange.
     BindingExists => "binding_exists", CONFLICT;
     /// The queue of that name was deleted a moment ago.

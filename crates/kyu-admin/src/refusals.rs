@@ -1,7 +1,7 @@
 //! What each refusal of the broker means to a caller. No arm for "the rest": a new refusal must be
 //! given an answer.
 
-use kyu_broker::{EnqueueRefusal, Error, LedgerRefusal, Refusal};
+use kyu_broker::{EnqueueRefusal, Error, LedgerRefusal, Refusal, ScheduleRefusal};
 
 use crate::problem::{Code, Problem};
 
@@ -54,7 +54,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::NotInAtomic => Self::of(Code::NotInAtomic),
             Refusal::Ledger(refusal) => refusal.into(),
-            Refusal::Schedule(_) => Self::internal(),
+            Refusal::Schedule(refusal) => refusal.into(),
         }
     }
 }
@@ -71,6 +71,16 @@ impl From<LedgerRefusal> for Problem {
             }
             LedgerRefusal::OtherKind => Self::of(Code::OtherEntryKind),
             LedgerRefusal::Malformed(what) => Self::invalid(what),
+        }
+    }
+}
+
+impl From<ScheduleRefusal> for Problem {
+    fn from(refusal: ScheduleRefusal) -> Self {
+        match refusal {
+            ScheduleRefusal::NotFound => Self::of(Code::ScheduleNotFound),
+            ScheduleRefusal::Exists(_) => Self::of(Code::ScheduleExists),
+            ScheduleRefusal::Invalid(what) => Self::new(Code::InvalidSetting, what),
         }
     }
 }

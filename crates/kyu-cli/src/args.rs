@@ -85,6 +85,13 @@ pub enum Verb {
     },
     /// Move dead letters back to where they came from, or elsewhere.
     Redrive(RedriveArgs),
+    /// Why a message is not delivered now, and when it could be.
+    Explain {
+        /// The queue.
+        queue: String,
+        /// The message's place in it, as `peek` and `send` print it.
+        seq: u64,
+    },
     /// What has happened to a message so far.
     History {
         /// The queue.
@@ -110,6 +117,9 @@ pub enum Verb {
     /// The ledger of effects that happen once.
     #[command(subcommand)]
     Ledger(LedgerVerb),
+    /// Schedules: messages that time sends.
+    #[command(subcommand)]
+    Schedule(ScheduleVerb),
     /// What the server is, counts and measures.
     Status,
     /// Any operation of the API: METHOD PATH [JSON]. See /v1/openapi.json.
@@ -337,6 +347,90 @@ pub enum ExchangeVerb {
         /// The binding's id.
         id: String,
     },
+}
+
+/// Verbs on schedules.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleVerb {
+    /// Schedules in order of name.
+    List,
+    /// A schedule with its settings, its next run and its last.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// Create a schedule, or replace the one of that name.
+    Put {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        settings: ScheduleArgs,
+    },
+    /// The runs that settings would bring, without a schedule.
+    Preview {
+        #[command(flatten)]
+        settings: ScheduleArgs,
+        /// So many runs.
+        #[arg(long, default_value_t = 10)]
+        max: u32,
+    },
+    /// The next runs of a schedule.
+    Next {
+        /// Its name.
+        name: String,
+        /// So many runs.
+        #[arg(long, default_value_t = 10)]
+        max: u32,
+    },
+    /// Let it not run.
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// Let it run again, from now on.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+    /// One run now, beside those that are due.
+    Run {
+        /// Its name.
+        name: String,
+    },
+    /// Delete a schedule. What it has sent stays.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What a schedule does.
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// A cron expression of five fields, or six with seconds first.
+    #[arg(long, value_name = "EXPRESSION", required_unless_present = "every_ms")]
+    pub(crate) cron: Option<String>,
+    /// The time zone of the expression, such as Europe/Berlin.
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    pub(crate) time_zone: String,
+    /// An interval instead.
+    #[arg(long, conflicts_with = "cron")]
+    pub(crate) every_ms: Option<u64>,
+    /// The queue that its messages go into.
+    #[arg(long, required_unless_present = "exchange")]
+    pub(crate) queue: Option<String>,
+    /// The exchange that its messages are published to.
+    #[arg(long, conflicts_with = "queue")]
+    pub(crate) exchange: Option<String>,
+    /// The body of its messages.
+    #[arg(long, default_value = "")]
+    pub(crate) body: String,
+    /// More settings, such as `jitter_ms=60000`, `overlap=skip`, `message.lane=l`.
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) more: Vec<String>,
 }
 
 /// Verbs on the ledger.

@@ -3,7 +3,10 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::args::{ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs};
+use crate::args::{
+    ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs, ScheduleArgs,
+    ScheduleVerb,
+};
 use crate::client::{Call, encoded};
 use crate::failure::Failure;
 use crate::output::{ONE, View};
@@ -88,6 +91,22 @@ const ENTRIES: View = View {
     ],
 };
 
+const SCHEDULES: View = View {
+    items: "items",
+    columns: &[
+        ("NAME", "/name"),
+        ("PAUSED", "/paused"),
+        ("NEXT", "/next/run_at_ms"),
+        ("LAST", "/last/run_at_ms"),
+        ("OUTCOME", "/last/outcome"),
+        ("SENT", "/totals/sent"),
+        ("MISSED", "/totals/missed"),
+        ("FAILED", "/totals/failed"),
+    ],
+};
+const RUNS: View =
+    View { items: "items", columns: &[("DUE", "/due_at_ms"), ("RUNS", "/run_at_ms")] };
+
 /// A request and how its answer is shown.
 pub(crate) type Request = (Call, View);
 
@@ -146,6 +165,53 @@ pub(crate) fn exchange(verb: &ExchangeVerb) -> Result<Request, Failure> {
             (Call::new(Method::DELETE, format!("/v1/bindings/{}", encoded(id))), ONE)
         }
     })
+}
+
+pub(crate) fn schedule(verb: &ScheduleVerb) -> Result<Request, Failure> {
+    let path = |name: &str, rest: &str| format!("/v1/schedules/{}{rest}", encoded(name));
+    Ok(match verb {
+        ScheduleVerb::List => (Call::new(Method::GET, "/v1/schedules"), SCHEDULES),
+        ScheduleVerb::Get { name } => (Call::new(Method::GET, path(name, "")), ONE),
+        ScheduleVerb::Put { name, settings } => {
+            (Call::new(Method::PUT, path(name, "")).body(schedule_json(settings)?), ONE)
+        }
+        ScheduleVerb::Preview { settings, max } => {
+            let body = json!({ "settings": schedule_json(settings)? });
+            let call = Call::new(Method::POST, "/v1/schedule-previews").body(body);
+            (call.query("limit", Some(max.to_string())), RUNS)
+        }
+        ScheduleVerb::Next { name, max } => {
+            let call = Call::new(Method::GET, path(name, "/next-runs"));
+            (call.query("limit", Some(max.to_string())), RUNS)
+        }
+        ScheduleVerb::Pause { name } => (Call::new(Method::POST, path(name, "/pause")), ONE),
+        ScheduleVerb::Resume { name } => (Call::new(Method::POST, path(name, "/resume")), ONE),
+        ScheduleVerb::Run { name } => (Call::new(Method::POST, path(name, "/run")), ONE),
+        ScheduleVerb::Delete { name, .. } => (Call::new(Method::DELETE, path(name, "")), ONE),
+    })
+}
+
+fn schedule_json(args: &ScheduleArgs) -> Result<Value, Failure> {
+    let mut settings = settings::of_pairs(&args.more)?;
+    let rule = match args.every_ms {
+        Some(interval_ms) => json!({ "kind": "every", "interval_ms": interval_ms }),
+        None => {
+            json!({ "kind": "cron", "expression": args.cron, "time_zone": args.time_zone })
+        }
+    };
+    let target = match &args.exchange {
+        Some(exchange) => json!({ "exchange": exchange }),
+        None => json!({ "queue": args.queue }),
+    };
+    if let Value::Object(fields) = &mut settings {
+        fields.insert("rule".to_owned(), rule);
+        fields.insert("target".to_owned(), target);
+        let message = fields.entry("message").or_insert_with(|| json!({}));
+        if let Value::Object(message) = message {
+            message.insert("body".to_owned(), args.body.as_str().into());
+        }
+    }
+    Ok(settings)
 }
 
 /// Entries to look at. Releasing takes two requests and is not here.

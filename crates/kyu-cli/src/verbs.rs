@@ -6,7 +6,8 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use crate::args::{
-    Connection, ExchangeVerb, LedgerVerb, MessageArgs, QueueVerb, ReceiveArgs, SendArgs, Verb,
+    Connection, ExchangeVerb, LedgerVerb, MessageArgs, QueueVerb, ReceiveArgs, ScheduleVerb,
+    SendArgs, Verb,
 };
 use crate::client::{Call, Client};
 use crate::confirm::confirm;
@@ -65,6 +66,11 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             let path = queue_path(&queue, &format!("/messages/{seq}/history"));
             shell.ask((Call::new(Method::GET, path), ONE)).await
         }
+        Verb::Explain { queue, seq } => {
+            let path = queue_path(&queue, &format!("/messages/{seq}/explain"));
+            shell.ask((Call::new(Method::GET, path), ONE)).await
+        }
+        Verb::Schedule(verb) => shell.ask(requests::schedule(&verb)?).await,
         Verb::Pause(args) => shell.ask(requests::pause(&args, "pause")).await,
         Verb::Resume(args) => shell.ask(requests::pause(&args, "resume")).await,
         Verb::Ledger(LedgerVerb::Release { key, .. }) => shell.release_entry(key).await,
@@ -85,6 +91,9 @@ fn ask_first(verb: &Verb) -> Result<(), Failure> {
         }
         Verb::Exchange(ExchangeVerb::Delete { name, yes }) => {
             confirm(&format!("Delete exchange {name:?} and its bindings"), *yes)
+        }
+        Verb::Schedule(ScheduleVerb::Delete { name, yes }) => {
+            confirm(&format!("Delete schedule {name:?}"), *yes)
         }
         Verb::Ledger(LedgerVerb::Release { key, yes }) => {
             confirm(&format!("Forget entry {key:?}, so that its work may be done again"), *yes)

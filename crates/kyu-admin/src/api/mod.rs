@@ -5,22 +5,26 @@
 
 mod atomic;
 mod exchanges;
+mod explain;
 mod lanes;
 mod ledger;
 mod messages;
 mod move_tasks;
 mod policies;
 mod queues;
+mod schedules;
 mod server;
 
 pub use atomic::*;
 pub use exchanges::*;
+pub use explain::*;
 pub use lanes::*;
 pub use ledger::*;
 pub use messages::*;
 pub use move_tasks::*;
 pub use policies::*;
 pub use queues::*;
+pub use schedules::*;
 pub use server::*;
 
 use schemars::JsonSchema;

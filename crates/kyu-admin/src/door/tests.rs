@@ -505,7 +505,6 @@ async fn policies_are_set_shown_and_changed_in_part() {
 }
 
 #[tokio::test]
-#[ignore = "the engine does not keep past attempts yet"]
 async fn a_failure_and_its_reason_stay_with_the_message() {
     let door = Door::open();
     door.queue("dead", json!({})).await;
@@ -646,4 +645,74 @@ async fn what_is_paused_gives_nothing_until_it_is_resumed() {
     assert_eq!(lanes["paused_lanes"], json!(["l"]));
     door.post("/v1/queues/q/resume", json!({ "lane": "l" })).await;
     assert_eq!(door.receive("q").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_is_explained() {
+    let door = Door::open();
+    door.queue("q", json!({ "lanes": { "max_in_flight": 1 } })).await;
+    let send = async || {
+        let message = json!({ "body": "x", "lane": "tenant-7" });
+        door.post("/v1/queues/q/messages", message).await["seq"].as_u64().unwrap()
+    };
+    let (first, second) = (send().await, send().await);
+    let explain = async |seq: u64| door.get(&format!("/v1/queues/q/messages/{seq}/explain")).await;
+    assert_eq!(explain(first).await["summary"], "deliverable now");
+    let message = door.receive("q").await.remove(0);
+    let leased = explain(first).await;
+    assert_eq!(
+        (&leased["verdict"], &leased["reasons"][0]["reason"]),
+        (&json!("held_back"), &json!("leased"))
+    );
+    assert_eq!(leased["timeline"][0]["what"], "enqueued");
+    let limited = explain(second).await;
+    let summary = limited["summary"].as_str().unwrap();
+    assert!(
+        summary.starts_with("held back: lane \"tenant-7\" is at its limit (1 of 1 in flight)"),
+        "{summary}"
+    );
+    door.settle("q", &message, "ack").await;
+    assert_eq!(explain(first).await["verdict"], "gone");
+    assert_eq!(explain(999).await["verdict"], "never_sent");
+}
+
+#[tokio::test]
+async fn a_schedule_from_first_to_last() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let path = "/v1/schedules/nightly";
+    let cron = json!({ "kind": "cron", "expression": "30 2 * * *", "time_zone": "Europe/Berlin" });
+    let settings = json!({ "rule": cron, "target": { "queue": "q" }, "message": { "body": "go" } });
+    let created = door.call("PUT", path, settings.clone()).await;
+    assert_eq!(created.status, 201);
+    let created = created.ok();
+    assert_eq!(created["settings"]["catch_up"], json!({ "kind": "one" }));
+    assert!(created["next"]["due_at_ms"].as_u64() > created["created_at_ms"].as_u64());
+    let again = door.call("PUT", path, settings.clone()).await;
+    assert_eq!((again.status, &again.ok()["version"]), (200, &created["version"]));
+    // 2026-03-29: at 02:30 there is no time in Berlin; it is 03:00, 01:00 in UTC.
+    let preview = json!({ "settings": settings, "after_at_ms": 1_774_738_800_000_u64 });
+    let preview = door.post("/v1/schedule-previews?limit=2", preview).await;
+    assert_eq!(preview["items"][0]["due_at_ms"], 1_774_746_000_000_u64);
+    let runs = door.get(&format!("{path}/next-runs?limit=3")).await;
+    assert_eq!(runs["items"].as_array().unwrap().len(), 3);
+    let ran = door.post(&format!("{path}/run"), Value::Null).await;
+    assert_eq!((&ran["outcome"], &ran["manual"]), (&json!("sent"), &json!(true)));
+    assert_eq!(door.receive("q").await[0]["body"], "go");
+    assert_eq!(door.post(&format!("{path}/pause"), Value::Null).await["paused"], true);
+    assert_eq!(door.get(path).await["next"], Value::Null);
+    assert_eq!(door.post(&format!("{path}/resume"), Value::Null).await["paused"], false);
+    // An interval said again keeps its row.
+    let every =
+        json!({ "rule": { "kind": "every", "interval_ms": 60_000 }, "target": { "queue": "q" } });
+    let first = door.put("/v1/schedules/often", every.clone()).await;
+    assert_eq!(door.put("/v1/schedules/often", every).await, first);
+    assert_eq!(door.get("/v1/schedules?limit=1").await["items"][0]["name"], "nightly");
+    let wrong =
+        json!({ "rule": { "kind": "cron", "expression": "x" }, "target": { "queue": "q" } });
+    let said = door.call("PUT", path, wrong).await;
+    assert_eq!(said.problem(), (400, "invalid_setting".into()));
+    assert_eq!(door.call("DELETE", path, Value::Null).await.status, 204);
+    let said = door.call("GET", path, Value::Null).await;
+    assert_eq!(said.problem(), (404, "schedule_not_found".into()));
 }

@@ -6,13 +6,14 @@ use kyu_broker::{
 };
 
 use crate::api::{
-    self, Extend, ExtendItem, ExtendResult, ExtendResults, ExtendStatus, InNamespace,
+    self, Explanation, Extend, ExtendItem, ExtendResult, ExtendResults, ExtendStatus, InNamespace,
     MessageHistory, NewMessage, Outcome, Peek, PeekedMessages, Receive, ReceivedMessages,
     SendBatch, SendResult, SendResults, Sent, Settle, SettleItem, SettleResult, SettleResults,
     SettleStatus,
 };
 use crate::call::{Call, check_items, page_size};
 use crate::content;
+use crate::explain;
 use crate::limits::{
     DEFAULT_PEEK, MAX_ITEMS, MAX_LEASE_MS, MAX_RECEIVE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS,
 };
@@ -217,6 +218,19 @@ pub(super) async fn history(
         Answer::History(history) => {
             Ok(content::show_history(*history.ok_or_else(not_found)?).into())
         }
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn explain(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Explanation>, Problem> {
+    let queue = call.queue(query.namespace)?.id;
+    let seq = call.parameter(1).parse().map_err(|_| Problem::of(Code::MessageNotFound))?;
+    match call.broker.query(Query::Explain { queue, seq }).await? {
+        Answer::Explained(explanation) => Ok(explain::show(*explanation).into()),
         _ => Err(Problem::internal()),
     }
 }

@@ -9,6 +9,7 @@ mod messages;
 mod move_tasks;
 mod publish;
 mod queues;
+mod schedules;
 mod server;
 
 use hyper::Method;
@@ -67,6 +68,9 @@ operations! {
     /// What has happened to a message so far: its attempts, and why it waits.
     get_message_history: GET "/v1/queues/{queue}/messages/{seq}/history",
         messages::history(api::InNamespace, Empty) -> api::MessageHistory, 200;
+    /// Why a message is not delivered now, and when it could be; what has happened to it so far.
+    explain_message: GET "/v1/queues/{queue}/messages/{seq}/explain",
+        messages::explain(api::InNamespace, Empty) -> api::Explanation, 200;
     /// Several commands together or not at all, in one record of the log.
     run_atomic: POST "/v1/atomic",
         atomic::run(api::InNamespace, Json<api::Atomic>) -> api::AtomicResults, 200;
@@ -169,6 +173,35 @@ operations! {
     /// Entries of the ledger in order of key, without values.
     list_entries: GET "/v1/ledger",
         ledger::list(api::ListEntries, Empty) -> api::LedgerPage, 200;
+
+    /// Schedules in order of name.
+    list_schedules: GET "/v1/schedules",
+        schedules::list(api::Page, Empty) -> api::SchedulePage, 200;
+    /// A schedule.
+    get_schedule: GET "/v1/schedules/{schedule}",
+        schedules::get(api::InNamespace, Empty) -> api::Schedule, 200;
+    /// Create a schedule, or replace the settings of the one that is there. Said again, it changes
+    /// nothing.
+    put_schedule: PUT "/v1/schedules/{schedule}",
+        schedules::put(api::InNamespace, Json<api::ScheduleSettings>) -> api::Schedule, 200 or 201;
+    /// Delete a schedule. What it has sent stays.
+    delete_schedule: DELETE "/v1/schedules/{schedule}",
+        schedules::delete(api::InNamespace, Empty) -> (), 204;
+    /// Let a schedule not run.
+    pause_schedule: POST "/v1/schedules/{schedule}/pause",
+        schedules::pause(api::InNamespace, Empty) -> api::Schedule, 200;
+    /// Let a schedule run again, from now on.
+    resume_schedule: POST "/v1/schedules/{schedule}/resume",
+        schedules::resume(api::InNamespace, Empty) -> api::Schedule, 200;
+    /// One run now, beside those that are due.
+    run_schedule: POST "/v1/schedules/{schedule}/run",
+        schedules::run(api::InNamespace, Empty) -> api::ScheduleRun, 200;
+    /// The next runs of a schedule; none while it is paused.
+    list_next_runs: GET "/v1/schedules/{schedule}/next-runs",
+        schedules::next_runs(api::RunsQuery, Empty) -> api::NextRuns, 200;
+    /// The runs that settings would bring, without a schedule.
+    preview_schedule: POST "/v1/schedule-previews",
+        schedules::preview(api::RunsQuery, Json<api::RunsPreview>) -> api::NextRuns, 200;
 
     /// What runs here.
     get_server: GET "/v1/server",

@@ -116,10 +116,24 @@ fn converse(url: &str) {
     assert_eq!(kyu("status -o json").json()["queues"], 2);
     assert_eq!(kyu("api GET /v1/openapi.json").json()["openapi"], "3.1.0");
 
+    let at = kyu("send jobs later --delay-ms 600000 -o json").json()["seq"].to_string();
+    assert!(kyu(&format!("explain jobs {at}")).ok().contains("held back: delayed"));
+    let put =
+        kyu("schedule put tick --every-ms 3600000 --queue jobs --body t jitter_ms=1000 -o json");
+    assert_eq!(put.json()["settings"]["jitter_ms"], 1000);
+    assert_eq!(kyu("schedule run tick -o json").json()["outcome"], "sent");
+    assert_eq!(kyu("schedule next tick --max 3 -o jsonl").ok().lines().count(), 3);
+    assert!(kyu("schedule list").ok().contains("tick"));
+    assert_eq!(
+        kyu("schedule preview --cron @daily --queue jobs -o jsonl").ok().lines().count(),
+        10
+    );
+    kyu("schedule delete tick --yes").ok();
+
     let unasked = kyu("queue delete jobs");
     assert_eq!((unasked.code, unasked.stdout.as_str()), (2, ""));
     assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
-    assert_eq!(kyu("queue purge jobs --yes -o json").json()["purged_messages"], 1);
+    assert_eq!(kyu("queue purge jobs --yes -o json").json()["purged_messages"], 3);
     assert_eq!(kyu("queue delete jobs --yes").ok(), "");
     assert_eq!(kyu("queue get jobs").code, 5);
     assert_eq!(

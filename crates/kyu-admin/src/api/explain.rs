@@ -1,0 +1,182 @@
+//! Why a message is not delivered now, and when it could be.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DeadReason, Hold, PastAttempt};
+
+/// The answer in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The next receive of one message returns it.
+    DeliverableNow,
+    /// Nothing holds it back but its turn: others come first.
+    Behind,
+    /// See `reasons`.
+    HeldBack,
+    /// It was there and is no more.
+    Gone,
+    /// No message has had this number yet.
+    NeverSent,
+}
+
+/// Something that keeps a message from being delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// Its delay is not over.
+    Delayed {
+        /// When it is.
+        until_at_ms: u64,
+    },
+    /// It is being worked on.
+    Leased {
+        /// Number of the delivery.
+        delivery: u32,
+        /// When the lease ends.
+        until_at_ms: u64,
+    },
+    /// It is held by a session, such as a connection, until that ends or gives it back.
+    HeldBySession {
+        /// Number of the delivery.
+        delivery: u32,
+    },
+    /// An open transaction has read it.
+    Claimed,
+    /// It is kept in an archive and never delivered.
+    Archived,
+    /// It is past its retention or its own expiry; it will be removed.
+    Expired {
+        /// Since when.
+        since_at_ms: u64,
+    },
+    /// It was received as often as the dead-letter rule allows: the next receive moves it.
+    ReceivedTooOften {
+        /// Times received.
+        receives: u32,
+        /// As often as that is allowed.
+        max_receives: u32,
+    },
+    /// The queue is paused.
+    QueuePaused,
+    /// As many messages of the queue are in flight as may be.
+    QueueInFlight {
+        /// In flight now.
+        in_flight: u64,
+        /// The limit.
+        max_in_flight: u64,
+    },
+    /// The queue's rate allows no delivery now.
+    QueueRate {
+        /// When it allows the next.
+        until_at_ms: u64,
+    },
+    /// The lane is paused.
+    LanePaused,
+    /// As many messages of the lane are in flight as may be.
+    LaneInFlight {
+        /// In flight now.
+        in_flight: u64,
+        /// The limit.
+        max_in_flight: u64,
+    },
+    /// The lane's rate allows no delivery now.
+    LaneRate {
+        /// When it allows the next.
+        until_at_ms: u64,
+    },
+    /// FIFO: a message that stands before it in its lane is in flight.
+    BehindInFlight {
+        /// The first such message.
+        seq: u64,
+        /// When its lease ends; `null` if a session holds it.
+        until_at_ms: Option<u64>,
+    },
+    /// Retry policy, budget or breaker.
+    Retry {
+        /// Which.
+        hold: Hold,
+    },
+}
+
+/// Something that has happened to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happened,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Happened {
+    /// Sent, or moved here.
+    Enqueued,
+    /// Received for the first time.
+    FirstReceived,
+    /// An attempt that is over.
+    Attempt {
+        /// The attempt.
+        attempt: PastAttempt,
+    },
+    /// Attempts that were not kept.
+    Forgotten {
+        /// How many.
+        attempts: u64,
+    },
+    /// Received for the last time so far.
+    LastReceived {
+        /// Number of the delivery.
+        delivery: u32,
+        /// Who has it, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consumer: Option<String>,
+    },
+    /// Moved here as a dead letter; when, is not kept.
+    DeadLettered {
+        /// From this queue.
+        from: String,
+        /// Why, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<DeadReason>,
+    },
+}
+
+/// Why a message is not delivered now, and when it could be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// All of it in a sentence, for people.
+    pub summary: String,
+    /// In short.
+    pub verdict: Verdict,
+    /// Behind: how many are ready before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
+    /// Behind: whether they were counted to the end; otherwise there are at least so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead_is_exact: Option<bool>,
+    /// Held back: everything that does it by itself.
+    pub reasons: Vec<Reason>,
+    /// When time next takes one of the reasons away; `null` if only somebody's act can.
+    pub next_event_at_ms: Option<u64>,
+    /// From when on nothing would hold it back, if nobody did anything; `null` if never.
+    pub possible_from_at_ms: Option<u64>,
+    /// The server's time for which this holds.
+    pub now_ms: u64,
+    /// Its lane.
+    pub lane: Option<String>,
+    /// Its priority.
+    pub priority: Option<u8>,
+    /// Its own expiry.
+    pub expires_at_ms: Option<u64>,
+    /// When the queue's retention ends for it.
+    pub retained_until_at_ms: Option<u64>,
+    /// Times received.
+    pub receive_count: Option<u32>,
+    /// What has happened to it so far, in order.
+    pub timeline: Vec<Event>,
+}

@@ -1,0 +1,174 @@
+//! Explanations, from the engine's facts to JSON and to a sentence.
+
+use std::fmt::Write;
+
+use kyu_broker::{Happened as EngineEvent, Reason as EngineReason, Verdict as EngineVerdict};
+
+use crate::api::{Event, Explanation, Happened, Hold, Reason, Verdict};
+
+pub(crate) fn show(from: kyu_broker::Explanation) -> Explanation {
+    let (verdict, ahead, ahead_is_exact) = match from.verdict {
+        EngineVerdict::DeliverableNow => (Verdict::DeliverableNow, None, None),
+        EngineVerdict::Behind { ahead, exact } => (Verdict::Behind, Some(ahead), Some(exact)),
+        EngineVerdict::HeldBack => (Verdict::HeldBack, None, None),
+        EngineVerdict::Gone => (Verdict::Gone, None, None),
+        EngineVerdict::NeverSent => (Verdict::NeverSent, None, None),
+    };
+    let mut shown = Explanation {
+        summary: String::new(),
+        verdict,
+        ahead,
+        ahead_is_exact,
+        reasons: from.reasons.into_iter().map(reason).collect(),
+        next_event_at_ms: from.next_event_ms,
+        possible_from_at_ms: from.possible_from_ms,
+        now_ms: from.at_ms,
+        lane: None,
+        priority: None,
+        expires_at_ms: None,
+        retained_until_at_ms: None,
+        receive_count: None,
+        timeline: Vec::new(),
+    };
+    if let Some(message) = from.message {
+        shown.lane = message.lane;
+        shown.priority = Some(message.priority);
+        shown.expires_at_ms = message.expires_at_ms;
+        shown.retained_until_at_ms = message.retained_until_ms;
+        shown.receive_count = Some(message.last.receive_count);
+        let events = message.timeline.into_iter();
+        shown.timeline =
+            events.map(|one| Event { at_ms: one.at_ms, what: happened(one.what) }).collect();
+    }
+    shown.summary = summary(&shown);
+    shown
+}
+
+fn reason(from: EngineReason) -> Reason {
+    match from {
+        EngineReason::Delayed { until_ms } => Reason::Delayed { until_at_ms: until_ms },
+        EngineReason::Leased { delivery, until_ms } => {
+            Reason::Leased { delivery, until_at_ms: until_ms }
+        }
+        EngineReason::HeldBySession { delivery, .. } => Reason::HeldBySession { delivery },
+        EngineReason::Claimed { .. } => Reason::Claimed,
+        EngineReason::Archived => Reason::Archived,
+        EngineReason::Expired { since_ms } => Reason::Expired { since_at_ms: since_ms },
+        EngineReason::ReceivedTooOften { receives, max_receives } => {
+            Reason::ReceivedTooOften { receives, max_receives }
+        }
+        EngineReason::QueuePaused => Reason::QueuePaused,
+        EngineReason::QueueInFlight { in_flight, max_in_flight } => {
+            Reason::QueueInFlight { in_flight, max_in_flight }
+        }
+        EngineReason::QueueRate { next_token_ms } => {
+            Reason::QueueRate { until_at_ms: next_token_ms }
+        }
+        EngineReason::LanePaused => Reason::LanePaused,
+        EngineReason::LaneInFlight { in_flight, max_in_flight } => {
+            Reason::LaneInFlight { in_flight, max_in_flight }
+        }
+        EngineReason::LaneRate { next_token_ms } => Reason::LaneRate { until_at_ms: next_token_ms },
+        EngineReason::BehindInFlight { seq, until_ms } => {
+            Reason::BehindInFlight { seq, until_at_ms: until_ms }
+        }
+        EngineReason::Retry(hold) => Reason::Retry { hold: hold.into() },
+    }
+}
+
+fn happened(from: EngineEvent) -> Happened {
+    match from {
+        EngineEvent::Enqueued => Happened::Enqueued,
+        EngineEvent::FirstReceived => Happened::FirstReceived,
+        EngineEvent::Attempt(attempt) => Happened::Attempt { attempt: attempt.into() },
+        EngineEvent::Forgotten { attempts } => Happened::Forgotten { attempts },
+        EngineEvent::LastReceived { delivery, consumer } => {
+            Happened::LastReceived { delivery, consumer }
+        }
+        EngineEvent::DeadLettered { from, reason } => {
+            Happened::DeadLettered { from: from.name.clone(), reason: reason.map(Into::into) }
+        }
+    }
+}
+
+/// Such as `held back: lane "tenant-7" is at its limit (4 of 4); next event in 1.5 s`.
+fn summary(shown: &Explanation) -> String {
+    let mut text = match (shown.verdict, shown.ahead) {
+        (Verdict::DeliverableNow, _) => "deliverable now".to_owned(),
+        (Verdict::Behind, ahead) => {
+            let least = if shown.ahead_is_exact == Some(false) { "at least " } else { "" };
+            format!("ready, {least}{} ahead", ahead.unwrap_or_default())
+        }
+        (Verdict::HeldBack, _) => {
+            let reasons = shown.reasons.iter().map(|one| words(one, shown));
+            format!("held back: {}", reasons.collect::<Vec<_>>().join("; "))
+        }
+        (Verdict::Gone, _) => {
+            "gone: acknowledged, expired, purged, dropped, or moved to another queue".to_owned()
+        }
+        (Verdict::NeverSent, _) => "no message has had this number yet".to_owned(),
+    };
+    // Writing to a string does not fail.
+    let _ = match (shown.verdict, shown.next_event_at_ms) {
+        (Verdict::HeldBack, Some(at_ms)) => write!(text, "; next event {}", span(at_ms, shown)),
+        (Verdict::HeldBack, None) => write!(text, "; time alone changes nothing"),
+        _ => Ok(()),
+    };
+    text
+}
+
+fn words(reason: &Reason, shown: &Explanation) -> String {
+    let lane = shown.lane.as_deref().unwrap_or_default();
+    match reason {
+        Reason::Delayed { until_at_ms } => format!("delayed, ready {}", span(*until_at_ms, shown)),
+        Reason::Leased { delivery, until_at_ms } => {
+            format!(
+                "delivery {delivery} is being worked on, its lease ends {}",
+                span(*until_at_ms, shown)
+            )
+        }
+        Reason::HeldBySession { delivery } => format!("delivery {delivery} is held by a session"),
+        Reason::Claimed => "an open transaction has read it".to_owned(),
+        Reason::Archived => "it is in an archive".to_owned(),
+        Reason::Expired { .. } => "it is expired and will be removed".to_owned(),
+        Reason::ReceivedTooOften { receives, max_receives } => {
+            format!("received {receives} of {max_receives} times, the next receive moves it")
+        }
+        Reason::QueuePaused => "the queue is paused".to_owned(),
+        Reason::QueueInFlight { in_flight, max_in_flight } => {
+            format!("the queue is at its limit ({in_flight} of {max_in_flight} in flight)")
+        }
+        Reason::QueueRate { until_at_ms } => {
+            format!("the queue's rate has a token {}", span(*until_at_ms, shown))
+        }
+        Reason::LanePaused => format!("lane {lane:?} is paused"),
+        Reason::LaneInFlight { in_flight, max_in_flight } => {
+            format!("lane {lane:?} is at its limit ({in_flight} of {max_in_flight} in flight)")
+        }
+        Reason::LaneRate { until_at_ms } => {
+            format!("the rate of lane {lane:?} has a token {}", span(*until_at_ms, shown))
+        }
+        Reason::BehindInFlight { seq, .. } => {
+            format!("message {seq} of its lane is in flight before it")
+        }
+        Reason::Retry { hold: Hold::Backoff { until_at_ms } } => {
+            format!("it failed and is tried again {}", span(*until_at_ms, shown))
+        }
+        Reason::Retry { hold: Hold::Budget { ahead, until_at_ms } } => {
+            let span = span(*until_at_ms, shown);
+            format!("the retry budget is spent, {ahead} before it, a token {span} at the latest")
+        }
+        Reason::Retry { hold: Hold::Breaker { until_at_ms } } => {
+            format!("the breaker is open, attempts {}", span(*until_at_ms, shown))
+        }
+    }
+}
+
+/// How far away a time is.
+fn span(at_ms: u64, shown: &Explanation) -> String {
+    match at_ms.saturating_sub(shown.now_ms) {
+        0 => "now".to_owned(),
+        ms if ms < 10_000 => format!("in {ms} ms"),
+        ms => format!("in {} s", ms.div_ceil(1000)),
+    }
+}

@@ -1,0 +1,369 @@
+//! Schedules: list, get, put, delete, pause, resume, run, and what they will do.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use kyu_broker::{
+    Answer, Command, Content, CreateSchedule, MessageTemplate, Query, QueueName, Refusal, Reply,
+    ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal,
+    ScheduleReply, UpdateSchedule,
+};
+
+use crate::api::{
+    CatchUp, InNamespace, NextRun, NextRuns, OverlapPolicy, Page, RunOutcome, RunsPreview,
+    RunsQuery, Schedule, SchedulePage, ScheduleRule, ScheduleRun, ScheduleSettings, ScheduleTarget,
+    ScheduleTotals, ScheduledMessage,
+};
+use crate::call::{Call, after, check_name, cursor, list_size, page_size};
+use crate::content::{Payload, show_attributes, text_or_base64};
+use crate::limits::{DEFAULT_RUNS, MAX_ITEMS, MAX_SPAN_MS, MAX_TIME_MS, MAX_TRIES};
+use crate::operation::{Done, Empty, Json};
+use crate::problem::{Code, Problem};
+
+pub(super) async fn list(
+    call: &Call<'_>,
+    query: Page,
+    _body: Empty,
+) -> Result<Done<SchedulePage>, Problem> {
+    let size = list_size(query.limit)?;
+    let namespace = call.namespace(query.namespace);
+    let after = after(query.cursor.as_deref())?;
+    let max = (size + 1).min(MAX_ITEMS);
+    let ScheduleAnswer::Schedules(mut found) =
+        ask(call, ScheduleQuery::List { namespace, after, max }).await?
+    else {
+        return Err(Problem::internal());
+    };
+    let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
+    found.truncate(size);
+    let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.name.name));
+    let items = found.iter().map(|info| show(info)).collect::<Result<_, _>>()?;
+    Ok(SchedulePage { items, next_cursor }.into())
+}
+
+pub(super) async fn get(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Schedule>, Problem> {
+    let found = find(call, &name(call, query)).await?;
+    let info = found.ok_or(Problem::of(Code::ScheduleNotFound))?;
+    done(&info, StatusCode::OK)
+}
+
+pub(super) async fn put(
+    call: &Call<'_>,
+    query: InNamespace,
+    Json(settings): Json<ScheduleSettings>,
+) -> Result<Done<Schedule>, Problem> {
+    let name = name(call, query);
+    check_name(&name.name)?;
+    let config = config(call, &name.namespace, settings)?;
+    let must_be_new = call.must_be_new()?;
+    let must_exist = call.if_match()?.is_some();
+    for _ in 0..MAX_TRIES {
+        let (command, status) = match find(call, &name).await? {
+            Some(_) if must_be_new => return Err(Problem::of(Code::ScheduleExists)),
+            Some(info) => {
+                call.check_match(&etag(&info))?;
+                let mut config = config.clone();
+                keep_anchor(&info.config, &mut config);
+                config.attributes = info.config.attributes.clone();
+                if config == info.config {
+                    return done(&info, StatusCode::OK);
+                }
+                let (name, expected_version) = (name.clone(), info.version);
+                let update = UpdateSchedule { name, config, expected_version };
+                (ScheduleCommand::Update(Box::new(update)), StatusCode::OK)
+            }
+            None if must_exist => return Err(Problem::of(Code::ScheduleNotFound)),
+            None => {
+                let (name, config) = (name.clone(), config.clone());
+                let create = CreateSchedule { name, config, paused: false };
+                (ScheduleCommand::Create(Box::new(create)), StatusCode::CREATED)
+            }
+        };
+        match call.broker.submit(Command::Schedule(command)).await {
+            Ok(Reply::Schedule(ScheduleReply::Created(info) | ScheduleReply::Changed(info))) => {
+                return done(&info, status);
+            }
+            Ok(_) => return Err(Problem::internal()),
+            Err(kyu_broker::Error::Refused(Refusal::Schedule(ScheduleRefusal::Exists(_))))
+                if !must_be_new => {}
+            Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) if !must_exist => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::of(Code::VersionConflict))
+}
+
+/// The same interval said again without an anchor keeps its row.
+fn keep_anchor(old: &ScheduleConfig, new: &mut ScheduleConfig) {
+    use kyu_broker::ScheduleRule::Every;
+    if let (Every { interval_ms, anchor_ms }, Every { interval_ms: same, anchor_ms: none }) =
+        (&old.rule, &mut new.rule)
+        && interval_ms == same
+        && none.is_none()
+    {
+        *none = *anchor_ms;
+    }
+}
+
+pub(super) async fn delete(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<()>, Problem> {
+    let name = name(call, query);
+    if call.if_match()?.is_some() {
+        let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
+        call.check_match(&etag(&info))?;
+    }
+    submit(call, ScheduleCommand::Delete(name)).await?;
+    Ok(().into())
+}
+
+pub(super) async fn pause(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Schedule>, Problem> {
+    changed(call, ScheduleCommand::Pause(name(call, query))).await
+}
+
+pub(super) async fn resume(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<Schedule>, Problem> {
+    changed(call, ScheduleCommand::Resume(name(call, query))).await
+}
+
+async fn changed(call: &Call<'_>, command: ScheduleCommand) -> Result<Done<Schedule>, Problem> {
+    match submit(call, command).await? {
+        ScheduleReply::Changed(info) => done(&info, StatusCode::OK),
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn run(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<ScheduleRun>, Problem> {
+    match submit(call, ScheduleCommand::RunNow(name(call, query))).await? {
+        ScheduleReply::Ran(run) => Ok(show_run(run).into()),
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn next_runs(
+    call: &Call<'_>,
+    query: RunsQuery,
+    _body: Empty,
+) -> Result<Done<NextRuns>, Problem> {
+    let max = page_size(query.limit, DEFAULT_RUNS)?;
+    let name = call.name(query.namespace, call.parameter(0));
+    runs(call, ScheduleQuery::NextRuns { name, max }).await
+}
+
+pub(super) async fn preview(
+    call: &Call<'_>,
+    query: RunsQuery,
+    Json(preview): Json<RunsPreview>,
+) -> Result<Done<NextRuns>, Problem> {
+    let max = page_size(query.limit, DEFAULT_RUNS)?;
+    let namespace = call.namespace(query.namespace);
+    let config = Box::new(config(call, &namespace, preview.settings)?);
+    let after_ms = preview.after_at_ms.unwrap_or_else(|| call.broker.now_ms());
+    if after_ms > MAX_TIME_MS {
+        return Err(Problem::invalid(format!("after_at_ms may be at most {MAX_TIME_MS}.")));
+    }
+    runs(call, ScheduleQuery::Preview { config, after_ms, max }).await
+}
+
+async fn runs(call: &Call<'_>, question: ScheduleQuery) -> Result<Done<NextRuns>, Problem> {
+    match ask(call, question).await? {
+        ScheduleAnswer::Runs(runs) => {
+            Ok(NextRuns { items: runs.into_iter().map(show_next).collect() }.into())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+fn name(call: &Call<'_>, query: InNamespace) -> QueueName {
+    call.name(query.namespace, call.parameter(0))
+}
+
+async fn submit(call: &Call<'_>, command: ScheduleCommand) -> Result<ScheduleReply, Problem> {
+    match call.broker.submit(Command::Schedule(command)).await? {
+        Reply::Schedule(reply) => Ok(reply),
+        _ => Err(Problem::internal()),
+    }
+}
+
+async fn ask(call: &Call<'_>, question: ScheduleQuery) -> Result<ScheduleAnswer, Problem> {
+    match call.broker.query(Query::Schedule(question)).await? {
+        Answer::Schedule(answer) => Ok(answer),
+        _ => Err(Problem::internal()),
+    }
+}
+
+async fn find(call: &Call<'_>, name: &QueueName) -> Result<Option<Arc<ScheduleInfo>>, Problem> {
+    match ask(call, ScheduleQuery::Get(name.clone())).await? {
+        ScheduleAnswer::Schedule(info) => Ok(info),
+        _ => Err(Problem::internal()),
+    }
+}
+
+/// Checks settings and makes what the engine gets.
+fn config(
+    call: &Call<'_>,
+    namespace: &str,
+    settings: ScheduleSettings,
+) -> Result<ScheduleConfig, Problem> {
+    let named = |name: String| QueueName { namespace: namespace.to_owned(), name };
+    let rule = match settings.rule {
+        ScheduleRule::Cron { expression, time_zone } => {
+            kyu_broker::ScheduleRule::Cron { expression, time_zone }
+        }
+        ScheduleRule::Every { interval_ms, anchor_at_ms } => {
+            kyu_broker::ScheduleRule::Every { interval_ms, anchor_ms: anchor_at_ms }
+        }
+    };
+    let times = [settings.from_at_ms, settings.until_at_ms];
+    if times.into_iter().flatten().any(|at_ms| at_ms > MAX_TIME_MS) {
+        return Err(Problem::invalid(format!("Times may be at most {MAX_TIME_MS}.")));
+    }
+    let target = match settings.target {
+        ScheduleTarget::Queue(name) => kyu_broker::ScheduleTarget::Queue(named(name)),
+        ScheduleTarget::Exchange(name) => kyu_broker::ScheduleTarget::Exchange(named(name)),
+    };
+    let message = template(call, settings.message)?;
+    Ok(ScheduleConfig {
+        jitter_ms: settings.jitter_ms,
+        catch_up: match settings.catch_up {
+            CatchUp::Skip { grace_ms } => kyu_broker::CatchUp::Skip { grace_ms },
+            CatchUp::One => kyu_broker::CatchUp::One,
+            CatchUp::All { max } => kyu_broker::CatchUp::All { max },
+        },
+        overlap: settings.overlap.into(),
+        from_ms: settings.from_at_ms,
+        until_ms: settings.until_at_ms,
+        ..ScheduleConfig::new(rule, target, message)
+    })
+}
+
+fn template(call: &Call<'_>, message: ScheduledMessage) -> Result<MessageTemplate, Problem> {
+    let ScheduledMessage { body, body_base64, attributes, .. } = message;
+    let body = body.or_else(|| body_base64.is_none().then(String::new));
+    let payload = Payload::read(body, body_base64, attributes, call)?;
+    let spans = [message.delay_ms, message.expires_after_ms];
+    if spans.into_iter().flatten().any(|span_ms| span_ms > MAX_SPAN_MS) {
+        let detail = format!("delay_ms and expires_after_ms may be at most {MAX_SPAN_MS}.");
+        return Err(Problem::invalid(detail));
+    }
+    Ok(MessageTemplate {
+        size_bytes: u32::try_from(payload.size_bytes).unwrap_or(u32::MAX),
+        content: payload.content.encode(),
+        lane: message.lane,
+        priority: message.priority,
+        delay_ms: message.delay_ms,
+        expires_after_ms: message.expires_after_ms,
+    })
+}
+
+fn etag(info: &ScheduleInfo) -> String {
+    format!("{}-{}", info.id, info.version)
+}
+
+fn done(info: &ScheduleInfo, status: StatusCode) -> Result<Done<Schedule>, Problem> {
+    Ok(Done { value: show(info)?, status: Some(status), etag: Some(etag(info)) })
+}
+
+fn show(info: &ScheduleInfo) -> Result<Schedule, Problem> {
+    let totals = &info.totals;
+    Ok(Schedule {
+        name: info.name.name.clone(),
+        namespace: info.name.namespace.clone(),
+        id: info.id,
+        version: info.version,
+        etag: etag(info),
+        paused: info.paused,
+        created_at_ms: info.created_at_ms,
+        modified_at_ms: info.modified_at_ms,
+        settings: show_settings(&info.config)?,
+        next: info.next.map(show_next),
+        last: info.last.clone().map(show_run),
+        totals: ScheduleTotals {
+            sent: totals.sent,
+            missed: totals.missed,
+            overlapped: totals.overlapped,
+            failed: totals.failed,
+        },
+    })
+}
+
+fn show_settings(config: &ScheduleConfig) -> Result<ScheduleSettings, Problem> {
+    let message = &config.message;
+    let content = Content::decode(message.content.clone()).map_err(|_| Problem::internal())?;
+    let (body, body_base64) = text_or_base64(&content.body);
+    Ok(ScheduleSettings {
+        rule: match &config.rule {
+            kyu_broker::ScheduleRule::Cron { expression, time_zone } => {
+                ScheduleRule::Cron { expression: expression.clone(), time_zone: time_zone.clone() }
+            }
+            kyu_broker::ScheduleRule::Every { interval_ms, anchor_ms } => {
+                ScheduleRule::Every { interval_ms: *interval_ms, anchor_at_ms: *anchor_ms }
+            }
+        },
+        target: match &config.target {
+            kyu_broker::ScheduleTarget::Queue(name) => ScheduleTarget::Queue(name.name.clone()),
+            kyu_broker::ScheduleTarget::Exchange(name) => {
+                ScheduleTarget::Exchange(name.name.clone())
+            }
+        },
+        message: ScheduledMessage {
+            body,
+            body_base64,
+            attributes: show_attributes(content.attributes),
+            lane: message.lane.clone(),
+            priority: message.priority,
+            delay_ms: message.delay_ms,
+            expires_after_ms: message.expires_after_ms,
+        },
+        jitter_ms: config.jitter_ms,
+        catch_up: match config.catch_up {
+            kyu_broker::CatchUp::Skip { grace_ms } => CatchUp::Skip { grace_ms },
+            kyu_broker::CatchUp::One => CatchUp::One,
+            kyu_broker::CatchUp::All { max } => CatchUp::All { max },
+        },
+        overlap: config.overlap.into(),
+        from_at_ms: config.from_ms,
+        until_at_ms: config.until_ms,
+    })
+}
+
+fn show_next(run: kyu_broker::NextRun) -> NextRun {
+    NextRun { due_at_ms: run.due_ms, run_at_ms: run.at_ms }
+}
+
+fn show_run(run: kyu_broker::ScheduleRun) -> ScheduleRun {
+    let (outcome, message_id, failure) = match run.outcome {
+        kyu_broker::RunOutcome::Sent(id) => (RunOutcome::Sent, Some(id), None),
+        kyu_broker::RunOutcome::Overlapped(id) => (RunOutcome::Overlapped, Some(id), None),
+        kyu_broker::RunOutcome::Failed(why) => (RunOutcome::Failed, None, Some(why)),
+    };
+    ScheduleRun {
+        due_at_ms: run.due_ms,
+        run_at_ms: run.at_ms,
+        manual: run.manual,
+        outcome,
+        message_id: message_id.map(|id| id.to_string()),
+        failure,
+    }
+}
+
+crate::settings::same_words! {
+    OverlapPolicy { Allow, Skip, Replace }
+}
