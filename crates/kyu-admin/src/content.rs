@@ -192,7 +192,7 @@ impl From<kyu_broker::PastAttempt> for PastAttempt {
     }
 }
 
-crate::settings::same_words! {
+kyu_settings::same_words! {
     UniquePolicy { Keep, Replace }
     DuplicateOf { DedupId, UniqueWaiting, UniqueInFlight, UniqueDone }
     DeadReason { MaxReceives, Rejected, Deadline, Retention }

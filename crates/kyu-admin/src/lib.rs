@@ -9,15 +9,14 @@ pub mod api;
 mod call;
 mod content;
 mod door;
+mod exchange_settings;
 mod explain;
 mod limits;
 mod openapi;
 mod operation;
 mod operations;
-mod policies;
 mod problem;
 mod refusals;
-mod settings;
 #[cfg(test)]
 mod test_door;
 

@@ -1,6 +1,8 @@
 //! Every bound of the admin API, with its reason. Beyond one: `limit_exceeded`, `invalid_argument`
 //! or `invalid_setting`, unless another code is named.
 
+pub(crate) use kyu_settings::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
+
 /// Items of a page, a batch or a group: the engine's own bound of a command.
 pub(crate) const MAX_ITEMS: usize = 1_000;
 /// Items of a page whose request does not say.
@@ -11,16 +13,8 @@ pub(crate) const DEFAULT_PEEK: u32 = 10;
 pub(crate) const DEFAULT_RUNS: u32 = 10;
 /// Bytes of the messages of one receive, as they all are in memory: four largest ones.
 pub(crate) const MAX_RECEIVE_BYTES: u64 = 4 << 20;
-/// Longest long poll: shorter than the patience of most proxies.
-pub(crate) const MAX_WAIT_MS: u64 = 60_000;
-/// Delays, retentions and windows, ten years: sums with the time of day cannot overflow.
-pub(crate) const MAX_SPAN_MS: u64 = 315_576_000_000;
 /// Latest expiry, the end of the year 9999: what other programs can read as a date.
 pub(crate) const MAX_TIME_MS: u64 = 253_402_300_799_999;
-/// Longest lease, the engine's.
-pub(crate) const MAX_LEASE_MS: u64 = kyu_broker::engine::limits::MAX_LEASE_MS;
-/// Largest message, body and attributes, as for SQS. `message_too_large`.
-pub(crate) const MAX_MESSAGE_BYTES: u32 = 1 << 20;
 /// Attributes of one message.
 pub(crate) const MAX_ATTRIBUTES: usize = 100;
 /// Bytes of an attribute's name or type (SQS: 256 characters).

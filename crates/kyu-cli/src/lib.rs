@@ -8,7 +8,6 @@ mod confirm;
 mod failure;
 mod output;
 mod requests;
-mod settings;
 mod verbs;
 
 pub use args::{Connection, Verb};

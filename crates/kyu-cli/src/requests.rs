@@ -10,7 +10,6 @@ use crate::args::{
 use crate::client::{Call, encoded};
 use crate::failure::Failure;
 use crate::output::{ONE, View};
-use crate::settings;
 
 pub(crate) const QUEUES: View = View {
     items: "items",
@@ -107,6 +106,10 @@ const SCHEDULES: View = View {
 const RUNS: View =
     View { items: "items", columns: &[("DUE", "/due_at_ms"), ("RUNS", "/run_at_ms")] };
 
+fn pairs(settings: &[String]) -> Result<Value, Failure> {
+    kyu_settings::of_pairs(settings).map_err(Failure::Usage)
+}
+
 /// A request and how its answer is shown.
 pub(crate) type Request = (Call, View);
 
@@ -125,15 +128,14 @@ pub(crate) fn queue(verb: &QueueVerb) -> Result<Request, Failure> {
         }
         QueueVerb::Create { name, settings, .. } => (
             Call::new(Method::PUT, queue_path(name, ""))
-                .body(settings::of_pairs(settings)?)
+                .body(pairs(settings)?)
                 .header("if-none-match", "*"),
             ONE,
         ),
         QueueVerb::Get { name } => (Call::new(Method::GET, queue_path(name, "")), ONE),
-        QueueVerb::Set { name, settings } => (
-            Call::new(Method::PATCH, queue_path(name, "")).body(settings::of_pairs(settings)?),
-            ONE,
-        ),
+        QueueVerb::Set { name, settings } => {
+            (Call::new(Method::PATCH, queue_path(name, "")).body(pairs(settings)?), ONE)
+        }
         QueueVerb::Delete { name, .. } => (Call::new(Method::DELETE, queue_path(name, "")), ONE),
         QueueVerb::Purge { name, .. } => (Call::new(Method::POST, queue_path(name, "/purge")), ONE),
         QueueVerb::Stats { name } => (Call::new(Method::GET, queue_path(name, "/stats")), ONE),
@@ -146,7 +148,7 @@ pub(crate) fn exchange(verb: &ExchangeVerb) -> Result<Request, Failure> {
         ExchangeVerb::List => (Call::new(Method::GET, "/v1/exchanges"), EXCHANGES),
         ExchangeVerb::Create { name, settings, .. } => (
             Call::new(Method::PUT, exchange_path(name, ""))
-                .body(settings::of_pairs(settings)?)
+                .body(pairs(settings)?)
                 .header("if-none-match", "*"),
             ONE,
         ),
@@ -192,7 +194,7 @@ pub(crate) fn schedule(verb: &ScheduleVerb) -> Result<Request, Failure> {
 }
 
 fn schedule_json(args: &ScheduleArgs) -> Result<Value, Failure> {
-    let mut settings = settings::of_pairs(&args.more)?;
+    let mut settings = pairs(&args.more)?;
     let rule = match args.every_ms {
         Some(interval_ms) => json!({ "kind": "every", "interval_ms": interval_ms }),
         None => {

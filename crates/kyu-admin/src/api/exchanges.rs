@@ -26,7 +26,7 @@ pub struct ExchangeSettings {
 
 impl Default for ExchangeSettings {
     fn default() -> Self {
-        crate::settings::of_exchange(&kyu_broker::ExchangeConfig::default())
+        crate::exchange_settings::of(&kyu_broker::ExchangeConfig::default())
     }
 }
 

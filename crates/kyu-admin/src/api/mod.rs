@@ -10,10 +10,14 @@ mod lanes;
 mod ledger;
 mod messages;
 mod move_tasks;
-mod policies;
 mod queues;
 mod schedules;
 mod server;
+
+pub use kyu_settings::{
+    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, Fairness, Fencing, Guard, GuardKey,
+    LaneLimits, Overflow, QueueKind, QueueSettings, RateLimit, RetryBudget, RetryPolicy,
+};
 
 pub use atomic::*;
 pub use exchanges::*;
@@ -22,7 +26,6 @@ pub use lanes::*;
 pub use ledger::*;
 pub use messages::*;
 pub use move_tasks::*;
-pub use policies::*;
 pub use queues::*;
 pub use schedules::*;
 pub use server::*;

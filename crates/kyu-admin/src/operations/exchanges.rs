@@ -10,10 +10,10 @@ use kyu_broker::{
 
 use crate::api::{Exchange, ExchangePage, ExchangeSettings, InNamespace, Page};
 use crate::call::{Call, after, check_name, cursor, list_size};
+use crate::exchange_settings;
 use crate::limits::{MAX_ITEMS, MAX_TRIES};
 use crate::operation::{Done, Empty, Optional};
 use crate::problem::{Code, Problem};
-use crate::settings;
 
 pub(super) async fn list(
     call: &Call<'_>,
@@ -63,7 +63,7 @@ pub(super) async fn put(
             Some(info) => {
                 call.check_match(&etag(&info))?;
                 let mut config = info.config.clone();
-                settings::apply_exchange(settings.clone(), &mut config)?;
+                exchange_settings::apply(settings.clone(), &mut config)?;
                 if config == info.config {
                     return Ok(done(&info, status));
                 }
@@ -73,7 +73,7 @@ pub(super) async fn put(
             None if must_exist => return Err(Problem::of(Code::ExchangeNotFound)),
             None => {
                 let mut config = ExchangeConfig::default();
-                settings::apply_exchange(settings.clone(), &mut config)?;
+                exchange_settings::apply(settings.clone(), &mut config)?;
                 Command::CreateExchange(CreateExchange { name: name.clone(), config })
             }
         };
@@ -130,6 +130,6 @@ fn show(info: &ExchangeInfo) -> Exchange {
         version: info.version,
         etag: etag(info),
         created_at_ms: info.created_at_ms,
-        settings: settings::of_exchange(&info.config),
+        settings: exchange_settings::of(&info.config),
     }
 }

@@ -16,7 +16,6 @@ use crate::call::{Call, after, check_name, cursor, list_size};
 use crate::limits::MAX_TRIES;
 use crate::operation::{Done, Empty, Optional, Patch};
 use crate::problem::{Code, Problem};
-use crate::settings;
 
 pub(super) async fn list(
     call: &Call<'_>,
@@ -109,7 +108,7 @@ pub(super) async fn patch(
     for _ in 0..MAX_TRIES {
         let info = call.queue_named(&name)?;
         call.check_match(&etag(&info))?;
-        let settings = patch.apply(&settings::of(&info.config))?;
+        let settings = patch.apply(&kyu_settings::of(&info.config))?;
         match configure(call, &info, settings).await {
             Ok(info) => {
                 let stats = stats_of(call, info.id).await?;
@@ -122,13 +121,22 @@ pub(super) async fn patch(
     Err(Problem::of(Code::VersionConflict))
 }
 
+fn apply(
+    settings: QueueSettings,
+    namespace: &str,
+    config: &mut QueueConfig,
+) -> Result<(), Problem> {
+    let applied = kyu_settings::apply(settings, namespace, config);
+    applied.map_err(|what| Problem::new(Code::InvalidSetting, what))
+}
+
 async fn create(
     call: &Call<'_>,
     name: &QueueName,
     settings: QueueSettings,
 ) -> Result<Arc<QueueInfo>, Problem> {
     let mut config = Box::new(QueueConfig::default());
-    settings::apply(settings, &name.namespace, &mut config)?;
+    apply(settings, &name.namespace, &mut config)?;
     let create = CreateQueue { name: name.clone(), config, name_reuse_wait_ms: 0 };
     match call.broker.submit(Command::CreateQueue(create)).await? {
         Reply::QueueCreated(info) => Ok(info),
@@ -142,7 +150,7 @@ async fn configure(
     settings: QueueSettings,
 ) -> Result<Arc<QueueInfo>, Problem> {
     let mut config = Box::new(info.config.clone());
-    settings::apply(settings, &info.name.namespace, &mut config)?;
+    apply(settings, &info.name.namespace, &mut config)?;
     if *config == info.config {
         // Nothing changes: saying it again is no new version.
         return Ok(Arc::new(info.clone()));
@@ -268,7 +276,7 @@ fn show(info: &QueueInfo, stats: Option<QueueStats>) -> Queue {
         etag: etag(info),
         created_at_ms: info.created_at_ms,
         modified_at_ms: info.modified_at_ms,
-        settings: settings::of(&info.config),
+        settings: kyu_settings::of(&info.config),
         stats,
     }
 }

@@ -364,6 +364,6 @@ fn show_run(run: kyu_broker::ScheduleRun) -> ScheduleRun {
     }
 }
 
-crate::settings::same_words! {
+kyu_settings::same_words! {
     OverlapPolicy { Allow, Skip, Replace }
 }

@@ -1,13 +1,13 @@
 //! GetQueueAttributes: settings and counts of a queue. The counts that AWS calls approximate are
 //! exact here.
 
-use kyu_broker::{Answer, Query, QueueStats};
+use kyu_broker::{Answer, Query, QueueConfig, QueueStats};
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::error::Error;
 use crate::limits::MAX_LISTED_NAMES;
-use crate::queue_attributes::{QueueAttribute, Reading, read};
+use crate::queue_attributes::{QueueAttribute, Reading, extension, read};
 use crate::wire::{List, Pairs, Response, Text};
 
 #[derive(Deserialize)]
@@ -33,7 +33,8 @@ pub(super) async fn run(
     request: GetQueueAttributesRequest<'_>,
 ) -> Result<GetQueueAttributesResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    let wanted = wanted(request.attribute_names.unwrap_or_default().within("AttributeNames")?)?;
+    let names = request.attribute_names.unwrap_or_default().within("AttributeNames")?;
+    let wanted = wanted(names, &queue.config)?;
     let stats = if wanted.iter().any(|attribute| attribute.is_count()) {
         match call.broker.query(Query::Stats(queue.id)).await? {
             Answer::Stats(stats) => stats,
@@ -49,12 +50,14 @@ pub(super) async fn run(
     Ok(GetQueueAttributesResult { attributes: Pairs(attributes.collect()) })
 }
 
-/// Each attribute once; `All` for all.
-fn wanted(names: Vec<Text<'_>>) -> Result<Vec<QueueAttribute>, Error> {
+/// Each attribute once; `All` for all of AWS, and those of our own that are set.
+fn wanted(names: Vec<Text<'_>>, config: &QueueConfig) -> Result<Vec<QueueAttribute>, Error> {
     let mut wanted = Vec::new();
     for name in names {
         if &*name == "All" {
-            return Ok(QueueAttribute::ALL.to_vec());
+            let own = extension::ALL.iter().filter(|own| own.is_set(config));
+            let own = own.copied().map(QueueAttribute::Extension);
+            return Ok(QueueAttribute::ALL.into_iter().chain(own).collect());
         }
         let attribute = QueueAttribute::named(&name)?;
         if !wanted.contains(&attribute) {

@@ -1,5 +1,7 @@
-//! The 21 attributes of a queue: their names, what may be set to what, and how they read back.
+//! The 21 attributes of a queue, and those of our own: their names, what may be set to what, and how
+//! they read back.
 
+pub(crate) mod extension;
 mod redrive;
 mod render;
 mod set;
@@ -10,6 +12,7 @@ pub(crate) use set::{Requested, Target, apply, differing};
 use kyu_broker::QueueKind;
 
 use crate::error::{Error, quoted};
+use extension::Extension;
 
 /// An attribute of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +38,12 @@ pub(crate) enum QueueAttribute {
     CreatedTimestamp,
     LastModifiedTimestamp,
     QueueArn,
+    /// Not of AWS.
+    Extension(Extension),
 }
 
 impl QueueAttribute {
+    /// Those of AWS.
     pub(crate) const ALL: [Self; 21] = [
         Self::Policy,
         Self::VisibilityTimeout,
@@ -86,13 +92,14 @@ impl QueueAttribute {
             Self::CreatedTimestamp => "CreatedTimestamp",
             Self::LastModifiedTimestamp => "LastModifiedTimestamp",
             Self::QueueArn => "QueueArn",
+            Self::Extension(extension) => extension.name,
         }
     }
 
     /// The attribute of that name.
     pub(crate) fn named(name: &str) -> Result<Self, Error> {
         let known = Self::ALL.into_iter().find(|attribute| attribute.name() == name);
-        known.ok_or_else(|| unknown(name))
+        known.or_else(|| Extension::named(name).map(Self::Extension)).ok_or_else(|| unknown(name))
     }
 
     /// Whether it counts messages, which takes a question to the engine.

@@ -56,6 +56,7 @@ pub(crate) fn read(attribute: QueueAttribute, from: &Reading<'_>) -> Option<Stri
         A::ApproximateNumberOfMessagesDelayed => Some(from.stats.delayed.to_string()),
         A::CreatedTimestamp => seconds(from.queue.created_at_ms),
         A::LastModifiedTimestamp => seconds(from.queue.modified_at_ms),
+        A::Extension(extension) => extension.read(config),
         A::QueueArn => Some(address::arn_of(&from.queue.name, from.options)),
     }
 }

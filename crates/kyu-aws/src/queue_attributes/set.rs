@@ -94,6 +94,7 @@ fn apply_one(
         A::RedrivePolicy => {
             config.dead_letter = redrive::policy(target, value, config.kind)?;
         }
+        A::Extension(extension) => extension.apply(value, target.queue, config)?,
         A::FifoThroughputLimit
         | A::Policy
         | A::RedriveAllowPolicy

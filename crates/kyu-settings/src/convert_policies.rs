@@ -1,8 +1,8 @@
-//! Policies of queues, between the API and the engine.
+//! Policies of queues, between JSON and the engine.
 
 use kyu_broker::QueueName;
 
-use crate::api::{
+use crate::policies::{
     Backoff, Breaker, ExpiredTo, Fairness, Fencing, Guard, GuardKey, LaneLimits, RateLimit,
     RetryBudget, RetryPolicy,
 };
@@ -118,7 +118,7 @@ impl From<LaneLimits> for kyu_broker::LaneLimits {
     }
 }
 
-crate::settings::same_words! {
+crate::same_words! {
     GuardKey { Queue, Lane }
     Fairness { QuietFirst, StrictOrder, Weighted }
 }

@@ -1,15 +1,14 @@
-//! `name=value` on the command line, as JSON settings.
+//! `name=value` pairs, for command lines and tags.
 
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
-
 /// Makes an object of `name=value` pairs. A dot in a name goes into an object below; a value is JSON
 /// where it reads as such, and text otherwise.
-pub(crate) fn of_pairs(pairs: &[String]) -> Result<Value, Failure> {
+pub fn of_pairs<S: AsRef<str>>(pairs: impl IntoIterator<Item = S>) -> Result<Value, String> {
     let mut settings = Map::new();
     for pair in pairs {
-        let bad = || Failure::Usage(format!("{pair:?}: write NAME=VALUE, such as delay_ms=500"));
+        let pair = pair.as_ref();
+        let bad = || format!("{pair:?}: write NAME=VALUE, such as delay_ms=500");
         let (path, value) = pair.split_once('=').ok_or_else(bad)?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         let mut object = &mut settings;
@@ -55,7 +54,7 @@ mod tests {
         });
         assert_eq!(of_pairs(&pairs), Ok(expected));
         for bad in [["x"], ["=1"], ["a..b=1"]] {
-            assert!(of_pairs(&bad.map(str::to_owned)).is_err(), "{bad:?}");
+            assert!(of_pairs(bad).is_err(), "{bad:?}");
         }
     }
 }

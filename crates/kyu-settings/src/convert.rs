@@ -1,13 +1,12 @@
-//! Settings of queues and exchanges, between the API and the engine.
+//! Settings of queues, between JSON and the engine.
 
-use kyu_broker::{ExchangeConfig, FOREVER, QueueConfig, QueueName};
+use kyu_broker::{FOREVER, QueueConfig, QueueName};
 
-use crate::api::{DeadLetter, DedupScope, ExchangeSettings, Overflow, QueueKind, QueueSettings};
 use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
-use crate::problem::{Code, Problem};
+use crate::queue::{DeadLetter, DedupScope, Overflow, QueueKind, QueueSettings};
 
 /// A queue's settings, to be shown.
-pub(crate) fn of(config: &QueueConfig) -> QueueSettings {
+pub fn of(config: &QueueConfig) -> QueueSettings {
     QueueSettings {
         kind: config.kind.into(),
         visibility_timeout_ms: config.visibility_timeout_ms,
@@ -40,11 +39,11 @@ pub(crate) fn of(config: &QueueConfig) -> QueueSettings {
 }
 
 /// Puts the settings in place of a queue's old ones. What only other doors understand stays.
-pub(crate) fn apply(
+pub fn apply(
     settings: QueueSettings,
     namespace: &str,
     config: &mut QueueConfig,
-) -> Result<(), Problem> {
+) -> Result<(), String> {
     check(&settings)?;
     config.kind = settings.kind.into();
     config.visibility_timeout_ms = settings.visibility_timeout_ms;
@@ -76,13 +75,12 @@ pub(crate) fn apply(
     Ok(())
 }
 
-fn check(settings: &QueueSettings) -> Result<(), Problem> {
+fn check(settings: &QueueSettings) -> Result<(), String> {
     let within = |name: &str, value: u64, least: u64, most: u64| {
         if (least..=most).contains(&value) {
             return Ok(());
         }
-        let detail = format!("{name} is {value}; it may be from {least} to {most}.");
-        Err(Problem::new(Code::InvalidSetting, detail))
+        Err(format!("{name} is {value}; it may be from {least} to {most}."))
     };
     within("visibility_timeout_ms", settings.visibility_timeout_ms, 0, MAX_LEASE_MS)?;
     within("delay_ms", settings.delay_ms, 0, MAX_SPAN_MS)?;
@@ -97,53 +95,6 @@ fn check(settings: &QueueSettings) -> Result<(), Problem> {
     }
     Ok(())
 }
-
-/// An exchange's settings, to be shown.
-pub(crate) fn of_exchange(config: &ExchangeConfig) -> ExchangeSettings {
-    ExchangeSettings {
-        kind: config.kind.into(),
-        content_based_deduplication: config.content_based_deduplication,
-        dedup_scope: config.dedup_scope.into(),
-        max_message_bytes: config.max_message_bytes,
-        tags: config.tags.clone(),
-    }
-}
-
-/// Puts the settings in place of an exchange's old ones. What only other doors understand stays.
-pub(crate) fn apply_exchange(
-    settings: ExchangeSettings,
-    config: &mut ExchangeConfig,
-) -> Result<(), Problem> {
-    if !(1..=MAX_MESSAGE_BYTES).contains(&settings.max_message_bytes) {
-        let detail = format!("max_message_bytes may be from 1 to {MAX_MESSAGE_BYTES}.");
-        return Err(Problem::new(Code::InvalidSetting, detail));
-    }
-    config.kind = settings.kind.into();
-    config.content_based_deduplication = settings.content_based_deduplication;
-    config.dedup_scope = settings.dedup_scope.into();
-    config.max_message_bytes = settings.max_message_bytes;
-    config.tags = settings.tags;
-    Ok(())
-}
-
-/// The API's words and the engine's for the same things.
-macro_rules! same_words {
-    ($($name:ident { $($variant:ident),+ })+) => {$(
-        impl From<kyu_broker::$name> for $name {
-            fn from(word: kyu_broker::$name) -> Self {
-                match word { $(kyu_broker::$name::$variant => Self::$variant,)+ }
-            }
-        }
-
-        impl From<$name> for kyu_broker::$name {
-            fn from(word: $name) -> Self {
-                match word { $($name::$variant => Self::$variant,)+ }
-            }
-        }
-    )+};
-}
-
-pub(crate) use same_words;
 
 same_words! {
     QueueKind { Standard, Fifo }
@@ -199,8 +150,7 @@ mod tests {
             QueueSettings { retention_ms: u64::MAX, ..QueueSettings::default() },
             QueueSettings { max_message_bytes: 0, ..QueueSettings::default() },
         ] {
-            let refused = apply(settings, "n", &mut QueueConfig::default()).unwrap_err();
-            assert_eq!(refused.code, Code::InvalidSetting);
+            apply(settings, "n", &mut QueueConfig::default()).unwrap_err();
         }
     }
 }

@@ -1,0 +1,119 @@
+//! A queue's settings.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::policies::{ExpiredTo, Fairness, Fencing, Guard, LaneLimits, RateLimit, RetryPolicy};
+
+/// How messages of one lane (message group) are ordered and locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueKind {
+    /// Best-effort order; lanes share the queue fairly and never block.
+    #[default]
+    Standard,
+    /// Strict order within a lane: messages in flight block the later ones of their lane.
+    Fifo,
+}
+
+/// What a deduplication id is unique within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DedupScope {
+    /// The whole queue.
+    #[default]
+    Queue,
+    /// The message's lane.
+    Lane,
+}
+
+/// What happens to a send at `max_messages` or `max_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The new message is refused.
+    #[default]
+    Refuse,
+    /// The oldest ready message is dropped to make room.
+    DropHead,
+}
+
+/// Where messages go that were received too often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetter {
+    /// The dead-letter queue, of the same namespace. While it does not exist, messages stay.
+    pub queue: String,
+    /// A message received this often moves instead of being received once more; at least 1.
+    #[schemars(range(min = 1))]
+    pub max_receives: u32,
+}
+
+/// A queue's settings. Left out is the default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSettings {
+    /// Order and locking. Cannot change.
+    pub kind: QueueKind,
+    /// Lease of a receive that names none; at most 12 hours.
+    #[schemars(range(max = 43_200_000_u64))]
+    pub visibility_timeout_ms: u64,
+    /// Delay of a send that names none.
+    #[schemars(range(max = 315_576_000_000_u64))]
+    pub delay_ms: u64,
+    /// Age at which a message expires, to ten years; 0 for never.
+    #[schemars(range(max = 315_576_000_000_u64))]
+    pub retention_ms: u64,
+    /// How long a receive waits that names no time.
+    #[schemars(range(max = 60_000))]
+    pub receive_wait_ms: u64,
+    /// Largest message: body and attributes.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub max_message_bytes: u32,
+    /// Most messages under lease at one time.
+    pub max_in_flight: u32,
+    /// Most messages in the queue, in any state.
+    pub max_messages: Option<u64>,
+    /// Most bytes in the queue.
+    pub max_bytes: Option<u64>,
+    /// What happens to a send at these two limits.
+    pub overflow: Overflow,
+    /// FIFO queues: the body's SHA-256 is the deduplication id where the sender gives none.
+    pub content_based_deduplication: bool,
+    /// What deduplication ids are unique within.
+    pub dedup_scope: DedupScope,
+    /// How long a deduplication id is remembered.
+    #[schemars(range(max = 315_576_000_000_u64))]
+    pub dedup_window_ms: u64,
+    /// Dead-letter rule.
+    pub dead_letter: Option<DeadLetter>,
+    /// Which lane comes next.
+    pub fairness: Fairness,
+    /// Most deliveries of the whole queue in a time.
+    pub rate: Option<RateLimit>,
+    /// Limits of each lane.
+    pub lanes: LaneLimits,
+    /// When and how often failed messages are tried again; `null` for at once, as SQS does.
+    pub retry: Option<RetryPolicy>,
+    /// A message of a standard queue that was received this often without being acknowledged goes
+    /// to the back; 0 keeps every message in its place.
+    pub back_after_receives: u32,
+    /// Keep the past attempts of messages; with `retry` they are kept in any case.
+    pub keep_history: bool,
+    /// What becomes of messages whose time is over.
+    pub expired_to: ExpiredTo,
+    /// Retry budget and breaker.
+    pub guard: Option<Guard>,
+    /// What receipts of earlier deliveries may do.
+    pub fencing: Fencing,
+    /// Tags, for people and programs beside the queue.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        crate::convert::of(&kyu_broker::QueueConfig::default())
+    }
+}
