@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod rig;
+mod transactions;
 
 use kyu_broker::{
     Acquire, Command, DeadLetter, Enqueue, EnqueueRefusal, Error, Extend, LaneLimits, Lease, Order,
