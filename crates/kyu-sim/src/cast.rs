@@ -1,7 +1,8 @@
 //! The queues of a run: each exists for a promise that it puts to the test.
 
 use kyu_broker::{
-    DeadLetter, DedupScope, Overflow, QueueConfig, QueueId, QueueKind, QueueName, UnixMs,
+    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, Guard, GuardKey, Overflow, QueueConfig,
+    QueueId, QueueKind, QueueName, RetryBudget, RetryPolicy, UnixMs,
 };
 
 /// Shortest visibility timeout that a queue here ever has.
@@ -38,6 +39,14 @@ pub(crate) enum Role {
     Single,
     /// Standard; schedules send to it, and nobody else.
     Timed,
+    /// Standard, with a retry policy, a retry budget, a breaker, and a dead-letter queue.
+    Retried,
+    /// Dead letters of `Retried`, with their histories.
+    RetriedDead,
+    /// Standard, with a short retention, deadlines, and a dead-letter queue for what is late.
+    Urgent,
+    /// Dead letters of `Urgent`.
+    UrgentDead,
     /// Standard; created and deleted while messages flow.
     Passing,
     /// FIFO; created and deleted while messages flow.
@@ -46,7 +55,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The roles of queues that live as long as the run.
-    pub(crate) const LASTING: [Role; 11] = [
+    pub(crate) const LASTING: [Role; 15] = [
         Role::Plain,
         Role::Lettered,
         Role::Ordered,
@@ -58,6 +67,10 @@ impl Role {
         Role::Rescue,
         Role::Single,
         Role::Timed,
+        Role::Retried,
+        Role::RetriedDead,
+        Role::Urgent,
+        Role::UrgentDead,
     ];
 
     /// Whose messages end here; itself if clients send to it.
@@ -65,13 +78,25 @@ impl Role {
         match self {
             Role::Dead | Role::Rescue => Role::Lettered,
             Role::OrderedDead => Role::OrderedLettered,
+            Role::RetriedDead => Role::Retried,
+            Role::UrgentDead => Role::Urgent,
             other => other,
         }
     }
 
     /// Whether its messages can leave it for another queue.
     pub(crate) fn has_family(self) -> bool {
-        matches!(self.root(), Role::Lettered | Role::OrderedLettered)
+        self.root().has_dead_letters()
+    }
+
+    /// Whether its messages end in a dead-letter queue.
+    pub(crate) fn has_dead_letters(self) -> bool {
+        matches!(self, Role::Lettered | Role::OrderedLettered | Role::Retried | Role::Urgent)
+    }
+
+    /// Whether it holds the dead letters of another.
+    pub(crate) fn is_dead(self) -> bool {
+        matches!(self, Role::Dead | Role::OrderedDead | Role::RetriedDead | Role::UrgentDead)
     }
 
     pub(crate) fn is_fifo(self) -> bool {
@@ -83,7 +108,7 @@ impl Role {
 
     /// Whether a lease is on disk before the receiver is told.
     pub(crate) fn leases_are_durable(self) -> bool {
-        self.is_fifo() || self == Role::Lettered
+        self.is_fifo() || self.has_dead_letters()
     }
 
     pub(crate) fn passes(self) -> bool {
@@ -114,6 +139,37 @@ impl Role {
             Role::OrderedLettered => QueueConfig {
                 dead_letter: letters_to(Role::OrderedDead),
                 dedup_scope: DedupScope::Lane,
+                ..base
+            },
+            Role::Retried => QueueConfig {
+                retry: Some(RetryPolicy {
+                    backoff: Backoff::List(vec![0, 500, 2_000]),
+                    jitter_percent: 50,
+                    max_attempts: Some(MAX_RECEIVES),
+                }),
+                guard: Some(Guard {
+                    key: GuardKey::Queue,
+                    budget: Some(RetryBudget {
+                        earn_percent: 50,
+                        floor_per_second: 1,
+                        max_tokens: 5,
+                    }),
+                    breaker: Some(Breaker {
+                        window_ms: 10_000,
+                        min_attempts: 5,
+                        failure_percent: 60,
+                        open_ms: 2_000,
+                        probes: 2,
+                    }),
+                }),
+                dead_letter: letters_to(Role::RetriedDead),
+                ..base
+            },
+            Role::Urgent => QueueConfig {
+                retention_ms: 40_000,
+                keep_history: true,
+                expired_to: ExpiredTo::DeadLetterQueue,
+                dead_letter: letters_to(Role::UrgentDead),
                 ..base
             },
             Role::Bounded => QueueConfig { max_messages: Some(BOUND), ..base },

@@ -142,6 +142,9 @@ impl Clients {
             Role::Ordered,
             Role::Ordered,
             Role::OrderedLettered,
+            Role::Retried,
+            Role::Retried,
+            Role::Urgent,
             Role::Bounded,
             Role::Dropping,
             Role::Single,
@@ -160,7 +163,11 @@ impl Clients {
             message.lane = random.percent(30).then(|| lane(random));
             message.delay_ms = random.percent(20).then(|| random.between(1, 5_000));
             message.priority = if random.percent(20) { random.below(256) as u8 } else { 0 };
-            let expires = matches!(role, Role::Plain | Role::Passing) && random.percent(10);
+            let expires = match role {
+                Role::Plain | Role::Passing => random.percent(10),
+                Role::Urgent => random.percent(50),
+                _ => false,
+            };
             message.expires_at_ms = expires.then(|| auditor.now_ms + random.between(1_000, 20_000));
         }
         Some(message)
@@ -307,7 +314,13 @@ impl Clients {
 
 fn any_queue(auditor: &Auditor, random: &mut Random) -> Option<QueueId> {
     let mut roles = Role::LASTING.to_vec();
-    roles.extend([Role::Passing, Role::OrderedPassing, Role::Lettered, Role::Ordered]);
+    roles.extend([
+        Role::Passing,
+        Role::OrderedPassing,
+        Role::Lettered,
+        Role::Ordered,
+        Role::Retried,
+    ]);
     auditor.queue_of(*random.pick(&roles)?)
 }
 
@@ -323,17 +336,24 @@ fn acquire(queue: QueueId, random: &mut Random) -> Acquire {
     };
     let max_messages = random.between(1, 10) as u32;
     let max_bytes = if random.percent(20) { 2_000 } else { u64::MAX };
-    Acquire { lease, max_bytes, ..Acquire::new(queue, max_messages) }
+    let consumer = random.percent(30).then(|| format!("consumer {}", random.below(3)));
+    let acquire = Acquire::new(queue, max_messages);
+    Acquire { lease, max_bytes, consumer, with_history: random.percent(70), ..acquire }
 }
 
 fn outcome(fifo: bool, random: &mut Random) -> Outcome {
-    match random.weighted(&[65, 25, 10]) {
+    match random.weighted(&[60, 20, 10, 10]) {
         0 => Outcome::Ack,
         // In a FIFO queue a message goes back to its place, or order could not be checked.
         1 => Outcome::Release {
             to_tail: !fifo && random.percent(30),
             delay_ms: if !fifo && random.percent(40) { random.between(1, 4_000) } else { 0 },
             counted: random.percent(70),
+        },
+        2 => Outcome::Failed {
+            error: format!("error {}", random.below(10)),
+            delay_ms: (!fifo && random.percent(30)).then(|| random.below(3_000)),
+            retry: random.percent(85),
         },
         _ => Outcome::Dead,
     }
@@ -360,7 +380,13 @@ fn configure(auditor: &Auditor, directory: &Directory, random: &mut Random) -> O
 }
 
 fn start_move(auditor: &Auditor, random: &mut Random) -> Option<Command> {
-    let source = *random.pick(&[Role::Dead, Role::Dead, Role::OrderedDead])?;
+    let source = *random.pick(&[
+        Role::Dead,
+        Role::Dead,
+        Role::OrderedDead,
+        Role::RetriedDead,
+        Role::UrgentDead,
+    ])?;
     let rescue = source == Role::Dead && random.percent(50);
     let destination = if rescue { auditor.queue_of(Role::Rescue) } else { None };
     let source = auditor.queue_of(source)?;

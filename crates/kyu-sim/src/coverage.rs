@@ -121,6 +121,14 @@ events! {
     MoveCancelled => "move tasks cancelled",
     /// Messages past their retention.
     Expired => "messages expired",
+    /// Retries that waited for a token.
+    Held => "retries held for want of a token",
+    /// Breakers that opened.
+    BreakerOpened => "breakers opened",
+    /// Messages past their time that went to the dead letters.
+    DeadLate => "late messages dead-lettered",
+    /// Messages that two deliveries acknowledged.
+    DoubleExecution => "double executions proven",
     /// Messages dropped to make room.
     Dropped => "messages dropped",
     /// Snapshots written.

@@ -320,7 +320,12 @@ impl Auditor {
 }
 
 fn asked<'a>(acquire: &Acquire, request: &'a Request) -> Asked<'a> {
-    Asked { lease: acquire.lease, has_attempt_id: acquire.attempt_id.is_some(), request }
+    Asked {
+        lease: acquire.lease,
+        has_attempt_id: acquire.attempt_id.is_some(),
+        with_history: acquire.with_history,
+        request,
+    }
 }
 
 pub(super) fn passing_role(info: &QueueInfo) -> Role {

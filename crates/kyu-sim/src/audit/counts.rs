@@ -31,6 +31,14 @@ impl Auditor {
                 totals.sent + totals.moved_in == there + out,
                 "conservation in {name}: {stats:?} {totals:?}"
             );
+            let dead = totals.dead_by_receives
+                + totals.dead_by_rejection
+                + totals.dead_by_deadline
+                + totals.dead_by_retention;
+            ensure!(
+                dead <= totals.moved_out && stats.held <= stats.delayed,
+                "counts by reason in {name}: {stats:?} {totals:?}"
+            );
             if book.role == Role::Timed {
                 self.check_timers(engine, totals.sent)?;
                 self.check_long_polls(*id, &stats)?;
@@ -68,7 +76,7 @@ impl Auditor {
     fn perhaps_expired(&self, queue: QueueId) -> u64 {
         let Some(root) = self.queues.get(&queue).map(|book| book.root) else { return 0 };
         let open = self.open.get(&root).into_iter().flatten();
-        open.filter(|n| self.may_have_expired(&(**n, root), self.now_ms)).count() as u64
+        open.filter(|n| self.is_late(&(**n, root), self.now_ms)).count() as u64
     }
 
     /// Nobody waits at a standard queue that has messages, and nobody waits too long.
@@ -84,7 +92,10 @@ impl Auditor {
                 self.role(queue)
             );
             ensure!(
-                self.role(queue).is_fifo() || stats.ready <= self.perhaps_expired(queue),
+                // A breaker may be open.
+                self.role(queue).is_fifo()
+                    || self.role(queue) == Role::Retried
+                    || stats.ready <= self.perhaps_expired(queue),
                 "receive {ticket} waits though {:?} has {} messages ready",
                 self.role(queue),
                 stats.ready
@@ -113,6 +124,10 @@ impl Auditor {
             ensure!(left == 0, "{left} messages are stuck in {:?}: {stats:?}", book.role);
             self.coverage.add(Event::Expired, totals.expired);
             self.coverage.add(Event::Dropped, totals.dropped);
+            self.coverage.add(Event::Held, totals.held);
+            self.coverage.add(Event::BreakerOpened, totals.breaker_opened);
+            self.coverage.add(Event::DeadLate, totals.dead_by_deadline + totals.dead_by_retention);
+            self.coverage.add(Event::DoubleExecution, totals.double_executions);
         }
         self.check_timers_drained(engine)
     }

@@ -1,7 +1,9 @@
 //! Deliveries: the right message, whole, to one receiver at a time, and none that was gone.
 
 use bytes::Bytes;
-use kyu_broker::{Content, Delivery, Frame, Lease, Property, QueueId, Receipt};
+use kyu_broker::{
+    AttemptEnd, Content, DeadReason, Delivery, Frame, Lease, Property, QueueId, Receipt,
+};
 
 use super::messages::CopyKey;
 use super::{Auditor, LeaseBook, Request, Taken};
@@ -14,6 +16,7 @@ use crate::violation::{Violation, ensure};
 pub(super) struct Asked<'a> {
     pub(super) lease: Lease,
     pub(super) has_attempt_id: bool,
+    pub(super) with_history: bool,
     pub(super) request: &'a Request,
 }
 
@@ -83,7 +86,7 @@ impl Auditor {
         };
         let (key, role) = ((*number, root), self.role(queue));
         self.check_presence(&key, queue, asked)?;
-        self.check_source(taken, role)?;
+        self.check_source(taken, role, asked)?;
         if self.was_overtaken(taken, asked) {
             return Ok(());
         }
@@ -142,16 +145,34 @@ impl Auditor {
         Ok(())
     }
 
-    fn check_source(&mut self, taken: &Taken, role: Role) -> Result<(), Violation> {
+    fn check_source(
+        &mut self,
+        taken: &Taken,
+        role: Role,
+        asked: &Asked<'_>,
+    ) -> Result<(), Violation> {
         let source = taken.delivery.dead_letter_source.as_ref().map(|name| name.name.clone());
         let expected = match role {
-            Role::Dead | Role::OrderedDead => Some(role.root().name(0).name),
+            dead if dead.is_dead() => Some(role.root().name(0).name),
             _ => None,
         };
         ensure!(
             source == expected,
             "message {} in {role:?} says it was dead-lettered from {source:?}",
             taken.number
+        );
+        let reason = taken.delivery.dead_reason;
+        let late = matches!(reason, Some(DeadReason::Deadline | DeadReason::Retention));
+        ensure!(
+            reason.is_some() == role.is_dead() && (!late || role == Role::UrgentDead),
+            "message {} in {role:?} says it is dead because of {reason:?}",
+            taken.number
+        );
+        ensure!(
+            role != Role::RetriedDead || !asked.with_history || ends_as_told(&taken.delivery),
+            "message {} in {role:?} has this history: {:?}",
+            taken.number,
+            taken.delivery
         );
         if expected.is_some() {
             self.coverage.note(Event::DeadLetter);
@@ -172,7 +193,7 @@ impl Auditor {
         let (receipt, count) = (delivery.receipt, delivery.receive_count);
         ensure!(count >= 1, "message {number} in {role:?}: receive count {count}");
         ensure!(
-            !matches!(role, Role::Lettered | Role::OrderedLettered) || count <= MAX_RECEIVES,
+            !role.has_dead_letters() || count <= MAX_RECEIVES,
             "message {number} in {role:?} was received {count} times"
         );
         let Some(old) = self.leases.get(&(receipt.queue, receipt.seq)) else { return Ok(()) };
@@ -268,6 +289,17 @@ impl Auditor {
                 receive_count: delivery.receive_count,
             },
         );
+    }
+}
+
+/// Whether the last attempt of a dead letter ended as its reason says.
+fn ends_as_told(delivery: &Delivery) -> bool {
+    let last = delivery.past_attempts.last().map(|attempt| attempt.end);
+    let rejected = delivery.dead_reason == Some(DeadReason::Rejected);
+    match last {
+        Some(AttemptEnd::Rejected) => rejected,
+        Some(AttemptEnd::Failed | AttemptEnd::TimedOut) => !rejected,
+        _ => false,
     }
 }
 

@@ -52,7 +52,14 @@ impl Auditor {
         sure && !self.may_have_expired(key, self.now_ms) && self.role(key.1) != Role::Dropping
     }
 
+    /// Whether it may be gone because its time is over.
     pub(super) fn may_have_expired(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
+        // What is late there goes to the dead letters, and never is lost.
+        self.role(key.1) != Role::Urgent && self.is_late(key, now_ms)
+    }
+
+    /// Whether its time is over.
+    pub(super) fn is_late(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
         let Some(message) = self.messages.get(&key.0) else { return true };
         let retention_ms = self.queues.get(&key.1).map_or(0, |book| book.retention_ms);
         message.at_ms + retention_ms <= now_ms

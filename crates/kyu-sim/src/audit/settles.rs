@@ -3,7 +3,6 @@
 use kyu_broker::{Extend, Extended, Outcome, Receipt, Settle, Settled};
 
 use super::{Auditor, LeaseBook, Request};
-use crate::cast::Role;
 use crate::coverage::Event;
 use crate::violation::{Violation, ensure};
 
@@ -111,8 +110,7 @@ impl Auditor {
             Outcome::Release { .. } | Outcome::Failed { retry: true, .. } => {
                 self.coverage.note(Event::Released);
             }
-            Outcome::Dead | Outcome::Failed { .. }
-                if role == Role::Lettered || role == Role::OrderedLettered => {}
+            Outcome::Dead | Outcome::Failed { .. } if role.has_dead_letters() => {}
             Outcome::Dead | Outcome::Failed { .. } => self.remove(&key),
         }
         Ok(())
