@@ -68,7 +68,7 @@ struct Spine {
     body: Bytes,
     /// Completions come from the log's writer thread.
     arrived: Arc<(Mutex<Done>, Condvar)>,
-    snapshots: Sender<(Lsn, Frozen)>,
+    snapshots: Sender<(Lsn, Box<Frozen>)>,
     written: Receiver<(Lsn, Option<u64>)>,
     receives: u64,
     in_flight: usize,
@@ -96,7 +96,7 @@ impl Spine {
         let mut core = Core::open(Arc::new(RealDisk), &core_options, deliver)
             .map_err(|error| error.to_string())?;
         let reader = core.log().reader();
-        let (snapshots, orders) = mpsc::channel::<(Lsn, Frozen)>();
+        let (snapshots, orders) = mpsc::channel::<(Lsn, Box<Frozen>)>();
         let (results, written) = mpsc::channel();
         let store = core.snapshots().clone();
         std::thread::spawn(move || {

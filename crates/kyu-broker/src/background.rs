@@ -15,7 +15,7 @@ use crate::request::Job;
 /// Writes each snapshot that comes, until the engine's thread ends.
 pub(crate) fn write_snapshots(
     store: &SnapshotStore,
-    orders: &Receiver<(Lsn, Frozen)>,
+    orders: &Receiver<(Lsn, Box<Frozen>)>,
     inbox: &Inbox<Job>,
 ) {
     while let Ok((lsn, frozen)) = orders.recv() {

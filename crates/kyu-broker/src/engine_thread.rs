@@ -21,7 +21,7 @@ pub(crate) struct EngineThread {
     pub(crate) inbox: Arc<Inbox<Job>>,
     pub(crate) clock: Arc<Clock>,
     /// To the thread that writes snapshots.
-    pub(crate) snapshots: Sender<(Lsn, Frozen)>,
+    pub(crate) snapshots: Sender<(Lsn, Box<Frozen>)>,
     /// To the thread that reads frames for relocation.
     pub(crate) frame_reads: Sender<ReadOrder>,
     /// That thread has given a part and waits for the word to go on.
@@ -52,8 +52,8 @@ impl EngineThread {
 
     /// Answers what is inside, writes the last snapshot, and only then gives up the log's lock.
     fn close(mut self) {
-        if let Some(last) = self.core.finish() {
-            let _ends = self.snapshots.send(last);
+        if let Some((lsn, frozen)) = self.core.finish() {
+            let _ends = self.snapshots.send((lsn, Box::new(frozen)));
         }
         drop(self.snapshots);
         drop(self.frame_reads);

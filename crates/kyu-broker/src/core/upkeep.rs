@@ -35,7 +35,7 @@ pub enum Work {
         /// Replay continues here.
         lsn: Lsn,
         /// The state.
-        frozen: Frozen,
+        frozen: Box<Frozen>,
     },
     /// Read these frames, which lie in order in one segment, and give them to
     /// [`Core::frames_read`], a part at a time while [`Core::wants_frames`].
@@ -67,7 +67,7 @@ pub(super) struct Upkeep {
 enum Snapshot {
     None,
     /// Taken; to be written once the log is durable up to there.
-    Frozen(Address, Frozen),
+    Frozen(Address, Box<Frozen>),
     Writing,
 }
 
@@ -215,7 +215,7 @@ impl<T: Send + 'static> Core<T> {
         let first_kept = self.upkeep.snapshot_lsn / self.segment_bytes;
         let frees = first_kept < self.log_end / self.segment_bytes;
         if grown > due || (frees && full) {
-            self.upkeep.snapshot = Snapshot::Frozen(self.log_end, self.engine.freeze());
+            self.upkeep.snapshot = Snapshot::Frozen(self.log_end, Box::new(self.engine.freeze()));
         }
     }
 
