@@ -35,6 +35,37 @@ fn hold(w: &World, queue: QueueId, seq: Seq) -> Option<Hold> {
     }
 }
 
+fn reasons(w: &mut World, queue: QueueId, seq: Seq) -> Vec<Reason> {
+    match w.engine.query_at(&Query::Explain { queue, seq }, w.now_ms).unwrap() {
+        Answer::Explained(explanation) => explanation.reasons,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn explain_tells_what_backoff_budget_and_breaker_hold_back() {
+    let mut w = World::new();
+    let backoff = Backoff::Fixed { delay_ms: 500 };
+    let retry = Some(RetryPolicy { backoff, jitter_percent: 0, max_attempts: None });
+    let one = RetryBudget { max_tokens: 1, ..budget() };
+    let config = guarded(GuardKey::Queue, Some(one), Some(breaker()));
+    let q = w.queue("q", QueueConfig { retry, ..config });
+    send_all(&mut w, q, &["1", "2", "3", "4", "5"]);
+    let all = w.receive(q, 4);
+    fail_all(&mut w, q, &all[..2]);
+    let until_ms = w.now_ms + 500;
+    assert_eq!(reasons(&mut w, q, 1), [Reason::Retry(Hold::Backoff { until_ms })]);
+    w.advance(500);
+    assert_eq!(reasons(&mut w, q, 1), []);
+    let until_ms = w.now_ms + 1_000;
+    assert_eq!(reasons(&mut w, q, 2), [Reason::Retry(Hold::Budget { ahead: 0, until_ms })]);
+    fail_all(&mut w, q, &all[2..]);
+    let until_ms = w.now_ms + 5_000;
+    for seq in [1, 2, 5] {
+        assert_eq!(reasons(&mut w, q, seq), [Reason::Retry(Hold::Breaker { until_ms })], "{seq}");
+    }
+}
+
 #[test]
 fn a_retry_without_a_token_is_held_and_time_brings_its_token() {
     let mut w = World::new();
