@@ -15,7 +15,7 @@ use crate::address;
 use crate::call::Call;
 use crate::error::Error;
 use crate::request_id::{RequestId, RequestIds};
-use crate::sns::{self, Deliveries, Sns, SnsOptions};
+use crate::sns::{self, Deliveries, DeliveryCounts, Sns, SnsOptions};
 use crate::wire::{Input, Protocol, form};
 
 /// Service and action of a JSON request.
@@ -79,6 +79,11 @@ impl Sqs {
     pub fn start_deliveries(&self) -> Deliveries {
         let (options, sns) = (Arc::clone(&self.options), Arc::clone(&self.sns));
         Deliveries::start(self.broker.clone(), options, sns)
+    }
+
+    /// How deliveries to HTTP endpoints have ended.
+    pub fn delivery_counts(&self) -> &DeliveryCounts {
+        &self.sns.deliveries
     }
 
     /// Finds out what is asked, by whom, and does it.

@@ -29,4 +29,4 @@ mod wire;
 mod test_door;
 
 pub use door::{Sqs, SqsOptions};
-pub use sns::{Deliveries, EndpointRule, SnsOptions};
+pub use sns::{Deliveries, DeliveryCounts, EndpointRule, SnsOptions};

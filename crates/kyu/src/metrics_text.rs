@@ -3,12 +3,18 @@
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
+use kyu_aws::DeliveryCounts;
 use kyu_broker::{Counter, MetricsSnapshot};
 use kyu_door::http::Counts;
 use kyu_pgmq::wire::Counts as PgmqCounts;
 
 /// Renders everything.
-pub(crate) fn render(broker: &MetricsSnapshot, http: &Counts, pgmq: &PgmqCounts) -> String {
+pub(crate) fn render(
+    broker: &MetricsSnapshot,
+    http: &Counts,
+    pgmq: &PgmqCounts,
+    sns: &DeliveryCounts,
+) -> String {
     let mut text = String::with_capacity(8 << 10);
     for (counter, value) in Counter::ALL.iter().zip(&broker.counters) {
         sample(&mut text, "counter", counter.name(), counter.help(), *value);
@@ -56,7 +62,14 @@ pub(crate) fn render(broker: &MetricsSnapshot, http: &Counts, pgmq: &PgmqCounts)
             pgmq.statements_failed.load(Relaxed),
         ),
     ];
-    for (name, help, value) in counters {
+    let deliveries = [
+        ("kyu_sns_http_taken_total", "SNS messages that HTTP endpoints took.", &sns.taken),
+        ("kyu_sns_http_retried_total", "Failed tries that are repeated.", &sns.retried),
+        ("kyu_sns_http_dead_lettered_total", "SNS messages dead-lettered.", &sns.dead_lettered),
+        ("kyu_sns_http_dropped_total", "SNS messages that no endpoint took.", &sns.dropped),
+    ];
+    let deliveries = deliveries.map(|(name, help, value)| (name, help, value.load(Relaxed)));
+    for (name, help, value) in counters.into_iter().chain(deliveries) {
         sample(&mut text, "counter", name, help, value);
     }
     let open = http.connections_open.load(Relaxed);
@@ -84,7 +97,8 @@ mod tests {
             gauges: Gauges::default(),
             log: Default::default(),
         };
-        let text = render(&snapshot, &Counts::default(), &PgmqCounts::default());
+        let (pgmq, sns) = (PgmqCounts::default(), DeliveryCounts::default());
+        let text = render(&snapshot, &Counts::default(), &pgmq, &sns);
         let mut names = Vec::new();
         let lines: Vec<_> = text.lines().collect();
         for chunk in lines.chunks(3) {

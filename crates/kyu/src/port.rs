@@ -60,7 +60,8 @@ impl Port {
     async fn metrics(&self) -> Response {
         match self.broker.metrics().await {
             Ok(measured) => {
-                let rendered = metrics_text::render(&measured, &self.counts, &self.pgmq_counts);
+                let (pgmq, sns) = (&self.pgmq_counts, self.sqs.delivery_counts());
+                let rendered = metrics_text::render(&measured, &self.counts, pgmq, sns);
                 let mut response = text(StatusCode::OK, rendered);
                 let format = header::HeaderValue::from_static("text/plain; version=0.0.4");
                 response.headers_mut().insert(header::CONTENT_TYPE, format);

@@ -36,7 +36,7 @@ use crate::request_id::RequestId;
 use crate::wire::form::Node;
 
 pub(crate) use error::Error;
-pub use http::{Deliveries, EndpointRule};
+pub use http::{Deliveries, DeliveryCounts, EndpointRule};
 use output::Output;
 
 /// What an operator may choose about SNS.
@@ -56,6 +56,7 @@ pub struct SnsOptions {
 pub(crate) struct Sns {
     pub(crate) signer: signing::Signer,
     pub(crate) signed: signed_topics::SignedTopics,
+    pub(crate) deliveries: DeliveryCounts,
     posts: http::Posts,
 }
 
@@ -64,6 +65,7 @@ impl Sns {
         Arc::new(Self {
             signer: signing::Signer::new(options.key_dir.clone()),
             signed: signed_topics::SignedTopics::default(),
+            deliveries: DeliveryCounts::default(),
             posts: http::Posts::new(),
         })
     }

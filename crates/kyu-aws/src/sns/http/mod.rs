@@ -9,6 +9,7 @@ mod letter;
 mod worker;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,19 @@ impl Posts {
         // Without deliveries nobody listens; the next start finds the queue.
         let _nobody = self.news.send(queue);
     }
+}
+
+/// How deliveries ended, for metrics.
+#[derive(Debug, Default)]
+pub struct DeliveryCounts {
+    /// Messages that endpoints took.
+    pub taken: AtomicU64,
+    /// Tries that failed and are repeated.
+    pub retried: AtomicU64,
+    /// Messages that went to a dead-letter queue.
+    pub dead_lettered: AtomicU64,
+    /// Messages that no endpoint took and that had no dead-letter queue.
+    pub dropped: AtomicU64,
 }
 
 /// What all workers share.

@@ -2,6 +2,7 @@
 //! settles each by what the endpoint answered. A slow endpoint holds up nobody else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -101,7 +102,7 @@ impl Worker {
             return Ok(true);
         }
         // The first of a subscriber needs nobody's leave; the others share what there is.
-        let mut permits = Vec::new();
+        let (mut permits, mut received) = (Vec::new(), Vec::new());
         if !self.under_way.is_empty() {
             let most = if terms.policy.max_per_second.is_some() { 1 } else { free };
             permits = self.permits(most);
@@ -109,8 +110,13 @@ impl Worker {
                 self.under_way.join_next().await;
                 return Ok(true);
             }
+            received = self.take(&terms.queue, permits.len(), 0).await?;
+            // Who waits for the next message needs no more than one.
+            permits.truncate(received.len().max(1));
         }
-        let received = self.take(&terms.queue, permits.len().max(1)).await?;
+        if received.is_empty() {
+            received = self.take(&terms.queue, 1, LOOK_MS).await?;
+        }
         if received.is_empty() {
             if self.under_way.is_empty() {
                 self.line.hang_up();
@@ -140,11 +146,12 @@ impl Worker {
         (0..most).map_while(|_| Arc::clone(extra).try_acquire_owned().ok()).collect()
     }
 
-    /// Up to `max` messages; none if there are none for a while, a delivery ends, or all stops.
+    /// Up to `max` messages; none if there are none for `wait_ms`, a delivery ends, or all stops.
     async fn take(
         &mut self,
         queue: &QueueInfo,
         max: usize,
+        wait_ms: u64,
     ) -> Result<Vec<Received>, kyu_broker::Error> {
         let acquire = Acquire {
             queue: queue.id,
@@ -157,7 +164,7 @@ impl Worker {
             with_history: false,
         };
         tokio::select! {
-            received = self.office.broker.receive(acquire, LOOK_MS) => received,
+            received = self.office.broker.receive(acquire, wait_ms) => received,
             Some(_) = self.under_way.join_next() => Ok(Vec::new()),
             _ = self.stopped.wait_for(|stopped| *stopped) => Ok(Vec::new()),
         }
@@ -307,13 +314,17 @@ impl Job {
     }
 
     async fn settle(&self, delivery: &Delivery, verdict: Verdict) -> Result<(), kyu_broker::Error> {
-        let outcome = match verdict {
-            Verdict::Done | Verdict::Dead => Outcome::Ack,
+        let counts = &self.office.sns.deliveries;
+        let (outcome, count) = match verdict {
+            Verdict::Done => (Outcome::Ack, &counts.taken),
+            Verdict::Dead => (Outcome::Ack, &counts.dropped),
             Verdict::Again { delay_ms } => {
-                Outcome::Release { to_tail: false, delay_ms, counted: true }
+                (Outcome::Release { to_tail: false, delay_ms, counted: true }, &counts.retried)
             }
         };
-        self.office.broker.submit(self.settling(delivery, outcome)).await.map(drop)
+        self.office.broker.submit(self.settling(delivery, outcome)).await?;
+        count.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     fn settling(&self, delivery: &Delivery, outcome: Outcome) -> Command {
@@ -365,7 +376,9 @@ impl Job {
         };
         let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
         let both = vec![enqueue, self.settling(&received.delivery, Outcome::Ack)];
-        self.office.broker.submit(Command::Atomic(both)).await.map(drop)
+        self.office.broker.submit(Command::Atomic(both)).await?;
+        self.office.sns.deliveries.dead_lettered.fetch_add(1, Relaxed);
+        Ok(())
     }
 }
 
