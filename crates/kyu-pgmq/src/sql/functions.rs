@@ -242,3 +242,35 @@ aliases! {
     pgmq_public.delete(queue_name: TEXT, message_id: INT8) = DELETE_ID -> Returns::One(BOOL);
     pgmq_public.delete(queue_name: TEXT, msg_id: INT8) = DELETE_ID -> Returns::One(BOOL);
 }
+
+/// `pg_sleep`: the evaluator waits itself, the host never sees it.
+pub(crate) const SLEEP: OverloadId = OverloadId(u16::MAX);
+
+/// The function whose name is closest to a misspelt one, as `pgmq.send`.
+pub(crate) fn nearest(name: &str) -> Option<String> {
+    let distances =
+        FUNCTIONS.iter().chain(ALIASES).map(|function| (distance(name, function.name), function));
+    let (least, function) = distances.min_by_key(|(distance, _)| *distance)?;
+    (least <= name.len() / 3 + 1).then(|| format!("{}.{}", function.schema, function.name))
+}
+
+/// Levenshtein's.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+        for (j, y) in b.chars().enumerate() {
+            let above = row.get(j + 1).copied().unwrap_or(0);
+            let left = row.get(j).copied().unwrap_or(0);
+            let next = (above + 1).min(left + 1).min(diagonal + usize::from(x != y));
+            diagonal = above;
+            if let Some(place) = row.get_mut(j + 1) {
+                *place = next;
+            }
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -116,6 +116,12 @@ impl Lexer<'_> {
                 let text = self.quoted(b'\'', start, "unterminated quoted string")?;
                 self.push(Kind::Text(text), start);
             }
+            b'u' | b'U' if self.peek(1) == b'&' && self.peek(2) == b'\'' => {
+                self.at += 3;
+                let text = self.quoted(b'\'', start, "unterminated quoted string")?;
+                let text = self.unicode(&text, start)?;
+                self.push(Kind::Text(text), start);
+            }
             b'$' if self.peek(1).is_ascii_digit() => self.parameter(start)?,
             b'$' => self.dollar(start)?,
             b'0'..=b'9' => self.number(start)?,
@@ -253,6 +259,29 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// Escapes of `U&'...'`: `\0041` and `\+01F600`.
+    fn unicode(&self, text: &str, start: usize) -> Result<String, PgError> {
+        let invalid = || self.error("invalid Unicode escape", start);
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('\\') {
+            out.push_str(rest.get(..at).unwrap_or(""));
+            rest = rest.get(at + 1..).unwrap_or("");
+            if let Some(after) = rest.strip_prefix('\\') {
+                out.push('\\');
+                rest = after;
+                continue;
+            }
+            let (skip, length) = if rest.starts_with('+') { (1, 6) } else { (0, 4) };
+            let digits = rest.get(skip..skip + length).ok_or_else(invalid)?;
+            let value = u32::from_str_radix(digits, 16).map_err(|_| invalid())?;
+            out.push(char::from_u32(value).filter(|c| *c != '\0').ok_or_else(invalid)?);
+            rest = rest.get(skip + length..).unwrap_or("");
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
     fn digits(&mut self, radix: u32, most: usize) -> u32 {
         let mut value = 0_u32;
         for _ in 0..most {
@@ -320,7 +349,11 @@ impl Lexer<'_> {
             }
         }
         if is_word_start(self.peek(0)) {
-            let junk = self.slice(start, self.at + 1).to_owned();
+            let mut end = self.at;
+            while self.bytes.get(end).copied().is_some_and(is_word) {
+                end += 1;
+            }
+            let junk = self.slice(start, end).to_owned();
             let message = format!("trailing junk after numeric literal at or near \"{junk}\"");
             let position = Some(position(self.text, start));
             return Err(PgError { position, ..PgError::new("42601", message) });

@@ -21,16 +21,28 @@
 //!
 //! Everything that is not in this surface is refused with 0A000 and one sentence.
 
+mod aggregate;
 mod ast;
+mod builtins;
+mod cast;
+mod catalog;
+mod choose;
 mod datetime;
 pub(crate) mod decimal;
+mod eval;
+mod execute;
 pub mod functions;
 mod lexer;
 mod names;
 mod parser;
+mod plan;
+mod resolve;
 pub mod statement;
 pub mod text;
 
+use std::sync::Arc;
+
+use self::plan::Plan;
 use crate::error::PgError;
 use crate::host::Host;
 use crate::types::Type;
@@ -77,6 +89,9 @@ pub struct Prepared {
     pub parameters: Vec<Type>,
     /// Columns of the result.
     pub columns: Vec<Column>,
+    plan: Arc<Plan>,
+    /// A DELETE gives a count instead of rows.
+    delete: bool,
 }
 
 /// What a query gave.
@@ -103,19 +118,23 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, PgError> {
 /// # Errors
 /// As Postgres: 42P01, 42703, 42883, 42725, 42804, 42P18, ...
 pub async fn prepare<H: Host>(
-    _query: &Query,
-    _declared: &[Type],
-    _host: &mut H,
+    query: &Query,
+    declared: &[Type],
+    host: &mut H,
 ) -> Result<Prepared, PgError> {
-    Err(PgError::new("0A000", "not built yet"))
+    let relations = host.relations().await?;
+    let resolved = resolve::resolve(query, declared, &relations, host.now())?;
+    let columns = if query.delete { Vec::new() } else { resolved.plan.columns.clone() };
+    let (parameters, plan) = (resolved.parameters, Arc::new(resolved.plan));
+    Ok(Prepared { parameters, columns, plan, delete: query.delete })
 }
 
 impl Prepared {
-    /// Whether it calls the host exactly once, and nothing that is computed from the answer can fail: then
+    /// Whether it calls the host at most once, and nothing that is computed from the answer can fail: then
     /// [`Prepared::execute`] is all or nothing by itself, and `wire` opens no transaction around it.
     /// False is always correct, and slower.
     pub fn is_one_call(&self) -> bool {
-        false
+        !self.delete && plan::is_one_call(&self.plan)
     }
 
     /// Runs it. `values` has one value for each of [`Prepared::parameters`], of that type.
@@ -124,11 +143,22 @@ impl Prepared {
     /// Those of evaluation (22012, 22P02, ...) and those of the host.
     pub async fn execute<H: Host, S: Session>(
         &self,
-        _values: &[Value],
-        _host: &mut H,
-        _session: &mut S,
+        values: &[Value],
+        host: &mut H,
+        session: &mut S,
     ) -> Result<Rows, PgError> {
-        Err(PgError::new("0A000", "not built yet"))
+        let facts = if catalog::is_needed(&self.plan) {
+            catalog::Facts { relations: host.relations().await? }
+        } else {
+            catalog::Facts::default()
+        };
+        let mut executor = execute::Executor::new(host, session, values, facts);
+        let mut rows = executor.query(&self.plan).await?;
+        if self.delete {
+            return Ok(Rows { tag: format!("DELETE {}", rows.len()), rows: Vec::new() });
+        }
+        executor.name_objects(&mut rows, &self.columns);
+        Ok(Rows { tag: format!("SELECT {}", rows.len()), rows })
     }
 }
 
@@ -136,6 +166,15 @@ impl Prepared {
 ///
 /// # Errors
 /// 42804 where no assignment cast exists, and those of the conversion.
-pub fn assign(_value: Value, _from: Type, _to: Type) -> Result<Value, PgError> {
-    Err(PgError::new("0A000", "not built yet"))
+pub fn assign(value: Value, from: Type, to: Type) -> Result<Value, PgError> {
+    // The evaluator has made literals text; they take any type.
+    if from == Type::Text || cast::assignable(from, to) {
+        return cast::cast(value, from, to, 0);
+    }
+    let (from, to) = (names::display(from), names::display(to));
+    Err(PgError::new(
+        "42804",
+        format!("parameter of type {from} cannot be coerced to the expected type {to}"),
+    )
+    .hint("You will need to rewrite or cast the expression."))
 }

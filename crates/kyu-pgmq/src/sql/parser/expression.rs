@@ -19,6 +19,8 @@ const AT: u8 = 11;
 const COLLATE: u8 = 12;
 const SIGN: u8 = 13;
 
+const COMPARISONS: [&str; 7] = ["<", ">", "=", "<=", ">=", "<>", "!="];
+
 impl Parser<'_> {
     pub(super) fn expression(&mut self) -> Result<Expr> {
         self.binary(0)
@@ -113,6 +115,12 @@ impl Parser<'_> {
             _ => return Ok(Some((left, false))),
         };
         self.above(self.height.max(height))?;
+        // `a < b = c` has no meaning in SQL.
+        let compared =
+            |kind: &Kind| matches!(kind, Kind::Mark(op) if COMPARISONS.contains(&op.as_str()));
+        if compared(&kind) && compared(self.peek()) {
+            return Err(self.unexpected());
+        }
         Ok(Some((done, true)))
     }
 
@@ -432,7 +440,9 @@ impl Parser<'_> {
 
     /// `left(...)` and `right(...)` are functions though the words are reserved for joins.
     fn column_or_function(&mut self) -> Result<String> {
-        if self.is_mark_at(1, "(") && (self.is_word("left") || self.is_word("right")) {
+        if self.is_mark_at(1, "(")
+            && ["left", "right", "current_schema"].iter().any(|word| self.is_word(word))
+        {
             return self.label();
         }
         self.name()

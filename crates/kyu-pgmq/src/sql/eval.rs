@@ -1,0 +1,419 @@
+//! The value of an expression for one row. What needs the host or a sub-select stops the evaluation, which
+//! the executor then repeats with the answer in its memory: so the evaluator itself stays synchronous,
+//! and nothing with effects runs twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ast::Test;
+use super::builtins::{self, Builtin};
+use super::cast::{self, compare};
+use super::catalog::{self, Facts};
+use super::plan::{Comparison, Node, Plan, QueryKind, Target, Typed};
+use super::{Session, names, text};
+use crate::error::PgError;
+use crate::host::OverloadId;
+use crate::types::{Element, Type};
+use crate::value::{Row, Value};
+
+/// Answers for the current row, by the id of the call or sub-select.
+pub(crate) type Memory = BTreeMap<usize, Arc<Vec<Row>>>;
+
+/// Why an evaluation stopped.
+pub(crate) enum Stop {
+    Error(PgError),
+    Call { id: usize, overload: OverloadId, arguments: Vec<Value> },
+    Query { id: usize, plan: Arc<Plan>, correlated: bool },
+}
+
+impl From<PgError> for Stop {
+    fn from(error: PgError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// What an expression may look at.
+pub(crate) struct Context<'a> {
+    /// The current row of each query that encloses the expression.
+    pub(crate) stack: &'a [Row],
+    pub(crate) parameters: &'a [Value],
+    pub(crate) memory: &'a Memory,
+    /// Answers of sub-selects that do not depend on a row.
+    pub(crate) once: &'a Memory,
+    pub(crate) now: i64,
+    pub(crate) session: &'a mut dyn Session,
+    pub(crate) facts: &'a Facts,
+    pub(crate) locals: Vec<[Value; 2]>,
+}
+
+type Result<T> = std::result::Result<T, Stop>;
+
+impl Context<'_> {
+    pub(crate) fn value(&mut self, expr: &Typed) -> Result<Value> {
+        match &expr.node {
+            Node::Value(value) => Ok(value.clone()),
+            Node::Parameter(index) => {
+                Ok(self.parameters.get(*index).cloned().unwrap_or(Value::Null))
+            }
+            Node::Column { depth, index } => Ok(self
+                .stack
+                .get(*depth)
+                .and_then(|row| row.get(*index))
+                .cloned()
+                .unwrap_or(Value::Null)),
+            Node::Local(at) => Ok(self
+                .locals
+                .last()
+                .and_then(|pair| pair.get(*at))
+                .cloned()
+                .unwrap_or(Value::Null)),
+            Node::Cast(inner) => {
+                let value = self.value(inner)?;
+                self.cast(value, inner.ty, expr.ty)
+            }
+            Node::Compare(comparison, left, right) => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                Ok(compared(*comparison, &left, &right))
+            }
+            Node::Builtin { index, arguments } => self.builtin(*index, arguments),
+            Node::And(parts) => self.connect(parts, false),
+            Node::Or(parts) => self.connect(parts, true),
+            Node::Not(inner) => Ok(match self.value(inner)? {
+                Value::Bool(value) => Value::Bool(!value),
+                other => other,
+            }),
+            Node::Is { value, test, not } => {
+                let value = self.value(value)?;
+                Ok(Value::Bool(is(&value, *test) != *not))
+            }
+            Node::Distinct { left, right, not } => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                Ok(Value::Bool(is_distinct(&left, &right) != *not))
+            }
+            Node::Quantified { value, array, test, all } => {
+                self.quantified(value, array, test, *all)
+            }
+            Node::Case { arms, otherwise } => {
+                for (when, then) in arms {
+                    if self.value(when)? == Value::Bool(true) {
+                        return self.value(then);
+                    }
+                }
+                self.value(otherwise)
+            }
+            Node::Coalesce(parts) => {
+                for part in parts {
+                    let value = self.value(part)?;
+                    if value != Value::Null {
+                        return Ok(value);
+                    }
+                }
+                Ok(Value::Null)
+            }
+            _ => self.compound(expr),
+        }
+    }
+
+    /// Arrays, rows, calls and sub-selects.
+    fn compound(&mut self, expr: &Typed) -> Result<Value> {
+        match &expr.node {
+            Node::Extreme(parts, largest) => self.extreme(parts, *largest),
+            Node::Array(element, parts) => Ok(Value::Array(*element, self.values(parts)?)),
+            Node::Row(parts, _) => Ok(Value::Row(expr.ty, self.values(parts)?)),
+            Node::Field { value, index } => Ok(match self.value(value)? {
+                Value::Row(_, values) => values.get(*index).cloned().unwrap_or(Value::Null),
+                _ => Value::Null,
+            }),
+            Node::Index { value, index } => {
+                let (value, index) = (self.value(value)?, self.value(index)?);
+                Ok(match (value, index) {
+                    (Value::Array(_, values), Value::Int(index)) => {
+                        let at = usize::try_from(index - 1).ok();
+                        at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
+                    }
+                    (Value::Json(json), Value::Int(index)) => {
+                        let json = crate::json::parse(&json)?;
+                        json.at(index).map_or(Value::Null, |json| Value::Json(json.to_string()))
+                    }
+                    (Value::Json(json), Value::Text(key)) => {
+                        let json = crate::json::parse(&json)?;
+                        json.get(&key).map_or(Value::Null, |json| Value::Json(json.to_string()))
+                    }
+                    _ => Value::Null,
+                })
+            }
+            Node::Slice { value, low, high } => self.slice(value, low.as_deref(), high.as_deref()),
+            Node::Call { id, target, arguments, composite } => {
+                if let Some(rows) = self.memory.get(id) {
+                    return Ok(single(rows.first(), *composite, expr.ty));
+                }
+                let arguments = self.values(arguments)?;
+                let (overload, arguments) = self.target(target, arguments)?;
+                Err(Stop::Call { id: *id, overload, arguments })
+            }
+            Node::Query { id, plan, kind, correlated } => {
+                let memory = if *correlated { self.memory } else { self.once };
+                match memory.get(id).cloned() {
+                    Some(rows) => self.answer(&rows, kind, plan),
+                    None => Err(Stop::Query {
+                        id: *id,
+                        plan: Arc::clone(plan),
+                        correlated: *correlated,
+                    }),
+                }
+            }
+            _ => Ok(Value::Null),
+        }
+    }
+
+    pub(crate) fn values(&mut self, exprs: &[Typed]) -> Result<Vec<Value>> {
+        exprs.iter().map(|expr| self.value(expr)).collect()
+    }
+
+    fn builtin(&mut self, index: usize, arguments: &[Typed]) -> Result<Value> {
+        let values = self.values(arguments)?;
+        let Some(Builtin { strict, run, .. }) = builtins::all().get(index) else {
+            return Ok(Value::Null);
+        };
+        if *strict && values.contains(&Value::Null) {
+            return Ok(Value::Null);
+        }
+        let types: Vec<Type> = arguments.iter().map(|argument| argument.ty).collect();
+        Ok(run(self, &values, &types)?)
+    }
+
+    fn connect(&mut self, parts: &[Typed], or: bool) -> Result<Value> {
+        let mut unknown = false;
+        for part in parts {
+            match self.value(part)? {
+                Value::Bool(value) if value == or => return Ok(Value::Bool(or)),
+                Value::Null => unknown = true,
+                _ => {}
+            }
+        }
+        Ok(if unknown { Value::Null } else { Value::Bool(!or) })
+    }
+
+    fn extreme(&mut self, parts: &[Typed], largest: bool) -> Result<Value> {
+        let mut best = Value::Null;
+        for value in self.values(parts)? {
+            let better = best == Value::Null
+                || value != Value::Null && (compare(&value, &best).is_gt() == largest);
+            if better && value != Value::Null {
+                best = value;
+            }
+        }
+        Ok(best)
+    }
+
+    fn slice(&mut self, value: &Typed, low: Option<&Typed>, high: Option<&Typed>) -> Result<Value> {
+        let array = self.value(value)?;
+        let mut bound = |expr: Option<&Typed>, default: i64| match expr
+            .map(|expr| self.value(expr))
+            .transpose()?
+        {
+            None => Ok(Some(default)),
+            Some(Value::Int(at)) => Ok(Some(at)),
+            Some(_) => Ok::<_, Stop>(None),
+        };
+        let (low, high) = (bound(low, 1)?, bound(high, i64::MAX)?);
+        let (Value::Array(element, values), Some(low), Some(high)) = (array, low, high) else {
+            return Ok(Value::Null);
+        };
+        let skip = usize::try_from(low.max(1) - 1).unwrap_or(0);
+        let take = usize::try_from(high.saturating_sub(low.max(1)).saturating_add(1)).unwrap_or(0);
+        Ok(Value::Array(element, values.into_iter().skip(skip).take(take).collect()))
+    }
+
+    fn quantified(
+        &mut self,
+        value: &Typed,
+        array: &Typed,
+        test: &Typed,
+        all: bool,
+    ) -> Result<Value> {
+        let value = self.value(value)?;
+        match self.value(array)? {
+            Value::Array(_, elements) => self.quantify(value, elements.into_iter(), test, all),
+            _ => Ok(Value::Null),
+        }
+    }
+
+    fn quantify(
+        &mut self,
+        value: Value,
+        others: impl Iterator<Item = Value>,
+        test: &Typed,
+        all: bool,
+    ) -> Result<Value> {
+        let mut unknown = false;
+        for other in others {
+            self.locals.push([value.clone(), other]);
+            let result = self.value(test);
+            self.locals.pop();
+            match result? {
+                Value::Bool(result) if result != all => return Ok(Value::Bool(!all)),
+                Value::Null => unknown = true,
+                _ => {}
+            }
+        }
+        Ok(if unknown { Value::Null } else { Value::Bool(all) })
+    }
+
+    /// What a sub-select's rows mean where it stands.
+    fn answer(&mut self, rows: &[Row], kind: &QueryKind, plan: &Plan) -> Result<Value> {
+        let first = |row: &Row| row.first().cloned().unwrap_or(Value::Null);
+        match kind {
+            QueryKind::Exists => Ok(Value::Bool(!rows.is_empty())),
+            QueryKind::Array(element) => {
+                Ok(Value::Array(*element, rows.iter().map(first).collect()))
+            }
+            QueryKind::Scalar => match rows {
+                [] => Ok(Value::Null),
+                [row] => Ok(first(row)),
+                _ => {
+                    let message = "more than one row returned by a subquery used as an expression";
+                    Err(PgError::new("21000", message).into())
+                }
+            },
+            QueryKind::Quantified { value, test, all } => {
+                let value = self.value(value)?;
+                let whole = plan.columns.len() > 1;
+                let other = |row: &Row| {
+                    if whole { Value::Row(Type::Record, row.clone()) } else { first(row) }
+                };
+                self.quantify(value, rows.iter().map(other), test, *all)
+            }
+        }
+    }
+
+    /// The overload and its arguments, chosen by what texts hold where nothing else decides.
+    pub(crate) fn target(
+        &mut self,
+        target: &Target,
+        arguments: Vec<Value>,
+    ) -> Result<(OverloadId, Vec<Value>)> {
+        match target {
+            Target::Known(id) => Ok((*id, arguments)),
+            Target::ByContent(candidates) => {
+                for (id, types) in candidates {
+                    let fits = arguments.iter().zip(types).all(|(value, ty)| match value {
+                        Value::Text(text) => holds(text, *ty, self.now),
+                        _ => true,
+                    });
+                    if fits {
+                        let mut cast = Vec::with_capacity(arguments.len());
+                        for (value, ty) in arguments.into_iter().zip(types) {
+                            cast.push(match value {
+                                Value::Text(text) if *ty != Type::Text => {
+                                    text::input_at(*ty, &text, self.now)?
+                                }
+                                other => other,
+                            });
+                        }
+                        return Ok((*id, cast));
+                    }
+                }
+                let message = "no form of this function takes these arguments";
+                Err(PgError::new("22P02", message)
+                    .hint("Add casts: '{}'::jsonb, 5::int, now()::timestamptz.")
+                    .into())
+            }
+        }
+    }
+
+    /// A cast that may look names up.
+    pub(crate) fn cast(&mut self, value: Value, from: Type, to: Type) -> Result<Value> {
+        match (&value, from, to) {
+            (Value::Text(name), _, Type::Regclass) if name.parse::<u32>().is_err() => {
+                let missing =
+                    || PgError::new("42P01", format!("relation \"{name}\" does not exist"));
+                let oid = self.facts.class_by_text(name).ok_or_else(missing)?;
+                Ok(Value::Int(i64::from(oid)))
+            }
+            (Value::Text(name), _, Type::Regtype) if name.parse::<u32>().is_err() => {
+                let missing = || PgError::new("42704", format!("type \"{name}\" does not exist"));
+                let oid = catalog::type_by_text(name).ok_or_else(missing)?;
+                Ok(Value::Int(i64::from(oid)))
+            }
+            (Value::Text(name), _, Type::Regproc) if name.parse::<u32>().is_err() => {
+                let missing =
+                    || PgError::new("42883", format!("function \"{name}\" does not exist"));
+                Ok(Value::Int(i64::from(catalog::function_by_text(name).ok_or_else(missing)?)))
+            }
+            (Value::Int(oid), Type::Regclass | Type::Regtype | Type::Regproc, to)
+                if cast::is_text(to) =>
+            {
+                Ok(Value::Text(registered(self.facts, from, *oid)))
+            }
+            _ => Ok(cast::cast(value, from, to, self.now)?),
+        }
+    }
+}
+
+/// The name behind an object id.
+pub(crate) fn registered(facts: &Facts, ty: Type, oid: i64) -> String {
+    let number = u32::try_from(oid).unwrap_or(0);
+    let found = match ty {
+        Type::Regclass => facts.class_text(number),
+        Type::Regtype => crate::wire::oid::to_type(number).map(|ty| names::display(ty).to_owned()),
+        _ => catalog::function_text(number),
+    };
+    found.unwrap_or_else(|| if oid == 0 { "-".to_owned() } else { oid.to_string() })
+}
+
+/// Whether a text can be read as the type, for the choice by content: a number is a delay, not a message's headers.
+pub(crate) fn holds(text: &str, ty: Type, now: i64) -> bool {
+    let trimmed = text.trim_start();
+    match ty {
+        Type::Jsonb => {
+            trimmed.starts_with('{') && crate::json::parse(text).is_ok() || trimmed == "null"
+        }
+        Type::Array(Element::Int8 | Element::Jsonb) => {
+            trimmed.starts_with('{') && text::input_at(ty, text, now).is_ok()
+        }
+        ty => text::input_at(ty, text, now).is_ok(),
+    }
+}
+
+/// The value that one row of a call is.
+pub(crate) fn single(row: Option<&Row>, composite: bool, ty: Type) -> Value {
+    match row {
+        None => Value::Null,
+        Some(row) if composite => Value::Row(ty, row.clone()),
+        Some(row) => row.first().cloned().unwrap_or(Value::Null),
+    }
+}
+
+fn compared(comparison: Comparison, left: &Value, right: &Value) -> Value {
+    if *left == Value::Null || *right == Value::Null {
+        return Value::Null;
+    }
+    let order = compare(left, right);
+    Value::Bool(match comparison {
+        Comparison::Equal => order.is_eq(),
+        Comparison::Unequal => order.is_ne(),
+        Comparison::Less => order.is_lt(),
+        Comparison::LessOrEqual => order.is_le(),
+        Comparison::Greater => order.is_gt(),
+        Comparison::GreaterOrEqual => order.is_ge(),
+    })
+}
+
+fn is(value: &Value, test: Test) -> bool {
+    match (test, value) {
+        // A row is null if all of it is.
+        (Test::Null, Value::Row(_, values)) => values.iter().all(|value| *value == Value::Null),
+        (Test::Null | Test::Unknown, value) => *value == Value::Null,
+        (Test::True, value) => *value == Value::Bool(true),
+        (Test::False, value) => *value == Value::Bool(false),
+    }
+}
+
+pub(crate) fn is_distinct(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Null, Value::Null) => false,
+        (Value::Null, _) | (_, Value::Null) => true,
+        (left, right) => compare(left, right).is_ne(),
+    }
+}

@@ -1,0 +1,461 @@
+//! FROM: tables, functions, derived tables, joins.
+
+use std::sync::Arc;
+
+use super::super::ast::{Alias, Call, Expr, From, JoinKind, Kind, On, Select};
+use super::super::catalog;
+use super::super::plan::{Comparison, Leaf, LeafKind, Node, SetCall, SetFunction, Source, Typed};
+use super::call::{Called, columns_of};
+use super::{Resolver, Result, Scope, ScopeColumn, common};
+use crate::host::Relation;
+use crate::types::{Composite, Type};
+use crate::value::Column;
+
+/// Columns of a relation of the queues.
+pub(crate) fn relation_columns(relation: &Relation) -> Vec<Column> {
+    let column = |name: &str, ty| Column { name: name.to_owned(), ty };
+    match relation {
+        Relation::Queue(_) => columns_of(Composite::MessageRecord),
+        Relation::Archive(_) => {
+            let mut columns = columns_of(Composite::MessageRecord);
+            columns.insert(4, column("archived_at", Type::Timestamptz));
+            columns
+        }
+        Relation::Meta => columns_of(Composite::QueueRecord),
+        Relation::TopicBindings => vec![
+            column("pattern", Type::Text),
+            column("queue_name", Type::Text),
+            column("bound_at", Type::Timestamptz),
+            column("compiled_regex", Type::Text),
+        ],
+        Relation::NotifyInsertThrottle => vec![
+            column("queue_name", Type::Varchar),
+            column("throttle_interval_ms", Type::Int4),
+            column("last_notified_at", Type::Timestamptz),
+        ],
+    }
+}
+
+/// The relation of a table of schema `pgmq`, whether it exists or not.
+pub(crate) fn relation_named(table: &str) -> Option<Relation> {
+    match table {
+        "meta" => Some(Relation::Meta),
+        "topic_bindings" => Some(Relation::TopicBindings),
+        "notify_insert_throttle" => Some(Relation::NotifyInsertThrottle),
+        _ => {
+            let queue = table.strip_prefix("q_").map(|name| Relation::Queue(name.to_owned()));
+            queue
+                .or_else(|| table.strip_prefix("a_").map(|name| Relation::Archive(name.to_owned())))
+        }
+    }
+}
+
+/// A leaf before its place in the row is known.
+struct Unplaced {
+    kind: LeafKind,
+    columns: Vec<Column>,
+    table: String,
+    row: Type,
+    dependent: bool,
+    ordinality: bool,
+}
+
+impl Resolver<'_> {
+    pub(super) fn from(&mut self, from: &From) -> Result<Source> {
+        match from {
+            From::Table { name, alias, pos } => self.table(name, alias.as_ref(), *pos),
+            From::Function { call, ordinality, alias } => {
+                self.from_function(call, *ordinality, alias.as_ref())
+            }
+            From::Query { query, lateral, alias } => self.derived(query, *lateral, alias.as_ref()),
+            From::Join { left, right, kind, on, alias } => {
+                let first = self.scopes.last().map_or(0, |scope| scope.columns.len());
+                let source = self.join(left, right, *kind, on)?;
+                if let Some(alias) = alias {
+                    self.rename(first, alias);
+                }
+                Ok(source)
+            }
+        }
+    }
+
+    /// `(a JOIN b ...) AS j`.
+    fn rename(&mut self, first: usize, alias: &Alias) {
+        let Some(scope) = self.scopes.last_mut() else { return };
+        for column in scope.columns.iter_mut().skip(first) {
+            column.table.clone_from(&alias.name);
+        }
+    }
+
+    fn table(&mut self, name: &[String], alias: Option<&Alias>, pos: usize) -> Result<Source> {
+        let (schema, table) = match name {
+            [table] => (None, table),
+            [schema, table] => (Some(schema.as_str()), table),
+            _ => {
+                return Err(self.error(
+                    "0A000",
+                    "cross-database references are not implemented",
+                    pos,
+                ));
+            }
+        };
+        let label = alias.map_or_else(|| table.clone(), |alias| alias.name.clone());
+        let plain = |kind, columns, row| Unplaced {
+            kind,
+            columns,
+            table: label.clone(),
+            row,
+            dependent: false,
+            ordinality: false,
+        };
+        if schema.is_none() {
+            if let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == *table) {
+                let unplaced = plain(LeafKind::Cte(cte.id), cte.columns.clone(), Type::Record);
+                return self.place(unplaced, alias, pos);
+            }
+        }
+        if let Some((key, columns)) = catalog::columns(schema, table) {
+            self.catalog = true;
+            return self.place(plain(LeafKind::Catalog(key), columns, Type::Record), alias, pos);
+        }
+        // `SET search_path TO pgmq` is common; nothing else has these names.
+        let relation = match schema {
+            None | Some("pgmq") => relation_named(table),
+            _ => None,
+        };
+        let exists = |relation: &Relation| match relation {
+            Relation::Meta | Relation::TopicBindings | Relation::NotifyInsertThrottle => true,
+            other => self.relations.contains(other),
+        };
+        let Some(relation) = relation.filter(exists) else {
+            let shown = name.join(".");
+            return Err(self.error("42P01", format!("relation \"{shown}\" does not exist"), pos));
+        };
+        let columns = relation_columns(&relation);
+        let row = match relation {
+            Relation::Queue(_) => Type::Composite(Composite::MessageRecord),
+            _ => Type::Record,
+        };
+        self.place(plain(LeafKind::Relation(relation), columns, row), alias, pos)
+    }
+
+    fn from_function(
+        &mut self,
+        call: &Call,
+        ordinality: bool,
+        alias: Option<&Alias>,
+    ) -> Result<Source> {
+        let before = self
+            .scopes
+            .last_mut()
+            .map(|scope| std::mem::replace(&mut scope.used, false))
+            .unwrap_or_default();
+        let clause = self
+            .scopes
+            .last_mut()
+            .map(|scope| std::mem::replace(&mut scope.clause, "functions in FROM"));
+        let called = self.called(call);
+        let dependent = self.scopes.last().is_some_and(|scope| scope.used);
+        if let (Some(scope), Some(clause)) = (self.scopes.last_mut(), clause) {
+            scope.used |= before;
+            scope.clause = clause;
+        }
+        let name = call.name.last().cloned().unwrap_or_default();
+        let mut set = match called? {
+            Called::Set(set) => set,
+            Called::Value(value) => {
+                let value = self.output(value, call.pos)?;
+                let ty = value.ty;
+                let (columns, composite) = match ty {
+                    Type::Composite(composite) => (columns_of(composite), true),
+                    ty => (vec![Column { name: name.clone(), ty }], false),
+                };
+                SetCall {
+                    function: SetFunction::Scalar,
+                    arguments: vec![value],
+                    ty,
+                    columns,
+                    composite,
+                }
+            }
+        };
+        // One plain column takes the alias' name.
+        let single = !set.composite && set.columns.len() == 1;
+        if let (true, Some(column)) = (single, set.columns.first_mut()) {
+            let value = column.name == "value";
+            column.name = match alias {
+                Some(alias) => alias.name.clone(),
+                None if value => column.name.clone(),
+                None => name.clone(),
+            };
+        }
+        let mut columns = set.columns.clone();
+        if ordinality {
+            columns.push(Column { name: "ordinality".to_owned(), ty: Type::Int8 });
+        }
+        let row = if single {
+            set.ty
+        } else if ordinality {
+            Type::Record
+        } else {
+            set.ty
+        };
+        let table = alias.map_or(name, |alias| alias.name.clone());
+        let unplaced =
+            Unplaced { kind: LeafKind::Function(set), columns, table, row, dependent, ordinality };
+        self.place(unplaced, alias, call.pos)
+    }
+
+    fn derived(&mut self, query: &Select, lateral: bool, alias: Option<&Alias>) -> Result<Source> {
+        let before = self.scopes.last_mut().map(|scope| {
+            let before = (scope.hidden, std::mem::replace(&mut scope.used, false));
+            scope.hidden = !lateral;
+            before
+        });
+        let plan = self.select(query);
+        let dependent = self.scopes.last().is_some_and(|scope| scope.used);
+        if let (Some(scope), Some((hidden, used))) = (self.scopes.last_mut(), before) {
+            scope.hidden = hidden;
+            scope.used |= used;
+        }
+        let plan = plan?;
+        let table = alias.map(|alias| alias.name.clone()).unwrap_or_default();
+        let columns = plan.columns.clone();
+        let unplaced = Unplaced {
+            kind: LeafKind::Query(Arc::new(plan)),
+            columns,
+            table,
+            row: Type::Record,
+            dependent,
+            ordinality: false,
+        };
+        self.place(unplaced, alias, 0)
+    }
+
+    /// Gives a leaf its place in the row, and its columns their names.
+    fn place(&mut self, mut leaf: Unplaced, alias: Option<&Alias>, pos: usize) -> Result<Source> {
+        let names = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
+        if names.len() > leaf.columns.len() {
+            let message = format!(
+                "table \"{}\" has {} columns available but {} columns specified",
+                leaf.table,
+                leaf.columns.len(),
+                names.len()
+            );
+            return Err(self.error("42P10", message, pos));
+        }
+        for (column, name) in leaf.columns.iter_mut().zip(names) {
+            column.name.clone_from(name);
+        }
+        let id = self.id();
+        let Some(scope) = self.scopes.last_mut() else {
+            return Err(self.error("XX000", "FROM outside a query", pos));
+        };
+        if !leaf.table.is_empty() && scope.columns.iter().any(|column| column.table == leaf.table) {
+            let message = format!("table name \"{}\" specified more than once", leaf.table);
+            return Err(crate::error::PgError::new("42712", message));
+        }
+        let offset = scope.width;
+        let width = leaf.columns.len();
+        let attempts = leaf.columns.iter().position(|column| column.name == "read_ct");
+        for (i, column) in leaf.columns.into_iter().enumerate() {
+            let table = leaf.table.clone();
+            let index = offset + i;
+            scope.columns.push(ScopeColumn {
+                table,
+                name: column.name,
+                ty: column.ty,
+                index,
+                hidden: false,
+                row: leaf.row,
+            });
+        }
+        hidden_columns(scope, &leaf.table, offset, attempts, leaf.row);
+        scope.width += width;
+        let (kind, dependent, ordinality) = (leaf.kind, leaf.dependent, leaf.ordinality);
+        Ok(Source::Leaf(Leaf { id, offset, width, kind, dependent, ordinality }))
+    }
+
+    fn join(&mut self, left: &From, right: &From, kind: JoinKind, on: &On) -> Result<Source> {
+        let first = self.scopes.last().map_or(0, |scope| scope.columns.len());
+        let left = Box::new(self.from(left)?);
+        let middle = self.scopes.last().map_or(0, |scope| scope.columns.len());
+        let right = Box::new(self.from(right)?);
+        let shared = match on {
+            On::Using(names) => names.clone(),
+            On::Natural => self.shared_names(first, middle),
+            On::Nothing | On::Condition(_) => Vec::new(),
+        };
+        let on = match on {
+            On::Condition(condition) => {
+                let typed =
+                    self.in_clause("JOIN conditions", |resolver| resolver.expr(condition))?;
+                Some(self.boolean(typed, "JOIN/ON", condition.pos)?)
+            }
+            _ if shared.is_empty() => None,
+            _ => Some(self.using(&shared, first, middle, kind)?),
+        };
+        let width = self.scopes.last().map_or(0, |scope| scope.width);
+        Ok(Source::Join { left, right, kind, on, width })
+    }
+
+    pub(super) fn in_clause<T>(
+        &mut self,
+        clause: &'static str,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before =
+            self.scopes.last_mut().map(|scope| std::mem::replace(&mut scope.clause, clause));
+        let result = run(self);
+        if let (Some(scope), Some(before)) = (self.scopes.last_mut(), before) {
+            scope.clause = before;
+        }
+        result
+    }
+
+    fn shared_names(&self, first: usize, middle: usize) -> Vec<String> {
+        let Some(scope) = self.scopes.last() else { return Vec::new() };
+        let right: Vec<&str> = scope
+            .columns
+            .iter()
+            .skip(middle)
+            .filter(|c| !c.hidden)
+            .map(|c| c.name.as_str())
+            .collect();
+        let left = scope.columns.iter().take(middle).skip(first);
+        left.filter(|c| !c.hidden && right.contains(&c.name.as_str()))
+            .map(|c| c.name.clone())
+            .collect()
+    }
+
+    /// `USING (a)`: equal, and one column; the right one can still be named with its table.
+    fn using(
+        &mut self,
+        names: &[String],
+        first: usize,
+        middle: usize,
+        kind: JoinKind,
+    ) -> Result<Typed> {
+        if kind == JoinKind::Full {
+            let error = self.error("0A000", "FULL JOIN with USING or NATURAL is not supported", 0);
+            return Err(error.hint("Write ON a.x = b.x and COALESCE(a.x, b.x)."));
+        }
+        let depth = self.depth().wrapping_sub(1);
+        let mut parts = Vec::with_capacity(names.len());
+        for name in names {
+            let missing = |side: &str| {
+                let message = format!(
+                    "column \"{name}\" specified in USING clause does not exist in {side} table"
+                );
+                self.error("42703", message, 0)
+            };
+            let Some(scope) = self.scopes.last() else { continue };
+            let find = |from: usize, to: usize| {
+                scope
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .take(to)
+                    .skip(from)
+                    .find(|(_, c)| c.name == *name && !c.hidden)
+                    .map(|(at, c)| (at, c.index, c.ty))
+            };
+            let (left_at, left, left_type) = find(first, middle).ok_or_else(|| missing("left"))?;
+            let (right_at, right, right_type) =
+                find(middle, scope.columns.len()).ok_or_else(|| missing("right"))?;
+            let ty = common([left_type, right_type]).unwrap_or(left_type);
+            let side = |index, ty| Typed::new(Node::Column { depth, index }, ty);
+            let (left, right) = (
+                self.coerce(side(left, left_type), ty, 0)?,
+                self.coerce(side(right, right_type), ty, 0)?,
+            );
+            parts.push(Typed::new(
+                Node::Compare(Comparison::Equal, Box::new(left), Box::new(right)),
+                Type::Bool,
+            ));
+            let hide = if kind == JoinKind::Right { left_at } else { right_at };
+            if let Some(column) =
+                self.scopes.last_mut().and_then(|scope| scope.columns.get_mut(hide))
+            {
+                column.hidden = true;
+            }
+        }
+        Ok(Typed::new(Node::And(parts), Type::Bool))
+    }
+
+    /// Columns that `*` or `t.*` stands for.
+    pub(super) fn star(&mut self, name: &[String], pos: usize) -> Result<Vec<(String, Typed)>> {
+        let table = name.last();
+        let found =
+            (0..self.scopes.len()).rev().find(|depth| match (table, self.scopes.get(*depth)) {
+                (_, Some(scope)) if scope.hidden => false,
+                (None, _) => true,
+                (Some(table), Some(scope)) => {
+                    scope.columns.iter().any(|column| column.table == *table)
+                }
+                _ => false,
+            });
+        let Some(depth) = found else {
+            return Err(match table {
+                Some(table) => self.error(
+                    "42P01",
+                    format!("missing FROM-clause entry for table \"{table}\""),
+                    pos,
+                ),
+                None => self.error("42601", "SELECT * with no tables specified is not valid", pos),
+            });
+        };
+        self.lowest = self.lowest.min(depth);
+        let Some(scope) = self.scopes.get_mut(depth) else { return Ok(Vec::new()) };
+        scope.used = true;
+        if scope.columns.is_empty() {
+            return Err(self.error("42601", "SELECT * with no tables specified is not valid", pos));
+        }
+        let columns = scope
+            .columns
+            .iter()
+            .filter(|c| !c.hidden && table.is_none_or(|table| c.table == *table));
+        Ok(columns
+            .map(|c| (c.name.clone(), Typed::new(Node::Column { depth, index: c.index }, c.ty)))
+            .collect())
+    }
+
+    /// Whether an expression is `x.*` of a composite, and its fields.
+    pub(super) fn field_star(&mut self, value: &Expr, pos: usize) -> Result<Vec<(String, Typed)>> {
+        // `(t).*` of a table is `t.*`.
+        if let Kind::Column(name) = &*value.kind {
+            if let Ok(columns) = self.star(name, pos) {
+                return Ok(columns);
+            }
+        }
+        let value = self.expr(value)?;
+        let Some(fields) = self.fields(&value) else {
+            return Err(self.error("42809", "type of the expression is not composite", pos));
+        };
+        fields
+            .into_iter()
+            .map(|(name, _)| Ok((name.clone(), self.field(value.clone(), &name, pos)?)))
+            .collect()
+    }
+}
+
+/// `attempts` for messages, `tableoid` and its kin for none.
+fn hidden_columns(
+    scope: &mut Scope,
+    table: &str,
+    offset: usize,
+    attempts: Option<usize>,
+    row: Type,
+) {
+    if let Some(at) = attempts {
+        let column = ScopeColumn {
+            table: table.to_owned(),
+            name: "attempts".to_owned(),
+            ty: Type::Int4,
+            index: offset + at,
+            hidden: true,
+            row,
+        };
+        scope.columns.push(column);
+    }
+}

@@ -1,0 +1,4 @@
+//! The SQL surface over a fake host.
+
+mod fake;
+mod recorded;
