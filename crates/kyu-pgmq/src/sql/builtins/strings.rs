@@ -40,6 +40,12 @@ pub(super) fn register(table: &mut Table) {
     patterns(table);
     trimming(table);
     parts(table);
+    lists(table);
+}
+
+/// Functions of any number of values, and of arrays.
+fn lists(table: &mut Table) {
+    let (one, two) = ([Type::Text], [Type::Text, Type::Text]);
     table.special("concat", &[ANY], text_type(), (false, true), |_, v, t| {
         let parts: Vec<String> = (0..v.len()).map(|i| shown(v, t, i)).collect();
         joined(&parts.iter().map(String::as_str).collect::<Vec<_>>())
@@ -364,6 +370,11 @@ fn parts(table: &mut Table) {
         }
         Ok(string(text(v, 0).repeat(times)))
     });
+    characters(table);
+}
+
+fn characters(table: &mut Table) {
+    let ty = Type::Text;
     table.add("reverse", &[ty], ty, |_, v, _| {
         Ok(string(text(v, 0).chars().rev().collect::<String>()))
     });

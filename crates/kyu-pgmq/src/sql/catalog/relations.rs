@@ -686,47 +686,47 @@ fn standard_rows(out: &mut Writer, key: &str, facts: &Facts, session: &dyn Sessi
                 ]);
             }
         }
-        _ => {
-            for class in facts.classes().into_iter().filter(|class| class.kind == 'r') {
-                if key == "tables" {
-                    out.row([
-                        ("table_catalog", database()),
-                        ("table_schema", text("pgmq")),
-                        ("table_name", text(&class.name)),
-                        ("table_type", text("BASE TABLE")),
-                        ("is_insertable_into", text("NO")),
-                        ("is_typed", text("NO")),
-                    ]);
-                    continue;
-                }
-                for (i, column) in class.columns.iter().enumerate() {
-                    out.row([
-                        ("table_catalog", database()),
-                        ("table_schema", text("pgmq")),
-                        ("table_name", text(&class.name)),
-                        ("column_name", text(&column.name)),
-                        ("ordinal_position", size(i + 1)),
-                        (
-                            "is_nullable",
-                            text(
-                                if matches!(
-                                    column.name.as_str(),
-                                    "message" | "headers" | "last_read_at"
-                                ) {
-                                    "YES"
-                                } else {
-                                    "NO"
-                                },
-                            ),
-                        ),
-                        ("data_type", text(display(column.ty))),
-                        ("udt_catalog", database()),
-                        ("udt_schema", text("pg_catalog")),
-                        ("udt_name", text(catalog_name(column.ty))),
-                        ("is_updatable", text("NO")),
-                    ]);
-                }
-            }
+        _ => table_rows(out, key, facts, session),
+    }
+}
+
+fn table_rows(out: &mut Writer, key: &str, facts: &Facts, session: &dyn Session) {
+    let database = || text(session.database());
+    for class in facts.classes().into_iter().filter(|class| class.kind == 'r') {
+        if key == "tables" {
+            out.row([
+                ("table_catalog", database()),
+                ("table_schema", text("pgmq")),
+                ("table_name", text(&class.name)),
+                ("table_type", text("BASE TABLE")),
+                ("is_insertable_into", text("NO")),
+                ("is_typed", text("NO")),
+            ]);
+            continue;
+        }
+        for (i, column) in class.columns.iter().enumerate() {
+            out.row([
+                ("table_catalog", database()),
+                ("table_schema", text("pgmq")),
+                ("table_name", text(&class.name)),
+                ("column_name", text(&column.name)),
+                ("ordinal_position", size(i + 1)),
+                (
+                    "is_nullable",
+                    text(
+                        if matches!(column.name.as_str(), "message" | "headers" | "last_read_at") {
+                            "YES"
+                        } else {
+                            "NO"
+                        },
+                    ),
+                ),
+                ("data_type", text(display(column.ty))),
+                ("udt_catalog", database()),
+                ("udt_schema", text("pg_catalog")),
+                ("udt_name", text(catalog_name(column.ty))),
+                ("is_updatable", text("NO")),
+            ]);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Names and types: from what was written to a plan.
 
+mod aggregate;
 mod call;
 mod expression;
 mod from;
