@@ -8,8 +8,8 @@ use crate::claim::{ClaimEffect, shown_at};
 use crate::command::{Context, Lease};
 use crate::decide::acquire::is_expired;
 use crate::decide::lease::hand_out;
-use crate::decide::{Decided, Sequences, Wait};
-use crate::effect::{Effect, Effects, Removal};
+use crate::decide::{Decided, Sequences, Wait, dead_letter, dead_letter_target};
+use crate::effect::{Effect, Effects, MoveReason, Removal};
 use crate::ids::Seq;
 use crate::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 use crate::message::{Message, Phase};
@@ -44,7 +44,8 @@ pub(super) fn decide(
         state.queue(to)?;
     }
     let mut room = u64::from(queue.info.config.max_in_flight).saturating_sub(queue.in_flight());
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut sequences) = (BTreeSet::new(), Sequences::default());
+    let most_receives = most_receives(state, queue, command.action);
     let mut chosen: Vec<(Seq, Message)> = Vec::new();
     let mut results = Vec::with_capacity(command.seqs.len());
     for seq in &command.seqs {
@@ -53,6 +54,11 @@ pub(super) fn decide(
             None => SeqResult::Missing,
             Some(message) if matches!(message.phase, Phase::Held(_)) => SeqResult::Busy,
             Some(message) if !is_for(queue, &message, command.action, room, ctx) => {
+                SeqResult::Missing
+            }
+            Some(message) if message.history.receives >= most_receives => {
+                let reason = MoveReason::MaxReceives;
+                dead_letter(state, queue, *seq, reason, ctx, &mut sequences, effects);
                 SeqResult::Missing
             }
             Some(message) => {
@@ -65,7 +71,7 @@ pub(super) fn decide(
     }
     let frames = chosen.iter().map(|(_, m)| m.frame.at + u64::from(m.frame.bytes)).max();
     let frames = frames.map_or(0, |end| end.max(queue.moved_in_by));
-    let now_there = act(queue, command.action, &chosen, ctx, effects);
+    let now_there = act(queue, command.action, &chosen, ctx, &mut sequences, effects);
     let mut now_there = now_there.into_iter();
     for result in &mut results {
         if let SeqResult::Done(delivery) = result
@@ -84,6 +90,17 @@ pub(super) fn decide(
         matches!(command.action, SeqAction::Claim(_) | SeqAction::Acquire(Lease::Claim(_)));
     let wait = if lazy && (claims || !exact) { Wait::Until(frames) } else { Wait::Record };
     Ok((Reply::BySeq(results), wait))
+}
+
+/// From this many receives on a message is dead-lettered instead of being received once more.
+fn most_receives(state: &State, queue: &Queue, action: SeqAction) -> u32 {
+    let rule = queue.info.config.dead_letter.as_ref();
+    match (action, rule) {
+        (SeqAction::Acquire(_), Some(rule)) if dead_letter_target(state, queue).is_some() => {
+            rule.max_receives
+        }
+        _ => u32::MAX,
+    }
 }
 
 /// Whether the action applies to a message that nobody has claimed.
@@ -114,6 +131,7 @@ fn act(
     action: SeqAction,
     chosen: &[(Seq, Message)],
     ctx: &Context,
+    sequences: &mut Sequences,
     effects: &mut Effects,
 ) -> Vec<Delivery> {
     let id = queue.id();
@@ -124,9 +142,7 @@ fn act(
         return Vec::new();
     }
     match action {
-        SeqAction::Acquire(lease) => {
-            hand_out(queue, chosen, lease, None, ctx, &mut Sequences::default(), effects)
-        }
+        SeqAction::Acquire(lease) => hand_out(queue, chosen, lease, None, ctx, sequences, effects),
         SeqAction::Claim(session) => {
             effects.push(ClaimEffect::Claimed { queue: id, session, seqs: seqs() }.into());
             unchanged()

@@ -138,6 +138,20 @@ fn only_ready_messages_are_leased_by_number() {
 }
 
 #[test]
+fn a_message_that_was_received_too_often_is_not_leased_by_number() {
+    let mut w = World::new();
+    let dead = w.queue("dead", QueueConfig::default());
+    let rule = DeadLetter { target: queue_name("dead"), max_receives: 1 };
+    let q = w.queue("q", QueueConfig { dead_letter: Some(rule), ..QueueConfig::default() });
+    w.send(q, "one");
+    assert_eq!(done(&by_seq(&mut w, q, &[1], SeqAction::Acquire(Lease::For(0)))), [1]);
+    let again = by_seq(&mut w, q, &[1], SeqAction::Acquire(Lease::For(0)));
+    assert_eq!(again, [SeqResult::Missing]);
+    w.restart();
+    assert_eq!((w.counts(q), w.counts(dead)), ((0, 0, 0), (1, 0, 0)));
+}
+
+#[test]
 fn a_message_that_is_taken_is_gone() {
     let mut w = World::new();
     let q = w.queue("q", QueueConfig::default());

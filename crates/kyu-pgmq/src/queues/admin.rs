@@ -171,6 +171,7 @@ impl Session {
         let commands = ids.map(|queue| Command::DeleteQueue(DeleteQueue { queue })).collect();
         let dropped = broker.submit(Command::Atomic(commands)).await;
         dropped.map_err(|error| failure::broker(error, &info.name.name))?;
+        self.shared.hub.forget(info.id);
         Ok(true)
     }
 

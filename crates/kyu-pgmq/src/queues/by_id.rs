@@ -9,7 +9,7 @@ use kyu_broker::{
 };
 
 use super::failure::{self, null_vt};
-use super::limits::CLAIM_WAIT_MS;
+use super::limits::{CLAIM_WAIT_MS, MAX_TRANSACTION_MESSAGES};
 use super::message::{MessageRow, seq_to_id};
 use super::names::Found;
 use super::session::Session;
@@ -43,12 +43,28 @@ impl Session {
         seqs: &[Seq],
         action: SeqAction,
     ) -> Result<(Vec<SeqResult>, Pin), PgError> {
-        let command = BySeq { queue: info.id, seqs: seqs.to_vec(), action };
-        let reply = self.shared.broker.submit_pinned(Command::BySeq(command)).await;
-        match reply.map_err(|error| failure::broker(error, &info.name.name))? {
-            (Reply::BySeq(results), pin) => Ok((results, pin)),
-            _ => Err(failure::broker(Error::Internal, &info.name.name)),
-        }
+        let command =
+            |seqs: &[Seq]| Command::BySeq(BySeq { queue: info.id, seqs: seqs.to_vec(), action });
+        // However many there are, it is one step.
+        let whole = match seqs.len() {
+            0..=MAX_BATCH => command(seqs),
+            _ => Command::Atomic(seqs.chunks(MAX_BATCH).map(command).collect()),
+        };
+        let (reply, pin) = self
+            .shared
+            .broker
+            .submit_pinned(whole)
+            .await
+            .map_err(|error| failure::broker(error, &info.name.name))?;
+        let replies = match reply {
+            Reply::Atomic(replies) => replies,
+            single => vec![single],
+        };
+        let results = replies.into_iter().flat_map(|reply| match reply {
+            Reply::BySeq(results) => results,
+            _ => Vec::new(),
+        });
+        Ok((results.collect(), pin))
     }
 
     /// As Postgres waits for the lock of a row, but not for ever: 55P03.
@@ -94,7 +110,7 @@ impl Session {
         action: SeqAction,
     ) -> Result<Vec<i64>, PgError> {
         let mut done = Vec::new();
-        for chunk in seqs.chunks(MAX_BATCH) {
+        for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
             let (results, _) = self.by_seq(info, chunk.to_vec(), action).await?;
             let hits = chunk.iter().zip(results);
             let hits = hits.filter(|(_, result)| matches!(result, SeqResult::Done(_)));
@@ -110,7 +126,7 @@ impl Session {
         let known = &changes.local;
         let new: Vec<Seq> = seqs.iter().filter(|seq| !known.contains_key(seq)).copied().collect();
         let session = self.claim_in(Some(&info));
-        for chunk in new.chunks(MAX_BATCH) {
+        for chunk in new.chunks(MAX_TRANSACTION_MESSAGES) {
             let action = SeqAction::Claim(session);
             let rows = if bodies {
                 self.by_seq_rows(&info, chunk.to_vec(), action).await?
@@ -252,7 +268,7 @@ impl Session {
         match found {
             Found::Outside(info) => {
                 let mut rows = Vec::new();
-                for chunk in seqs.chunks(MAX_BATCH) {
+                for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
                     let action = SeqAction::ShowAt(from_pg(at_us));
                     rows.extend(self.by_seq_rows(&info, chunk.to_vec(), action).await?);
                 }

@@ -133,7 +133,10 @@ impl Session {
             if !rows.is_empty() || left_ms == 0 {
                 return Ok(rows);
             }
-            // The broker has waited, unless it cannot see what is waited for.
+            if asked.condition.is_none() && matches!(found, Found::Outside(_)) {
+                return Ok(rows); // the broker has waited; it ends early when the server does
+            }
+            // The broker does not see what is waited for.
             tokio::time::sleep(Duration::from_millis(left_ms.min(interval_ms))).await;
         }
     }

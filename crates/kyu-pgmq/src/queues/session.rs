@@ -13,7 +13,7 @@ use super::message::{MessageRow, Outgoing};
 use super::read::{Poll, Read};
 use super::send::{Delay, batch};
 use super::time::to_pg;
-use super::transaction::{End, Transaction};
+use super::transaction::{End, Standing, Transaction};
 use super::{names, topics};
 use crate::error::{Notice, PgError};
 use crate::host::{Host, OverloadId, Relation, ScanBounds};
@@ -101,6 +101,9 @@ impl Session {
         }
         let now_ms = self.shared.broker.now_ms();
         for (name, changes) in &transaction.state.queues {
+            if let (Some(before), false) = (&changes.before, changes.standing == Standing::Kept) {
+                self.shared.hub.forget(before.id);
+            }
             let sent = changes.local.values().any(|l| l.sent.is_some() && l.end != End::Removed);
             if sent && let Some(info) = self.outside(name) {
                 self.shared.hub.inserted(&info, self.process, now_ms);

@@ -249,6 +249,9 @@ async fn null_messages_and_batches() {
     let sent = c.call(f::SEND_BATCH, vec![text("q"), jsons(&many)]).await;
     assert_eq!((sent.len(), id(&sent[2_499])), (2_500, 2_504));
     assert_eq!(c.read_ids("q", 30, 5_000).await.len(), 2_500);
+    let all: Vec<i64> = (1..3_000).collect();
+    let deleted = c.call(f::DELETE_IDS, vec![text("q"), ids(&all)]).await;
+    assert_eq!((deleted.len(), c.metrics("q").await), (2_504, (0, 2_504, 0)));
 }
 
 #[tokio::test]
