@@ -7,7 +7,9 @@
 //! Every change of an entry gets a token that is greater than all before, in the whole ledger: it
 //! fences, because whoever holds an older one can no longer change the entry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -301,7 +303,37 @@ impl LedgerEntry {
     }
 }
 
-type Entries = BTreeMap<LedgerKey, Arc<LedgerEntry>>;
+/// An entry in order of its key.
+#[derive(Clone)]
+pub(crate) struct ByKey(Arc<LedgerEntry>);
+
+impl Borrow<LedgerKey> for ByKey {
+    fn borrow(&self) -> &LedgerKey {
+        &self.0.key
+    }
+}
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for ByKey {}
+
+type Entries = BTreeSet<ByKey>;
 
 const SHARDS: usize = 64;
 
@@ -329,7 +361,7 @@ impl Ledger {
     }
 
     pub(crate) fn get(&self, key: &LedgerKey) -> Option<&Arc<LedgerEntry>> {
-        self.shards.get(Self::shard_of(key))?.get(key)
+        self.shards.get(Self::shard_of(key))?.get(key).map(|ByKey(entry)| entry)
     }
 
     /// The entry, unless its time is over.
@@ -348,9 +380,10 @@ impl Ledger {
         let added = new.as_ref().map_or(0, |entry| entry.bytes());
         self.stats.entries += u64::from(new.is_some());
         let old = match new {
-            Some(entry) => shard.insert(key.clone(), entry),
-            None => shard.remove(key),
+            Some(entry) => shard.replace(ByKey(entry)),
+            None => shard.take(key),
         };
+        let old = old.map(|ByKey(entry)| entry);
         self.stats.entries -= u64::from(old.is_some());
         self.stats.bytes += added;
         self.stats.bytes -= old.as_ref().map_or(0, |entry| entry.bytes());
@@ -363,7 +396,7 @@ impl Ledger {
 
     /// Every entry, in an order that depends only on the contents.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LedgerEntry> {
-        self.shards.iter().flat_map(|shard| shard.values().map(Arc::as_ref))
+        self.shards.iter().flat_map(|shard| shard.iter().map(|ByKey(entry)| entry.as_ref()))
     }
 
     pub(crate) fn list(
@@ -382,10 +415,11 @@ impl Ledger {
         };
         let mut found: Vec<&Arc<LedgerEntry>> = Vec::new();
         for shard in &self.shards {
-            let range = shard.range((from.clone(), Unbounded));
-            let matching = range
-                .take_while(|(key, _)| key.namespace == namespace && key.key.starts_with(prefix));
-            found.extend(matching.take(max).map(|(_, entry)| entry));
+            let range = shard.range::<LedgerKey, _>((from.clone(), Unbounded));
+            let matching = range.map(|ByKey(entry)| entry).take_while(|entry| {
+                entry.key.namespace == namespace && entry.key.key.starts_with(prefix)
+            });
+            found.extend(matching.take(max));
         }
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found.into_iter().take(max).map(|entry| entry.without_value()).collect()
@@ -394,15 +428,20 @@ impl Ledger {
 
 /// Entries by the time at which they are forgotten. Follows from the entries.
 #[derive(Default)]
-pub(crate) struct LedgerDue(BTreeSet<(UnixMs, LedgerKey)>);
+pub(crate) struct LedgerDue(BTreeSet<(UnixMs, ByKey)>);
 
 impl LedgerDue {
-    pub(crate) fn change(&mut self, old: Option<&LedgerEntry>, new: Option<&LedgerEntry>) {
-        if let Some((entry, due_ms)) = old.and_then(|old| Some((old, old.due_ms()?))) {
-            self.0.remove(&(due_ms, entry.key.clone()));
+    pub(crate) fn change(
+        &mut self,
+        old: Option<&Arc<LedgerEntry>>,
+        new: Option<&Arc<LedgerEntry>>,
+    ) {
+        let place = |entry: &Arc<LedgerEntry>| Some((entry.due_ms()?, ByKey(entry.clone())));
+        if let Some(old) = old.and_then(place) {
+            self.0.remove(&old);
         }
-        if let Some((entry, due_ms)) = new.and_then(|new| Some((new, new.due_ms()?))) {
-            self.0.insert((due_ms, entry.key.clone()));
+        if let Some(new) = new.and_then(place) {
+            self.0.insert(new);
         }
     }
 
@@ -413,7 +452,7 @@ impl LedgerDue {
     /// Keys whose time is over, a tick's worth at most.
     pub(crate) fn due(&self, now_ms: UnixMs) -> Vec<LedgerKey> {
         let due = self.0.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
-        due.take(MAX_TICK_MESSAGES).map(|(_, key)| key.clone()).collect()
+        due.take(MAX_TICK_MESSAGES).map(|(_, ByKey(entry))| entry.key.clone()).collect()
     }
 }
 

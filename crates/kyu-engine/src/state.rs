@@ -464,7 +464,7 @@ impl State {
     pub(crate) fn put_entry(&mut self, key: &LedgerKey, new: Option<Arc<LedgerEntry>>) {
         let next_token = self.ledger.next_token;
         let old = self.ledger.replace(key, new.clone());
-        self.ledger_due.change(old.as_deref(), new.as_deref());
+        self.ledger_due.change(old.as_ref(), new.as_ref());
         if let Some(journal) = &mut self.journal {
             journal.push(Undo::Ledger { key: key.clone(), old, next_token });
         }

@@ -180,14 +180,15 @@ impl<'a> Batch<'a> {
             }
             self.note(&target, message, enqueued, bytes);
             let window_ms = queue.info.config.dedup_window_ms;
+            let ready_at_ms = match reserved {
+                Some(r) => Some(r.ready_at_ms).filter(|at_ms| *at_ms > self.ctx.now_ms),
+                None => self.ready_at_ms(queue, message),
+            };
             effects.push(Effect::Enqueued(Box::new(EnqueuedEffect {
                 queue: queue.id(),
                 seq,
                 at_ms: self.ctx.now_ms,
-                ready_at_ms: match reserved {
-                    Some(r) => Some(r.ready_at_ms).filter(|at_ms| *at_ms > self.ctx.now_ms),
-                    None => self.ready_at_ms(queue, message),
-                },
+                ready_at_ms,
                 expires_at_ms: message.expires_at_ms,
                 priority: message.priority,
                 lane: message.lane.clone(),
@@ -200,7 +201,6 @@ impl<'a> Batch<'a> {
                 via: target.via,
             })));
             if let Some(unique) = &message.unique {
-                let ready_at_ms = self.ready_at_ms(queue, message);
                 unique::take(queue, unique, enqueued, replaces, ready_at_ms, self.ctx, effects);
             }
         }
