@@ -82,6 +82,15 @@ pub(crate) fn pgmq(arguments: &[String]) -> Result<(), Failure> {
     script("pgmq/kill9.py").step("pgmq: kill -9")
 }
 
+/// The admin API under plain Python, every answer held to the OpenAPI document. Arguments go to
+/// pytest.
+pub(crate) fn admin(pytest_arguments: &[String]) -> Result<(), Failure> {
+    clients::install()?;
+    let server = build_server()?;
+    let run = pytest(Python::Current, &server).args(["admin", "-n", WORKERS, "-q"]);
+    run.args(pytest_arguments).step("admin API")
+}
+
 /// Kills the server under load; the checker's positive control included.
 pub(crate) fn kill9(arguments: &[String]) -> Result<(), Failure> {
     clients::install()?;

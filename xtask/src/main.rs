@@ -21,6 +21,7 @@ cargo xtask VERB
   licences                 licences and sources of all dependencies
   conform sqs [ARGS]       real clients against the SQS door; ARGS go to pytest, and then only pytest runs
   conform sns [ARGS]       the same for SNS
+  conform admin [ARGS]     the admin API, held to its OpenAPI document
   conform pgmq [ARGS]      the same for pgmq; --record records the answers of real pgmq anew
   kill9 [ARGS]             kill -9 of the real server under load; see tests/conformance/kill9.py --help
   sim --seed N [ARGS]      one seeded simulation; without a seed, a fresh one
@@ -52,8 +53,9 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
         "conform" => match rest.split_first() {
             Some((door, rest)) if door == "sqs" => conform::sqs(rest),
             Some((door, rest)) if door == "sns" => conform::sns(rest),
+            Some((door, rest)) if door == "admin" => conform::admin(rest),
             Some((door, rest)) if door == "pgmq" => conform::pgmq(rest),
-            _ => Err(Failure::usage("conform needs a door: sqs, sns, pgmq")),
+            _ => Err(Failure::usage("conform needs a door: sqs, sns, admin, pgmq")),
         },
         "kill9" => conform::kill9(rest),
         "sim" => suite::simulation(rest),

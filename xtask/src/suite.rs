@@ -21,6 +21,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     conform::kill9(&[])?;
     conform::sqs(&[])?;
     conform::sns(&[])?;
+    conform::admin(&[])?;
     println!("\nall checks passed");
     Ok(())
 }
