@@ -21,8 +21,8 @@ cargo xtask VERB
   licences                 licences and sources of all dependencies
   conform sqs [ARGS]       real clients against the SQS door; ARGS go to pytest, and then only pytest runs
   conform sns [ARGS]       the same for SNS
-  conform admin [ARGS]     the admin API, held to its OpenAPI document
   conform pgmq [ARGS]      the same for pgmq; --record records the answers of real pgmq anew
+  conform admin [ARGS]     the admin API, held to its OpenAPI document
   kill9 [ARGS]             kill -9 of the real server under load; see tests/conformance/kill9.py --help
   sim --seed N [ARGS]      one seeded simulation; without a seed, a fresh one
   fuzz TARGET SECONDS      one fuzz target for so long
