@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
 /// Longest time from the first packet to the end of the answer, as AWS has it.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read, so that the connection can be used again. Of a longer one the
 /// status counts, and the connection is closed.
 const MAX_ANSWER_BYTES: usize = 64 << 10;

@@ -8,14 +8,14 @@ mod endpoint;
 mod letter;
 mod worker;
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kyu_broker::{Broker, QueueName};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 
 pub(super) use endpoint::Endpoint;
 pub use endpoint::EndpointRule;
@@ -33,6 +33,8 @@ pub(super) const BINDING: &str = "binding";
 /// Deliveries at one time beyond the one that every subscriber may always have: each takes a
 /// connection and some 100 KiB. More wait in their queue.
 const MAX_EXTRA: usize = 512;
+/// Pause before a worker that ended badly is replaced.
+const BREATH: Duration = Duration::from_secs(1);
 /// How long deliveries may go on at shutdown; what is not done then is delivered again.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -129,28 +131,38 @@ async fn supervise(
     stopped: watch::Receiver<bool>,
 ) {
     let mut workers = JoinSet::new();
-    let mut running = HashSet::new();
-    let mut queues: Vec<_> = office.broker.directory().list(NAMESPACE, "");
-    let begin = |workers: &mut JoinSet<QueueName>, running: &mut HashSet<_>, queue: QueueName| {
-        if running.insert(queue.clone()) {
-            let worker = worker::Worker::new(Arc::clone(&office), queue, stopped.clone());
-            workers.spawn(worker.run());
-        }
+    let mut running: BTreeMap<QueueName, Id> = BTreeMap::new();
+    let begin = |workers: &mut JoinSet<QueueName>, queue: &QueueName, after: Duration| {
+        let worker = worker::Worker::new(Arc::clone(&office), queue.clone(), stopped.clone());
+        let task = async move {
+            tokio::time::sleep(after).await;
+            worker.run().await
+        };
+        workers.spawn(task).id()
     };
-    for queue in queues.drain(..) {
-        begin(&mut workers, &mut running, queue.name.clone());
+    for queue in office.broker.directory().list(NAMESPACE, "") {
+        running.insert(queue.name.clone(), begin(&mut workers, &queue.name, Duration::ZERO));
     }
     let mut stop = stopped.clone();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => break,
-            queue = heard.recv() => match queue {
-                Some(queue) => begin(&mut workers, &mut running, queue),
-                None => break,
-            },
+            queue = heard.recv() => {
+                let Some(queue) = queue else { break };
+                if !running.contains_key(&queue) {
+                    let task = begin(&mut workers, &queue, Duration::ZERO);
+                    running.insert(queue, task);
+                }
+            }
             Some(ended) = workers.join_next() => match ended {
                 Ok(queue) => drop(running.remove(&queue)),
-                Err(error) => tracing::error!(%error, "a delivery worker ended badly"),
+                Err(error) => {
+                    tracing::error!(%error, "a delivery worker ended badly; another takes over");
+                    let dead = running.iter_mut().find(|(_, task)| **task == error.id());
+                    if let Some((queue, task)) = dead {
+                        *task = begin(&mut workers, queue, BREATH);
+                    }
+                }
             },
         }
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use hyper::StatusCode;
 use kyu_broker::{
     Acquire, Answer, Attribute, AttributeValue, BindingId, BindingInfo, Command, Content,
-    DeleteQueue, Delivery, Enqueue, Lease, NewMessage, Order, Outcome, Query, QueueInfo, QueueKind,
-    QueueName, Received, Settle, Unbind,
+    DeleteQueue, Delivery, EndSession, Enqueue, Lease, NewMessage, Order, Outcome, Query,
+    QueueInfo, QueueKind, QueueName, Received, SessionId, Settle, Unbind,
 };
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::endpoint::{Line, PostError, TIMEOUT};
+use super::endpoint::{Line, PostError};
 use super::letter::{self, Addressed, Control};
 use super::{BINDING, Office};
 use crate::limits::MAX_RECEIVE_BYTES;
@@ -26,9 +26,6 @@ use crate::sns::signing::Hash;
 
 /// Deliveries to one endpoint at one time.
 const MAX_CONCURRENT: usize = 16;
-/// How long a message is taken: a try and what comes before and after it. After a crash it is tried
-/// again when this has passed.
-const LEASE_MS: u64 = 2 * TIMEOUT.as_millis() as u64;
 /// Time between two looks at whether the subscription is still there.
 const LOOK_MS: u64 = 60_000;
 /// Pause after an error of the broker, which has a full disk or is overloaded.
@@ -42,7 +39,10 @@ pub(super) struct Worker {
     queue: QueueName,
     line: Arc<Line>,
     stopped: watch::Receiver<bool>,
-    under_way: JoinSet<()>,
+    /// Holds the messages under way: they come back at once if the server or this worker ends.
+    session: SessionId,
+    /// Each says whether its message was settled.
+    under_way: JoinSet<bool>,
     /// When the throttle lets the next one pass.
     next_at: Instant,
 }
@@ -63,8 +63,8 @@ impl Worker {
         stopped: watch::Receiver<bool>,
     ) -> Self {
         let line = Arc::new(Line::new(Arc::clone(&office.connector)));
-        let (under_way, next_at) = (JoinSet::new(), Instant::now());
-        Self { office, queue, line, stopped, under_way, next_at }
+        let (session, next_at) = (office.broker.new_session(), Instant::now());
+        Self { office, queue, line, stopped, session, under_way: JoinSet::new(), next_at }
     }
 
     /// Works until the subscription and its queue are gone, or deliveries stop.
@@ -80,8 +80,30 @@ impl Worker {
                 }
             }
         }
-        while self.under_way.join_next().await.is_some() {}
+        while let Some(ended) = self.under_way.join_next().await {
+            self.settled(ended).await;
+        }
         self.queue
+    }
+
+    /// A delivery has ended. If nobody knows what became of its message, the session ends, and with
+    /// another one everything that was under way is tried again: at least once.
+    async fn settled(&mut self, ended: Result<bool, JoinError>) {
+        let lost = match ended {
+            Ok(settled) => !settled,
+            Err(error) => {
+                tracing::error!(%error, "a delivery to an HTTP endpoint ended badly");
+                true
+            }
+        };
+        if lost {
+            let old = std::mem::replace(&mut self.session, self.office.broker.new_session());
+            self.pause(PAUSE).await;
+            let end = Command::EndSession(EndSession { session: old });
+            if let Err(error) = self.office.broker.submit(end).await {
+                tracing::warn!(%error, "messages stay away until the next start");
+            }
+        }
     }
 
     /// Takes what there is and begins to deliver it; `false` when there will be no more.
@@ -95,11 +117,12 @@ impl Worker {
             self.pause(self.next_at.saturating_duration_since(Instant::now())).await;
             self.next_at = self.next_at.max(Instant::now()) + gap;
         }
-        while self.under_way.try_join_next().is_some() {}
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.settled(ended).await;
+        }
         let free = MAX_CONCURRENT - self.under_way.len().min(MAX_CONCURRENT);
         if free == 0 {
-            self.under_way.join_next().await;
-            return Ok(true);
+            return self.one_ends().await;
         }
         // The first of a subscriber needs nobody's leave; the others share what there is.
         let (mut permits, mut received) = (Vec::new(), Vec::new());
@@ -107,8 +130,7 @@ impl Worker {
             let most = if terms.policy.max_per_second.is_some() { 1 } else { free };
             permits = self.permits(most);
             if permits.is_empty() {
-                self.under_way.join_next().await;
-                return Ok(true);
+                return self.one_ends().await;
             }
             received = self.take(&terms.queue, permits.len(), 0).await?;
             // Who waits for the next message needs no more than one.
@@ -134,9 +156,17 @@ impl Worker {
             };
             let permit = permits.next();
             self.under_way.spawn(async move {
-                job.deliver(one).await;
+                let settled = job.deliver(one).await;
                 drop(permit);
+                settled
             });
+        }
+        Ok(true)
+    }
+
+    async fn one_ends(&mut self) -> Result<bool, kyu_broker::Error> {
+        if let Some(ended) = self.under_way.join_next().await {
+            self.settled(ended).await;
         }
         Ok(true)
     }
@@ -157,17 +187,19 @@ impl Worker {
             queue: queue.id,
             max_messages: u32::try_from(max).unwrap_or(1),
             max_bytes: MAX_RECEIVE_BYTES,
-            lease: Lease::For(LEASE_MS),
+            lease: Lease::Session(self.session),
             order: Order::OfQueue,
             attempt_id: None,
             consumer: None,
             with_history: false,
         };
-        tokio::select! {
-            received = self.office.broker.receive(acquire, wait_ms) => received,
-            Some(_) = self.under_way.join_next() => Ok(Vec::new()),
-            _ = self.stopped.wait_for(|stopped| *stopped) => Ok(Vec::new()),
-        }
+        let ended = tokio::select! {
+            received = self.office.broker.receive(acquire, wait_ms) => return received,
+            Some(ended) = self.under_way.join_next() => ended,
+            _ = self.stopped.wait_for(|stopped| *stopped) => return Ok(Vec::new()),
+        };
+        self.settled(ended).await;
+        Ok(Vec::new())
     }
 
     async fn pause(&mut self, time: Duration) {
@@ -261,11 +293,13 @@ struct Job {
 }
 
 impl Job {
-    async fn deliver(self, received: Received) {
-        if let Err(error) = self.try_deliver(&received).await {
-            // The lease lapses, and the message comes again.
+    /// Whether the message was settled, one way or another.
+    async fn deliver(self, received: Received) -> bool {
+        let done = self.try_deliver(&received).await;
+        if let Err(error) = &done {
             tracing::warn!(%error, id = %received.message.message_id, "settling a delivery");
         }
+        done.is_ok()
     }
 
     async fn try_deliver(&self, received: &Received) -> Result<(), kyu_broker::Error> {
