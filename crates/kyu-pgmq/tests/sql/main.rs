@@ -1,4 +1,6 @@
 //! The SQL surface over a fake host.
 
+mod calls;
+mod catalogue;
 mod fake;
 mod recorded;

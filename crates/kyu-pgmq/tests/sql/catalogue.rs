@@ -1,0 +1,96 @@
+//! Queries that clients and psql send about the catalogue, by themselves.
+
+use kyu_pgmq::host::Relation;
+use kyu_pgmq::types::Type;
+
+use crate::fake::{FakeHost, run};
+
+async fn rows(text: &str, values: &[&str]) -> Vec<String> {
+    let relations = vec![
+        Relation::Meta,
+        Relation::Queue("jobs".to_owned()),
+        Relation::Archive("jobs".to_owned()),
+    ];
+    let mut host = FakeHost { relations, ..FakeHost::default() };
+    let declared: Vec<Type> = Vec::new();
+    match run(text, &declared, values, &mut host).await {
+        Ok(answer) => answer.shown(),
+        Err(error) => panic!("{error} at {:?}\n{text}", error.position),
+    }
+}
+
+/// asyncpg asks this before it can send `jsonb[]`.
+const ASYNCPG: &str = include_str!("asyncpg_types.sql");
+
+#[tokio::test]
+async fn asyncpg_learns_what_jsonb_arrays_are() {
+    let found = rows(ASYNCPG, &["{3807}"]).await;
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("3802 | pg_catalog | jsonb | b |"), "{found:#?}");
+    assert!(found[1].starts_with("3807 | pg_catalog | _jsonb | b |"), "{found:#?}");
+}
+
+#[tokio::test]
+async fn the_queries_of_psql_are_answered() {
+    let describe = include_str!("psql.sql");
+    for text in describe.split(";\n").map(str::trim).filter(|text| !text.is_empty()) {
+        rows(text, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn tables_functions_and_the_extension_are_there() {
+    let tables =
+        rows("select tablename from pg_tables where schemaname = 'pgmq' order by 1", &[]).await;
+    assert_eq!(tables, ["a_jobs", "meta", "notify_insert_throttle", "q_jobs", "topic_bindings"]);
+    assert_eq!(rows("select extname, extversion from pg_extension", &[]).await, ["pgmq | 1.13.0"]);
+    assert_eq!(rows("select count(*) > 60 from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = 'pgmq'", &[]).await, ["t"]);
+    assert_eq!(
+        rows("select 'pgmq.q_jobs'::regclass::text, to_regclass('pgmq.q_nope')", &[]).await,
+        ["pgmq.q_jobs | NULL"]
+    );
+    assert_eq!(rows("select column_name, data_type from information_schema.columns where table_name = 'q_jobs' order by ordinal_position limit 1", &[]).await, ["msg_id | bigint"]);
+    assert_eq!(
+        rows("select indexdef from pg_indexes where indexname = 'q_jobs_vt_idx'", &[]).await,
+        ["CREATE INDEX q_jobs_vt_idx ON pgmq.q_jobs USING btree (vt)"]
+    );
+}
+
+#[tokio::test]
+async fn drivers_find_their_types() {
+    // tokio-postgres
+    let ty = "SELECT t.typname, t.typtype, t.typelem, r.rngsubtype, t.typbasetype, n.nspname, t.typrelid \
+        FROM pg_catalog.pg_type t LEFT OUTER JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid \
+        INNER JOIN pg_catalog.pg_namespace n ON t.typnamespace = n.oid WHERE t.oid = $1";
+    assert_eq!(rows(ty, &["16392"]).await, ["message_record | c | 0 | NULL | 0 | pgmq | 16390"]);
+    let fields = "SELECT attname, atttypid FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND NOT attisdropped AND attnum > 0 ORDER BY attnum";
+    assert_eq!(rows(fields, &["16390"]).await.len(), 7);
+    // postgres.js
+    let arrays = "select b.oid, b.typarray from pg_catalog.pg_type a left join pg_catalog.pg_type b on b.oid = a.typelem \
+        where a.typcategory = 'A' group by b.oid, b.typarray order by b.oid";
+    assert!(rows(arrays, &[]).await.contains(&"3802 | 3807".to_owned()));
+    // SQLAlchemy
+    rows("select pg_catalog.version()", &[]).await;
+    rows("SELECT t.oid, typarray FROM pg_type t JOIN pg_namespace ns ON typnamespace = ns.oid WHERE typname = 'hstore'", &[]).await;
+    // psycopg
+    rows("SELECT typname AS name, oid, typarray AS array_oid, oid::regtype::text AS regtype, typdelim AS delimiter \
+        FROM pg_type t WHERE t.oid = to_regtype('hstore') ORDER BY t.oid", &[]).await;
+    // JDBC
+    rows("SELECT n.nspname = ANY(current_schemas(true)), n.nspname, t.typname FROM pg_catalog.pg_type t \
+        JOIN pg_catalog.pg_namespace n ON t.typnamespace = n.oid WHERE t.oid = $1", &["3802"]).await;
+    // Npgsql
+    rows("SELECT ns.nspname, t.oid, t.typname, t.typtype, t.typnotnull, t.elemtypoid FROM ( \
+        SELECT typ.oid, typ.typnamespace, typ.typname, typ.typtype, typ.typrelid, typ.typnotnull, typ.relkind, \
+        elemtyp.oid AS elemtypoid, elemtyp.typname AS elemtypname, elemcls.relkind AS elemrelkind, \
+        CASE WHEN elemproc.proname='array_recv' THEN 'a' ELSE elemtyp.typtype END AS elemtyptype FROM ( \
+        SELECT typ.oid, typnamespace, typname, typrelid, typnotnull, relkind, typelem AS elemoid, \
+        CASE WHEN proc.proname='array_recv' THEN 'a' ELSE typ.typtype END AS typtype, \
+        CASE WHEN proc.proname='array_recv' THEN typ.typelem WHEN typ.typtype='r' THEN rngsubtype WHEN typ.typtype='d' THEN typ.typbasetype END AS elemtypoid \
+        FROM pg_type AS typ LEFT JOIN pg_class AS cls ON (cls.oid = typ.typrelid) \
+        LEFT JOIN pg_proc AS proc ON proc.oid = typ.typreceive LEFT JOIN pg_range ON (pg_range.rngtypid = typ.oid)) AS typ \
+        LEFT JOIN pg_type AS elemtyp ON elemtyp.oid = elemtypoid LEFT JOIN pg_class AS elemcls ON (elemcls.oid = elemtyp.typrelid) \
+        LEFT JOIN pg_proc AS elemproc ON elemproc.oid = elemtyp.typreceive) AS t \
+        JOIN pg_namespace AS ns ON (ns.oid = typnamespace) WHERE typtype IN ('b', 'r', 'm', 'e', 'd') \
+        OR (typtype = 'c' AND relkind='c') OR (typtype = 'p' AND typname IN ('record', 'void', 'unknown')) \
+        ORDER BY CASE WHEN typtype IN ('b', 'e', 'p') THEN 0 WHEN typtype = 'c' THEN 1 END", &[]).await;
+}
