@@ -302,11 +302,7 @@ impl Reader<'_> {
                 return Ok(char::from_u32(value).unwrap_or('\u{fffd}'));
             }
         }
-        let detail = if first < 0xdc00 {
-            "Unicode low surrogate must follow a high surrogate."
-        } else {
-            "Unicode low surrogate must follow a high surrogate."
-        };
+        let detail = "Unicode low surrogate must follow a high surrogate.";
         Err(Self::error(detail.to_owned()))
     }
 

@@ -424,10 +424,10 @@ impl<'a, H: Host> Executor<'a, H> {
         end: Option<usize>,
     ) -> Result<ScanBounds> {
         let mut bounds = ScanBounds::default();
-        if let Some(expr) = &select.msg_id {
-            if let Some(Value::Int(id)) = self.row(std::slice::from_ref(expr)).await?.pop() {
-                bounds.msg_id = Some(id);
-            }
+        if let Some(expr) = &select.msg_id
+            && let Some(Value::Int(id)) = self.row(std::slice::from_ref(expr)).await?.pop()
+        {
+            bounds.msg_id = Some(id);
         }
         let by_id = |key: &SortKey| {
             let column = select.items.get(key.index).map(|item| &item.node);
@@ -671,12 +671,11 @@ impl<'a, H: Host> Executor<'a, H> {
             let key = self.row(&grouping.keys).await?;
             let at = groups.group(key, &row);
             for (i, (_, aggregate)) in grouping.aggregates.iter().enumerate() {
-                if let Some(filter) = &aggregate.filter {
-                    if self.row(std::slice::from_ref(filter)).await?.pop()
+                if let Some(filter) = &aggregate.filter
+                    && self.row(std::slice::from_ref(filter)).await?.pop()
                         != Some(Value::Bool(true))
-                    {
-                        continue;
-                    }
+                {
+                    continue;
                 }
                 let arguments = self.row(&aggregate.arguments).await?;
                 let mut order = Vec::with_capacity(aggregate.order.len());

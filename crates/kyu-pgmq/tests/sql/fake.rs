@@ -10,18 +10,18 @@ use kyu_pgmq::types::Type;
 use kyu_pgmq::value::{Column, Row, Value};
 
 /// 2026-01-02 03:04:05 UTC.
-pub const NOW: i64 = 820_638_245_000_000;
+pub(crate) const NOW: i64 = 820_638_245_000_000;
 
 #[derive(Default)]
-pub struct FakeHost {
+pub(crate) struct FakeHost {
     /// Calls as `name(argument, ...)`, with values as Postgres prints them.
-    pub calls: Vec<String>,
+    pub(crate) calls: Vec<String>,
     /// Rows of the next calls; then each call gives one row of NULLs.
-    pub answers: VecDeque<Vec<Row>>,
-    pub relations: Vec<Relation>,
-    pub scans: Vec<ScanBounds>,
+    pub(crate) answers: VecDeque<Vec<Row>>,
+    pub(crate) relations: Vec<Relation>,
+    pub(crate) scans: Vec<ScanBounds>,
     /// Rows of every scan.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Host for FakeHost {
@@ -103,7 +103,7 @@ impl Host for FakeHost {
     fn unlisten(&mut self, _: Option<&str>) {}
 }
 
-pub struct FakeSession;
+pub(crate) struct FakeSession;
 
 impl Session for FakeSession {
     fn setting(&self, name: &str) -> Option<String> {
@@ -136,7 +136,7 @@ impl Session for FakeSession {
 }
 
 /// A value as text; NULL where it is one.
-pub fn show(ty: Type, value: &Value) -> String {
+pub(crate) fn show(ty: Type, value: &Value) -> String {
     if *value == Value::Null {
         return "NULL".to_owned();
     }
@@ -145,16 +145,16 @@ pub fn show(ty: Type, value: &Value) -> String {
     text
 }
 
-pub struct Answer {
-    pub parameters: Vec<Type>,
-    pub columns: Vec<Column>,
-    pub rows: Vec<Row>,
-    pub tag: String,
+pub(crate) struct Answer {
+    pub(crate) parameters: Vec<Type>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) tag: String,
 }
 
 impl Answer {
     /// Each row as `a | b`.
-    pub fn shown(&self) -> Vec<String> {
+    pub(crate) fn shown(&self) -> Vec<String> {
         let row = |row: &Row| {
             assert_eq!(row.len(), self.columns.len());
             row.iter()
@@ -168,7 +168,7 @@ impl Answer {
 }
 
 /// Runs one query with values of its parameters, as text.
-pub async fn run(
+pub(crate) async fn run(
     text: &str,
     declared: &[Type],
     values: &[&str],

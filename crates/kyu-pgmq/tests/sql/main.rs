@@ -1,4 +1,5 @@
 //! The SQL surface over a fake host.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod calls;
 mod catalogue;

@@ -289,7 +289,7 @@ fn building(table: &mut Table) {
 }
 
 fn build_object(values: &[Value], types: &[Type]) -> Result<Value, PgError> {
-    if values.len() % 2 != 0 {
+    if !values.len().is_multiple_of(2) {
         let error = PgError::new("22023", "argument list must have even number of elements");
         let hint =
             "The arguments of jsonb_build_object() must consist of alternating keys and values.";

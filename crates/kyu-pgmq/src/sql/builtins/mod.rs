@@ -27,9 +27,7 @@ pub(crate) type Run = fn(&mut Context<'_>, &[Value], &[Type]) -> Result<Value, P
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gives {
     Type(Type),
-    /// The type of the argument that is [`Accepts::AnyElement`], or the elements of [`Accepts::AnyArray`].
-    Element,
-    /// Its array.
+    /// The array type of the argument that is [`Accepts::AnyArray`].
     Array,
 }
 

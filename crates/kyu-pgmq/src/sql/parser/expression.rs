@@ -64,18 +64,18 @@ impl Parser<'_> {
         };
         self.advance();
         // A literal takes the sign, so that the smallest integer can be written.
-        if op == "-" {
-            if let Kind::Integer(digits) | Kind::Number(digits) = self.peek().clone() {
-                let integer = matches!(self.peek(), Kind::Integer(_));
-                let follows = self.is_mark_at(1, "::") || self.is_mark_at(1, "^");
-                if !follows {
-                    self.advance();
-                    self.height = 1;
-                    let digits = format!("-{digits}");
-                    let literal =
-                        if integer { Literal::Integer(digits) } else { Literal::Number(digits) };
-                    return Ok(self.node(ExprKind::Literal(literal), pos));
-                }
+        if op == "-"
+            && let Kind::Integer(digits) | Kind::Number(digits) = self.peek().clone()
+        {
+            let integer = matches!(self.peek(), Kind::Integer(_));
+            let follows = self.is_mark_at(1, "::") || self.is_mark_at(1, "^");
+            if !follows {
+                self.advance();
+                self.height = 1;
+                let digits = format!("-{digits}");
+                let literal =
+                    if integer { Literal::Integer(digits) } else { Literal::Number(digits) };
+                return Ok(self.node(ExprKind::Literal(literal), pos));
             }
         }
         let value = self.binary(SIGN)?;
@@ -84,7 +84,6 @@ impl Parser<'_> {
     }
 
     /// One operator behind `left`, if it binds tighter than `least`; false with `left` itself if not.
-    #[expect(clippy::type_complexity, reason = "the pair is used in one place")]
     fn infix(&mut self, left: Expr, least: u8) -> Result<Option<(Expr, bool)>> {
         let pos = self.pos();
         let height = self.height;
@@ -399,16 +398,16 @@ impl Parser<'_> {
         if let Some(expr) = self.special_function()? {
             return Ok(expr);
         }
-        if let Kind::Word(word) = self.peek() {
-            if let Some(literal) = match word.as_str() {
+        if let Kind::Word(word) = self.peek()
+            && let Some(literal) = match word.as_str() {
                 "null" => Some(Literal::Null),
                 "true" => Some(Literal::Bool(true)),
                 "false" => Some(Literal::Bool(false)),
                 _ => None,
-            } {
-                self.advance();
-                return Ok(self.node(ExprKind::Literal(literal), pos));
             }
+        {
+            self.advance();
+            return Ok(self.node(ExprKind::Literal(literal), pos));
         }
         if let Some(literal) = self.typed_literal()? {
             return Ok(literal);

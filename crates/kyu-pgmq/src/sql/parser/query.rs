@@ -146,7 +146,7 @@ impl Parser<'_> {
                 .refuse("SELECT INTO is not supported", "There are no tables of your own here."));
         }
         if self.word("from") {
-            plain.from = self.list(Self::from_item)?;
+            plain.from = self.list(Self::table_item)?;
         }
         if self.word("where") {
             plain.filter = Some(self.expression()?);
@@ -258,9 +258,9 @@ impl Parser<'_> {
     }
 
     /// A table with its joins.
-    fn from_item(&mut self) -> Result<From> {
+    fn table_item(&mut self) -> Result<From> {
         self.deeper(|parser| {
-            let mut left = parser.from_primary()?;
+            let mut left = parser.table_primary()?;
             let mut length = 0;
             loop {
                 let natural = parser.word("natural");
@@ -271,7 +271,7 @@ impl Parser<'_> {
                 };
                 length += 1;
                 parser.above(length)?;
-                let right = parser.from_operand(natural || cross)?;
+                let right = parser.joined_item(natural || cross)?;
                 let on = if natural {
                     On::Natural
                 } else if cross {
@@ -294,14 +294,14 @@ impl Parser<'_> {
     }
 
     /// The right side of a join; `a JOIN b JOIN c ON x ON y` nests to the right.
-    fn from_operand(&mut self, closed: bool) -> Result<From> {
-        let operand = self.from_primary()?;
+    fn joined_item(&mut self, closed: bool) -> Result<From> {
+        let operand = self.table_primary()?;
         if closed || self.is_word("on") || self.is_word("using") {
             return Ok(operand);
         }
         self.deeper(|parser| {
             let Some(kind) = parser.join_kind() else { return Ok(operand) };
-            let right = parser.from_operand(false)?;
+            let right = parser.joined_item(false)?;
             parser.expect_word("on")?;
             let on = On::Condition(parser.expression()?);
             Ok(From::Join {
@@ -328,7 +328,7 @@ impl Parser<'_> {
         None
     }
 
-    fn from_primary(&mut self) -> Result<From> {
+    fn table_primary(&mut self) -> Result<From> {
         let lateral = self.word("lateral");
         if self.is_mark("(") {
             if self.starts_query() {
@@ -338,7 +338,7 @@ impl Parser<'_> {
                 return Ok(From::Query { query, lateral, alias: self.alias()? });
             }
             self.advance();
-            let mut inner = self.from_item()?;
+            let mut inner = self.table_item()?;
             self.expect(")")?;
             let given = self.alias()?;
             if let From::Join { alias, .. } = &mut inner {
@@ -355,7 +355,7 @@ impl Parser<'_> {
             let name = self.function_name()?;
             if self.is_mark("(") {
                 let call = self.call(name, pos)?;
-                return self.from_function(call);
+                return self.function_item(call);
             }
             if name.len() == 1 && name.first().is_some_and(|word| is_reserved(word)) {
                 return Err(self.unexpected());
@@ -364,7 +364,7 @@ impl Parser<'_> {
             return Ok(From::Table { name, alias: self.alias()?, pos });
         };
         match *function.kind {
-            ExprKind::Call(call) => self.from_function(call),
+            ExprKind::Call(call) => self.function_item(call),
             // `FROM current_user`, `FROM cast(...)`: one row of one value.
             _ => {
                 Err(self
@@ -373,7 +373,7 @@ impl Parser<'_> {
         }
     }
 
-    fn from_function(&mut self, call: Call) -> Result<From> {
+    fn function_item(&mut self, call: Call) -> Result<From> {
         let ordinality = self.words(&["with", "ordinality"]);
         Ok(From::Function { call: Box::new(call), ordinality, alias: self.alias()? })
     }

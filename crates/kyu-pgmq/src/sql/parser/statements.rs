@@ -126,7 +126,9 @@ impl Parser<'_> {
             }
             _ => {}
         }
-        if self.word("transaction") || self.word("work") {}
+        if !self.word("transaction") {
+            self.word("work");
+        }
         match word {
             "begin" => Ok(Statement::Begin(self.modes()?)),
             "rollback" if self.word("to") => {

@@ -81,10 +81,10 @@ impl Resolver<'_> {
         if let Some(value) = values.first_mut() {
             *value = self.coerce(value.clone(), argument, call.pos)?;
         }
-        if kind == AggregateKind::Text {
-            if let Some(value) = values.get_mut(1) {
-                *value = self.coerce(value.clone(), Type::Text, call.pos)?;
-            }
+        if kind == AggregateKind::Text
+            && let Some(value) = values.get_mut(1)
+        {
+            *value = self.coerce(value.clone(), Type::Text, call.pos)?;
         }
         let json_type = match call.name.last().map(String::as_str) {
             Some("json_agg" | "json_object_agg") => Type::Json,

@@ -327,10 +327,8 @@ impl Resolver<'_> {
                 _ => self.output(value, pos)?,
             });
         }
-        let first = arguments.first().map_or(Type::Text, |argument| argument.ty);
         let ty = match gives {
             Gives::Type(ty) => *ty,
-            Gives::Element => array.map_or(first, |of| of.ty()),
             Gives::Array => array.map(Type::Array).unwrap_or(builtins::TEXTS),
         };
         Ok(Typed::new(Node::Builtin { index, arguments }, ty))

@@ -211,10 +211,10 @@ impl Resolver<'_> {
                 self.touch(depth);
                 return Ok(Typed::new(Node::Column { depth, index }, ty));
             }
-            if table.is_none() {
-                if let Some(row) = self.whole_row(depth, column) {
-                    return Ok(row);
-                }
+            if table.is_none()
+                && let Some(row) = self.whole_row(depth, column)
+            {
+                return Ok(row);
             }
         }
         Err(self.no_column(table, column, pos))

@@ -65,7 +65,7 @@ impl Resolver<'_> {
         match from {
             From::Table { name, alias, pos } => self.table(name, alias.as_ref(), *pos),
             From::Function { call, ordinality, alias } => {
-                self.from_function(call, *ordinality, alias.as_ref())
+                self.function_item(call, *ordinality, alias.as_ref())
             }
             From::Query { query, lateral, alias } => self.derived(query, *lateral, alias.as_ref()),
             From::Join { left, right, kind, on, alias } => {
@@ -108,11 +108,11 @@ impl Resolver<'_> {
             dependent: false,
             ordinality: false,
         };
-        if schema.is_none() {
-            if let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == *table) {
-                let unplaced = plain(LeafKind::Cte(cte.id), cte.columns.clone(), Type::Record);
-                return self.place(unplaced, alias, pos);
-            }
+        if schema.is_none()
+            && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == *table)
+        {
+            let unplaced = plain(LeafKind::Cte(cte.id), cte.columns.clone(), Type::Record);
+            return self.place(unplaced, alias, pos);
         }
         if let Some((key, columns)) = catalog::columns(schema, table) {
             self.catalog = true;
@@ -139,7 +139,7 @@ impl Resolver<'_> {
         self.place(plain(LeafKind::Relation(relation), columns, row), alias, pos)
     }
 
-    fn from_function(
+    fn function_item(
         &mut self,
         call: &Call,
         ordinality: bool,
@@ -423,10 +423,10 @@ impl Resolver<'_> {
     /// Whether an expression is `x.*` of a composite, and its fields.
     pub(super) fn field_star(&mut self, value: &Expr, pos: usize) -> Result<Vec<(String, Typed)>> {
         // `(t).*` of a table is `t.*`.
-        if let Kind::Column(name) = &*value.kind {
-            if let Ok(columns) = self.star(name, pos) {
-                return Ok(columns);
-            }
+        if let Kind::Column(name) = &*value.kind
+            && let Ok(columns) = self.star(name, pos)
+        {
+            return Ok(columns);
         }
         let value = self.expr(value)?;
         let Some(fields) = self.fields(&value) else {

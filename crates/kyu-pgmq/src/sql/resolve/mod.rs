@@ -200,12 +200,12 @@ impl Resolver<'_> {
         if let Some(settled) = self.settle(&expr, ty, pos)? {
             return Ok(settled);
         }
-        if let Node::Value(value) = &expr.node {
-            if !registered(ty) && !registered(expr.ty) {
-                if let Ok(value) = cast::cast(value.clone(), expr.ty, ty, self.now) {
-                    return Ok(Typed::new(Node::Value(value), ty));
-                }
-            }
+        if let Node::Value(value) = &expr.node
+            && !registered(ty)
+            && !registered(expr.ty)
+            && let Ok(value) = cast::cast(value.clone(), expr.ty, ty, self.now)
+        {
+            return Ok(Typed::new(Node::Value(value), ty));
         }
         Ok(Typed::new(Node::Cast(Box::new(expr)), ty))
     }

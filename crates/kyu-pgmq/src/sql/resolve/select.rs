@@ -61,10 +61,8 @@ impl Resolver<'_> {
 
     fn cte(&mut self, cte: &Cte, recursive: bool) -> Result<CtePlan> {
         let id = self.id();
-        if recursive {
-            if let Body::Set { op: SetOp::Union, all, left, right } = &cte.query.body {
-                return self.recursive_cte(cte, id, *all, left, right);
-            }
+        if recursive && let Body::Set { op: SetOp::Union, all, left, right } = &cte.query.body {
+            return self.recursive_cte(cte, id, *all, left, right);
         }
         let plan = self.select(&cte.query)?;
         let columns = renamed(plan.columns.clone(), &cte.columns);
