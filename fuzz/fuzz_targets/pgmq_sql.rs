@@ -1,0 +1,29 @@
+//! Statements, JSON, and texts of values.
+#![no_main]
+
+use kyu_pgmq::types::{Composite, Element, Type};
+
+const TYPES: [Type; 8] = [
+    Type::Timestamptz,
+    Type::Interval,
+    Type::Numeric,
+    Type::Bytea,
+    Type::Jsonb,
+    Type::Array(Element::Text),
+    Type::Array(Element::Jsonb),
+    Type::Composite(Composite::MessageRecord),
+];
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let _ = kyu_pgmq::sql::parse(text);
+    // The canonical text reads back as itself.
+    if let Ok(canonical) = kyu_pgmq::json::canonical(text) {
+        assert_eq!(kyu_pgmq::json::canonical(&canonical).as_deref(), Ok(canonical.as_str()));
+    }
+    for ty in TYPES {
+        if let Ok(value) = kyu_pgmq::sql::text::input(ty, text) {
+            let mut shown = String::new();
+            kyu_pgmq::sql::text::output(ty, &value, &mut shown);
+        }
+    }
+});
