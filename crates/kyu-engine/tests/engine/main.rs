@@ -21,5 +21,6 @@ mod random_retry;
 mod retry;
 mod schedule;
 mod sharing;
+mod timer_audit;
 mod unique;
 mod world;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::ledger::{claim, claimed, complete};
 use crate::limit_audit::{self, LimitAudit};
+use crate::timer_audit;
 use crate::world::*;
 
 #[derive(Clone, Debug)]
@@ -88,6 +89,7 @@ impl Auditor {
             w.queue("lettered", QueueConfig { dead_letter: Some(rule), ..QueueConfig::default() });
         let ordered = w.queue("ordered", QueueConfig { dedup_window_ms: 6_000, ..fifo() });
         let limited = w.queue("limited", limit_audit::config());
+        timer_audit::begin(&mut w);
         Self {
             w,
             queues: vec![plain, lettered, ordered, dead, limited],
@@ -392,11 +394,13 @@ impl Auditor {
             let gone = t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged;
             assert_eq!(t.sent + t.moved_in, there + gone, "conservation in {queue:?}");
         }
+        timer_audit::check(&self.w);
     }
 
     /// Lets everything become ready, receives it all, and ends with nothing live.
     fn drain(&mut self) {
         self.w.restart();
+        timer_audit::end(&mut self.w);
         for lane in [None, Some(0), Some(1), Some(2)] {
             self.pause(lane.map(|lane| format!("lane {lane}")), false);
         }
