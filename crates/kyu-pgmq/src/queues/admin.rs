@@ -2,10 +2,11 @@
 
 use kyu_broker::{
     Answer, Command, CreateQueue, DeleteQueue, Error, PurgeQueue, Query, QueueConfig, QueueId,
-    QueueStats, Refusal, Reply, UnixMs, archive_name,
+    QueueName, QueueStats, Refusal, Reply, UnixMs, archive_name,
 };
 
 use super::failure;
+use super::limits::CONFIGURE_TRIES;
 use super::names::{self, Found};
 use super::session::Session;
 use super::time::{age_seconds, to_pg};
@@ -107,25 +108,32 @@ impl Session {
             queues.insert(name, QueueChanges::made(before, config));
             return Ok(());
         }
-        let name = self.queue_name(&name);
+        self.create_outside(&self.queue_name(&name), &config).await
+    }
+
+    /// Makes a queue and its archive, unless somebody else is faster.
+    async fn create_outside(&self, name: &QueueName, config: &QueueConfig) -> Result<(), PgError> {
         let broker = &self.shared.broker;
-        let orphan = broker.directory().by_name(&archive_name(&name));
-        let mut commands: Vec<Command> = Vec::new();
-        commands.extend(orphan.map(|queue| Command::DeleteQueue(DeleteQueue { queue: queue.id })));
-        let config = Box::new(config);
-        let create = CreateQueue { name: name.clone(), config, name_reuse_wait_ms: 0 };
-        commands.push(Command::CreateQueue(create));
-        commands.push(archive_command(&name));
-        match broker.submit(Command::Atomic(commands)).await {
-            // Somebody else was faster.
-            Err(Error::Refused(Refusal::Atomic { .. }))
-                if broker.directory().by_name(&name).is_some() =>
-            {
-                Ok(())
+        for _ in 0..CONFIGURE_TRIES {
+            if broker.directory().by_name(name).is_some() {
+                return Ok(());
             }
-            Err(error) => Err(failure::broker(error, &name.name)),
-            Ok(_) => Ok(()),
+            let orphan = broker.directory().by_name(&archive_name(name));
+            let drop = orphan.map(|queue| Command::DeleteQueue(DeleteQueue { queue: queue.id }));
+            let mut commands: Vec<Command> = drop.into_iter().collect();
+            commands.push(Command::CreateQueue(CreateQueue {
+                name: name.clone(),
+                config: Box::new(config.clone()),
+                name_reuse_wait_ms: 0,
+            }));
+            commands.push(archive_command(name));
+            match broker.submit(Command::Atomic(commands)).await {
+                Ok(_) => return Ok(()),
+                Err(Error::Refused(Refusal::Atomic { .. })) => {}
+                Err(error) => return Err(failure::broker(error, &name.name)),
+            }
         }
+        Err(failure::conflict("the queue is created and dropped all the time"))
     }
 
     /// What `CREATE ... IF NOT EXISTS` says of a queue's tables and indexes.
@@ -165,14 +173,24 @@ impl Session {
             }
             Some(Found::Outside(info)) => info,
         };
-        let broker = &self.shared.broker;
-        let archive = broker.directory().by_name(&archive_name(&info.name));
-        let ids = std::iter::once(info.id).chain(archive.map(|archive| archive.id));
-        let commands = ids.map(|queue| Command::DeleteQueue(DeleteQueue { queue })).collect();
-        let dropped = broker.submit(Command::Atomic(commands)).await;
-        dropped.map_err(|error| failure::broker(error, &info.name.name))?;
-        self.shared.hub.forget(info.id);
-        Ok(true)
+        let broker = self.shared.broker.clone();
+        for _ in 0..CONFIGURE_TRIES {
+            if broker.directory().by_id(info.id).is_none() {
+                return Ok(false); // somebody else was faster
+            }
+            let archive = broker.directory().by_name(&archive_name(&info.name));
+            let ids = std::iter::once(info.id).chain(archive.map(|archive| archive.id));
+            let commands = ids.map(|queue| Command::DeleteQueue(DeleteQueue { queue })).collect();
+            match broker.submit(Command::Atomic(commands)).await {
+                Err(Error::Refused(Refusal::Atomic { .. })) => {}
+                Err(error) => return Err(failure::broker(error, &info.name.name)),
+                Ok(_) => {
+                    self.shared.hub.forget(info.id);
+                    return Ok(true);
+                }
+            }
+        }
+        Err(failure::conflict("the queue is created and dropped all the time"))
     }
 
     pub(super) async fn purge_queue(&mut self, name: Option<String>) -> Result<i64, PgError> {

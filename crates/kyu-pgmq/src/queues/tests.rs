@@ -527,6 +527,24 @@ async fn what_pgmq_lacks() {
 }
 
 #[tokio::test]
+async fn many_create_and_drop_the_same_queue_at_once() {
+    let rig = Rig::new();
+    let mut sessions: Vec<Client> = (0..8).map(|_| rig.session()).collect();
+    let mut jobs = tokio::task::JoinSet::new();
+    for mut c in sessions.drain(..) {
+        jobs.spawn(async move {
+            for _ in 0..20 {
+                c.create("q").await;
+                c.call(f::DROP_QUEUE, vec![text("q")]).await;
+            }
+        });
+    }
+    jobs.join_all().await;
+    assert_eq!(rig.session().queues().await, [] as [String; 0]);
+    assert!(rig.broker.directory().is_empty(), "archives go with their queues");
+}
+
+#[tokio::test]
 async fn lists_and_settings() {
     let rig = Rig::new();
     let mut c = rig.session();
