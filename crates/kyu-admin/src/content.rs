@@ -6,14 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use kyu_broker::{
-    Attribute, Content, Property, QueueInfo, QueueKind, Receipt, Received, UniqueScope,
+    Attribute, Content, Phase, Property, QueueInfo, QueueKind, Receipt, Received, UniqueScope,
 };
 use kyu_door::access::Principal;
 use sha2::{Digest, Sha256};
 
 use crate::api::{
-    AttemptEnd, AttributeValue, DeadReason, DuplicateOf, Hold, Message, MessageHistory, NewMessage,
-    PastAttempt, TypedValue, Unique, UniquePolicy,
+    AttemptEnd, AttributeValue, DeadReason, DuplicateOf, Hold, Message, MessageHistory,
+    MessageState, NewMessage, PastAttempt, TypedValue, Unique, UniquePolicy,
 };
 use crate::call::Call;
 use crate::limits::{MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_SPAN_MS, MAX_TIME_MS};
@@ -141,6 +141,18 @@ pub(crate) fn bytes_of(field: &str, encoded: &str) -> Result<Bytes, Problem> {
     bytes.map(Bytes::from).map_err(|error| Problem::invalid(format!("{field}: {error}")))
 }
 
+fn state_of(phase: Phase) -> (MessageState, Option<u64>) {
+    match phase {
+        Phase::Ready => (MessageState::Ready, None),
+        Phase::Delayed(until_ms) => (MessageState::Delayed, Some(until_ms)),
+        Phase::Leased(until_ms) => (MessageState::Leased, Some(until_ms)),
+        Phase::Held(_) => (MessageState::Held, None),
+        Phase::Archived(_) => (MessageState::Archived, None),
+        Phase::Backoff(until_ms) => (MessageState::Backoff, Some(until_ms)),
+        Phase::Parked => (MessageState::Parked, None),
+    }
+}
+
 fn unique(unique: Unique) -> Result<kyu_broker::Unique, Problem> {
     let Unique { key, for_ms, until_done, policy } = unique;
     let until_done = until_done.unwrap_or(for_ms.is_none());
@@ -208,6 +220,7 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
     let (topic, subject) = (property(Property::Topic), property(Property::Subject));
     let (body, body_base64) = text_or_base64(&content.body);
     let attributes = show_attributes(content.attributes);
+    let (state, state_until_at_ms) = state_of(delivery.phase);
     let first_ms = delivery.first_received_at_ms;
     Ok(Message {
         message_id: message.message_id.to_string(),
@@ -218,6 +231,8 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
         attributes,
         lane: message.lane,
         dedup_id: message.dedup_id,
+        state,
+        state_until_at_ms,
         sent_at_ms: message.sent_at_ms,
         receive_count: delivery.receive_count,
         first_received_at_ms: (first_ms > 0).then_some(first_ms),

@@ -61,17 +61,6 @@ impl Broker {
         self.query_pinned(query).await.map(|(answer, _)| answer)
     }
 
-    /// The first messages of a queue in order of delivery, without leasing them: at most
-    /// `max_messages`, to [`kyu_engine::limits::MAX_ACQUIRE`]. Their receipts are those of their
-    /// last deliveries, and no proof of anything.
-    pub async fn peek(&self, queue: QueueId, max_messages: u32) -> Result<Vec<Received>, Error> {
-        let (answer, _pin) = self.query_pinned(Query::Peek { queue, max_messages }).await?;
-        match answer {
-            Answer::Peeked(deliveries) => self.shared.bodies.resolve(deliveries).await,
-            _ => Err(Error::Internal),
-        }
-    }
-
     /// As [`Broker::query`]; the addresses of deliveries in the answer can be read as long as the
     /// pin is kept. See [`Broker::resolve`].
     pub async fn query_pinned(&self, query: Query) -> Result<(Answer, Pin), Error> {

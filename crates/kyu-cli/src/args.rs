@@ -53,6 +53,9 @@ pub enum Verb {
         /// Most messages.
         #[arg(long, default_value_t = 10)]
         max: u32,
+        /// In order of arrival and in any state, and not only what a receive would return.
+        #[arg(long)]
+        all: bool,
     },
     /// Acknowledge deliveries: the messages are done.
     Ack {

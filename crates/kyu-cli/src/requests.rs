@@ -38,6 +38,7 @@ pub(crate) const PEEKED: View = View {
     items: "items",
     columns: &[
         ("SEQ", "/seq"),
+        ("STATE", "/state"),
         ("SENT", "/sent_at_ms"),
         ("RECEIVES", "/receive_count"),
         ("LANE", "/lane"),

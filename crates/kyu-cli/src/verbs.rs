@@ -45,8 +45,9 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             shell.ask((call, ONE)).await
         }
         Verb::Receive(args) => shell.receive(args).await,
-        Verb::Peek { queue, max } => {
-            let call = Call::new(Method::GET, queue_path(&queue, "/messages"));
+        Verb::Peek { queue, max, all } => {
+            let path = queue_path(&queue, if all { "/browse" } else { "/messages" });
+            let call = Call::new(Method::GET, path);
             shell.ask((call.query("limit", Some(max.to_string())), requests::PEEKED)).await
         }
         Verb::Ack { queue, receipts } => {

@@ -219,6 +219,11 @@ pub struct Message {
     /// Deduplication id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_id: Option<String>,
+    /// Where it is in its life; after a receive, `leased`.
+    pub state: MessageState,
+    /// When that ends by itself: the delay, the lease, the backoff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_until_at_ms: Option<u64>,
     /// When it was sent.
     pub sent_at_ms: u64,
     /// Deliveries that count, with this one.
@@ -342,13 +347,57 @@ pub struct MessageHistory {
     pub hold: Option<Hold>,
 }
 
+/// Where a message is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageState {
+    /// A receive may return it.
+    #[default]
+    Ready,
+    /// Its delay is not over.
+    Delayed,
+    /// Under lease.
+    Leased,
+    /// Held by a session, such as a connection.
+    Held,
+    /// Kept in an archive.
+    Archived,
+    /// It failed and waits for its next attempt.
+    Backoff,
+    /// It failed and waits for a token of the retry budget.
+    Parked,
+}
+
+/// Which messages to go through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Browse {
+    /// The namespace; the server's own if left out.
+    pub namespace: Option<String>,
+    /// Begin at this place in the order of arrival.
+    pub from_seq: Option<u64>,
+    /// Only those that are ready.
+    pub only_ready: Option<bool>,
+    /// Most messages, from 1 to 1000; 10 if left out. A page has at most 4 MiB of them.
+    pub limit: Option<u32>,
+}
+
+/// Messages of a queue in any state, without receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BrowsedMessages {
+    /// In order of arrival; a page may be empty before the last.
+    pub items: Vec<Message>,
+    /// `from_seq` of the next page; `null` on the last.
+    pub next_seq: Option<u64>,
+}
+
 /// How far to look into a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peek {
     /// The namespace; the server's own if left out.
     pub namespace: Option<String>,
-    /// Most messages, from 1 to 1000; 10 if left out.
+    /// Most messages, from 1 to 1000; 10 if left out. There are at most 4 MiB of them.
     pub limit: Option<u32>,
 }
 

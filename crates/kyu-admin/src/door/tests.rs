@@ -716,3 +716,30 @@ async fn a_schedule_from_first_to_last() {
     let said = door.call("GET", path, Value::Null).await;
     assert_eq!(said.problem(), (404, "schedule_not_found".into()));
 }
+
+#[tokio::test]
+async fn all_messages_can_be_gone_through_in_pages_of_bounded_size() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    assert_eq!(door.get("/v1/queues/q/browse").await, json!({ "items": [], "next_seq": null }));
+    door.post("/v1/queues/q/messages", json!({ "body": "a" })).await;
+    door.post("/v1/queues/q/messages", json!({ "body": "b", "delay_ms": 60_000 })).await;
+    door.post("/v1/queues/q/receive", Value::Null).await;
+    let large = "x".repeat(1_000_000);
+    for _ in 0..5 {
+        door.send("q", &large).await;
+    }
+    let first = door.get("/v1/queues/q/browse?limit=2").await;
+    let items = first["items"].as_array().unwrap();
+    let states: Vec<_> = items.iter().map(|one| one["state"].clone()).collect();
+    assert_eq!(states, ["leased", "delayed"]);
+    assert!(items[0]["state_until_at_ms"].as_u64() > items[0]["sent_at_ms"].as_u64());
+    let path = format!("/v1/queues/q/browse?limit=100&from_seq={}", first["next_seq"]);
+    let second = door.get(&path).await;
+    assert_eq!(second["items"].as_array().unwrap().len(), 4, "no more than 4 MiB");
+    let path = format!("/v1/queues/q/browse?limit=100&from_seq={}", second["next_seq"]);
+    let last = door.get(&path).await;
+    assert_eq!((last["items"].as_array().unwrap().len(), &last["next_seq"]), (1, &Value::Null));
+    let peeked = door.get("/v1/queues/q/messages?limit=100").await;
+    assert_eq!(peeked["items"].as_array().unwrap().len(), 4);
+}

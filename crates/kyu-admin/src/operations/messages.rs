@@ -1,15 +1,15 @@
 //! Messages: send, receive, settle, extend, peek.
 
 use kyu_broker::{
-    Acquire, Answer, Command, Enqueue, EnqueueRefusal, Enqueued, Lease, Query, QueueId, QueueInfo,
-    Receipt, Reply,
+    Acquire, Answer, Command, Delivery, Enqueue, EnqueueRefusal, Enqueued, Lease, Pin, Query,
+    QueueId, QueueInfo, Receipt, Reply,
 };
 
 use crate::api::{
-    self, Explanation, Extend, ExtendItem, ExtendResult, ExtendResults, ExtendStatus, InNamespace,
-    MessageHistory, NewMessage, Outcome, Peek, PeekedMessages, Receive, ReceivedMessages,
-    SendBatch, SendResult, SendResults, Sent, Settle, SettleItem, SettleResult, SettleResults,
-    SettleStatus,
+    self, Browse, BrowsedMessages, Explanation, Extend, ExtendItem, ExtendResult, ExtendResults,
+    ExtendStatus, InNamespace, MessageHistory, NewMessage, Outcome, Peek, PeekedMessages, Receive,
+    ReceivedMessages, SendBatch, SendResult, SendResults, Sent, Settle, SettleItem, SettleResult,
+    SettleResults, SettleStatus,
 };
 use crate::call::{Call, check_items, page_size};
 use crate::content;
@@ -134,12 +134,61 @@ pub(super) async fn peek(
 ) -> Result<Done<PeekedMessages>, Problem> {
     let queue = call.queue(query.namespace)?;
     let limit = page_size(query.limit, DEFAULT_PEEK)?;
-    let found = call.broker.peek(queue.id, u32::try_from(limit).unwrap_or(1)).await?;
-    let items = found.into_iter().map(|one| {
-        // It proves nothing, and nobody should try.
-        content::show(one).map(|message| api::Message { receipt: None, ..message })
-    });
-    Ok(PeekedMessages { items: items.collect::<Result<_, _>>()? }.into())
+    let max_messages = u32::try_from(limit).unwrap_or(1);
+    let question = Query::Peek { queue: queue.id, max_messages };
+    match call.broker.query_pinned(question).await? {
+        (Answer::Peeked(mut found), pin) => {
+            found.truncate(fitting(&found));
+            Ok(PeekedMessages { items: look_at(call, found, &pin).await? }.into())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+pub(super) async fn browse(
+    call: &Call<'_>,
+    query: Browse,
+    _body: Empty,
+) -> Result<Done<BrowsedMessages>, Problem> {
+    let queue = call.queue(query.namespace)?.id;
+    let limit = page_size(query.limit, DEFAULT_PEEK)?;
+    let question = Query::Browse {
+        queue,
+        from: query.from_seq.unwrap_or(0),
+        max_messages: u32::try_from(limit).unwrap_or(1),
+        only_ready: query.only_ready.unwrap_or(false),
+    };
+    match call.broker.query_pinned(question).await? {
+        (Answer::Browsed { mut messages, next }, pin) => {
+            let rest = messages.split_off(fitting(&messages));
+            let next_seq = rest.first().map(|first| first.receipt.seq).or(next);
+            let items = look_at(call, messages, &pin).await?;
+            Ok(BrowsedMessages { items, next_seq }.into())
+        }
+        _ => Err(Problem::internal()),
+    }
+}
+
+/// How many of these messages fit into one answer; the first always does.
+fn fitting(found: &[Delivery]) -> usize {
+    let mut bytes = 0;
+    let fits = |one: &&Delivery| {
+        bytes += u64::from(one.frame_bytes);
+        bytes <= MAX_RECEIVE_BYTES
+    };
+    found.iter().take_while(fits).count().max(1).min(found.len())
+}
+
+/// Messages without receipts: those prove nothing, and nobody should try.
+async fn look_at(
+    call: &Call<'_>,
+    found: Vec<Delivery>,
+    pin: &Pin,
+) -> Result<Vec<api::Message>, Problem> {
+    let found = call.broker.resolve(found, pin).await?.into_iter();
+    let items = found
+        .map(|one| content::show(one).map(|message| api::Message { receipt: None, ..message }));
+    items.collect()
 }
 
 pub(super) async fn settle(

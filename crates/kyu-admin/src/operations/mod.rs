@@ -65,6 +65,9 @@ operations! {
     /// Look at the first messages that a receive would return. Changes nothing.
     peek_messages: GET "/v1/queues/{queue}/messages",
         messages::peek(api::Peek, Empty) -> api::PeekedMessages, 200;
+    /// Go through all messages of a queue in order of arrival, in any state. Changes nothing.
+    browse_messages: GET "/v1/queues/{queue}/browse",
+        messages::browse(api::Browse, Empty) -> api::BrowsedMessages, 200;
     /// What has happened to a message so far: its attempts, and why it waits.
     get_message_history: GET "/v1/queues/{queue}/messages/{seq}/history",
         messages::history(api::InNamespace, Empty) -> api::MessageHistory, 200;

@@ -118,6 +118,7 @@ fn converse(url: &str) {
 
     let at = kyu("send jobs later --delay-ms 600000 -o json").json()["seq"].to_string();
     assert!(kyu(&format!("explain jobs {at}")).ok().contains("held back: delayed"));
+    assert!(kyu("peek jobs --all").ok().contains("delayed"));
     let put =
         kyu("schedule put tick --every-ms 3600000 --queue jobs --body t jitter_ms=1000 -o json");
     assert_eq!(put.json()["settings"]["jitter_ms"], 1000);
