@@ -44,6 +44,15 @@ def test_a_limit_per_tenant(new_queue):
     assert sorted(queue.bodies()) == ["a1", "b1"]
 
 
+def test_tags_of_these_names_for_tools_that_can_only_tag(new_queue):
+    queue = new_queue(tags={"kyu:Lanes": "max_in_flight=1"})
+    for body in ("a1", "a2"):
+        queue.send(body, MessageGroupId="a")
+    assert queue.bodies() == ["a1"]
+    queue.sqs.untag_queue(QueueUrl=queue.url, TagKeys=["kyu:Lanes"])
+    assert queue.bodies(wait=5) == ["a2"]
+
+
 def test_what_is_wrong_is_refused_as_aws_would(queue):
     with refused("InvalidAttributeName", "Unknown Attribute kyu:Nope."):
         queue.set(**{"kyu:Nope": "1"})

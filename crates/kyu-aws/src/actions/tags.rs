@@ -4,12 +4,14 @@ use kyu_broker::{QueueConfig, QueueName};
 
 use crate::error::Error;
 use crate::limits::{MAX_TAG_KEY_CHARS, MAX_TAG_VALUE_CHARS, MAX_TAGS};
+use crate::queue_attributes::extension;
 use crate::wire::{Map, Text};
 
 /// Tags as clients send them.
 pub(super) type SentTags<'a> = Map<'a, Text<'a>, MAX_TAGS>;
 
-/// Adds tags to a queue's settings; those with an equal key are replaced.
+/// Adds tags to a queue's settings; those with an equal key are replaced, and those that name a
+/// setting of our own set it.
 pub(super) fn add(
     queue: &QueueName,
     config: &mut QueueConfig,
@@ -34,6 +36,7 @@ pub(super) fn add(
         if key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
             return invalid("Tag keys must not begin with aws:, which is reserved.");
         }
+        extension::apply_tag(&key, &value, queue, config)?;
         config.tags.insert(key.0.into_owned(), value.0.into_owned());
     }
     if config.tags.len() > MAX_TAGS {

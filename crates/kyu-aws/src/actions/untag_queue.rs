@@ -6,6 +6,7 @@ use super::tags;
 use crate::call::Call;
 use crate::error::Error;
 use crate::limits::MAX_TAGS;
+use crate::queue_attributes::extension;
 use crate::wire::{Empty, List, Text};
 
 #[derive(Deserialize)]
@@ -23,9 +24,11 @@ pub(super) async fn run(call: &Call<'_>, request: UntagQueueRequest<'_>) -> Resu
     if keys.is_empty() {
         return Err(tags::key_length());
     }
-    call.reconfigure(queue, |_, config| {
+    call.reconfigure(queue, |queue, config| {
         for key in &keys {
-            config.tags.remove(&**key);
+            if config.tags.remove(&**key).is_some() {
+                extension::apply_tag(key, "", &queue.name, config)?;
+            }
         }
         Ok(())
     })

@@ -1,7 +1,8 @@
 //! Attributes that AWS does not have: settings of Kyu that unmodified SQS clients can send, as none
 //! of them checks names. A value is the setting as the admin API has it, in JSON
 //! (`{"backoff":{"kind":"fixed","delay_ms":500}}`) or as pairs
-//! (`backoff.kind=fixed backoff.delay_ms=500`); an empty one brings the default back.
+//! (`backoff.kind=fixed backoff.delay_ms=500`); an empty one brings the default back. Tags of these
+//! names do the same.
 
 use kyu_broker::{QueueConfig, QueueName};
 use kyu_settings::QueueSettings;
@@ -95,6 +96,26 @@ impl Extension {
             quoted(value)
         ))
     }
+}
+
+/// What a tag with such a name does: the same as the attribute, for tools that can only tag. It acts
+/// when it is set or taken away. Other tags do nothing.
+pub(crate) fn apply_tag(
+    key: &str,
+    value: &str,
+    queue: &QueueName,
+    config: &mut QueueConfig,
+) -> Result<(), Error> {
+    if !key.starts_with(PREFIX) {
+        return Ok(());
+    }
+    let extension = Extension::named(key).ok_or_else(|| {
+        Error::InvalidParameterValue(format!("The tag {} names no setting.", quoted(key)))
+    })?;
+    extension.apply(value, queue, config).map_err(|error| match error {
+        Error::InvalidAttributeValue(text) => Error::InvalidParameterValue(text),
+        other => other,
+    })
 }
 
 fn fields(config: &QueueConfig) -> Map<String, Value> {
@@ -191,5 +212,28 @@ mod tests {
             failure,
             (400, "InvalidAttributeName".into(), "Unknown Attribute kyu:Nope.".into())
         );
+    }
+
+    #[tokio::test]
+    async fn tags_of_these_names_set_the_same_and_their_end_takes_it_back() {
+        let door = Door::open();
+        let tags = json!({ "kyu:Lanes": "max_in_flight=2", "team": "a" });
+        let create = json!({ "QueueName": "q", "tags": tags });
+        let url = door.ok("CreateQueue", create).await["QueueUrl"].as_str().unwrap().to_owned();
+        let lanes = async || {
+            let lanes = door.attribute(&url, "kyu:Lanes").await;
+            let lanes: Value = serde_json::from_str(lanes.as_str().unwrap()).unwrap();
+            lanes["max_in_flight"].clone()
+        };
+        assert_eq!(lanes().await, 2);
+        let tag = |tags: Value| json!({ "QueueUrl": url, "Tags": tags });
+        door.ok("TagQueue", tag(json!({ "kyu:Lanes": "max_in_flight=3" }))).await;
+        assert_eq!(lanes().await, 3);
+        let keys = json!(["kyu:Lanes", "team", "kyu:Guard"]);
+        door.ok("UntagQueue", json!({ "QueueUrl": url, "TagKeys": keys })).await;
+        assert_eq!(lanes().await, Value::Null);
+        for wrong in [json!({ "kyu:Nope": "1" }), json!({ "kyu:Lanes": "many" })] {
+            assert_eq!(door.fails("TagQueue", tag(wrong)).await.1, "InvalidParameterValue");
+        }
     }
 }
