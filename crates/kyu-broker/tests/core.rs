@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod rig;
+mod schedules;
 mod transactions;
 
 use kyu_broker::{
