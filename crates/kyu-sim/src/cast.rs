@@ -1,8 +1,9 @@
 //! The queues of a run: each exists for a promise that it puts to the test.
 
 use kyu_broker::{
-    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, Guard, GuardKey, Overflow, QueueConfig,
-    QueueId, QueueKind, QueueName, RetryBudget, RetryPolicy, UnixMs,
+    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, Fairness, Guard, GuardKey, LaneLimits,
+    Overflow, QueueConfig, QueueId, QueueKind, QueueName, RateLimit, RetryBudget, RetryPolicy,
+    UnixMs,
 };
 
 /// Shortest visibility timeout that a queue here ever has.
@@ -11,6 +12,12 @@ pub(crate) const LEAST_VISIBILITY_MS: u64 = 1_000;
 pub(crate) const MAX_RECEIVES: u32 = 3;
 /// Deduplication window: short enough to pass within a run.
 pub(crate) const DEDUP_WINDOW_MS: u64 = 20_000;
+/// Most messages of a lane in flight, where that is limited.
+pub(crate) const LANE_IN_FLIGHT: u32 = 2;
+/// Deliveries of a lane, where they are limited.
+pub(crate) const LANE_RATE: RateLimit = RateLimit { permits: 3, interval_ms: 2_000, burst: 3 };
+/// Deliveries of the queue with limits.
+pub(crate) const RATE: RateLimit = RateLimit { permits: 7, interval_ms: 2_000, burst: 5 };
 /// Most messages of the bounded queues.
 pub(crate) const BOUND: u64 = 20;
 
@@ -47,6 +54,8 @@ pub(crate) enum Role {
     Urgent,
     /// Dead letters of `Urgent`.
     UrgentDead,
+    /// Standard, with limits of the queue and of its lanes; paused and resumed.
+    Limited,
     /// Standard; created and deleted while messages flow.
     Passing,
     /// FIFO; created and deleted while messages flow.
@@ -55,7 +64,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The roles of queues that live as long as the run.
-    pub(crate) const LASTING: [Role; 15] = [
+    pub(crate) const LASTING: [Role; 16] = [
         Role::Plain,
         Role::Lettered,
         Role::Ordered,
@@ -71,6 +80,7 @@ impl Role {
         Role::RetriedDead,
         Role::Urgent,
         Role::UrgentDead,
+        Role::Limited,
     ];
 
     /// Whose messages end here; itself if clients send to it.
@@ -108,7 +118,7 @@ impl Role {
 
     /// Whether a lease is on disk before the receiver is told.
     pub(crate) fn leases_are_durable(self) -> bool {
-        self.is_fifo() || self.has_dead_letters()
+        self.is_fifo() || self.has_dead_letters() || self == Role::Limited
     }
 
     pub(crate) fn passes(self) -> bool {
@@ -176,6 +186,17 @@ impl Role {
             Role::Dropping => {
                 QueueConfig { max_messages: Some(BOUND), overflow: Overflow::DropHead, ..base }
             }
+            Role::Limited => QueueConfig {
+                fairness: Fairness::Weighted,
+                rate: Some(RATE),
+                lanes: LaneLimits {
+                    max_in_flight: Some(LANE_IN_FLIGHT),
+                    rate: Some(LANE_RATE),
+                    weights: [("lane-0".to_owned(), 3)].into(),
+                    ..LaneLimits::default()
+                },
+                ..base
+            },
             _ => base,
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kyu_broker::{
     Acquire, CancelMoveTask, Command, ConfigureQueue, CreateQueue, DeleteQueue, Directory,
     EndSession, Enqueue, Extend, Lease, NewMessage, Outcome, Publish, PurgeQueue, QueueId, Receipt,
-    SessionId, Settle, StartMoveTask, Unbind, UnixMs,
+    SessionId, SetPaused, Settle, StartMoveTask, Unbind, UnixMs,
 };
 
 use crate::audit::{Auditor, Taken, Wish};
@@ -71,7 +71,8 @@ impl Clients {
         random: &mut Random,
     ) -> Option<Action> {
         let sends = if self.flood { [60, 40] } else { [30, 6] };
-        let weights = [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 6, 3, 12, 1, 14, 6];
+        let weights =
+            [sends[0], sends[1], 4, 32, 30, 5, 6, 1, 2, 1, 1, 2, 2, 6, 3, 12, 1, 14, 6, 2];
         let command = match random.weighted(&weights) {
             0 => Command::Enqueue(Enqueue { messages: vec![self.message(auditor, random)?] }),
             1 => self.batch(auditor, random),
@@ -102,6 +103,7 @@ impl Clients {
             13 => Command::CancelMoveTask(CancelMoveTask { task: random.between(0, 12) }),
             17 => self.ledger(auditor, random)?,
             18 => Self::settle_timed(auditor, random)?,
+            19 => Command::SetPaused(set_paused(auditor, random)?),
             15 => Command::Publish(self.publish(random)?),
             16 => {
                 let topic = *random.pick(&Topic::ALL)?;
@@ -149,6 +151,8 @@ impl Clients {
             Role::Dropping,
             Role::Single,
             Role::Single,
+            Role::Limited,
+            Role::Limited,
             Role::Passing,
             Role::OrderedPassing,
         ];
@@ -160,7 +164,8 @@ impl Clients {
             message.lane = Some(lane(random));
             message.dedup_id = random.percent(30).then(|| random.below(DEDUP_IDS).to_string());
         } else {
-            message.lane = random.percent(30).then(|| lane(random));
+            let laned = if role == Role::Limited { 90 } else { 30 };
+            message.lane = random.percent(laned).then(|| lane(random));
             message.delay_ms = random.percent(20).then(|| random.between(1, 5_000));
             message.priority = if random.percent(20) { random.below(256) as u8 } else { 0 };
             let expires = match role {
@@ -321,6 +326,7 @@ fn any_queue(auditor: &Auditor, random: &mut Random) -> Option<QueueId> {
         Role::Ordered,
         Role::Retried,
     ]);
+    roles.extend([Role::Limited; 2]);
     auditor.queue_of(*random.pick(&roles)?)
 }
 
@@ -377,6 +383,25 @@ fn configure(auditor: &Auditor, directory: &Directory, random: &mut Random) -> O
         config: config.into(),
         expected_version,
     }))
+}
+
+fn set_paused(auditor: &Auditor, random: &mut Random) -> Option<SetPaused> {
+    let queue = auditor.queue_of(Role::Limited)?;
+    let lane = random.percent(70).then(|| lane(random));
+    Some(SetPaused { queue, lane, paused: random.percent(40) })
+}
+
+/// What lets everything go that the queue with limits holds back.
+pub(crate) fn lift_limits(auditor: &Auditor, directory: &Directory) -> Vec<Command> {
+    let Some(info) = auditor.queue_of(Role::Limited).and_then(|id| directory.by_id(id)) else {
+        return Vec::new();
+    };
+    let (queue, expected_version) = (info.id, info.version);
+    let lanes = (0..LANES).map(|n| Some(format!("lane-{n}"))).chain([None]);
+    let resume = lanes.map(|lane| Command::SetPaused(SetPaused { queue, lane, paused: false }));
+    let config = Role::Rescue.config().into();
+    let configure = ConfigureQueue { queue, config, expected_version };
+    resume.chain([Command::ConfigureQueue(configure)]).collect()
 }
 
 fn start_move(auditor: &Auditor, random: &mut Random) -> Option<Command> {

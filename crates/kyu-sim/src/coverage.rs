@@ -113,6 +113,12 @@ events! {
     Created => "queues created",
     /// Queues deleted while messages flow.
     Deleted => "queues deleted",
+    /// Queues or lanes paused.
+    Paused => "pauses",
+    /// Queues or lanes resumed.
+    Resumed => "resumptions",
+    /// As many messages of a lane in flight as may be.
+    LaneFull => "lanes at their limit",
     /// Queues configured.
     Configured => "queues configured",
     /// Move tasks started.

@@ -6,6 +6,7 @@ use kyu_broker::{Acquire, Command, Lease, OpenError, Outcome, QueueId, Receipt, 
 
 use crate::audit::Wish;
 use crate::cast::{Presence, Role};
+use crate::clients;
 use crate::coverage::Event;
 use crate::flips::{self, Flip};
 use crate::run::Run;
@@ -230,6 +231,7 @@ impl Run {
         for timer in Timer::ALL {
             self.ask(Wish::Command(timer.pause()));
         }
+        self.lift_limits()?;
         for _ in 0..DRAIN_ROUNDS {
             self.drain_round()?;
             self.advance(DRAIN_STEP_MS);
@@ -253,6 +255,17 @@ impl Run {
             closed <= MAX_CLOSED_WHEN_EMPTY,
             "{closed} closed segments are kept though nothing is live: {segments:?}"
         );
+        Ok(())
+    }
+
+    /// What limits hold back could not be drained in time.
+    fn lift_limits(&mut self) -> Result<(), Violation> {
+        let directory = self.world.core.directory().clone();
+        for command in clients::lift_limits(&self.auditor, &directory) {
+            self.ask(Wish::Command(command));
+        }
+        ensure!(self.world.flush(), "the log failed without a fault");
+        self.take_answers()?;
         Ok(())
     }
 

@@ -127,6 +127,7 @@ impl Auditor {
                 }
                 return Ok(taken);
             }
+            (Command::SetPaused(pause), Reply::PausedSet { .. }) => self.paused(pause, request),
             (Command::EndSession(_), Reply::SessionEnded { .. }) => {
                 self.coverage.note(Event::SessionEnded);
             }

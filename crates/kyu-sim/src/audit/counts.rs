@@ -95,6 +95,7 @@ impl Auditor {
                 // A breaker may be open.
                 self.role(queue).is_fifo()
                     || self.role(queue) == Role::Retried
+                    || self.role(queue) == Role::Limited
                     || stats.ready <= self.perhaps_expired(queue),
                 "receive {ticket} waits though {:?} has {} messages ready",
                 self.role(queue),

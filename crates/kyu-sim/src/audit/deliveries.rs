@@ -51,6 +51,7 @@ impl Auditor {
         for one in &taken {
             self.delivered(one, asked)?;
         }
+        self.check_limits(&taken, asked.request)?;
         Ok(taken)
     }
 

@@ -10,6 +10,7 @@ mod counts;
 mod deliveries;
 mod lanes;
 mod ledger;
+mod limits;
 mod messages;
 mod publishes;
 mod restarts;
@@ -31,6 +32,7 @@ use crate::coverage::{Coverage, Event};
 pub(crate) use answers::deliveries_of;
 use ledger::LedgerBook;
 pub(crate) use ledger::result_of;
+use limits::LimitBook;
 use messages::{Copy, CopyKey, MessageBook};
 use sends::DedupBook;
 use timed::TimedBook;
@@ -93,6 +95,7 @@ pub(crate) struct Auditor {
     /// Messages of standard queues whose deadline was asked to be moved. Any receipt may move it
     /// there, and replies do not tell in which order: their leases bind nobody any more.
     loose: BTreeSet<(QueueId, Seq)>,
+    limits: LimitBook,
     dedup: BTreeMap<(QueueId, String), DedupBook>,
     ids: BTreeMap<MessageId, u64>,
     /// Sequence numbers of the ordered exchange by message.
@@ -122,6 +125,7 @@ impl Auditor {
             lanes: BTreeMap::new(),
             leases: BTreeMap::new(),
             loose: BTreeSet::new(),
+            limits: LimitBook::default(),
             dedup: BTreeMap::new(),
             ids: BTreeMap::new(),
             sequences: BTreeMap::new(),
@@ -185,7 +189,9 @@ impl Auditor {
                     book.presence = Presence::Doubtful;
                 }
             }
+            Command::SetPaused(pause) => self.note_pause(pause, request),
             Command::ConfigureQueue(configure) => {
+                self.lift_limits(configure.queue);
                 if let Some(book) = self.queues.get_mut(&configure.queue) {
                     book.version_asked += 1;
                 }
@@ -206,6 +212,7 @@ impl Auditor {
             self.doubt((number, root), request);
         }
         self.end_leases(|lease| lease.receipt.queue == queue);
+        self.note_limited_emptying(queue, request);
     }
 
     fn doubt(&mut self, key: CopyKey, request: &mut Request) {
