@@ -18,7 +18,16 @@ pub fn with_connection(mut command: clap::Command) -> clap::Command {
     use clap::{Args, Subcommand};
     let verbs = Verb::augment_subcommands(clap::Command::new("verbs"));
     for verb in verbs.get_subcommands() {
-        command = command.mut_subcommand(verb.get_name(), Connection::augment_args);
+        let (about, long_about) = (verb.get_about().cloned(), verb.get_long_about().cloned());
+        command = command.mut_subcommand(verb.get_name(), |verb| {
+            // It would bring its own description as well.
+            let verb = Connection::augment_args(verb);
+            let verb = verb.about(about.unwrap_or_default());
+            match long_about {
+                Some(long_about) => verb.long_about(long_about),
+                None => verb.long_about(None),
+            }
+        });
     }
     command
 }

@@ -30,8 +30,10 @@ pub(crate) struct View {
 
 /// One item with all its fields.
 pub(crate) const ONE: View = View { items: "", columns: &[] };
-/// Characters of a cell; what is cut ends in an ellipsis.
+/// Characters of a cell in a row; what is cut ends in an ellipsis.
 const MAX_CELL_CHARS: usize = 60;
+/// Characters of a field that has a line for itself.
+const MAX_FIELD_CHARS: usize = 1_000;
 
 /// Writes an answer. A reader that has gone is no failure.
 pub(crate) fn print(answer: &Value, view: View, format: Format) -> Result<(), Failure> {
@@ -71,7 +73,7 @@ fn table(answer: &Value, view: View) -> String {
         let cells = view.columns.iter().zip(&mut numeric).map(|((_, pointer), numeric)| {
             let value = item.pointer(pointer).unwrap_or(&Value::Null);
             *numeric &= value.is_null() || (value.is_number() && !pointer.ends_with("_at_ms"));
-            cell(pointer, value)
+            cell(pointer, value, MAX_CELL_CHARS)
         });
         rows.push(cells.collect());
     }
@@ -105,7 +107,7 @@ fn fields(answer: &Value) -> String {
                     walk(&path, below, into);
                 }
             }
-            value => into.push((path.to_owned(), cell(path, value))),
+            value => into.push((path.to_owned(), cell(path, value, MAX_FIELD_CHARS))),
         }
     }
     let mut lines = Vec::new();
@@ -116,7 +118,7 @@ fn fields(answer: &Value) -> String {
     lines.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
-fn cell(name: &str, value: &Value) -> String {
+fn cell(name: &str, value: &Value, max_chars: usize) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -130,8 +132,8 @@ fn cell(name: &str, value: &Value) -> String {
         .chars()
         .map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c })
         .collect();
-    if name != "/receipt" && safe.chars().count() > MAX_CELL_CHARS {
-        safe = safe.chars().take(MAX_CELL_CHARS - 1).chain(['…']).collect();
+    if name != "/receipt" && safe.chars().count() > max_chars {
+        safe = safe.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect();
     }
     safe
 }

@@ -44,8 +44,8 @@ pub(crate) struct ServerArgs {
     /// Directory of the log and its snapshots.
     #[arg(long, env = "KYU_DATA", value_name = "DIR", default_value = "./kyu-data")]
     pub(crate) data: PathBuf,
-    /// Address of the HTTP port (SQS, /metrics, /livez, /readyz), or `off`. Beyond loopback only
-    /// with credentials.
+    /// Address of the HTTP port (SQS, SNS, the admin API under /v1, /metrics, /livez, /readyz), or
+    /// `off`. Beyond loopback only with credentials.
     #[arg(long, env = "KYU_HTTP", value_name = "HOST:PORT", default_value = "127.0.0.1:9324")]
     pub(crate) http: String,
     /// Address of the pgmq door (psql and pgmq clients), or `off`. Beyond loopback only with a user.
@@ -201,7 +201,10 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        let command = kyu_cli::with_connection(Cli::command());
+        let about = command.find_subcommand("peek").unwrap().get_about().unwrap().to_string();
+        assert!(about.starts_with("Look at the first messages"), "{about}");
+        command.debug_assert();
     }
 
     #[test]
