@@ -40,15 +40,16 @@ pub(super) fn hand_out(
         return picked.iter().map(|(seq, message)| Delivery::last(id, *seq, message)).collect();
     }
     let end = lease_end(queue, lease, ctx.now_ms);
+    let taken = (lease == Lease::Take).then(|| seqs.clone());
     effects.push(Effect::Leased {
         queue: id,
         at_ms: ctx.now_ms,
         epoch: ctx.epoch,
         end,
         attempt: attempt.map(str::to_owned),
-        seqs: seqs.clone(),
+        seqs,
     });
-    if lease == Lease::Take {
+    if let Some(seqs) = taken {
         effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs });
     } else if end == LeaseEnd::At(ctx.now_ms) {
         // A visibility timeout of 0: received, and visible again in the same moment.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kyu_broker::{Command, Error, GiveBack, Order, Refusal, Reply, UnixMs, archive_name};
+use kyu_broker::{
+    Command, Error, GiveBack, Order, QueueName, Refusal, Reply, UnixMs, archive_name,
+};
 
 use super::Shared;
 use super::admin::Kind;
@@ -79,18 +81,11 @@ impl Session {
     /// One atomic group. If it fails, nothing of the transaction has happened. While it runs the
     /// transaction is still open, so that a session that is dropped meanwhile gives its claims back.
     pub(super) async fn commit_transaction(&mut self) -> Result<(), PgError> {
-        let Some(transaction) = &self.transaction else { return Ok(()) };
-        let broker = self.shared.broker.clone();
-        let archive_of = |name: &kyu_broker::QueueName| {
-            broker.directory().by_name(&archive_name(name)).map(|archive| archive.id)
-        };
-        let namespace = self.shared.namespace.clone();
-        let commands = transaction.state.commands(transaction.session, &namespace, archive_of);
-        let committed = match commands {
-            Err(error) => Err(error),
-            Ok(commands) if commands.is_empty() => Ok(()),
-            Ok(commands) => self.submit_group(commands).await,
-        };
+        let mut committed = self.submit_changes().await;
+        // Workers that start together all create their queue.
+        while committed.as_ref().is_err_and(|error| error.code == "40001") && self.forget_made() {
+            committed = self.submit_changes().await;
+        }
         let Some(transaction) = self.transaction.take() else { return committed };
         if committed.is_err() || transaction.stray {
             self.give_back(&transaction);
@@ -110,6 +105,26 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    fn forget_made(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let exists = |name: &str| {
+            let (namespace, name) = (shared.namespace.clone(), name.to_owned());
+            shared.broker.directory().by_name(&QueueName { namespace, name }).is_some()
+        };
+        self.transaction.as_mut().is_some_and(|transaction| transaction.state.forget_made(exists))
+    }
+
+    async fn submit_changes(&self) -> Result<(), PgError> {
+        let Some(transaction) = &self.transaction else { return Ok(()) };
+        let broker = self.shared.broker.clone();
+        let archive_of = |name: &QueueName| {
+            broker.directory().by_name(&archive_name(name)).map(|archive| archive.id)
+        };
+        let namespace = &self.shared.namespace;
+        let commands = transaction.state.commands(transaction.session, namespace, archive_of)?;
+        if commands.is_empty() { Ok(()) } else { self.submit_group(commands).await }
     }
 
     async fn submit_group(&self, commands: Vec<Command>) -> Result<(), PgError> {

@@ -30,6 +30,7 @@ impl Session {
                     let mut config = changes.config().cloned().unwrap_or_default();
                     change(&name, &mut config);
                     changes.config = Some(Box::new(config));
+                    changes.adjusted = true;
                     return Ok(());
                 }
                 Some(Found::Outside(info)) => info,

@@ -52,6 +52,8 @@ pub(super) struct QueueChanges {
     pub(super) standing: Standing,
     /// Messages from before are gone.
     pub(super) purged: bool,
+    /// A setting of a queue that this transaction made was changed after that.
+    pub(super) adjusted: bool,
     /// Settings that it has now, if this transaction gave them.
     pub(super) config: Option<Box<QueueConfig>>,
     pub(super) local: BTreeMap<Seq, Local>,
@@ -118,6 +120,7 @@ impl QueueChanges {
             before: Some(before),
             standing: Standing::Kept,
             purged: false,
+            adjusted: false,
             config: None,
             local: BTreeMap::new(),
             next_seq: 1,
@@ -129,6 +132,7 @@ impl QueueChanges {
             before,
             standing: Standing::Made,
             purged: false,
+            adjusted: false,
             config: Some(Box::new(config)),
             local: BTreeMap::new(),
             next_seq: 1,
@@ -236,6 +240,20 @@ impl Transaction {
 impl State {
     fn messages(&self) -> usize {
         self.queues.values().map(|changes| changes.local.len()).sum()
+    }
+
+    /// Forgets queues that it made and did nothing else with, where somebody else has made them
+    /// meanwhile: `create` is content with that. Returns whether there were any.
+    pub(super) fn forget_made(&mut self, exists: impl Fn(&str) -> bool) -> bool {
+        let before = self.queues.len();
+        self.queues.retain(|name, changes| {
+            let only_made = changes.standing == Standing::Made
+                && changes.before.is_none()
+                && !changes.adjusted
+                && changes.next_seq == 1;
+            !(only_made && exists(name))
+        });
+        self.queues.len() < before
     }
 
     /// The one atomic group that makes it all so; empty if there is nothing to make so.

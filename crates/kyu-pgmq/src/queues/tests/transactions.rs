@@ -222,6 +222,23 @@ async fn what_others_change_meanwhile_makes_the_commit_fail_as_a_whole() {
 }
 
 #[tokio::test]
+async fn workers_that_start_together_all_create_their_queue() {
+    let rig = Rig::new();
+    let mut sessions: Vec<Client> = (0..4).map(|_| rig.session()).collect();
+    for c in &mut sessions {
+        c.0.begin().await.unwrap();
+        c.create("q").await;
+        c.create("q2").await;
+    }
+    sessions[0].send("q", "1").await;
+    for c in &mut sessions {
+        c.0.commit().await.unwrap();
+    }
+    assert_eq!(sessions[1].queues().await, ["q", "q2"]);
+    assert_eq!(sessions[1].table("q").await, [(1, 0)]);
+}
+
+#[tokio::test]
 async fn a_transaction_is_bounded() {
     let rig = Rig::new();
     let mut a = rig.session();
