@@ -69,13 +69,14 @@ impl Auditor {
             self.coverage.note(Event::UniqueKept);
             return Ok(true);
         }
-        // A name that nobody knows is that of a message whose send was cut off.
-        let nameless = || holders.iter().find(|key| self.is_nameless(key)).map(|key| key.0);
-        let replaced =
-            enqueued.replaced.and_then(|id| self.ids.get(&id).copied().or_else(nameless));
+        // A name that nobody knows is that of a message whose send was cut off: one of these.
+        let replaced = enqueued.replaced.and_then(|id| self.ids.get(&id).copied());
+        let unknown = enqueued.replaced.is_some() && replaced.is_none();
+        let nameless = holders.iter().filter(|key| unknown && self.is_nameless(key));
+        let nameless: Vec<(u64, QueueId)> = nameless.copied().collect();
         for key in &holders {
             ensure!(
-                !self.surely_there(key) || replaced == Some(key.0),
+                !self.surely_there(key) || replaced == Some(key.0) || nameless.contains(key),
                 "message {number} came in beside {}, which holds {:?}",
                 key.0,
                 unique.key
@@ -86,6 +87,10 @@ impl Auditor {
         }
         if let Some(old) = replaced {
             self.remove(&(old, queue));
+        }
+        match nameless.as_slice() {
+            [only] => self.remove(only),
+            several => several.iter().for_each(|key| self.not_sure(key)),
         }
         Ok(false)
     }
