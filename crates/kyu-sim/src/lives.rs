@@ -223,8 +223,9 @@ impl Run {
     /// Without faults from here: everything that is there is received and acknowledged, and the log
     /// becomes small.
     pub(crate) fn end_run(&mut self) -> Result<(), Violation> {
-        self.world.faults = kyu_log::SimFaults::default();
-        self.end_life(Ending::Kill)?;
+        // A fault that was to strike while the log was opened may have struck just after.
+        let power_is_off = self.world.power_is_off();
+        self.end_life(if power_is_off { Ending::PowerLossInOperation } else { Ending::Kill })?;
         self.world.faults = kyu_log::SimFaults::default();
         self.world.arm();
         self.be_reborn_in_peace()?;
