@@ -210,7 +210,7 @@ impl State {
     /// Puts a message in place of another. Says nothing about frames: see [`State::hold`].
     pub(crate) fn put(&mut self, id: QueueId, seq: Seq, new: Option<Message>) -> Option<Message> {
         let queue = self.queues.get_mut(&id)?;
-        let leaves = new.is_none();
+        let leaves = new.is_none() && queue.unique.has_holders();
         let phase = new.as_ref().map(|message| message.phase);
         let (old, done) = queue.replace(seq, new);
         let unclaimed = old

@@ -211,7 +211,12 @@ impl UniqueKeys {
 
     /// The key that a message in the queue holds.
     pub(crate) fn key_of(&self, seq: Seq) -> Option<Arc<str>> {
-        if self.by_seq.is_empty() { None } else { self.by_seq.get(&seq).cloned() }
+        self.by_seq.get(&seq).cloned()
+    }
+
+    /// Whether any message in the queue holds a key.
+    pub(crate) fn has_holders(&self) -> bool {
+        !self.by_seq.is_empty()
     }
 
     /// Keys that time has freed.
