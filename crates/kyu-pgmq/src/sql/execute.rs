@@ -25,6 +25,9 @@ use crate::value::{Column, Row, Value};
 type Result<T> = std::result::Result<T, PgError>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
+/// Long queries let others run, and can be cancelled, after so many rows.
+const ROWS_BETWEEN_YIELDS: u32 = 1_024;
+
 pub(crate) struct Executor<'a, H> {
     pub(crate) host: &'a mut H,
     pub(crate) session: &'a mut dyn Session,
@@ -36,6 +39,8 @@ pub(crate) struct Executor<'a, H> {
     /// Results of WITH queries, and the plans of those not asked yet.
     ctes: BTreeMap<usize, Cte>,
     once: Memory,
+    /// Rows evaluated.
+    evaluated: u32,
 }
 
 #[derive(Clone)]
@@ -61,6 +66,7 @@ impl<'a, H: Host> Executor<'a, H> {
             stack: Vec::new(),
             ctes: BTreeMap::new(),
             once: Memory::new(),
+            evaluated: 0,
         }
     }
 
@@ -146,6 +152,10 @@ impl<'a, H: Host> Executor<'a, H> {
     }
 
     async fn row_with(&mut self, exprs: &[Typed], memory: &mut Memory) -> Result<Row> {
+        self.evaluated = self.evaluated.wrapping_add(1);
+        if self.evaluated.is_multiple_of(ROWS_BETWEEN_YIELDS) {
+            tokio::task::yield_now().await;
+        }
         loop {
             let mut context = Context {
                 stack: &self.stack,

@@ -122,8 +122,12 @@ pub async fn prepare<H: Host>(
     declared: &[Type],
     host: &mut H,
 ) -> Result<Prepared, PgError> {
-    let relations = host.relations().await?;
-    let resolved = resolve::resolve(query, declared, &relations, host.now())?;
+    // Most statements name no queue's table, and asking for all of them costs more than a send.
+    let mut resolved = resolve::resolve(query, declared, None, host.now())?;
+    if resolved.names_tables {
+        let relations = host.relations().await?;
+        resolved = resolve::resolve(query, declared, Some(&relations), host.now())?;
+    }
     let columns = if query.delete { Vec::new() } else { resolved.plan.columns.clone() };
     let (parameters, plan) = (resolved.parameters, Arc::new(resolved.plan));
     Ok(Prepared { parameters, columns, plan, delete: query.delete })

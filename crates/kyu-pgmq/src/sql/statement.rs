@@ -140,6 +140,8 @@ pub struct TransactionModes {
     pub read_only: Option<bool>,
     /// `[NOT] DEFERRABLE`.
     pub deferrable: Option<bool>,
+    /// It was `START TRANSACTION`, which is its tag then.
+    pub start: bool,
 }
 
 /// What DISCARD drops.

@@ -146,7 +146,7 @@ impl<Q: Queues> Session<'_, Q> {
             State::Failed => return Err(aborted().into()),
         }
         self.set_modes(modes, true)?;
-        Ok("BEGIN")
+        Ok(if modes.start { "START TRANSACTION" } else { "BEGIN" })
     }
 
     /// Settings that stand for the modes of a transaction; they have no other effect, for a

@@ -279,3 +279,66 @@ async fn a_single_call_needs_no_transaction() {
         assert_eq!(prepared.is_one_call(), expected, "{text}");
     }
 }
+
+/// What the parser lets pass, everything behind it must survive on the stack of a worker thread.
+#[tokio::test]
+async fn the_deepest_statements_that_parse_also_run() {
+    let deepest = |shape: &dyn Fn(usize) -> String| {
+        let fits = |n: &usize| kyu_pgmq::sql::parse(&shape(*n)).is_ok();
+        (1..400).take_while(fits).last().unwrap()
+    };
+    let wide = "1".to_owned() + &" + 1".repeat(60);
+    let shapes: [(&str, Box<dyn Fn(usize) -> String>); 11] = [
+        (
+            "exists",
+            Box::new(move |n| {
+                format!(
+                    "select {}true{}",
+                    "exists (select ".repeat(n),
+                    format!(" or {wide} = 0, 1 order by 1)").repeat(n)
+                )
+            }),
+        ),
+        (
+            "nested union",
+            Box::new(|n| format!("{}select 1{}", "(".repeat(n), " union all select 1)".repeat(n))),
+        ),
+        ("+", Box::new(|n| format!("select 1{}", " + 1".repeat(n)))),
+        ("||", Box::new(|n| format!("select 'x'{}", " || 'x'".repeat(n)))),
+        ("(", Box::new(|n| format!("select {}1{}", "(".repeat(n), ")".repeat(n)))),
+        ("select", Box::new(|n| format!("select {}1{}", "(select ".repeat(n), ")".repeat(n)))),
+        (
+            "from",
+            Box::new(|n| {
+                format!(
+                    "select * from {}(select 1) a{}",
+                    "(select * from ".repeat(n),
+                    ") a".repeat(n)
+                )
+            }),
+        ),
+        (
+            "case",
+            Box::new(|n| {
+                format!("select {}1{}", "case when true then ".repeat(n), " end".repeat(n))
+            }),
+        ),
+        (
+            "join",
+            Box::new(|n| {
+                format!(
+                    "select 1 from (select 1) a0{}",
+                    (1..=n).map(|i| format!(" join (select 1) a{i} on true")).collect::<String>()
+                )
+            }),
+        ),
+        ("union", Box::new(|n| format!("select 1{}", " union all select 1".repeat(n)))),
+        ("call", Box::new(|n| format!("select {}'x'{}", "lower(".repeat(n), ")".repeat(n)))),
+    ];
+    for (name, shape) in shapes {
+        let n = deepest(&*shape);
+        assert!(n >= if name == "exists" { 1 } else { 15 }, "{name}: only {n}");
+        let answer = run(&shape(n), &[], &[], &mut FakeHost::default()).await;
+        assert!(answer.is_ok(), "{name} {n}: {:?}", answer.err());
+    }
+}

@@ -237,7 +237,8 @@ fn privileges(table: &mut Table) {
 /// Objects have no descriptions, defaults, constraints or rules.
 fn descriptions(table: &mut Table) {
     let oid = Type::Oid;
-    let none: [(&'static str, &[Type]); 14] = [
+    let none: [(&'static str, &[Type]); 15] = [
+        ("pg_tablespace_location", &[oid]),
         ("obj_description", &[oid, Type::Name]),
         ("obj_description", &[oid]),
         ("shobj_description", &[oid, Type::Name]),

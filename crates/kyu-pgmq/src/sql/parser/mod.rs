@@ -13,7 +13,7 @@ use crate::error::PgError;
 
 /// How high a tree of an expression may be: a chain of operators is a tree too, and everything that
 /// walks it recurs.
-const MAX_HEIGHT: u32 = 200;
+const MAX_HEIGHT: u32 = 128;
 
 pub(super) type Result<T> = std::result::Result<T, PgError>;
 
@@ -22,7 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>> {
         return Err(PgError::new("54000", "statement is too long"));
     }
     let tokens = tokens(text)?;
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0 };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, highest: 0 };
     let mut statements = Vec::new();
     loop {
         while parser.mark(";") {}
@@ -44,6 +44,8 @@ pub(super) struct Parser<'a> {
     depth: u32,
     /// Height of the expression that was parsed last.
     height: u32,
+    /// The greatest height in the query that is being parsed, sub-selects included.
+    highest: u32,
 }
 
 static END: Kind = Kind::End;
@@ -157,6 +159,7 @@ impl Parser<'_> {
     /// Notes that an expression stands above others of this height.
     fn above(&mut self, height: u32) -> Result<()> {
         self.height = height + 1;
+        self.highest = self.highest.max(self.height);
         if self.height > MAX_HEIGHT { Err(too_deep()) } else { Ok(()) }
     }
 

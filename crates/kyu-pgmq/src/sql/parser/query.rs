@@ -19,6 +19,7 @@ impl Parser<'_> {
 
     pub(super) fn query(&mut self) -> Result<Select> {
         self.deeper(|parser| {
+            let outer = std::mem::replace(&mut parser.highest, 0);
             let mut select = Select::default();
             if parser.word("with") {
                 select.recursive = parser.word("recursive");
@@ -28,6 +29,9 @@ impl Parser<'_> {
             // `(SELECT ... LIMIT 1)` keeps its own clauses.
             select.body = body;
             parser.tail(&mut select)?;
+            // As an expression it stands above all that it contains, and it weighs more on the stack.
+            parser.above(parser.highest + 3)?;
+            parser.highest = parser.highest.max(outer);
             Ok(select)
         })
     }
@@ -56,7 +60,6 @@ impl Parser<'_> {
     /// UNION and EXCEPT bind alike (0), INTERSECT tighter (1).
     fn set_expression(&mut self, level: u8) -> Result<Body> {
         let mut left = if level == 0 { self.set_expression(1)? } else { self.select_body()? };
-        let mut length = 0;
         loop {
             let op = match (level, self.peek()) {
                 (0, Kind::Word(word)) if word == "union" => SetOp::Union,
@@ -65,8 +68,8 @@ impl Parser<'_> {
                 _ => return Ok(left),
             };
             self.advance();
-            length += 1;
-            self.above(length)?;
+            // What walks the tree needs more of the stack for a query than for an expression.
+            self.above(self.highest + 2)?;
             let all = self.word("all");
             if !all {
                 self.word("distinct");
@@ -261,7 +264,6 @@ impl Parser<'_> {
     fn table_item(&mut self) -> Result<From> {
         self.deeper(|parser| {
             let mut left = parser.table_primary()?;
-            let mut length = 0;
             loop {
                 let natural = parser.word("natural");
                 let cross = !natural && parser.words(&["cross", "join"]);
@@ -269,8 +271,7 @@ impl Parser<'_> {
                 let Some(kind) = kind else {
                     return if natural { Err(parser.unexpected()) } else { Ok(left) };
                 };
-                length += 1;
-                parser.above(length)?;
+                parser.above(parser.highest)?;
                 let right = parser.joined_item(natural || cross)?;
                 let on = if natural {
                     On::Natural

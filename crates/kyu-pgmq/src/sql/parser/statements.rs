@@ -19,6 +19,7 @@ const EXTENSIONS: &[&str] = &["pgmq", "pg_partman", "plpgsql", "pgcrypto", "uuid
 impl Parser<'_> {
     pub(super) fn statement(&mut self) -> Result<Statement> {
         self.height = 0;
+        self.highest = 0;
         if self.starts_query() {
             return Ok(Statement::Query(self.whole_query(false)?));
         }
@@ -122,7 +123,7 @@ impl Parser<'_> {
             }
             "start" => {
                 self.expect_word("transaction")?;
-                return Ok(Statement::Begin(self.modes()?));
+                return Ok(Statement::Begin(TransactionModes { start: true, ..self.modes()? }));
             }
             _ => {}
         }

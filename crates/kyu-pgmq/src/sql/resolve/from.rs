@@ -123,9 +123,10 @@ impl Resolver<'_> {
             None | Some("pgmq") => relation_named(table),
             _ => None,
         };
+        self.names_tables |= matches!(relation, Some(Relation::Queue(_) | Relation::Archive(_)));
         let exists = |relation: &Relation| match relation {
             Relation::Meta | Relation::TopicBindings | Relation::NotifyInsertThrottle => true,
-            other => self.relations.contains(other),
+            other => self.relations.is_none_or(|relations| relations.contains(other)),
         };
         let Some(relation) = relation.filter(exists) else {
             let shown = name.join(".");

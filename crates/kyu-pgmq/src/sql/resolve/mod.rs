@@ -25,7 +25,10 @@ pub(crate) struct Resolver<'a> {
     text: &'a str,
     /// Types of `$1` ...; Unknown until something fixes them.
     parameters: Vec<Type>,
-    relations: &'a [Relation],
+    /// Those that exist; None: all are taken to exist.
+    relations: Option<&'a [Relation]>,
+    /// A queue's table was named.
+    names_tables: bool,
     now: i64,
     scopes: Vec<Scope>,
     ctes: Vec<CteName>,
@@ -88,19 +91,22 @@ struct CteName {
 pub(crate) struct Resolved {
     pub(crate) plan: Plan,
     pub(crate) parameters: Vec<Type>,
+    /// Whether it must be asked again with the relations that exist.
+    pub(crate) names_tables: bool,
 }
 
 /// Settles a query.
 pub(crate) fn resolve(
     query: &statement::Query,
     declared: &[Type],
-    relations: &[Relation],
+    relations: Option<&[Relation]>,
     now: i64,
 ) -> Result<Resolved> {
     let mut resolver = Resolver {
         text: &query.text,
         parameters: declared.to_vec(),
         relations,
+        names_tables: false,
         now,
         scopes: Vec::new(),
         ctes: Vec::new(),
@@ -119,7 +125,7 @@ pub(crate) fn resolve(
             ));
         }
     }
-    Ok(Resolved { plan, parameters: resolver.parameters })
+    Ok(Resolved { plan, parameters: resolver.parameters, names_tables: resolver.names_tables })
 }
 
 impl Resolver<'_> {
