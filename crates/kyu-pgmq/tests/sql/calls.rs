@@ -280,6 +280,9 @@ async fn a_single_call_needs_no_transaction() {
     }
 }
 
+/// A statement nested so many times.
+type Shape = Box<dyn Fn(usize) -> String>;
+
 /// What the parser lets pass, everything behind it must survive on the stack of a worker thread.
 #[tokio::test]
 async fn the_deepest_statements_that_parse_also_run() {
@@ -288,7 +291,7 @@ async fn the_deepest_statements_that_parse_also_run() {
         (1..400).take_while(fits).last().unwrap()
     };
     let wide = "1".to_owned() + &" + 1".repeat(60);
-    let shapes: [(&str, Box<dyn Fn(usize) -> String>); 11] = [
+    let shapes: [(&str, Shape); 11] = [
         (
             "exists",
             Box::new(move |n| {
