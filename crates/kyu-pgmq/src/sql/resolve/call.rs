@@ -211,7 +211,18 @@ impl Resolver<'_> {
             .collect();
         let mut candidates = plain;
         candidates.extend(found_sets.iter().map(|set| set.arguments.to_vec()));
-        match choose::choose(&candidates, &types) {
+        let chosen = choose::choose(&candidates, &types);
+        let mut arguments = arguments;
+        if let Some(wanted) = chosen.ok().and_then(|chosen| candidates.get(chosen)) {
+            // Literals get their types here, where their places are known.
+            let places = arguments.values.iter_mut().zip(&arguments.positions).zip(wanted);
+            for ((value, position), accepts) in places {
+                if let Accepts::Type(ty) = accepts {
+                    *value = self.coerce(value.clone(), *ty, *position)?;
+                }
+            }
+        }
+        match chosen {
             Err(Failure::None) => Err(self.no_function(None, name, &arguments, pos)),
             Err(Failure::Many) => Err(self.not_unique(None, name, &arguments, pos)),
             Ok(chosen) => {
