@@ -231,11 +231,7 @@ impl Embedded {
 
     pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
         match self.schedules(ScheduleCommand::Delete(queue_name(name))).await {
-            Err(kyu_broker::Error::Refused(Refusal::Schedule(refusal)))
-                if refusal == ScheduleRefusal::NotFound =>
-            {
-                Ok(())
-            }
+            Err(kyu_broker::Error::Refused(Refusal::Schedule(ScheduleRefusal::NotFound))) => Ok(()),
             result => result.map_err(failure),
         }
     }

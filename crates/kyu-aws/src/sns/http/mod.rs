@@ -9,6 +9,7 @@ mod letter;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -149,9 +150,9 @@ async fn supervise(
             _ = stop.wait_for(|stopped| *stopped) => break,
             queue = heard.recv() => {
                 let Some(queue) = queue else { break };
-                if !running.contains_key(&queue) {
-                    let task = begin(&mut workers, &queue, Duration::ZERO);
-                    running.insert(queue, task);
+                if let Entry::Vacant(idle) = running.entry(queue) {
+                    let task = begin(&mut workers, idle.key(), Duration::ZERO);
+                    idle.insert(task);
                 }
             }
             Some(ended) = workers.join_next() => match ended {
