@@ -51,7 +51,8 @@ class Server:
         # The default port of a door may belong to another program of this machine: doors that a test
         # does not ask for are off.
         self.pgmq_port = free_port() if pgmq else None
-        self.args = ["--pgmq", f"{host}:{self.pgmq_port}" if pgmq else "off", *args]
+        doors = [] if "--pgmq" in args else ["--pgmq", f"{host}:{self.pgmq_port}" if pgmq else "off"]
+        self.args = [*doors, *args]
         self.host = host
         self.env = env or {}
         self.owns_data = data is None
@@ -71,7 +72,8 @@ class Server:
 
     @property
     def pgmq_url(self) -> str:
-        return f"postgresql://kyu@127.0.0.1:{self.pgmq_port}/kyu"
+        # No password is asked for; the Rust crate `pgmq` refuses a URL without one.
+        return f"postgresql://kyu:any@127.0.0.1:{self.pgmq_port}/kyu"
 
     @property
     def address(self) -> tuple[str, int]:

@@ -22,6 +22,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     conform::sqs(&[])?;
     conform::sns(&[])?;
     conform::admin(&[])?;
+    conform::pgmq(&[])?;
     println!("\nall checks passed");
     Ok(())
 }

@@ -10,6 +10,8 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod json;
 pub mod queues;

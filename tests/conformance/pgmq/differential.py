@@ -139,7 +139,7 @@ def value(raw: bytes | None, form: int):
         return None
     if form == 1:
         # Times differ from run to run: only their length is compared.
-        return f"<{len(raw)} bytes>" if len(raw) == 8 and raw[0] == 0 and raw[1] == 2 else raw.hex()
+        return f"<{len(raw)} bytes>" if len(raw) == 8 and raw[0] == 0 and raw[1] in (2, 3) else raw.hex()
     return TIME.sub(lambda found: "<time>" + (found[2] or ""), raw.decode())
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pgmq
 import pytest
-from pgmq import AsyncPGMQueue, PGMQueue, SQLAlchemyPGMQueue
+from pgmq import AsyncPGMQueue, PGMQueue, SQLAlchemyAsyncPGMQueue, SQLAlchemyPGMQueue
 
 
 def settings(server):
@@ -50,7 +50,7 @@ def test_reading_settling_and_counting(client, queue):
     popped = client.pop(queue)
     assert (popped if isinstance(popped, pgmq.Message) else popped[0]).message == {"n": 4}
     assert client.purge(queue) == 2
-    assert queue in [q.queue_name if hasattr(q, "queue_name") else q for q in client.list_queues()]
+    assert queue in [record.queue_name for record in client.list_queues()]
     assert client.drop_queue(queue) is True
 
 
@@ -79,12 +79,12 @@ def test_transactions_roll_back(server, queue):
     client.create_queue(queue)
 
     @pgmq.transaction
-    def failing(queue_name, queue=None, conn=None):
-        client.send(queue_name, {"never": 1}, conn=conn)
+    def failing(client, conn=None):
+        client.send(queue, {"never": 1}, conn=conn)
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        failing(queue, queue=client)
+        failing(client)
     assert client.read(queue, vt=0) is None
 
 
@@ -107,12 +107,9 @@ def test_async_quick_start(server, queue):
 
 
 def test_sqlalchemy_async(server, queue):
-    from pgmq import SQLAlchemyAsyncPGMQueue
-
     async def main():
         client = SQLAlchemyAsyncPGMQueue(**settings(server))
-        if hasattr(client, "init"):
-            await client.init()
+        await client.init()
         await client.create_queue(queue)
         assert await client.send(queue, {"n": 1}) == 1
         assert (await client.read(queue, vt=30)).message == {"n": 1}

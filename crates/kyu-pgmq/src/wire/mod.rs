@@ -30,3 +30,25 @@ mod zone;
 pub use binary::columns as composite_columns;
 pub use limits::{Limits, MAX_NOTIFICATIONS};
 pub use server::{Counts, Door, DoorOptions, Notification, Queues, Tls};
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz_startup(bytes: &[u8]) {
+    let _ = startup::parse(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = zone::Zone::parse(text);
+    }
+}
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz_messages(mut bytes: &[u8]) {
+    while let Ok(Some(header)) = frontend::Header::parse(bytes, 1 << 20) {
+        let Some((message, rest)) = bytes.split_at_checked(header.total) else { break };
+        let parsed = frontend::Frontend::parse(header.kind, message.get(5..).unwrap_or_default());
+        if let Ok(frontend::Frontend::Bind(bind)) = parsed {
+            for (parameter, ty) in bind.parameters.iter().flatten().zip(oid::all()) {
+                let _ = binary::read(ty, 0, parameter);
+            }
+        }
+        bytes = rest;
+    }
+}

@@ -54,8 +54,6 @@ SELECT count(*) FROM pgmq.list_queues()
 
 SELECT pgmq.detach_archive('q')
 
-SELECT pgmq.create_partitioned('parted')
-
 SELECT pgmq.validate_queue_name('fine')
 
 SELECT pgmq.format_table_name('q', 'a')

@@ -22,6 +22,7 @@ SELECT msg_id, vt > now() + interval '25 seconds' AS later FROM pgmq.set_vt('q',
 
 SELECT msg_id, vt FROM pgmq.set_vt('q', 2, '2100-01-01 00:00:00+00'::timestamptz)
 
+-- @unordered
 SELECT msg_id FROM pgmq.set_vt('q', ARRAY[2, 3, 99]::bigint[], 0)
 
 SELECT * FROM pgmq.set_vt('q', 99, 0)

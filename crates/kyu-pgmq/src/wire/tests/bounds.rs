@@ -87,7 +87,6 @@ async fn a_client_that_reads_nothing_is_left() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn a_statement_may_take_so_long_and_a_session_be_idle_so_long() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;

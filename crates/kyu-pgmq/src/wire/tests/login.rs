@@ -163,7 +163,6 @@ async fn tls_for_those_who_ask_and_not_a_byte_before_the_handshake() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn a_cancel_request_ends_a_long_poll_and_needs_the_secret() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;

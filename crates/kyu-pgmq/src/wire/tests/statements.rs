@@ -44,7 +44,6 @@ async fn bind_is_checked_against_the_statement() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn rows_come_in_parts_when_asked_for() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;
@@ -61,7 +60,6 @@ async fn rows_come_in_parts_when_asked_for() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn columns_may_differ_in_their_format() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;
@@ -74,7 +72,6 @@ async fn columns_may_differ_in_their_format() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn a_single_call_needs_no_transaction_and_more_have_one() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;
@@ -90,7 +87,6 @@ async fn a_single_call_needs_no_transaction_and_more_have_one() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn cursors() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;
@@ -156,7 +152,6 @@ async fn notifications_reach_an_idle_session_and_wait_for_the_end_of_a_block() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn copy_gives_rows_as_lines() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;
@@ -170,7 +165,6 @@ async fn copy_gives_rows_as_lines() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn prepare_and_execute_in_sql() {
     let rig = Rig::open().await;
     let mut client = rig.client().await;

@@ -106,7 +106,6 @@ async fn a_client_that_goes_away_is_rolled_back() {
 }
 
 #[tokio::test]
-#[ignore = "until SELECT is evaluated"]
 async fn a_half_closed_connection_ends_its_long_poll() {
     use tokio::io::AsyncWriteExt;
     let rig = Rig::open().await;

@@ -50,7 +50,7 @@ async fn batches(url: &str) {
     let ids = queue.send_batch(name, &all).await.expect("send_batch");
     assert_eq!(ids.len(), 3);
     let read: Vec<Message<Value>> =
-        queue.read_batch(name, 30, 2).await.expect("read_batch").unwrap_or_default();
+        queue.read_batch(name, 30, 2).await.expect("read_batch");
     assert_eq!(read.len(), 2);
     let popped: Message<Value> = queue.pop(name).await.expect("pop").expect("a message");
     assert_eq!(popped.message, json!(3));
@@ -133,7 +133,9 @@ async fn tokio_postgres(url: &str) {
     // A long poll, cancelled.
     client.execute("SELECT pgmq.purge_queue($1)", &[&name]).await.expect("purge");
     let cancel = client.cancel_token();
-    let poll = client.query("SELECT * FROM pgmq.read_with_poll($1, 30, 1, 600, 100)", &[&name]);
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&name];
+    let text = "SELECT * FROM pgmq.read_with_poll($1, 30, 1, 600, 100)";
+    let poll = client.query(text, &parameters);
     let mut poll = std::pin::pin!(poll);
     while poll.as_mut().now_or_never().is_none() {
         cancel.cancel_query(tokio_postgres::NoTls).await.expect("cancel");
