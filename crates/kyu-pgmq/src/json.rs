@@ -9,6 +9,9 @@ use crate::sql::decimal;
 /// How deep values may be nested: 54001 beyond it.
 pub const MAX_DEPTH: u32 = 256;
 
+/// How many bytes the numbers of a value may grow by when their exponents are written out: 54000 beyond it.
+pub const MAX_GROWTH_BYTES: usize = 1 << 20;
+
 /// A JSON value as `jsonb` has it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
@@ -220,6 +223,11 @@ impl Reader<'_> {
         let text = self.text.get(start..self.at).unwrap_or("");
         let ends = !self.peek().is_ascii_alphanumeric();
         let value = if well_formed(text) && ends { decimal::normalize(text)? } else { None };
+        // `1e131071` is nine bytes that become 131,072.
+        self.grown += value.as_ref().map_or(0, |value| value.len().saturating_sub(text.len()));
+        if self.grown > MAX_GROWTH_BYTES {
+            return Err(PgError::new("54000", "numbers of the JSON value are too long"));
+        }
         self.grown += value.as_ref().map_or(0, |value| value.len().saturating_sub(text.len()));
         if self.grown > MAX_GROWTH {
             return Err(PgError::new("22003", "value overflows numeric format"));
@@ -513,6 +521,8 @@ mod tests {
         }
         assert_eq!(parse("\"\\u0000\"").unwrap_err().code, "22P05");
         assert!(check("\"\\u0000\"").is_ok());
+        let bomb = format!("[{}1]", "1e131071,".repeat(100));
+        assert_eq!(parse(&bomb).unwrap_err().code, "54000");
         assert_eq!(parse(&"[".repeat(100_000)).unwrap_err().code, "54001");
     }
 

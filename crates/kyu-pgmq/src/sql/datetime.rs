@@ -194,8 +194,8 @@ impl Scanner<'_> {
                 self.at += 1;
                 minutes = self.number()?;
             }
-            let offset = hours * HOUR + minutes * MINUTE;
             let fine = self.at == self.bytes.len() && hours < 16 && minutes < 60;
+            let offset = hours.min(16) * HOUR + minutes.min(60) * MINUTE;
             return fine.then_some(if first == b'-' { -offset } else { offset });
         }
         let rest = self.bytes.get(self.at - 1..)?.to_ascii_lowercase();
@@ -469,7 +469,7 @@ pub(crate) fn midnight(time: i64) -> i64 {
 /// `date_trunc(unit, time)`.
 pub(crate) fn truncate(unit: &str, time: i64) -> Result<i64, PgError> {
     let parts = civil(time);
-    let to = |length: i64| time.div_euclid(length) * length;
+    let to = |length: i64| time.div_euclid(length).saturating_mul(length);
     let start =
         |year, month| from_civil(Civil { year, month, day: 1, micros: 0 }).ok_or_else(out_of_range);
     Ok(match unit.to_ascii_lowercase().as_str() {
@@ -481,7 +481,7 @@ pub(crate) fn truncate(unit: &str, time: i64) -> Result<i64, PgError> {
         "day" | "days" => to(DAY),
         "week" | "weeks" => {
             let day = time.div_euclid(DAY);
-            (day - (day + 5).rem_euclid(7)) * DAY
+            (day - (day + 5).rem_euclid(7)).saturating_mul(DAY)
         }
         "month" | "months" => start(parts.year, parts.month)?,
         "quarter" => start(parts.year, (parts.month - 1) / 3 * 3 + 1)?,

@@ -206,7 +206,7 @@ impl Decimal {
             return Self { digits: 0, scale };
         };
         let half = if self.digits < 0 { -(factor / 2) } else { factor / 2 };
-        Self { digits: (self.digits + half) / factor, scale }
+        Self { digits: self.digits.saturating_add(half) / factor, scale }
     }
 
     pub(crate) fn truncated(self, scale: u32) -> Self {

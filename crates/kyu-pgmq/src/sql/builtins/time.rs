@@ -53,13 +53,13 @@ pub(super) fn register(table: &mut Table) {
         Ok(value(datetime::subtract(datetime::midnight(cx.now), time(v, 0))?))
     });
     table.add("-", &[date, date], Type::Int4, |_, v, _| {
-        Ok(Value::Int((time(v, 0) - time(v, 1)) / DAY_MICROS))
+        Ok(Value::Int(time(v, 0).saturating_sub(time(v, 1)) / DAY_MICROS))
     });
     table.add("+", &[date, Type::Int4], date, |_, v, _| {
-        Ok(Value::Timestamp(time(v, 0) + int(v, 1) * DAY_MICROS))
+        Ok(Value::Timestamp(time(v, 0).saturating_add(int(v, 1).saturating_mul(DAY_MICROS))))
     });
     table.add("-", &[date, Type::Int4], date, |_, v, _| {
-        Ok(Value::Timestamp(time(v, 0) - int(v, 1) * DAY_MICROS))
+        Ok(Value::Timestamp(time(v, 0).saturating_sub(int(v, 1).saturating_mul(DAY_MICROS))))
     });
     intervals(table);
     fields(table);
@@ -180,5 +180,5 @@ fn zoned(values: &[Value], sign: i64) -> Result<Value, PgError> {
     let probe = format!("2000-01-01 00:00:00 {zone}");
     let offset = datetime::parse(&probe, "timestamp", 0).map_err(|_| unknown())?;
     // The probe is midnight at the zone's place: -offset.
-    Ok(Value::Timestamp(time(values, 1) - sign * offset))
+    Ok(Value::Timestamp(time(values, 1).saturating_sub(sign * offset)))
 }
