@@ -143,7 +143,7 @@ impl<T: Send + 'static> Core<T> {
 
     /// Answers everything that is inside and makes it durable. Returns the last state to be
     /// written as a snapshot, if the one on disk is older; then comes [`Core::close`].
-    pub fn finish(&mut self) -> Option<(Lsn, Frozen)> {
+    pub fn finish(&mut self) -> Option<(Lsn, Box<Frozen>)> {
         self.end_long_polls();
         self.hand_over();
         if let Err(error) = self.log.flush() {
@@ -151,7 +151,7 @@ impl<T: Send + 'static> Core<T> {
             return None;
         }
         let newer = self.log_bytes_since_snapshot() > 0;
-        newer.then(|| (Lsn(self.log_end), self.engine.freeze()))
+        newer.then(|| (Lsn(self.log_end), Box::new(self.engine.freeze())))
     }
 
     /// Closes the log in good order.
