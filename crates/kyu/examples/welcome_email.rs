@@ -88,7 +88,8 @@ async fn send_all(
     crash: String,
 ) -> Result<kyu::Summary, kyu::Error> {
     let idle = Arc::new(Notify::new());
-    let worker = Worker::new(kyu).concurrency(4).lease(Duration::from_secs(2)).handle({
+    // One at a time, so that a crash is about one mail.
+    let worker = Worker::new(kyu).concurrency(1).lease(Duration::from_secs(2)).handle({
         let mail_server = Arc::clone(mail_server);
         move |job: Welcome, context: Context| {
             let (mail_server, crash) = (Arc::clone(&mail_server), crash.clone());

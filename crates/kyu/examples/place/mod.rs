@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use kyu::Kyu;
 
 /// The handle, and a directory for what the example makes in the world outside.
+#[allow(dead_code, reason = "each example uses a part")]
 pub(crate) struct Place {
     pub(crate) kyu: Kyu,
     pub(crate) dir: PathBuf,
