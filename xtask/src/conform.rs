@@ -91,6 +91,18 @@ pub(crate) fn admin(pytest_arguments: &[String]) -> Result<(), Failure> {
     run.args(pytest_arguments).step("admin API")
 }
 
+/// The Rust examples, killed and started again, over a store of their own and at a server.
+pub(crate) fn jobs(pytest_arguments: &[String]) -> Result<(), Failure> {
+    clients::install()?;
+    let server = build_server()?;
+    Run::cargo(["build", "--locked", "--package", "kyu", "--examples"]).step("examples")?;
+    pytest(Python::Current, &server)
+        .args(["jobs", "-n", WORKERS, "-q"])
+        .args(pytest_arguments)
+        .env("KYU_EXAMPLES", crate::target().join("debug/examples"))
+        .step("jobs: examples under kill -9")
+}
+
 /// Kills the server under load; the checker's positive control included.
 pub(crate) fn kill9(arguments: &[String]) -> Result<(), Failure> {
     clients::install()?;

@@ -80,7 +80,6 @@ impl Kind {
 /// Takes jobs of the kinds that it has handlers for.
 pub struct Worker {
     backend: Arc<Backend>,
-    kyu: Kyu,
     concurrency: usize,
     grace: Duration,
     lease: Duration,
@@ -114,7 +113,6 @@ impl Worker {
     pub fn new(kyu: &Kyu) -> Self {
         Self {
             backend: Arc::clone(&kyu.backend),
-            kyu: kyu.clone(),
             concurrency: 10,
             grace: Duration::from_secs(30),
             lease: Duration::from_secs(30),
@@ -181,10 +179,29 @@ impl Worker {
         self
     }
 
+    /// Makes the queues, waiting for a server that is not there yet.
+    async fn declare(&self) -> Result<(), Error> {
+        for kind in self.kinds.values() {
+            loop {
+                match self.backend.declare(&kind.settings).await.map_err(Error::from) {
+                    Ok(()) => break,
+                    Err(Error::Retry(why)) => {
+                        tracing::warn!(why, queue = kind.settings.queue, "a queue is not made yet");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Works until `stop` is over, then lets running jobs finish within the grace.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Summary, Error> {
-        for kind in self.kinds.values() {
-            self.kyu.backend.declare(&kind.settings).await?;
+        let mut stop = std::pin::pin!(stop);
+        tokio::select! {
+            declared = self.declare() => declared?,
+            () = &mut stop => return Ok(Summary::default()),
         }
         let (stopping, stopped) = watch::channel(false);
         let mut takers = JoinSet::new();

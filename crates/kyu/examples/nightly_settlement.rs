@@ -98,7 +98,12 @@ async fn work(kyu: &Kyu, bank: std::path::PathBuf, real: bool) -> Result<Summary
         });
     let stop = async {
         tokio::select! {
-            () = enough.notified() => {}
+            () = async {
+                enough.notified().await;
+                while !matches!(kyu.counts::<Transfer>().await, Ok((0, 0, 0))) {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            } => {}
             _ = tokio::signal::ctrl_c() => {}
         }
     };

@@ -110,7 +110,7 @@ async fn work(kyu: &Kyu, api: &Arc<Api>) -> Result<Summary, kyu::Error> {
         }
     });
     let drained = async {
-        while kyu.counts::<Lookup>().await.is_ok_and(|counts| counts != (0, 0, 0)) {
+        while !matches!(kyu.counts::<Lookup>().await, Ok((0, 0, 0))) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

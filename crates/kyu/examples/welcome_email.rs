@@ -113,7 +113,7 @@ async fn send_all(
         }
     });
     let drained = async {
-        while kyu.counts::<Welcome>().await.is_ok_and(|counts| counts != (0, 0, 0)) {
+        while !matches!(kyu.counts::<Welcome>().await, Ok((0, 0, 0))) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         idle.notify_one();

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kyu::{
-    Claimed, Context, EnqueueOptions, Job, JobError, Kyu, Layer, Next, Retry, Server,
-    ServerOptions, Summary, Worker,
+    Claimed, Context, EnqueueOptions, Job, JobError, Kyu, Layer, Limits, Next, Retry, Schedule,
+    Server, ServerOptions, Summary, Worker,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
@@ -332,6 +332,93 @@ async fn options_say_when_and_whether_a_job_is_added() {
         assert!(second.duplicate);
         assert_eq!(second.id, first.id);
         assert_eq!(kyu.counts::<Mail>().await.unwrap(), (0, 1, 0));
+    })
+    .await;
+}
+
+/// A unique job is there once until it is done; limits are the queue's.
+#[tokio::test]
+async fn a_unique_job_is_added_again_only_when_it_is_done() {
+    over_both(|kyu| async move {
+        let unique =
+            EnqueueOptions { unique: Some("report/7".into()), ..EnqueueOptions::default() };
+        let first = kyu.enqueue_with(&mail("ann"), &unique).await.unwrap();
+        let second = kyu.enqueue_with(&mail("ann"), &unique).await.unwrap();
+        assert!(second.duplicate);
+        assert_eq!(second.id, first.id);
+        let done = Arc::new(Notify::new());
+        let worker = Worker::new(&kyu).handle({
+            let done = Arc::clone(&done);
+            move |_: Mail, _: Context| {
+                done.notify_one();
+                async { Ok(()) }
+            }
+        });
+        assert_eq!(work(worker, &done).await.done, 1);
+        assert!(!kyu.enqueue_with(&mail("ann"), &unique).await.unwrap().duplicate);
+    })
+    .await;
+}
+
+/// The queue, not the worker, keeps the limits: two workers together do not pass them.
+#[tokio::test]
+async fn limits_hold_for_all_workers_together() {
+    #[derive(Serialize, Deserialize)]
+    struct Call;
+    impl Job for Call {
+        const QUEUE: &'static str = "calls";
+        const LIMITS: Limits = Limits { max_in_flight: Some(2), ..Limits::NONE };
+    }
+    over_both(|kyu| async move {
+        for _ in 0..12 {
+            kyu.enqueue(&Call).await.unwrap();
+        }
+        let (running, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let worker = || {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            Worker::new(&kyu).handle(move |_: Call, _: Context| {
+                let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+                async move {
+                    most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    running.fetch_sub(1, Ordering::Relaxed);
+                    Ok(())
+                }
+            })
+        };
+        let drained = || async {
+            while !matches!(kyu.counts::<Call>().await, Ok((0, 0, 0))) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let (one, two) = tokio::join!(worker().run_until(drained()), worker().run_until(drained()));
+        assert_eq!(one.unwrap().done + two.unwrap().done, 12);
+        assert_eq!(most.load(Ordering::Relaxed), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_schedule_enqueues_and_saying_it_again_changes_nothing() {
+    over_both(|kyu| async move {
+        let every = Schedule::every(Duration::from_secs(1));
+        for _ in 0..2 {
+            kyu.schedule("greetings", &every, &mail("everybody")).await.unwrap();
+        }
+        let done = Arc::new(Notify::new());
+        let worker = Worker::new(&kyu).handle({
+            let done = Arc::clone(&done);
+            move |job: Mail, _: Context| {
+                assert_eq!(job, mail("everybody"));
+                done.notify_one();
+                async { Ok(()) }
+            }
+        });
+        assert_eq!(work(worker, &done).await.done, 1);
+        kyu.unschedule("greetings").await.unwrap();
+        kyu.unschedule("greetings").await.unwrap();
+        let wrong = Schedule::cron("61 * * * *", "UTC");
+        assert!(kyu.schedule("wrong", &wrong, &mail("nobody")).await.is_err());
     })
     .await;
 }

@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode, Uri, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use kyu_broker::RateLimit;
+use kyu_broker::{CatchUp, OverlapPolicy, RateLimit, ScheduleRule};
 use serde_json::{Value, json};
 
 use super::{
@@ -158,11 +158,39 @@ impl Remote {
 
     pub(crate) async fn schedule(
         &self,
-        _name: &str,
-        _schedule: &Schedule,
-        _job: &Outgoing,
+        name: &str,
+        schedule: &Schedule,
+        job: &Outgoing,
     ) -> Result<(), Failure> {
-        Err(Failure::Other(Error::Invalid("not yet".into())))
+        let rule = match &schedule.rule {
+            ScheduleRule::Cron { expression, time_zone } => {
+                json!({ "kind": "cron", "expression": expression, "time_zone": time_zone })
+            }
+            ScheduleRule::Every { interval_ms, .. } => {
+                json!({ "kind": "every", "interval_ms": interval_ms })
+            }
+        };
+        let catch_up = match schedule.catch_up {
+            CatchUp::Skip { grace_ms } => json!({ "kind": "skip", "grace_ms": grace_ms }),
+            CatchUp::One => json!({ "kind": "one" }),
+            CatchUp::All { max } => json!({ "kind": "all", "max": max }),
+        };
+        let overlap = match schedule.overlap {
+            OverlapPolicy::Allow => "allow",
+            OverlapPolicy::Skip => "skip",
+            OverlapPolicy::Replace => "replace",
+        };
+        let settings = json!({
+            "rule": rule,
+            "target": { "queue": job.queue },
+            "message": message(job)?,
+            "jitter_ms": millis(schedule.jitter),
+            "catch_up": catch_up,
+            "overlap": overlap,
+        });
+        let path = format!("/v1/schedules/{}", segment(name));
+        self.call(Method::PUT, &path, &[], &settings, 0).await?;
+        Ok(())
     }
 
     pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
