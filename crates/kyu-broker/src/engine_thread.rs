@@ -53,7 +53,7 @@ impl EngineThread {
     /// Answers what is inside, writes the last snapshot, and only then gives up the log's lock.
     fn close(mut self) {
         if let Some((lsn, frozen)) = self.core.finish() {
-            let _ends = self.snapshots.send((lsn, Box::new(frozen)));
+            let _ends = self.snapshots.send((lsn, frozen));
         }
         drop(self.snapshots);
         drop(self.frame_reads);

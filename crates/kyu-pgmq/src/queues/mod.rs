@@ -16,6 +16,7 @@ mod limits;
 mod message;
 mod names;
 mod notify;
+mod outbox;
 mod read;
 mod send;
 mod session;

@@ -123,7 +123,8 @@ impl Session {
             broker.directory().by_name(&archive_name(name)).map(|archive| archive.id)
         };
         let namespace = &self.shared.namespace;
-        let commands = transaction.state.commands(transaction.session, namespace, archive_of)?;
+        let mut commands = transaction.state.commands(transaction.session, namespace, archive_of)?;
+        commands.extend(self.cursor_commands());
         if commands.is_empty() { Ok(()) } else { self.submit_group(commands).await }
     }
 
@@ -137,6 +138,7 @@ impl Session {
                         conflict("a queue was created or dropped")
                     }
                     Refusal::VersionConflict => conflict("the settings of a queue"),
+                    Refusal::Ledger(_) => conflict("the cursor of an outbox"),
                     other => failure::refused(other, ""),
                 })
             }
@@ -193,8 +195,26 @@ impl Session {
             | f::CREATE_FIFO_INDEXES_ALL
             | f::SET_DEAD_LETTER
             | f::SET_RETENTION => self.call_settings(overload, a).await,
+            f::OUTBOX_POSITION | f::OUTBOX_ADVANCE => self.call_outbox(overload, a).await,
             _ => self.call_admin(overload, a).await,
         }
+    }
+
+    async fn call_outbox(
+        &mut self,
+        overload: OverloadId,
+        a: &mut Arguments,
+    ) -> Result<Vec<Row>, PgError> {
+        let missing = |what| PgError::new("22004", format!("{what} must not be null"));
+        let source = a.text()?.ok_or_else(|| missing("source"))?;
+        if overload == f::OUTBOX_POSITION {
+            let position = self.outbox_position(&source).await?;
+            return Ok(vec![vec![position.map_or(Value::Null, Value::Text)]]);
+        }
+        let expected = a.text()?;
+        let position = a.text()?.ok_or_else(|| missing("position"))?;
+        self.outbox_advance(&source, expected.as_deref(), position).await?;
+        Ok(vec![vec![Value::Void]])
     }
 
     async fn call_send(

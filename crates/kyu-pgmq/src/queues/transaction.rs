@@ -18,6 +18,7 @@ use kyu_broker::{
 use super::failure;
 use super::limits::{MAX_SAVED_MESSAGES, MAX_TRANSACTION_BYTES, MAX_TRANSACTION_MESSAGES};
 use super::message::{MessageRow, Outgoing};
+use super::outbox::CursorMove;
 use super::time::from_pg;
 use crate::error::PgError;
 
@@ -40,6 +41,8 @@ pub(super) struct State {
     /// By the engine's name.
     pub(super) queues: BTreeMap<String, QueueChanges>,
     pub(super) bytes: usize,
+    /// By source.
+    pub(super) cursors: BTreeMap<String, CursorMove>,
     /// LISTEN (true) and UNLISTEN, in order; no channel is all of them.
     pub(super) listens: Vec<(bool, Option<String>)>,
 }

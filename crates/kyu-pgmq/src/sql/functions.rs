@@ -226,6 +226,8 @@ functions! {
     102 PEEK = pgmq.peek(queue_name: TEXT, qty: INT4 => "1") -> Returns::Set(MESSAGE);
     103 SET_DEAD_LETTER = pgmq.set_dead_letter(queue_name: TEXT, dead_letter_queue: TEXT, max_reads: INT4 => "5") -> Returns::One(VOID);
     104 SET_RETENTION = pgmq.set_retention(queue_name: TEXT, seconds: INT4) -> Returns::One(VOID);
+    105 OUTBOX_POSITION = pgmq.outbox_position(source: TEXT) -> Returns::One(TEXT);
+    106 OUTBOX_ADVANCE = pgmq.outbox_advance(source: TEXT, expected_position: TEXT, position: TEXT) -> Returns::One(VOID);
 }
 
 aliases! {

@@ -1,0 +1,97 @@
+//! The cursor of an outbox relay: a record of the engine's ledger that moves in the same atomic
+//! group as the messages that are relayed. See the crate `kyu-outbox`.
+
+use kyu_broker::{
+    Answer, Command, Error, LedgerAnswer, LedgerCommand, LedgerKey, LedgerPut, LedgerQuery,
+    LedgerRefusal, LedgerState, Query, Refusal,
+};
+
+use super::failure;
+use super::session::Session;
+use crate::error::PgError;
+
+/// A move of a cursor that a transaction has made and not committed.
+#[derive(Clone, Debug)]
+pub(super) struct CursorMove {
+    /// Version of the record that it replaces.
+    expected: Option<u64>,
+    position: String,
+}
+
+impl Session {
+    fn cursor_key(&self, source: &str) -> LedgerKey {
+        LedgerKey {
+            namespace: self.shared.namespace.to_string(),
+            key: format!("outbox/{source}"),
+        }
+    }
+
+    /// Version and text of a cursor, as it is outside.
+    async fn cursor(&self, source: &str) -> Result<Option<(u64, String)>, PgError> {
+        let query = Query::Ledger(LedgerQuery::Get(self.cursor_key(source)));
+        match self.shared.broker.query(query).await {
+            Ok(Answer::Ledger(LedgerAnswer::Entry(entry))) => Ok(entry.and_then(|entry| {
+                let LedgerState::Record { value, .. } = entry.state else { return None };
+                Some((entry.token, String::from_utf8_lossy(&value).into_owned()))
+            })),
+            Ok(_) => Err(failure::broker(Error::Internal, "")),
+            Err(error) => Err(failure::broker(error, "")),
+        }
+    }
+
+    /// `pgmq.outbox_position`; NULL if the source was never relayed.
+    pub(super) async fn outbox_position(&self, source: &str) -> Result<Option<String>, PgError> {
+        let moved = self.transaction.as_ref().and_then(|open| open.state.cursors.get(source));
+        match moved {
+            Some(moved) => Ok(Some(moved.position.clone())),
+            None => Ok(self.cursor(source).await?.map(|(_, position)| position)),
+        }
+    }
+
+    /// `pgmq.outbox_advance`: 40001 unless the cursor is where it is expected, now and at the commit.
+    pub(super) async fn outbox_advance(
+        &mut self,
+        source: &str,
+        expected: Option<&str>,
+        position: String,
+    ) -> Result<(), PgError> {
+        let moved = self.transaction.as_ref().and_then(|open| open.state.cursors.get(source));
+        let (version, found) = match moved {
+            Some(moved) => (moved.expected, Some(moved.position.clone())),
+            None => self.cursor(source).await?.unzip(),
+        };
+        if found.as_deref() != expected {
+            return Err(taken_over(source, found.as_deref()));
+        }
+        let moved = CursorMove { expected: version, position };
+        if let Some(transaction) = &mut self.transaction {
+            transaction.state.cursors.insert(source.to_owned(), moved);
+            return Ok(());
+        }
+        match self.shared.broker.submit(moved.command(self.cursor_key(source))).await {
+            Ok(_) => Ok(()),
+            Err(Error::Refused(Refusal::Ledger(LedgerRefusal::Conflict { .. }))) => {
+                Err(taken_over(source, None))
+            }
+            Err(error) => Err(failure::broker(error, "")),
+        }
+    }
+
+    /// The moves of the open transaction, for its atomic group.
+    pub(super) fn cursor_commands(&self) -> Vec<Command> {
+        let cursors = self.transaction.iter().flat_map(|open| &open.state.cursors);
+        cursors.map(|(source, moved)| moved.clone().command(self.cursor_key(source))).collect()
+    }
+}
+
+impl CursorMove {
+    fn command(self, key: LedgerKey) -> Command {
+        let (expected, value) = (self.expected, self.position.into());
+        Command::Ledger(LedgerCommand::Put(LedgerPut { key, expected, value, keep_ms: None }))
+    }
+}
+
+fn taken_over(source: &str, position: Option<&str>) -> PgError {
+    let position = position.unwrap_or("another");
+    failure::conflict(&format!("the outbox cursor of {source:?} is at {position:?}"))
+}
