@@ -23,11 +23,52 @@ pub(crate) enum Command {
     Server(ServerArgs),
     /// Run a server for development: a temporary directory and a free port, both printed.
     Dev(DevArgs),
+    /// Relay what was sent inside transactions of your own Postgres (transactional outbox): exactly
+    /// once, in order.
+    Outbox(OutboxArgs),
     #[command(flatten)]
     Verb(kyu_cli::Verb),
     /// Look after the log of a stopped server.
     #[command(subcommand)]
     Log(LogCommand),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OutboxArgs {
+    /// The Postgres with the outbox, such as postgresql://user:password@host/database.
+    #[arg(long, env = "KYU_OUTBOX_SOURCE", value_name = "URL", hide_env_values = true)]
+    pub(crate) source: Option<String>,
+    /// The pgmq door of the server.
+    #[arg(
+        long,
+        env = "KYU_OUTBOX_TARGET",
+        value_name = "URL",
+        hide_env_values = true,
+        default_value = "postgresql://kyu@127.0.0.1:5432/kyu"
+    )]
+    pub(crate) target: String,
+    /// Names the source: of several relays with one name the newest works, the others end.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) name: String,
+    /// Most rows of one step, to 1000.
+    #[arg(long, value_name = "ROWS", default_value_t = 200)]
+    pub(crate) batch_rows: u32,
+    /// How often to look when no row is there, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    pub(crate) poll_ms: u64,
+    /// Let rows of queues that do not exist wait, instead of creating the queue.
+    #[arg(long)]
+    pub(crate) no_create_queues: bool,
+    /// How long rows stay in the outbox after they were relayed, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) keep_s: u64,
+    /// Serve /metrics (lag in rows and seconds) here.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) metrics: Option<String>,
+    /// Print the SQL that makes the outbox in your database, and do nothing else:
+    /// `kyu outbox --print-sql | psql mydatabase`.
+    #[arg(long)]
+    pub(crate) print_sql: bool,
 }
 
 #[derive(Debug, Subcommand)]

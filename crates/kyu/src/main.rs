@@ -4,6 +4,7 @@ mod banner;
 mod cli;
 mod exit;
 mod log_tool;
+mod outbox;
 mod serve;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         None => serve::server(cli.server),
         Some(cli::Command::Server(args)) => serve::server(args),
         Some(cli::Command::Dev(args)) => serve::dev(args),
+        Some(cli::Command::Outbox(args)) => outbox::run(args),
         Some(cli::Command::Verb(verb)) => talk(verb, &matches),
         Some(cli::Command::Log(cli::LogCommand::Verify(args))) => log_tool::verify(&args),
         Some(cli::Command::Log(cli::LogCommand::Repair(args))) => log_tool::repair(&args),

@@ -20,10 +20,7 @@ pub(super) struct CursorMove {
 
 impl Session {
     fn cursor_key(&self, source: &str) -> LedgerKey {
-        LedgerKey {
-            namespace: self.shared.namespace.to_string(),
-            key: format!("outbox/{source}"),
-        }
+        LedgerKey { namespace: self.shared.namespace.to_string(), key: format!("outbox/{source}") }
     }
 
     /// Version and text of a cursor, as it is outside.

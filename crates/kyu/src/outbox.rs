@@ -1,0 +1,110 @@
+//! `kyu outbox`: relays the outbox of a user's own Postgres.
+
+use std::fmt::Write;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use kyu_door::http::{
+    Counts, Handler, Head, Rejection, Request, Response, StatusCode, serve, text,
+};
+use kyu_door::limits::Limits;
+use kyu_outbox::{INSTALL_SQL, Lag, Options, Relay};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::OutboxArgs;
+use crate::exit::Failure;
+
+/// Relays until it is told to stop, or another relay takes over.
+pub(crate) fn run(args: OutboxArgs) -> Result<(), Failure> {
+    if args.print_sql {
+        print!("{INSTALL_SQL}");
+        return Ok(());
+    }
+    let Some(source) = args.source else {
+        return Err(Failure::Usage("--source says which Postgres the outbox is in".into()));
+    };
+    let relay = Relay::new(Options {
+        source,
+        target: args.target,
+        name: args.name,
+        batch_rows: args.batch_rows,
+        poll: Duration::from_millis(args.poll_ms.max(1)),
+        create_queues: !args.no_create_queues,
+        keep: Duration::from_secs(args.keep_s),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("starting: {error}")))?;
+    runtime.block_on(relay_until_told(&relay, args.metrics.as_deref()))
+}
+
+async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Failure> {
+    if let Some(address) = metrics {
+        let listener = TcpListener::bind(address).await;
+        let listener =
+            listener.map_err(|error| Failure::InUse(format!("--metrics {address}: {error}")))?;
+        let port = Arc::new(Port(relay.lag()));
+        let counts = Arc::new(Counts::default());
+        tokio::spawn(serve(listener, port, Limits::default(), counts, std::future::pending()));
+    }
+    let failed = |error| Failure::Failed(format!("listening for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // A step that is cut off has happened or not; the next relay finds out which.
+    tokio::select! {
+        ended = relay.run() => ended.map_err(|error| Failure::Failed(error.to_string())),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+/// `/metrics` of a relay.
+struct Port(Arc<Lag>);
+
+impl Handler for Port {
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send {
+        let answer = match request.head.uri.path() {
+            "/metrics" => text(StatusCode::OK, render(&self.0)),
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            _ => text(StatusCode::NOT_FOUND, "see /metrics\n"),
+        };
+        std::future::ready(answer)
+    }
+
+    fn reject(&self, _head: &Head, _reason: Rejection) -> Response {
+        text(StatusCode::BAD_REQUEST, "not understood\n")
+    }
+}
+
+/// In the text format of Prometheus.
+fn render(lag: &Lag) -> String {
+    let samples = [
+        ("kyu_outbox_lag_rows", "gauge", "Rows that wait.", lag.rows.load(Relaxed) as f64),
+        (
+            "kyu_outbox_lag_seconds",
+            "gauge",
+            "Age of the oldest row that waits.",
+            lag.oldest_ms.load(Relaxed) as f64 / 1_000.0,
+        ),
+        (
+            "kyu_outbox_relayed_rows_total",
+            "counter",
+            "Rows relayed.",
+            lag.relayed.load(Relaxed) as f64,
+        ),
+        (
+            "kyu_outbox_parked_rows_total",
+            "counter",
+            "Rows that were refused, and parked.",
+            lag.parked.load(Relaxed) as f64,
+        ),
+    ];
+    let mut page = String::new();
+    for (name, kind, help, value) in samples {
+        // Writing into a string cannot fail.
+        let _written = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    }
+    page
+}

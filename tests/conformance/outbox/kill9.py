@@ -1,0 +1,174 @@
+"""The transactional outbox under kill -9 of the relay, of Postgres and of Kyu.
+
+    kill9.py [--kills N] [--seed N]
+
+Writers run transactions on a real Postgres: a business row and its message, in one commit, or a
+rollback. `kyu outbox` relays; now and then a second relay takes over. Random processes are killed and
+started again. At the end everything is read from Kyu and held against the business rows:
+
+- a message is there if and only if its transaction committed, once;
+- the messages of one writer, whose transactions follow each other, are in order.
+"""
+
+import argparse
+import collections
+import pathlib
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "pgmq")]
+
+from kyu_server import Server, binary  # noqa: E402
+from outbox.source import SourcePostgres  # noqa: E402
+
+WRITERS = 3
+PAUSE_SECONDS = (0.05, 0.35)
+DRAIN_SECONDS = 60
+
+
+class Relay:
+    """A `kyu outbox` process."""
+
+    def __init__(self, source: SourcePostgres, server: Server):
+        self.command = [
+            binary(), "outbox", "--source", source.url, "--target", server.pgmq_url,
+            "--poll-ms", "10", "--batch-rows", "7",
+        ]
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        # Its log is read so that it never waits for us; the last lines are kept for a report.
+        self.lines: collections.deque[str] = collections.deque(maxlen=50)
+        lines, stderr = self.lines, self.process.stderr
+        threading.Thread(target=lambda: lines.extend(stderr), daemon=True).start()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Writer(threading.Thread):
+    """One transaction after the other; keeps no books, because the business table does."""
+
+    def __init__(self, number: int, source: SourcePostgres, seed: int, stop: threading.Event):
+        super().__init__(daemon=True)
+        self.number, self.source, self.stop = number, source, stop
+        self.random = random.Random(seed)
+        self.transactions = 0
+
+    def run(self) -> None:
+        n = 0
+        while not self.stop.is_set():
+            try:
+                with psycopg.connect(self.source.conninfo, autocommit=True, connect_timeout=5) as connection:
+                    while not self.stop.is_set():
+                        n = self.transaction(connection, n)
+            except psycopg.Error:
+                time.sleep(0.05)
+
+    def transaction(self, connection: psycopg.Connection, n: int) -> int:
+        with connection.transaction(force_rollback=self.random.random() < 0.2):
+            for _ in range(self.random.randint(1, 3)):
+                n += 1  # a number is never used again, whatever becomes of its transaction
+                connection.execute("INSERT INTO business VALUES (%s, %s)", (self.number, n))
+                body = f'{{"writer": {self.number}, "n": {n}}}'
+                connection.execute("SELECT pgmq.send('orders', %s::jsonb)", (body,))
+            # Long transactions are what a cursor by number would lose.
+            time.sleep(self.random.choice([0, 0, 0.002, 0.05]))
+        self.transactions += 1
+        return n
+
+
+def drain(server: Server, expected: int) -> list[tuple[int, int]]:
+    """Everything in the queue, in order."""
+    read: list[tuple[int, int]] = []
+    deadline = time.monotonic() + DRAIN_SECONDS
+    with psycopg.connect(server.pgmq_conninfo, autocommit=True) as connection:
+        while time.monotonic() < deadline and len(read) < expected:
+            rows = connection.execute("SELECT message FROM pgmq.pop('orders', 500)").fetchall()
+            read.extend((row[0]["writer"], row[0]["n"]) for row in rows)
+            if not rows:
+                time.sleep(0.1)
+        time.sleep(0.5)  # whatever is too much has time to come
+        rows = connection.execute("SELECT message FROM pgmq.pop('orders', 500)").fetchall()
+        read.extend((row[0]["writer"], row[0]["n"]) for row in rows)
+    return read
+
+
+def check(read: list[tuple[int, int]], committed: set[tuple[int, int]]) -> None:
+    counts = collections.Counter(read)
+    lost = committed - counts.keys()
+    unknown = counts.keys() - committed
+    doubled = {message for message, count in counts.items() if count > 1}
+    assert not lost and not unknown and not doubled, (
+        f"lost {sorted(lost)[:9]} ({len(lost)}), rolled back but sent {sorted(unknown)[:9]} ({len(unknown)}), "
+        f"doubled {sorted(doubled)[:9]} ({len(doubled)}) of {len(committed)}"
+    )
+    for writer in range(WRITERS):
+        numbers = [n for w, n in read if w == writer]
+        assert numbers == sorted(numbers), f"writer {writer} is out of order"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--kills", type=int, default=300)
+    arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    arguments = arguments.parse_args()
+    print(f"outbox kill -9: --kills {arguments.kills} --seed {arguments.seed}", flush=True)
+    dice = random.Random(arguments.seed)
+    stop = threading.Event()
+    with SourcePostgres() as source, Server(pgmq=True) as server:
+        with psycopg.connect(source.conninfo, autocommit=True) as connection:
+            connection.execute("CREATE TABLE business (writer int, n int, PRIMARY KEY (writer, n))")
+        with psycopg.connect(server.pgmq_conninfo, autocommit=True) as connection:
+            connection.execute("SELECT pgmq.create('orders')")
+        writers = [Writer(number, source, dice.randrange(1 << 32), stop) for number in range(WRITERS)]
+        relay = Relay(source, server)
+        relay.start()
+        for writer in writers:
+            writer.start()
+        kills = collections.Counter()
+        for _ in range(arguments.kills):
+            time.sleep(dice.uniform(*PAUSE_SECONDS))
+            victim = dice.choices(["relay", "Postgres", "Kyu", "take-over"], [4, 2, 3, 1])[0]
+            kills[victim] += 1
+            if victim == "relay":
+                relay.kill()
+                relay.start()
+            elif victim == "Postgres":
+                source.crash()
+            elif victim == "Kyu":
+                server.crash()
+            else:
+                older, relay = relay, Relay(source, server)
+                relay.start()
+                older.process.wait(timeout=60)
+                assert older.process.returncode == 1 and any("another relay" in line for line in older.lines), (
+                    f"the older relay was not fenced: {older.process.returncode} {list(older.lines)}"
+                )
+        stop.set()
+        for writer in writers:
+            writer.join()
+        with psycopg.connect(source.conninfo) as connection:
+            committed = set(connection.execute("SELECT writer, n FROM business").fetchall())
+        try:
+            check(drain(server, len(committed)), committed)
+        except AssertionError:
+            print("".join(relay.lines))
+            raise
+        relay.kill()
+        with psycopg.connect(source.conninfo) as connection:
+            parked = connection.execute("SELECT count(*) FROM pgmq.outbox_parked").fetchone()[0]
+        assert parked == 0, f"{parked} rows were parked"
+    print(f"{len(committed)} messages of {sum(w.transactions for w in writers)} transactions, {dict(kills)}: "
+          "nothing lost, nothing doubled, order kept")
+
+
+if __name__ == "__main__":
+    main()
