@@ -13,12 +13,6 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Before the first row, or where an earlier relay was.
-    pub(crate) fn taken_over(before: Option<&Self>, relay: &str) -> Self {
-        let (xid, id) = before.map_or((0, 0), |before| (before.xid, before.id));
-        Self { relay: relay.to_owned(), xid, id }
-    }
-
     pub(crate) fn moved_to(&self, xid: u64, id: i64) -> Self {
         Self { relay: self.relay.clone(), xid, id }
     }

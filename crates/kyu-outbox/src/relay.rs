@@ -129,20 +129,18 @@ impl Relay {
     async fn connect(&self, held: Option<&Position>) -> Result<Link, Error> {
         let (source, source_task) = connect(&self.options.source).await?;
         let (target, target_task) = connect(&self.options.target).await?;
-        let mut target = Sink::new(target).await?;
+        let target = Sink::new(target).await?;
         let name = &self.options.name;
-        let found = sink::position(&target.client, name).await?;
-        let position = match (&found, held) {
-            (Some(found), Some(_)) if found.relay == self.id => found.clone(),
-            (Some(found), Some(_)) => return Err(Error::Fenced(found.to_string())),
-            (found, _) => {
-                let taken = Position::taken_over(found.as_ref(), &self.id);
-                match sink::relay(&mut target, name, found.as_ref(), &taken, &[]).await {
-                    Ok(()) => taken,
-                    Err(Failed::Other(error)) => return Err(error),
-                    Err(_) => return Err(Error::Refused("no row was sent, and one failed".into())),
+        let position = match held {
+            None => sink::take_over(&target.client, name, &self.id).await?,
+            // Connected again: somebody may have come between, and then has the right.
+            Some(_) => match sink::position(&target.client, name).await? {
+                Some(found) if found.relay == self.id => found,
+                found => {
+                    let found = found.map(|found| found.to_string()).unwrap_or_default();
+                    return Err(Error::Fenced(found));
                 }
-            }
+            },
         };
         tracing::info!(%position, source = name, "relaying");
         Ok(Link { source, target, position, _tasks: [source_task, target_task] })
@@ -193,7 +191,7 @@ impl Relay {
         rows: &[OutboxRow],
     ) -> Result<(), Failed> {
         let (name, before) = (&self.options.name, link.position.clone());
-        sink::relay(&mut link.target, name, Some(&before), after, rows).await?;
+        sink::relay(&mut link.target, name, &before, after, rows).await?;
         link.position = after.clone();
         Ok(())
     }

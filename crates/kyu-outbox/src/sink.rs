@@ -59,18 +59,29 @@ pub(crate) async fn position(client: &Client, source: &str) -> Result<Option<Pos
     text.map(|text| text.parse().map_err(Error::Refused)).transpose()
 }
 
+/// Makes this relay the one of its source; where it is to go on.
+pub(crate) async fn take_over(
+    client: &Client,
+    source: &str,
+    relay: &str,
+) -> Result<Position, Error> {
+    let row = client.query_one("SELECT pgmq.outbox_take_over($1, $2)", &[&source, &relay]).await?;
+    let position: String = row.try_get(0)?;
+    position.parse().map_err(Error::Refused)
+}
+
 /// Moves the cursor, and puts the rows into their queues, in one atomic step.
 pub(crate) async fn relay(
     sink: &mut Sink,
     source: &str,
-    before: Option<&Position>,
+    before: &Position,
     after: &Position,
     rows: &[OutboxRow],
 ) -> Result<(), Failed> {
     let Sink { client, to_queue, to_queue_at, to_topic } = sink;
     let statements = [&*to_queue, &*to_queue_at, &*to_topic];
     let transaction = client.transaction().await?;
-    let (expected, position) = (before.map(Position::to_string), after.to_string());
+    let (expected, position) = (before.to_string(), after.to_string());
     let advance = "SELECT pgmq.outbox_advance($1, $2, $3)";
     let moved = transaction.execute(advance, &[&source, &expected, &position]).await;
     moved.map_err(fenced)?;

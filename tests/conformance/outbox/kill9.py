@@ -160,9 +160,18 @@ def main() -> None:
         try:
             check(drain(server, len(committed)), committed)
         except AssertionError:
-            print("".join(relay.lines))
+            # What was not relayed, and where the relay stands: lost, or only late?
+            print("".join(relay.lines), f"relay: {relay.process.poll()}")
+            with psycopg.connect(source.conninfo) as connection:
+                print(connection.execute(
+                    "SELECT count(*), min(xid::text::bigint), max(xid::text::bigint), min(id), max(id),"
+                    " pg_snapshot_xmin(pg_current_snapshot())::text FROM pgmq.outbox"
+                ).fetchone())
+            with psycopg.connect(server.pgmq_conninfo, autocommit=True) as connection:
+                print(connection.execute("SELECT pgmq.outbox_position('default')").fetchone())
             raise
-        relay.kill()
+        finally:
+            relay.kill()
         with psycopg.connect(source.conninfo) as connection:
             parked = connection.execute("SELECT count(*) FROM pgmq.outbox_parked").fetchone()[0]
         assert parked == 0, f"{parked} rows were parked"

@@ -10,6 +10,8 @@ use super::failure;
 use super::session::Session;
 use crate::error::PgError;
 
+const MAX_TRIES: usize = 100;
+
 /// A move of a cursor that a transaction has made and not committed.
 #[derive(Clone, Debug)]
 pub(super) struct CursorMove {
@@ -43,6 +45,32 @@ impl Session {
             Some(moved) => Ok(Some(moved.position.clone())),
             None => Ok(self.cursor(source).await?.map(|(_, position)| position)),
         }
+    }
+
+    /// `pgmq.outbox_take_over`: puts another name before a position (`RELAY XID ID`), so that the
+    /// relay that had it finds out at its next step. At once, not with a transaction.
+    pub(super) async fn outbox_take_over(
+        &self,
+        source: &str,
+        relay: &str,
+    ) -> Result<String, PgError> {
+        if relay.is_empty() || relay.contains(' ') {
+            return Err(PgError::new("22023", "the name of a relay is one word"));
+        }
+        // The relay that is at work moves the cursor all the time, so one try may come between.
+        for _ in 0..MAX_TRIES {
+            let (expected, found) = self.cursor(source).await?.unzip();
+            let rest = found.as_deref().and_then(|found| found.split_once(' '));
+            let rest = rest.map_or("0 0", |(_, rest)| rest);
+            let moved = CursorMove { expected, position: format!("{relay} {rest}") };
+            let position = moved.position.clone();
+            match self.shared.broker.submit(moved.command(self.cursor_key(source))).await {
+                Ok(_) => return Ok(position),
+                Err(Error::Refused(Refusal::Ledger(LedgerRefusal::Conflict { .. }))) => {}
+                Err(error) => return Err(failure::broker(error, "")),
+            }
+        }
+        Err(taken_over(source, None))
     }
 
     /// `pgmq.outbox_advance`: 40001 unless the cursor is where it is expected, now and at the commit.

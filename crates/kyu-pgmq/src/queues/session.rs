@@ -195,7 +195,9 @@ impl Session {
             | f::CREATE_FIFO_INDEXES_ALL
             | f::SET_DEAD_LETTER
             | f::SET_RETENTION => self.call_settings(overload, a).await,
-            f::OUTBOX_POSITION | f::OUTBOX_ADVANCE => self.call_outbox(overload, a).await,
+            f::OUTBOX_POSITION | f::OUTBOX_TAKE_OVER | f::OUTBOX_ADVANCE => {
+                self.call_outbox(overload, a).await
+            }
             _ => self.call_admin(overload, a).await,
         }
     }
@@ -210,6 +212,11 @@ impl Session {
         if overload == f::OUTBOX_POSITION {
             let position = self.outbox_position(&source).await?;
             return Ok(vec![vec![position.map_or(Value::Null, Value::Text)]]);
+        }
+        if overload == f::OUTBOX_TAKE_OVER {
+            let relay = a.text()?.ok_or_else(|| missing("relay"))?;
+            let position = self.outbox_take_over(&source, &relay).await?;
+            return Ok(vec![vec![Value::Text(position)]]);
         }
         let expected = a.text()?;
         let position = a.text()?.ok_or_else(|| missing("position"))?;

@@ -227,6 +227,7 @@ functions! {
     103 SET_DEAD_LETTER = pgmq.set_dead_letter(queue_name: TEXT, dead_letter_queue: TEXT, max_reads: INT4 => "5") -> Returns::One(VOID);
     104 SET_RETENTION = pgmq.set_retention(queue_name: TEXT, seconds: INT4) -> Returns::One(VOID);
     105 OUTBOX_POSITION = pgmq.outbox_position(source: TEXT) -> Returns::One(TEXT);
+    107 OUTBOX_TAKE_OVER = pgmq.outbox_take_over(source: TEXT, relay: TEXT) -> Returns::One(TEXT);
     106 OUTBOX_ADVANCE = pgmq.outbox_advance(source: TEXT, expected_position: TEXT, position: TEXT) -> Returns::One(VOID);
 }
 
