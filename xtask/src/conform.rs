@@ -7,6 +7,8 @@ use crate::run::{self, Failure, Run};
 
 /// Most tests wait for a visibility timeout or a long poll; a few keep a core busy.
 const WORKERS: &str = "4";
+/// Kills of the outbox in every run; `conform outbox --kills 300` for more.
+const OUTBOX_KILLS: &str = "60";
 
 /// Every client of the SQS door; with arguments, only pytest with the current clients.
 pub(crate) fn sqs(pytest_arguments: &[String]) -> Result<(), Failure> {
@@ -89,6 +91,27 @@ pub(crate) fn admin(pytest_arguments: &[String]) -> Result<(), Failure> {
     let server = build_server()?;
     let run = pytest(Python::Current, &server).args(["admin", "-n", WORKERS, "-q"]);
     run.args(pytest_arguments).step("admin API")
+}
+
+/// The transactional outbox beside a real Postgres. Arguments go to the kill -9 loop, and then only
+/// that runs.
+pub(crate) fn outbox(arguments: &[String]) -> Result<(), Failure> {
+    clients::install_pgmq()?;
+    clients::install_postgres()?;
+    let server = build_server()?;
+    let kill9 = |arguments: &[&str]| {
+        Run::new(clients::python(Python::Pgmq))
+            .arg("outbox/kill9.py")
+            .args(arguments)
+            .env("KYU_BIN", &server)
+            .dir(clients::home())
+            .step("outbox: kill -9")
+    };
+    if !arguments.is_empty() {
+        return kill9(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    pytest(Python::Pgmq, &server).args(["outbox", "-q"]).step("outbox: pytest")?;
+    kill9(&["--kills", OUTBOX_KILLS])
 }
 
 /// The Rust examples, killed and started again, over a store of their own and at a server.

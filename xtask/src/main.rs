@@ -23,6 +23,7 @@ cargo xtask VERB
   conform sns [ARGS]       the same for SNS
   conform pgmq [ARGS]      the same for pgmq; --record records the answers of real pgmq anew
   conform admin [ARGS]     the admin API, held to its OpenAPI document
+  conform outbox [ARGS]    the transactional outbox beside a real Postgres, under kill -9
   conform jobs [ARGS]      the Rust examples under kill -9
   kill9 [ARGS]             kill -9 of the real server under load; see tests/conformance/kill9.py --help
   sim --seed N [ARGS]      one seeded simulation; without a seed, a fresh one
@@ -56,8 +57,9 @@ fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
             Some((door, rest)) if door == "sns" => conform::sns(rest),
             Some((door, rest)) if door == "admin" => conform::admin(rest),
             Some((door, rest)) if door == "pgmq" => conform::pgmq(rest),
+            Some((door, rest)) if door == "outbox" => conform::outbox(rest),
             Some((door, rest)) if door == "jobs" => conform::jobs(rest),
-            _ => Err(Failure::usage("conform needs a door: sqs, sns, admin, pgmq, jobs")),
+            _ => Err(Failure::usage("conform needs a door: sqs, sns, admin, pgmq, outbox, jobs")),
         },
         "kill9" => conform::kill9(rest),
         "sim" => suite::simulation(rest),

@@ -23,6 +23,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     conform::sns(&[])?;
     conform::admin(&[])?;
     conform::pgmq(&[])?;
+    conform::outbox(&[])?;
     conform::jobs(&[])?;
     println!("\nall checks passed");
     Ok(())

@@ -31,15 +31,17 @@ pub(crate) async fn rows_after(
     position: &Position,
     most: i64,
 ) -> Result<Vec<OutboxRow>, tokio_postgres::Error> {
+    // Qualified: `ORDER BY xid` alone would mean the text in the first column, and 999 come after
+    // 1000. The kill -9 test found that.
     let rows = client
         .query(
-            "SELECT xid::text, id, queue_name, routing_key, message::text, headers::text,
+            "SELECT o.xid::text, id, queue_name, routing_key, message::text, headers::text,
                     (visible_at AT TIME ZONE 'UTC')::text || '+00',
                     greatest(0, ceil(extract(epoch FROM visible_at - clock_timestamp())))::int
-             FROM pgmq.outbox
-             WHERE (xid, id) > ($1::text::xid8, $2)
-               AND xid < pg_snapshot_xmin(pg_current_snapshot())
-             ORDER BY xid, id LIMIT $3",
+             FROM pgmq.outbox o
+             WHERE (o.xid, o.id) > ($1::text::xid8, $2)
+               AND o.xid < pg_snapshot_xmin(pg_current_snapshot())
+             ORDER BY o.xid, o.id LIMIT $3",
             &[&position.xid.to_string(), &position.id, &most],
         )
         .await?;

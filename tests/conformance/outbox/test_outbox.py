@@ -77,6 +77,25 @@ def test_batches_topics_and_delays(source, server, relay):
     assert wait_for(server, "audit", 1)[0][0] == {"order": 7}
 
 
+def test_transactions_keep_their_order_when_their_numbers_get_a_digit_more(source, server):
+    """Found by kill9.py: rows were sorted by the text of their transaction's number."""
+    with psycopg.connect(source.conninfo, autocommit=True) as connection:
+        for xid in (98, 99, 100, 101):
+            connection.execute(
+                "INSERT INTO pgmq.outbox (xid, queue_name, message) VALUES (%s::text::xid8, 'digits', %s::jsonb)",
+                (str(xid), str(xid)),
+            )
+        # The cursor of this relay is new, whatever the database's transactions are numbered by now.
+        command = [binary(), "outbox", "--source", source.url, "--target", server.pgmq_url,
+                   "--name", "digits", "--batch-rows", "2", "--poll-ms", "10"]
+        relay = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            assert [message for message, _ in wait_for(server, "digits", 4)] == [98, 99, 100, 101]
+        finally:
+            relay.terminate()
+            relay.wait()
+
+
 def test_a_row_that_kyu_refuses_is_parked_and_the_others_go_on(source, server, relay):
     with psycopg.connect(source.conninfo, autocommit=True) as connection:
         connection.execute("SELECT pgmq.send('after', '1'::jsonb)")

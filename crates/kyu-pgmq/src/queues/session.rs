@@ -123,7 +123,8 @@ impl Session {
             broker.directory().by_name(&archive_name(name)).map(|archive| archive.id)
         };
         let namespace = &self.shared.namespace;
-        let mut commands = transaction.state.commands(transaction.session, namespace, archive_of)?;
+        let mut commands =
+            transaction.state.commands(transaction.session, namespace, archive_of)?;
         commands.extend(self.cursor_commands());
         if commands.is_empty() { Ok(()) } else { self.submit_group(commands).await }
     }
