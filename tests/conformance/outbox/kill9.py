@@ -12,6 +12,7 @@ started again. At the end everything is read from Kyu and held against the busin
 
 import argparse
 import collections
+import logging
 import pathlib
 import random
 import subprocess
@@ -116,6 +117,8 @@ def check(read: list[tuple[int, int]], committed: set[tuple[int, int]]) -> None:
 
 
 def main() -> None:
+    # Connections break all the time here; psycopg would tell of each.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=300)
     arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
