@@ -160,7 +160,8 @@ fn resize(store: &Store, job: &Resize) -> Result<String, JobError> {
 fn publish(list: &Path, thumbnail: &str) -> std::io::Result<()> {
     use std::io::Write;
     let mut list = std::fs::OpenOptions::new().create(true).append(true).open(list)?;
-    writeln!(list, "{thumbnail}")?;
+    // One write, so that lines of handlers at the same time do not run into each other.
+    list.write_all(format!("{thumbnail}\n").as_bytes())?;
     list.sync_all()
 }
 

@@ -130,6 +130,8 @@ async fn settle(job: &Settle, context: &Context) -> Result<(), JobError> {
 fn transfer(bank: &std::path::Path, job: &Transfer) -> std::io::Result<()> {
     use std::io::Write;
     let mut ledger = std::fs::OpenOptions::new().create(true).append(true).open(bank)?;
-    writeln!(ledger, "{}\t{}\t{}", job.settlement, job.to, job.cents)?;
+    // One write, so that lines of transfers at the same time do not run into each other.
+    let line = format!("{}\t{}\t{}\n", job.settlement, job.to, job.cents);
+    ledger.write_all(line.as_bytes())?;
     ledger.sync_all()
 }

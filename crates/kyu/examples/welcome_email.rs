@@ -51,7 +51,7 @@ impl MailServer {
     /// Returns the server's receipt.
     fn send(&self, to: &str, message_id: &str) -> std::io::Result<String> {
         let mut sent = OpenOptions::new().create(true).append(true).open(&self.0)?;
-        writeln!(sent, "{to}\t{message_id}")?;
+        sent.write_all(format!("{to}\t{message_id}\n").as_bytes())?;
         sent.sync_all()?;
         Ok(format!("250 accepted {message_id}"))
     }
