@@ -218,7 +218,7 @@ pub(super) fn read(ty: Type, oid: u32, bytes: &[u8]) -> Result<Value, PgError> {
         | Type::Regclass
         | Type::Regtype
         | Type::Regproc => Value::Int(read_int(ty, bytes)?),
-        Type::Date => Value::Timestamp(i64::from(i32::from_be_bytes(fixed(bytes)?)) * DAY_MICROS),
+        Type::Date => Value::Timestamp(read_date(bytes)?),
         Type::Float8 if oid == 700 => Value::Float(f32::from_be_bytes(fixed(bytes)?).into()),
         Type::Float8 => Value::Float(f64::from_be_bytes(fixed(bytes)?)),
         Type::Numeric => Value::Numeric(read_numeric(bytes)?),
@@ -245,6 +245,17 @@ pub(super) fn read(ty: Type, oid: u32, bytes: &[u8]) -> Result<Value, PgError> {
         }
     };
     Ok(value)
+}
+
+/// Days since 2000, as the first microsecond of the day.
+fn read_date(bytes: &[u8]) -> Result<i64, PgError> {
+    match i32::from_be_bytes(fixed(bytes)?) {
+        i32::MAX => Ok(i64::MAX), // infinity
+        i32::MIN => Ok(i64::MIN),
+        days => i64::from(days)
+            .checked_mul(DAY_MICROS)
+            .ok_or_else(|| PgError::new("22008", "date out of range")),
+    }
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], PgError> {
@@ -484,6 +495,8 @@ mod tests {
         assert_eq!(code(Type::Text, b"\xff"), "22021");
         let huge = b"\0\0\0\x01\0\0\0\0\0\0\0\x14\x7f\xff\xff\xff\0\0\0\x01";
         assert_eq!(code(Type::Array(Element::Int8), huge), "22003");
+        // Found by the property below: more days than microseconds have room for.
+        assert_eq!(code(Type::Date, b"\x07\0\0\0"), "22008");
     }
 
     proptest! {
