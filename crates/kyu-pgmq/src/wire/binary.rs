@@ -1,10 +1,10 @@
 //! Binary forms of values (`*_send` and `*_recv` of Postgres), both directions.
 
 use super::frontend::utf8;
-use super::oid::{self, element_type};
+use super::oid;
 use crate::error::PgError;
 use crate::sql::text;
-use crate::types::{Composite, Element, Type};
+use crate::types::{Element, Type};
 use crate::value::Value;
 
 /// Version byte of `jsonb`.
@@ -61,7 +61,7 @@ fn write_int(out: &mut Vec<u8>, ty: Type, value: i64) {
 }
 
 fn write_array(out: &mut Vec<u8>, element: Element, values: &[Value]) {
-    let ty = element_type(element);
+    let ty = element.ty();
     out.extend(u32::from(!values.is_empty()).to_be_bytes());
     out.extend(u32::from(values.contains(&Value::Null)).to_be_bytes());
     out.extend(oid::of_type(ty).to_be_bytes());
@@ -77,7 +77,7 @@ fn write_array(out: &mut Vec<u8>, element: Element, values: &[Value]) {
 fn write_row(out: &mut Vec<u8>, ty: Type, values: &[Value]) {
     out.extend(length(values.len()));
     for (index, value) in values.iter().enumerate() {
-        let ty = column_type(ty, index).unwrap_or_else(|| type_of(value));
+        let ty = column_type(ty, index).unwrap_or_else(|| text::guess(value));
         out.extend(oid::of_type(ty).to_be_bytes());
         write_field(out, ty, value);
     }
@@ -104,56 +104,7 @@ fn length(length: usize) -> [u8; 4] {
 /// The type of a composite type's column.
 fn column_type(ty: Type, index: usize) -> Option<Type> {
     let Type::Composite(composite) = ty else { return None };
-    columns(composite).get(index).map(|(_, ty)| *ty)
-}
-
-/// Columns of pgmq's composite types, as in pgmq 1.13.0.
-pub fn columns(composite: Composite) -> &'static [(&'static str, Type)] {
-    match composite {
-        Composite::MessageRecord => &[
-            ("msg_id", Type::Int8),
-            ("read_ct", Type::Int4),
-            ("enqueued_at", Type::Timestamptz),
-            ("last_read_at", Type::Timestamptz),
-            ("vt", Type::Timestamptz),
-            ("message", Type::Jsonb),
-            ("headers", Type::Jsonb),
-        ],
-        Composite::QueueRecord => &[
-            ("queue_name", Type::Varchar),
-            ("is_partitioned", Type::Bool),
-            ("is_unlogged", Type::Bool),
-            ("created_at", Type::Timestamptz),
-        ],
-        Composite::MetricsResult => &[
-            ("queue_name", Type::Text),
-            ("queue_length", Type::Int8),
-            ("newest_msg_age_sec", Type::Int4),
-            ("oldest_msg_age_sec", Type::Int4),
-            ("total_messages", Type::Int8),
-            ("scrape_time", Type::Timestamptz),
-            ("queue_visible_length", Type::Int8),
-            ("default_partition_length", Type::Int8),
-        ],
-    }
-}
-
-/// The type of a value in an anonymous row.
-fn type_of(value: &Value) -> Type {
-    match value {
-        Value::Bool(_) => Type::Bool,
-        Value::Int(_) => Type::Int8,
-        Value::Float(_) => Type::Float8,
-        Value::Numeric(_) => Type::Numeric,
-        Value::Null | Value::Text(_) => Type::Text,
-        Value::Json(_) => Type::Jsonb,
-        Value::Timestamp(_) => Type::Timestamptz,
-        Value::Interval { .. } => Type::Interval,
-        Value::Bytea(_) => Type::Bytea,
-        Value::Array(element, _) => Type::Array(*element),
-        Value::Row(ty, _) => *ty,
-        Value::Void => Type::Void,
-    }
+    composite.columns().get(index).map(|(_, ty)| *ty)
 }
 
 /// Base-10000 digits with a weight, a sign and a number of decimals.
@@ -317,8 +268,8 @@ fn read_array(element: Element, bytes: &[u8]) -> Result<Value, PgError> {
     let count = count.ok_or_else(|| PgError::new("22003", "invalid array size"))?;
     let _lower_bound = at.i32()?;
     let ty = oid::to_type(sent).unwrap_or(Type::Unknown);
-    if ty != element_type(element) && !(is_text(ty) && is_text(element_type(element))) {
-        let wanted = oid::of_type(element_type(element));
+    if ty != element.ty() && !(is_text(ty) && is_text(element.ty())) {
+        let wanted = oid::of_type(element.ty());
         let message =
             format!("binary data has array element type {sent} instead of expected {wanted}");
         return Err(PgError::new("42804", message));
@@ -329,7 +280,7 @@ fn read_array(element: Element, bytes: &[u8]) -> Result<Value, PgError> {
             -1 => Value::Null,
             length => {
                 let length = usize::try_from(length).map_err(|_| incorrect())?;
-                read(element_type(element), 0, at.take(length)?)?
+                read(element.ty(), 0, at.take(length)?)?
             }
         });
     }
@@ -425,6 +376,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::Composite;
 
     fn written(ty: Type, value: &Value) -> Vec<u8> {
         let mut out = Vec::new();

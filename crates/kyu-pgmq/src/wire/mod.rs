@@ -27,7 +27,6 @@ mod tests;
 mod transaction;
 mod zone;
 
-pub use binary::columns as composite_columns;
 pub use limits::{Limits, MAX_NOTIFICATIONS};
 pub use server::{Counts, Door, DoorOptions, Notification, Queues, Tls};
 

@@ -125,26 +125,6 @@ pub const fn of_array(element: Element) -> u32 {
     }
 }
 
-/// The type of an array's elements.
-pub const fn element_type(element: Element) -> Type {
-    match element {
-        Element::Bool => Type::Bool,
-        Element::Int2 => Type::Int2,
-        Element::Int4 => Type::Int4,
-        Element::Int8 => Type::Int8,
-        Element::Float8 => Type::Float8,
-        Element::Text => Type::Text,
-        Element::Varchar => Type::Varchar,
-        Element::Name => Type::Name,
-        Element::Json => Type::Json,
-        Element::Jsonb => Type::Jsonb,
-        Element::Timestamptz => Type::Timestamptz,
-        Element::Oid => Type::Oid,
-        Element::Char => Type::Char,
-        Element::MessageRecord => Type::Composite(Composite::MessageRecord),
-    }
-}
-
 /// Every type that has an object id.
 pub fn all() -> impl Iterator<Item = Type> {
     let composites = COMPOSITES.into_iter().map(Type::Composite);

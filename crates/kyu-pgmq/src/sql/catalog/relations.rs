@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::super::Session;
 use super::super::builtins::VERSION;
+use super::super::choose::category;
 use super::super::functions::{FUNCTIONS, Returns};
 use super::super::names::{array_of, catalog_name, display};
 use super::{
@@ -386,30 +387,6 @@ fn class_row(out: &mut Writer, class: &Class) {
         ("relispopulated", YES),
         ("relreplident", text(if class.kind == 'r' { "d" } else { "n" })),
     ]);
-}
-
-fn category(ty: Type) -> &'static str {
-    match ty {
-        Type::Bool => "B",
-        Type::Int2
-        | Type::Int4
-        | Type::Int8
-        | Type::Float8
-        | Type::Numeric
-        | Type::Oid
-        | Type::Regclass
-        | Type::Regtype
-        | Type::Regproc => "N",
-        Type::Text | Type::Varchar | Type::Name => "S",
-        Type::Timestamptz | Type::Timestamp | Type::Date => "D",
-        Type::Interval => "T",
-        Type::Array(_) => "A",
-        Type::Composite(_) => "C",
-        Type::Void | Type::Record => "P",
-        Type::Unknown => "X",
-        Type::Char => "Z",
-        Type::Json | Type::Jsonb | Type::Bytea | Type::Uuid => "U",
-    }
 }
 
 fn type_rows(out: &mut Writer, _facts: &Facts) {
