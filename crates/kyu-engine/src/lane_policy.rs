@@ -108,27 +108,21 @@ mod section {
 
 /// Writes the sections of this file that do not hold defaults, in rising order.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
-    let mut section = |number: u8, fill: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = Vec::new();
-        fill(&mut bytes);
-        out.u8(number);
-        out.bytes(&bytes);
-    };
     if config.fairness != Fairness::default() {
-        section(section::FAIRNESS, &|b| b.u8(config.fairness as u8));
+        out.section(section::FAIRNESS, |b| b.u8(config.fairness as u8));
     }
     if let Some(rate) = &config.rate {
-        section(section::RATE, &|b| rate.encode(b));
+        out.section(section::RATE, |b| rate.encode(b));
     }
     let lanes = &config.lanes;
     if let Some(most) = lanes.max_in_flight {
-        section(section::LANE_MAX_IN_FLIGHT, &|b| b.varint(u64::from(most)));
+        out.section(section::LANE_MAX_IN_FLIGHT, |b| b.varint(u64::from(most)));
     }
     if let Some(rate) = &lanes.rate {
-        section(section::LANE_RATE, &|b| rate.encode(b));
+        out.section(section::LANE_RATE, |b| rate.encode(b));
     }
     if lanes.default_weight != 1 || !lanes.weights.is_empty() {
-        section(section::WEIGHTS, &|b| {
+        out.section(section::WEIGHTS, |b| {
             b.varint(u64::from(lanes.default_weight));
             b.varint(lanes.weights.len() as u64);
             for (key, weight) in &lanes.weights {

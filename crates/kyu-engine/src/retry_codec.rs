@@ -19,40 +19,33 @@ mod section {
 
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if let Some(retry) = &config.retry {
-        write(section::RETRY, out, |b| encode_retry(retry, b));
+        out.section(section::RETRY, |b| encode_retry(retry, b));
     }
     if config.back_after_receives != Some(BACK_AFTER_RECEIVES) {
-        write(section::BACK_AFTER_RECEIVES, out, |b| {
+        out.section(section::BACK_AFTER_RECEIVES, |b| {
             b.opt_varint(config.back_after_receives.map(u64::from));
         });
     }
     if config.keep_history {
-        write(section::KEEP_HISTORY, out, |_| {});
+        out.section(section::KEEP_HISTORY, |_| {});
     }
     match &config.expired_to {
         ExpiredTo::Nowhere => {}
-        ExpiredTo::DeadLetterQueue => write(section::EXPIRED_TO, out, |b| b.u8(1)),
-        ExpiredTo::Queue(name) => write(section::EXPIRED_TO, out, |b| {
+        ExpiredTo::DeadLetterQueue => out.section(section::EXPIRED_TO, |b| b.u8(1)),
+        ExpiredTo::Queue(name) => out.section(section::EXPIRED_TO, |b| {
             b.u8(2);
             encode_name(name, b);
         }),
     }
     if let Some(guard) = &config.guard {
-        write(section::GUARD, out, |b| encode_guard(guard, b));
+        out.section(section::GUARD, |b| encode_guard(guard, b));
     }
     if config.fencing != Fencing::default() {
-        write(section::FENCING, out, |b| {
+        out.section(section::FENCING, |b| {
             b.u8(u8::from(config.fencing.accept_late_acks));
             b.u8(u8::from(config.fencing.refuse_stale_extends));
         });
     }
-}
-
-fn write(number: u8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    let mut fields = Vec::new();
-    fill(&mut fields);
-    out.u8(number);
-    out.bytes(&fields);
 }
 
 /// Reads a section; false if its number is unknown.

@@ -31,6 +31,14 @@ pub trait Write {
     fn varint(&mut self, v: u64);
     /// A varint length, then the bytes.
     fn bytes(&mut self, v: &[u8]);
+    /// A number, then what `fill` writes, as [`Write::bytes`]: a reader that does not know the number
+    /// knows where it ends.
+    fn section(&mut self, number: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+        let mut content = Vec::new();
+        fill(&mut content);
+        self.u8(number);
+        self.bytes(&content);
+    }
     /// As [`Write::bytes`].
     fn str(&mut self, v: &str) {
         self.bytes(v.as_bytes());
