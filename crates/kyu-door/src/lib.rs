@@ -1,10 +1,17 @@
-//! What every front door needs and none should write twice: who is calling ([`access`]), whether
-//! the signature is theirs ([`sigv4`]), and an HTTP/1.1 server whose every buffer, wait and
-//! connection count has a bound ([`http`]).
+//! What every front door needs and none should write twice: the accept loop of a port
+//! ([`accept`]); and, with the feature `http`, who is calling ([`access`]), whether the signature is
+//! theirs ([`sigv4`]), and an HTTP/1.1 server whose every buffer, wait and connection count has a
+//! bound ([`http`]).
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+pub mod accept;
+#[cfg(feature = "http")]
 pub mod access;
+#[cfg(feature = "http")]
 mod basic;
+#[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
 pub mod limits;
+#[cfg(feature = "http")]
 pub mod sigv4;

@@ -12,6 +12,7 @@
 
 mod listen;
 mod metrics_text;
+mod open_port;
 mod pgmq;
 mod port;
 mod server;

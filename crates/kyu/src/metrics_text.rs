@@ -32,12 +32,12 @@ pub(crate) fn render(
         (
             "kyu_http_connections_total",
             "Connections accepted.",
-            http.connections_accepted.load(Relaxed),
+            http.connections.accepted.load(Relaxed),
         ),
         (
             "kyu_http_connections_refused_total",
             "Connections refused at the limit.",
-            http.connections_refused.load(Relaxed),
+            http.connections.refused.load(Relaxed),
         ),
         ("kyu_http_requests_total", "Requests answered.", http.requests.load(Relaxed)),
         (
@@ -48,12 +48,12 @@ pub(crate) fn render(
         (
             "kyu_pgmq_connections_total",
             "Connections accepted.",
-            pgmq.connections_accepted.load(Relaxed),
+            pgmq.connections.accepted.load(Relaxed),
         ),
         (
             "kyu_pgmq_connections_refused_total",
             "Connections refused at the limit.",
-            pgmq.connections_refused.load(Relaxed),
+            pgmq.connections.refused.load(Relaxed),
         ),
         ("kyu_pgmq_statements_total", "Statements run.", pgmq.statements.load(Relaxed)),
         (
@@ -72,9 +72,9 @@ pub(crate) fn render(
     for (name, help, value) in counters.into_iter().chain(deliveries) {
         sample(&mut text, "counter", name, help, value);
     }
-    let open = http.connections_open.load(Relaxed);
+    let open = http.connections.open.load(Relaxed);
     sample(&mut text, "gauge", "kyu_http_connections", "Connections open now.", open);
-    let open = pgmq.connections_open.load(Relaxed);
+    let open = pgmq.connections.open.load(Relaxed);
     sample(&mut text, "gauge", "kyu_pgmq_connections", "Connections open now.", open);
     text
 }

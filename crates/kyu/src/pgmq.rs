@@ -1,15 +1,13 @@
-//! The port of the pgmq door: reserved, served, ended.
+//! The port of the pgmq door: reserved and opened.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kyu_broker::Broker;
 use kyu_pgmq::queues::Pgmq;
 use kyu_pgmq::wire::{Counts, Door, DoorOptions};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::listen::{Reserved, StartError, reserve};
+use crate::open_port::OpenPort;
 
 pub(crate) const FLAG: &str = "--pgmq";
 
@@ -33,42 +31,20 @@ impl PgmqOptions {
     }
 }
 
-/// The running door.
-#[derive(Debug)]
-pub(crate) struct PgmqPort {
-    pub(crate) address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
-}
-
-impl PgmqPort {
-    pub(crate) fn open(
-        reserved: Reserved,
-        options: PgmqOptions,
-        broker: Broker,
-        namespace: String,
-        counts: Arc<Counts>,
-    ) -> Result<Self, StartError> {
-        let failed =
-            |source| StartError::Listen { flag: FLAG, address: options.address.clone(), source };
-        let listener = reserved.listen()?;
-        let address = listener.local_addr().map_err(failed)?;
-        let door = Door::new(Pgmq::new(broker, namespace), options.door, counts)
-            .map_err(|reason| failed(std::io::Error::other(reason)))?;
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async move {
-            // A dropped server stops, too.
-            let _dropped = stopped.await;
-        };
-        let served = tokio::spawn(door.serve(listener, stopped));
-        Ok(Self { address, stop, served })
-    }
-
-    pub(crate) async fn shutdown(self) {
-        // It has stopped already if nobody hears this.
-        let _stopped = self.stop.send(());
-        if let Err(error) = self.served.await {
-            tracing::error!(%error, "the pgmq port ended badly");
-        }
-    }
+/// Opens the door.
+pub(crate) fn open(
+    reserved: Reserved,
+    options: PgmqOptions,
+    broker: Broker,
+    namespace: String,
+    counts: Arc<Counts>,
+) -> Result<OpenPort, StartError> {
+    let address = options.address;
+    let door = Door::new(Pgmq::new(broker, namespace), options.door, counts).map_err(|reason| {
+        let source = std::io::Error::other(reason);
+        StartError::Listen { flag: FLAG, address: address.clone(), source }
+    })?;
+    OpenPort::open(reserved, FLAG, &address, |listener, stopped| {
+        door.serve(listener, stopped.wait())
+    })
 }

@@ -11,12 +11,13 @@ use kyu_broker::{Broker, OpenError, Options};
 use kyu_door::access::{Access, Credential};
 use kyu_door::http::{Counts, serve};
 use kyu_door::limits::Limits;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::listen::{StartError, reserve};
-use crate::pgmq::{PgmqOptions, PgmqPort};
+use crate::open_port::OpenPort;
+use crate::pgmq::{self, PgmqOptions};
 use crate::port::Port;
+
+const HTTP_FLAG: &str = "--http";
 
 /// How a server is started.
 #[derive(Debug)]
@@ -54,18 +55,11 @@ impl ServerOptions {
 #[derive(Debug)]
 pub struct Server {
     broker: Broker,
-    http: Option<HttpPort>,
-    pgmq: Option<PgmqPort>,
+    http: Option<OpenPort>,
+    pgmq: Option<OpenPort>,
     ready: Arc<AtomicBool>,
     /// To the HTTP endpoints that are subscribed to topics.
     deliveries: Option<Deliveries>,
-}
-
-#[derive(Debug)]
-struct HttpPort {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
 }
 
 impl Server {
@@ -74,7 +68,7 @@ impl Server {
         // The ports first: finding one taken is quick, replaying a log may not be.
         let reserved = match &options.http {
             Some(address) => {
-                Some(reserve("--http", address, options.credentials.is_empty()).await?)
+                Some(reserve(HTTP_FLAG, address, options.credentials.is_empty()).await?)
             }
             None => None,
         };
@@ -89,7 +83,7 @@ impl Server {
             Some((reserved, pgmq)) => {
                 let account = options.sqs.account.clone();
                 let counts = Arc::clone(&pgmq_counts);
-                Some(PgmqPort::open(reserved, pgmq, broker.clone(), account, counts)?)
+                Some(pgmq::open(reserved, pgmq, broker.clone(), account, counts)?)
             }
             None => None,
         };
@@ -97,12 +91,6 @@ impl Server {
         let mut server =
             Self { broker: broker.clone(), http, pgmq, ready: Arc::clone(&ready), deliveries };
         if let Some(reserved) = reserved {
-            let listener = reserved.listen()?;
-            let address = listener.local_addr().map_err(|source| StartError::Listen {
-                flag: "--http",
-                address: options.http.unwrap_or_default(),
-                source,
-            })?;
             let counts = Arc::new(Counts::default());
             let namespace = options.sqs.account.clone();
             let access = Access::new(options.credentials.clone());
@@ -112,13 +100,12 @@ impl Server {
             server.deliveries = Some(sqs.start_deliveries());
             let http_counts = Arc::clone(&counts);
             let port = Port { broker, admin, sqs, counts: http_counts, pgmq_counts, ready };
-            let (stop, stopped) = oneshot::channel();
-            let stopped = async move {
-                // A dropped server stops, too.
-                let _dropped = stopped.await;
-            };
-            let serving = serve(listener, Arc::new(port), options.limits, counts, stopped);
-            server.http = Some(HttpPort { address, stop, served: tokio::spawn(serving) });
+            let (port, limits) = (Arc::new(port), options.limits);
+            let asked = options.http.unwrap_or_default();
+            let opened = OpenPort::open(reserved, HTTP_FLAG, &asked, |listener, stopped| {
+                serve(listener, port, limits, counts, stopped.wait())
+            })?;
+            server.http = Some(opened);
         }
         Ok(server)
     }
@@ -155,11 +142,7 @@ impl Server {
             pgmq.shutdown().await;
         }
         if let Some(http) = self.http {
-            // It has stopped already if nobody hears this.
-            let _stopped = http.stop.send(());
-            if let Err(error) = http.served.await {
-                tracing::error!(%error, "the HTTP port ended badly");
-            }
+            http.shutdown().await;
         }
         self.broker.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! The accept loop and the life of a connection.
+//! The life of a connection.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
@@ -14,25 +13,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
 
 use super::body::Budget;
 use super::stall::StallGuard;
 use super::{Handler, Rejection, Request, Response};
+use crate::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use crate::limits::Limits;
-
-/// How long to pause when the system has no more file descriptors: time to close some.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a port has seen, for metrics.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Connections accepted.
-    pub connections_accepted: AtomicU64,
-    /// Connections open now.
-    pub connections_open: AtomicU64,
-    /// Connections refused because `max_connections` were open.
-    pub connections_refused: AtomicU64,
+    /// Of its connections.
+    pub connections: ConnectionCounts,
     /// Requests answered, with rejected ones.
     pub requests: AtomicU64,
     /// Requests that ended as a [`Rejection`].
@@ -56,88 +48,58 @@ pub async fn serve<H: Handler>(
     counts: Arc<Counts>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
-    let (stop, stopped) = watch::channel(false);
     let budget = Budget::new(&limits);
-    let port = Arc::new(Port { handler, limits, budget, counts });
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    accept(listener, Arc::new(Port { handler, limits, budget, counts }), shutdown).await;
+}
+
+impl<H: Handler> Dialogue for Port<H> {
+    fn bounds(&self) -> Bounds {
+        let Limits { max_connections, shutdown_grace, .. } = self.limits;
+        Bounds { max_connections, shutdown_grace }
+    }
+
+    fn counts(&self) -> &ConnectionCounts {
+        &self.counts.connections
+    }
+
+    async fn converse(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        mut stopping: Stopping,
+    ) {
+        let port = &*self;
+        let io = TokioIo::new(StallGuard::new(stream, port.limits.write_stall_timeout));
+        let service =
+            service_fn(
+                |request| async move { Ok::<_, Infallible>(answer(port, request, peer).await) },
+            );
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(port.limits.head_timeout)
+                .max_buf_size(port.limits.max_head_bytes.max(8192))
+                .max_headers(port.limits.max_headers)
+                .pipeline_flush(true)
+                .serve_connection(io, service)
+        );
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopping.wait() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         };
-        port.counts.connections_accepted.fetch_add(1, Relaxed);
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            port.counts.connections_refused.fetch_add(1, Relaxed);
-            refuse(&stream);
-            continue;
-        };
-        let (port, stopped) = (Arc::clone(&port), stopped.clone());
-        tokio::spawn(async move {
-            port.counts.connections_open.fetch_add(1, Relaxed);
-            converse(&port, stream, peer, stopped).await;
-            port.counts.connections_open.fetch_sub(1, Relaxed);
-            drop(slot);
-        });
-    }
-    drop(listener);
-    stop.send_replace(true);
-    let all = u32::try_from(port.limits.max_connections).unwrap_or(u32::MAX);
-    let left = tokio::time::timeout(port.limits.shutdown_grace, slots.acquire_many(all)).await;
-    if left.is_err() {
-        tracing::warn!("requests are still open after the grace of a shutdown");
-    }
-}
-
-/// Best effort: a client that cannot take 60 bytes at once hears nothing but the close.
-fn refuse(stream: &TcpStream) {
-    let answer =
-        b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    let _ = stream.try_write(answer);
-}
-
-async fn converse<H: Handler>(
-    port: &Arc<Port<H>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut stopped: watch::Receiver<bool>,
-) {
-    // Answers are written whole; waiting to fill a segment would only add latency.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the connection is gone already");
-        return;
-    }
-    let io = TokioIo::new(StallGuard::new(stream, port.limits.write_stall_timeout));
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(port, request, peer).await) });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(port.limits.head_timeout)
-            .max_buf_size(port.limits.max_head_bytes.max(8192))
-            .max_headers(port.limits.max_headers)
-            .pipeline_flush(true)
-            .serve_connection(io, service)
-    );
-    // An error means that the port is gone, which is a reason to stop as well.
-    let stopping = async { drop(stopped.wait_for(|stopped| *stopped).await) };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopping => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "connection ended early");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "connection ended early");
+    }
+
+    /// Best effort: a client that cannot take 60 bytes at once hears nothing but the close.
+    async fn refuse(self: Arc<Self>, stream: TcpStream, _: SocketAddr, _: Stopping) {
+        let answer =
+            b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let _ = stream.try_write(answer);
     }
 }
 

@@ -137,7 +137,7 @@ async fn connections_over_the_limit_are_told_so() {
     server.handler.waiting.notified().await;
     let answer = exchange(server.address, b"").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert_eq!(server.counts.connections_refused.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(server.counts.connections.refused.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

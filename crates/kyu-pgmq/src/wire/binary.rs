@@ -1,7 +1,7 @@
 //! Binary forms of values (`*_send` and `*_recv` of Postgres), both directions.
 
-use super::frontend::utf8;
 use super::oid;
+use super::reader::{Reader, utf8};
 use crate::error::PgError;
 use crate::sql::text;
 use crate::types::{Element, Type};
@@ -250,7 +250,7 @@ fn read_interval(bytes: &[u8]) -> Result<Value, PgError> {
 
 /// Elements may come in a narrower type than the array's: drivers send `int2[]` for small numbers.
 fn read_array(element: Element, bytes: &[u8]) -> Result<Value, PgError> {
-    let mut at = Fields(bytes);
+    let mut at = Reader::new(bytes);
     let dimensions = at.i32()?;
     let _has_nulls = at.i32()?;
     let sent = at.i32()? as u32;
@@ -274,7 +274,7 @@ fn read_array(element: Element, bytes: &[u8]) -> Result<Value, PgError> {
             format!("binary data has array element type {sent} instead of expected {wanted}");
         return Err(PgError::new("42804", message));
     }
-    let mut values = Vec::with_capacity(count.min(at.0.len() / 4));
+    let mut values = Vec::with_capacity(count.min(at.remaining() / 4));
     for _ in 0..count {
         values.push(match at.i32()? {
             -1 => Value::Null,
@@ -284,37 +284,15 @@ fn read_array(element: Element, bytes: &[u8]) -> Result<Value, PgError> {
             }
         });
     }
-    if at.0.is_empty() { Ok(Value::Array(element, values)) } else { Err(incorrect()) }
+    if at.is_empty() { Ok(Value::Array(element, values)) } else { Err(incorrect()) }
 }
 
 fn is_text(ty: Type) -> bool {
     matches!(ty, Type::Text | Type::Varchar | Type::Name | Type::Unknown)
 }
 
-/// What is left of a value.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], PgError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or_else(|| PgError::new("08P01", "insufficient data left in message"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn i32(&mut self) -> Result<i32, PgError> {
-        Ok(i32::from_be_bytes(fixed(self.take(4)?)?))
-    }
-
-    fn u16(&mut self) -> Result<u16, PgError> {
-        Ok(u16::from_be_bytes(fixed(self.take(2)?)?))
-    }
-}
-
 fn read_numeric(bytes: &[u8]) -> Result<String, PgError> {
-    let mut at = Fields(bytes);
+    let mut at = Reader::new(bytes);
     let count = at.u16()?;
     let weight = i32::from(at.u16()? as i16);
     let sign = at.u16()?;
@@ -324,7 +302,7 @@ fn read_numeric(bytes: &[u8]) -> Result<String, PgError> {
         groups.push(Some(at.u16()?).filter(|group| *group < 10_000).ok_or_else(incorrect)?);
     }
     match sign {
-        0 | 0x4000 if at.0.is_empty() && scale <= 16_383 => {}
+        0 | 0x4000 if at.is_empty() && scale <= 16_383 => {}
         0xc000 => return Ok("NaN".into()),
         0xd000 => return Ok("Infinity".into()),
         0xf000 => return Ok("-Infinity".into()),

@@ -1,6 +1,7 @@
 //! Messages of a client after startup (PostgreSQL manual, "Message Formats").
 
 use super::limits::{MAX_NAME_BYTES, MAX_PARAMETERS};
+use super::reader::Reader;
 use crate::error::PgError;
 
 /// Type byte and length of a message, from the front of what arrived.
@@ -158,7 +159,7 @@ pub(super) enum Frontend<'a> {
 impl<'a> Frontend<'a> {
     /// Reads a message's body. The errors are ERROR 08P01, or 22021 for text that is not UTF-8.
     pub(super) fn parse(kind: u8, body: &'a [u8]) -> Result<Self, PgError> {
-        let mut at = Cursor(body);
+        let mut at = Reader::new(body);
         let message = match kind {
             b'Q' => Self::Query(at.text()?),
             b'P' => Self::Parse { name: at.name()?, text: at.text()?, types: at.types()? },
@@ -177,18 +178,15 @@ impl<'a> Frontend<'a> {
             b'F' => return Ok(Self::FunctionCall),
             _ => return Ok(Self::Copy),
         };
-        match at.0 {
-            [] => Ok(message),
-            _ => Err(malformed()),
-        }
+        if at.is_empty() { Ok(message) } else { Err(malformed()) }
     }
 }
 
-fn bind<'a>(at: &mut Cursor<'a>) -> Result<Bind<'a>, PgError> {
+fn bind<'a>(at: &mut Reader<'a>) -> Result<Bind<'a>, PgError> {
     let (portal, statement) = (at.name()?, at.name()?);
     let formats = at.formats()?;
     let count = at.count()?;
-    let mut parameters = Vec::with_capacity(count.min(at.0.len() / 4));
+    let mut parameters = Vec::with_capacity(count.min(at.remaining() / 4));
     for _ in 0..count {
         parameters.push(match at.i32()? {
             -1 => None,
@@ -204,7 +202,7 @@ fn bind<'a>(at: &mut Cursor<'a>) -> Result<Bind<'a>, PgError> {
     Ok(Bind { portal, statement, formats, parameters, results: at.formats()? })
 }
 
-fn target<'a>(at: &mut Cursor<'a>, verb: &str) -> Result<Target<'a>, PgError> {
+fn target<'a>(at: &mut Reader<'a>, verb: &str) -> Result<Target<'a>, PgError> {
     match at.take(1)? {
         b"S" => Ok(Target::Statement(at.name()?)),
         b"P" => Ok(Target::Portal(at.name()?)),
@@ -219,36 +217,12 @@ fn malformed() -> PgError {
     PgError::new("08P01", "invalid message format")
 }
 
-/// What is left of a message's body.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], PgError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or_else(|| PgError::new("08P01", "insufficient data left in message"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn i32(&mut self) -> Result<i32, PgError> {
-        Ok(self.take(4)?.try_into().map_or(0, i32::from_be_bytes))
-    }
-
+/// What only messages hold, and not values.
+impl<'a> Reader<'a> {
     fn count(&mut self) -> Result<usize, PgError> {
-        let count = usize::from(self.take(2)?.try_into().map_or(0, u16::from_be_bytes));
+        let count = usize::from(self.u16()?);
         debug_assert!(count <= MAX_PARAMETERS, "16 bits");
         Ok(count)
-    }
-
-    /// A text with a zero behind it.
-    fn text(&mut self) -> Result<&'a str, PgError> {
-        let end = memchr::memchr(0, self.0)
-            .ok_or_else(|| PgError::new("08P01", "invalid string in message"))?;
-        let bytes = self.take(end)?;
-        self.take(1)?;
-        utf8(bytes)
     }
 
     fn name(&mut self) -> Result<&'a str, PgError> {
@@ -282,18 +256,6 @@ impl<'a> Cursor<'a> {
         };
         Ok(Formats::of(bytes.chunks_exact(2).map(format).collect::<Result<_, _>>()?))
     }
-}
-
-/// Text of a client, or 22021 in Postgres' words.
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str, PgError> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let wrong = bytes.get(error.valid_up_to()..).unwrap_or_default();
-        let length = error.error_len().unwrap_or(wrong.len());
-        let shown: Vec<String> =
-            wrong.iter().take(length).map(|byte| format!("0x{byte:02x}")).collect();
-        let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-        PgError::new("22021", message)
-    })
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::backend::Severity;
 use super::connection::{Connection, Gone, Socket};
-use super::frontend::utf8;
 use super::limits::MAX_NEGOTIATIONS;
+use super::reader::utf8;
 use super::scram::{self, Exchange, Failed};
 use super::server::Port;
 use super::settings::Settings;

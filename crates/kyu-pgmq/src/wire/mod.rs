@@ -4,7 +4,7 @@
 //!  server (accept, bounds) -> login (TLS, startup, SCRAM) -> session (one message after another)
 //!     connection: frames in, answers gathered, cancel and hang-up noticed meanwhile
 //!     portal, run, transaction: what messages and statements do to the session
-//!     frontend, startup, backend, binary, copy, scram: bytes, and nothing else
+//!     frontend, startup, reader, backend, binary, copy, scram: bytes, and nothing else
 //! ```
 
 mod backend;
@@ -16,6 +16,7 @@ mod limits;
 mod login;
 pub mod oid;
 mod portal;
+mod reader;
 mod run;
 mod scram;
 mod server;

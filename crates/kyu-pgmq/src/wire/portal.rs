@@ -360,7 +360,7 @@ fn parameters(prepared: &Prepared, bind: &Bind<'_>) -> Result<Vec<Value>, PgErro
         let value = match (bytes, bind.formats.at(index)) {
             (None, _) => Ok(Value::Null),
             (Some(bytes), Format::Text) => {
-                super::frontend::utf8(bytes).and_then(|text| text::input(*ty, text))
+                super::reader::utf8(bytes).and_then(|text| text::input(*ty, text))
             }
             (Some(bytes), Format::Binary) => binary::read(*ty, *oid, bytes),
         };

@@ -1,19 +1,18 @@
-//! The port: accepts, counts, lets in, and ends in good order.
+//! The port: who may come in, and what all sessions share.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use kyu_door::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Budget;
@@ -23,12 +22,6 @@ use super::scram::Verifier;
 use super::session::Session;
 use crate::error::PgError;
 use crate::host::Host;
-
-/// How long to pause when the system has no more file descriptors: time to close some.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Connections beyond the limit that are told so at the same time; others are closed unheard.
-const MAX_REFUSALS: usize = 64;
 
 /// A NotificationResponse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +90,8 @@ impl Tls {
 /// What the port has seen, for metrics.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Connections accepted.
-    pub connections_accepted: AtomicU64,
-    /// Connections open now.
-    pub connections_open: AtomicU64,
-    /// Connections refused because `max_connections` were open.
-    pub connections_refused: AtomicU64,
+    /// Of its connections.
+    pub connections: ConnectionCounts,
     /// Statements run.
     pub statements: AtomicU64,
     /// Statements that ended with an error.
@@ -221,74 +210,42 @@ impl<Q: Queues> Door<Q> {
     /// Serves `listener` until `shutdown` completes; then idle sessions are ended (57P01), and busy
     /// ones when their statement is done or the grace is over. Returns when none is left.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        let port = self.0;
-        let slots = Arc::new(Semaphore::new(port.limits.max_connections));
-        let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
-        let (stop, stopped) = watch::channel(false);
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut shutdown => break,
-            };
-            let (stream, peer) = match accepted {
-                Ok(connection) => connection,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            port.counts.connections_accepted.fetch_add(1, Relaxed);
-            let slot = Arc::clone(&slots).try_acquire_owned();
-            let full = slot.is_err();
-            if full {
-                port.counts.connections_refused.fetch_add(1, Relaxed);
-            }
-            let Ok(slot) = slot.or_else(|_| Arc::clone(&refusals).try_acquire_owned()) else {
-                continue;
-            };
-            let (port, stopped) = (Arc::clone(&port), stopped.clone());
-            tokio::spawn(async move {
-                port.counts.connections_open.fetch_add(1, Relaxed);
-                converse(&port, stream, peer, full, stopped).await;
-                port.counts.connections_open.fetch_sub(1, Relaxed);
-                drop(slot);
-            });
-        }
-        drop(listener);
-        stop.send_replace(true);
-        let all = u32::try_from(port.limits.max_connections).unwrap_or(u32::MAX);
-        let left = tokio::time::timeout(port.limits.shutdown_grace, slots.acquire_many(all)).await;
-        if left.is_err() {
-            tracing::warn!("statements are still open after the grace of a shutdown");
-        }
+        accept(listener, self.0, shutdown).await;
     }
 }
 
-async fn converse<Q: Queues>(
-    port: &Arc<Port<Q>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    full: bool,
-    stopped: watch::Receiver<bool>,
-) {
-    // Answers are written whole; waiting to fill a segment would only add latency.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the connection is gone already");
-        return;
+impl<Q: Queues> Dialogue for Port<Q> {
+    fn bounds(&self) -> Bounds {
+        let Limits { max_connections, shutdown_grace, .. } = self.limits;
+        Bounds { max_connections, shutdown_grace }
     }
-    let mut starting = stopped.clone();
-    let client = tokio::select! {
-        client = login(stream, peer, port, full) => client,
-        _ = starting.wait_for(|stopped| *stopped) => None,
-    };
-    let Some(client) = client else { return };
-    let Ok(secret) = port.random::<4>() else { return };
-    let secret = u32::from_be_bytes(secret);
-    let (process, cancel) = port.cancels.enter(secret);
-    let (host, notifications) = port.queues.open(process);
-    let session = Session::new(client, host, notifications, port, process, secret, cancel, stopped);
-    session.run().await;
-    port.cancels.leave(process);
+
+    fn counts(&self) -> &ConnectionCounts {
+        &self.counts.connections
+    }
+
+    async fn converse(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, stopping: Stopping) {
+        let port = &*self;
+        let mut starting = stopping.clone();
+        let client = tokio::select! {
+            client = login(stream, peer, port, false) => client,
+            () = starting.wait() => None,
+        };
+        let Some(client) = client else { return };
+        let Ok(secret) = port.random::<4>() else { return };
+        let secret = u32::from_be_bytes(secret);
+        let (process, cancel) = port.cancels.enter(secret);
+        let (host, notifications) = port.queues.open(process);
+        let session =
+            Session::new(client, host, notifications, port, process, secret, cancel, stopping);
+        session.run().await;
+        port.cancels.leave(process);
+    }
+
+    async fn refuse(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, mut stopping: Stopping) {
+        tokio::select! {
+            client = login(stream, peer, &self, true) => drop(client),
+            () = stopping.wait() => {}
+        }
+    }
 }

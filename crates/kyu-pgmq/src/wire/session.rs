@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, watch};
+use kyu_door::accept::Stopping;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::backend::{Severity, Status};
@@ -101,7 +102,7 @@ pub(super) struct Session<'a, Q: Queues> {
     notifications: mpsc::Receiver<Notification>,
     cancel: Arc<Notify>,
     secret: u32,
-    stopped: watch::Receiver<bool>,
+    stopping: Stopping,
     /// After an error, until Sync.
     skipping: bool,
     /// Whether messages of the extended protocol wait for their Sync.
@@ -118,7 +119,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
         process: u32,
         secret: u32,
         cancel: Arc<Notify>,
-        stopped: watch::Receiver<bool>,
+        stopping: Stopping,
     ) -> Self {
         let context = Context {
             settings: client.settings,
@@ -138,7 +139,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             notifications,
             cancel,
             secret,
-            stopped,
+            stopping,
             skipping: false,
             grouped: false,
         }
@@ -198,7 +199,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             filled = self.connection.fill() => return Ok(filled.map(|()| None)?),
             said = self.notifications.recv(), if idle => said,
             () = until(at) => return Err(reason.map_or(Stop::Closed, Stop::Fatal)),
-            _ = self.stopped.wait_for(|stopped| *stopped) => {
+            () = self.stopping.wait() => {
                 let message = "terminating connection due to administrator command";
                 return Err(Stop::Fatal(PgError::new("57P01", message)));
             }
