@@ -188,6 +188,9 @@ impl From<kyu_broker::Hold> for Hold {
                 Self::Budget { ahead, until_at_ms: until_ms }
             }
             kyu_broker::Hold::Breaker { until_ms } => Self::Breaker { until_at_ms: until_ms },
+            kyu_broker::Hold::SlowStart { in_flight, allowed } => {
+                Self::SlowStart { in_flight, allowed }
+            }
         }
     }
 }

@@ -161,6 +161,9 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
         Reason::Retry { hold: Hold::Breaker { until_at_ms } } => {
             format!("the breaker is open, attempts {}", span(*until_at_ms, shown))
         }
+        Reason::Retry { hold: Hold::SlowStart { in_flight, allowed } } => {
+            format!("the breaker is closing and lets {allowed} attempts run ({in_flight} do)")
+        }
     }
 }
 

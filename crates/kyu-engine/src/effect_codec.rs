@@ -7,6 +7,7 @@ use crate::effect::{
     Effect, EnqueuedEffect, ExchangeEffect, FramePlace, LeaseEnd, MoveReason, Removal,
 };
 use crate::exchange_codec::decode_binding_id;
+use crate::guard_codec;
 use crate::ids::{QueueId, QueueName, Seq, SessionId};
 use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
@@ -506,6 +507,7 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
     encode_map(&config.tags, out);
     retry_codec::encode_sections(config, out);
     lane_policy::encode_sections(config, out);
+    guard_codec::encode_sections(config, out);
     out.u8(NO_MORE_SECTIONS);
 }
 
@@ -549,7 +551,8 @@ fn decode_sections(config: &mut QueueConfig, r: &mut Reader) -> Result<(), Malfo
         let mut section = Reader::new(r.bytes()?);
         let known = match number {
             1..=9 => retry_codec::decode_section(number, config, &mut section)?,
-            10..=19 => lane_policy::decode_section(number, config, &mut section)?,
+            10..=14 => lane_policy::decode_section(number, config, &mut section)?,
+            15..=19 => guard_codec::decode_section(number, config, &mut section)?,
             _ => false,
         };
         if !known || number <= last || section.remaining() > 0 {

@@ -144,7 +144,8 @@ impl Reason {
                 | Hold::Budget { until_ms, .. }
                 | Hold::Breaker { until_ms },
             ) => Some(*until_ms),
-            Self::HeldBySession { .. }
+            Self::Retry(Hold::SlowStart { .. })
+            | Self::HeldBySession { .. }
             | Self::Claimed { .. }
             | Self::Archived
             | Self::Expired { .. }

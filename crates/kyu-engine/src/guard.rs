@@ -2,7 +2,8 @@
 //! for messages, is decided in `decide/guards.rs`.
 
 use crate::ids::UnixMs;
-use crate::retry::{Breaker, Guard, RetryBudget};
+use crate::retry::{Breaker, Guard, Hold, RetryBudget};
+use crate::slow_start::{SlowStart, Step};
 use crate::wire::{Malformed, Reader, Write};
 
 /// A token, in thousandths.
@@ -32,13 +33,33 @@ enum Circuit {
     Closed,
     Open {
         until_ms: UnixMs,
+        /// See [`SlowStart::threshold`].
+        threshold: u32,
     },
-    HalfOpen {
-        /// Probes under way, and when they are given up.
-        out: u32,
-        until_ms: UnixMs,
-        succeeded: u32,
-    },
+    HalfOpen(HalfOpen),
+    SlowStart(SlowStart),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct HalfOpen {
+    /// Probes under way, and when they are given up.
+    out: u32,
+    until_ms: UnixMs,
+    succeeded: u32,
+    /// See [`SlowStart::granted`].
+    granted: u32,
+    /// See [`SlowStart::threshold`].
+    threshold: u32,
+}
+
+impl HalfOpen {
+    fn room(&self, breaker: &Breaker) -> u32 {
+        breaker.probes.saturating_sub(self.out.saturating_add(self.succeeded))
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.out > 0 || self.granted > 0
+    }
 }
 
 /// How an attempt ended, as far as guards care.
@@ -99,28 +120,51 @@ impl GuardState {
         matches!(self.circuit, Circuit::Open { .. })
     }
 
-    /// Until when nothing may be tried, if that is so.
-    pub(crate) fn closed_until_ms(&self, config: &Guard) -> Option<UnixMs> {
-        match (self.circuit, config.breaker) {
-            (Circuit::Open { until_ms }, Some(_)) => Some(until_ms),
-            (Circuit::HalfOpen { out, until_ms, succeeded }, Some(breaker))
-                if out + succeeded >= breaker.probes =>
-            {
-                Some(until_ms)
-            }
-            _ => None,
+    /// How many attempts may begin.
+    pub(crate) fn room(&self, config: &Guard) -> u32 {
+        let Some(breaker) = config.breaker else { return u32::MAX };
+        match &self.circuit {
+            Circuit::Closed => u32::MAX,
+            Circuit::Open { .. } => 0,
+            Circuit::HalfOpen(half) => half.room(&breaker),
+            Circuit::SlowStart(slow) => slow.room(),
         }
     }
 
-    /// An attempt begins, which [`GuardState::closed_until_ms`] allows. True if it is a probe.
+    /// Whether nothing may be tried.
+    pub(crate) fn is_shut(&self, config: &Guard) -> bool {
+        self.room(config) == 0
+    }
+
+    /// What holds back a message that could be tried otherwise.
+    pub(crate) fn hold(&self, config: &Guard) -> Option<Hold> {
+        if !self.is_shut(config) {
+            return None;
+        }
+        match self.circuit {
+            Circuit::Closed => None,
+            Circuit::Open { until_ms, .. } | Circuit::HalfOpen(HalfOpen { until_ms, .. }) => {
+                Some(Hold::Breaker { until_ms })
+            }
+            Circuit::SlowStart(SlowStart { out, allowed, .. }) => {
+                Some(Hold::SlowStart { in_flight: out, allowed })
+            }
+        }
+    }
+
+    /// An attempt begins, for which there is room. True if that changes anything.
     pub(crate) fn begin(&mut self, config: &Guard, now_ms: UnixMs) -> bool {
-        let (Circuit::HalfOpen { out, until_ms, .. }, Some(breaker)) =
-            (&mut self.circuit, config.breaker)
-        else {
-            return false;
-        };
-        *out += 1;
-        *until_ms = now_ms.saturating_add(breaker.open_ms);
+        let Some(breaker) = config.breaker else { return false };
+        match &mut self.circuit {
+            Circuit::Closed | Circuit::Open { .. } => return false,
+            Circuit::HalfOpen(half) => {
+                half.out += 1;
+                half.granted = half.granted.saturating_sub(1);
+                half.until_ms = now_ms.saturating_add(breaker.open_ms);
+            }
+            Circuit::SlowStart(slow) => slow.begin(&breaker, now_ms),
+        }
+        self.at_ms = self.at_ms.max(now_ms);
         true
     }
 
@@ -135,19 +179,25 @@ impl GuardState {
         match &mut self.circuit {
             Circuit::Open { .. } => {}
             Circuit::Closed => self.count(&breaker, ended, now_ms),
-            Circuit::HalfOpen { out, succeeded, .. } => {
-                *out = out.saturating_sub(1);
+            Circuit::HalfOpen(half) => {
+                half.out = half.out.saturating_sub(1);
+                let threshold = half.threshold;
                 match ended {
                     Ended::Neither => {}
-                    Ended::Failure => self.open(&breaker, now_ms),
+                    Ended::Failure => self.open(&breaker, threshold, now_ms),
                     Ended::Success { .. } => {
-                        *succeeded += 1;
-                        if *succeeded >= breaker.probes {
-                            self.close(now_ms);
+                        half.succeeded += 1;
+                        if half.succeeded >= breaker.probes {
+                            self.prove(&breaker, threshold, now_ms);
                         }
                     }
                 }
             }
+            Circuit::SlowStart(slow) => match slow.end(&breaker, started_ms, ended, now_ms) {
+                Step::GoOn => {}
+                Step::Close => self.close(now_ms),
+                Step::Open(threshold) => self.open(&breaker, threshold, now_ms),
+            },
         }
     }
 
@@ -164,14 +214,23 @@ impl GuardState {
         let all = u64::from(self.successes) + u64::from(self.failures);
         let failed = u64::from(self.failures) * 100 >= u64::from(breaker.failure_percent) * all;
         if failed && all >= u64::from(breaker.min_attempts) {
-            self.open(breaker, now_ms);
+            self.open(breaker, 0, now_ms);
         }
     }
 
-    fn open(&mut self, breaker: &Breaker, now_ms: UnixMs) {
-        self.circuit = Circuit::Open { until_ms: now_ms.saturating_add(breaker.open_ms) };
+    fn open(&mut self, breaker: &Breaker, threshold: u32, now_ms: UnixMs) {
+        self.circuit =
+            Circuit::Open { until_ms: now_ms.saturating_add(breaker.open_ms), threshold };
         self.since_ms = now_ms;
         (self.successes, self.failures) = (0, 0);
+    }
+
+    /// All probes succeeded.
+    fn prove(&mut self, breaker: &Breaker, threshold: u32, now_ms: UnixMs) {
+        self.close(now_ms);
+        if breaker.slow_start_percent > 0 {
+            self.circuit = Circuit::SlowStart(SlowStart::new(breaker, threshold, now_ms));
+        }
     }
 
     fn close(&mut self, now_ms: UnixMs) {
@@ -180,16 +239,23 @@ impl GuardState {
         self.window_start_ms = now_ms;
     }
 
-    /// Does what time brings; true if anything changed.
-    pub(crate) fn pass_time(&mut self, now_ms: UnixMs) -> bool {
+    /// Does what time brings, with so many messages in flight; true if anything changed.
+    pub(crate) fn pass_time(&mut self, config: &Guard, in_flight: u64, now_ms: UnixMs) -> bool {
         match &mut self.circuit {
-            Circuit::Open { until_ms } if *until_ms <= now_ms => {
-                self.circuit = Circuit::HalfOpen { out: 0, until_ms: now_ms, succeeded: 0 };
+            Circuit::Open { until_ms, threshold } if *until_ms <= now_ms => {
+                let threshold = *threshold;
+                let half = HalfOpen { until_ms: now_ms, threshold, ..HalfOpen::default() };
+                self.circuit = Circuit::HalfOpen(half);
                 self.since_ms = now_ms;
                 true
             }
-            Circuit::HalfOpen { out, until_ms, .. } if *out > 0 && *until_ms <= now_ms => {
-                *out = 0; // given up: others may try
+            Circuit::HalfOpen(half) if half.is_under_way() && half.until_ms <= now_ms => {
+                (half.out, half.granted) = (0, 0); // given up: others may try
+                true
+            }
+            Circuit::SlowStart(slow) if slow.is_under_way() && slow.until_ms <= now_ms => {
+                let Some(breaker) = config.breaker else { return false };
+                slow.give_up(&breaker, in_flight, now_ms);
                 true
             }
             _ => false,
@@ -198,11 +264,17 @@ impl GuardState {
 
     /// When time next has work here beside giving out tokens.
     pub(crate) fn due_ms(&self) -> Option<UnixMs> {
-        match self.circuit {
-            Circuit::Open { until_ms } => Some(until_ms),
-            Circuit::HalfOpen { out, until_ms, .. } => (out > 0).then_some(until_ms),
-            Circuit::Closed => Some(self.idle_at_ms()),
+        match &self.circuit {
+            Circuit::Open { until_ms, .. } => Some(*until_ms),
+            Circuit::HalfOpen(half) => half.is_under_way().then_some(half.until_ms),
+            Circuit::SlowStart(slow) if slow.is_under_way() => Some(slow.until_ms),
+            Circuit::SlowStart(_) | Circuit::Closed => Some(self.idle_at_ms()),
         }
+    }
+
+    /// Whether it lets more and more attempts through.
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.circuit, Circuit::SlowStart(_))
     }
 
     fn idle_at_ms(&self) -> UnixMs {
@@ -211,7 +283,12 @@ impl GuardState {
 
     /// Whether it may be forgotten.
     pub(crate) fn is_idle(&self, now_ms: UnixMs) -> bool {
-        self.circuit == Circuit::Closed && self.idle_at_ms() <= now_ms
+        let rests = match &self.circuit {
+            Circuit::Closed => true,
+            Circuit::SlowStart(slow) => !slow.is_under_way(),
+            Circuit::Open { .. } | Circuit::HalfOpen(_) => false,
+        };
+        rests && self.idle_at_ms() <= now_ms
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -220,17 +297,29 @@ impl GuardState {
         out.varint(self.window_start_ms);
         out.varint(u64::from(self.successes));
         out.varint(u64::from(self.failures));
-        match self.circuit {
+        match &self.circuit {
             Circuit::Closed => out.u8(0),
-            Circuit::Open { until_ms } => {
-                out.u8(1);
-                out.varint(until_ms);
+            Circuit::Open { until_ms, threshold } => {
+                out.u8(if *threshold == 0 { 1 } else { 4 });
+                out.varint(*until_ms);
+                if *threshold > 0 {
+                    out.varint(u64::from(*threshold));
+                }
             }
-            Circuit::HalfOpen { out: under_way, until_ms, succeeded } => {
-                out.u8(2);
-                out.varint(u64::from(under_way));
-                out.varint(until_ms);
-                out.varint(u64::from(succeeded));
+            Circuit::HalfOpen(half) => {
+                let more = half.granted > 0 || half.threshold > 0;
+                out.u8(if more { 5 } else { 2 });
+                out.varint(u64::from(half.out));
+                out.varint(half.until_ms);
+                out.varint(u64::from(half.succeeded));
+                if more {
+                    out.varint(u64::from(half.granted));
+                    out.varint(u64::from(half.threshold));
+                }
+            }
+            Circuit::SlowStart(slow) => {
+                out.u8(3);
+                slow.encode(out);
             }
         }
         out.varint(self.since_ms);
@@ -245,11 +334,15 @@ impl GuardState {
             failures: r.varint32()?,
             circuit: match r.u8()? {
                 0 => Circuit::Closed,
-                1 => Circuit::Open { until_ms: r.varint()? },
-                2 => {
-                    let (out, until_ms) = (r.varint32()?, r.varint()?);
-                    Circuit::HalfOpen { out, until_ms, succeeded: r.varint32()? }
+                1 => Circuit::Open { until_ms: r.varint()?, threshold: 0 },
+                tag @ (2 | 5) => {
+                    let (out, until_ms, succeeded) = (r.varint32()?, r.varint()?, r.varint32()?);
+                    let (granted, threshold) =
+                        if tag == 5 { (r.varint32()?, r.varint32()?) } else { (0, 0) };
+                    Circuit::HalfOpen(HalfOpen { out, until_ms, succeeded, granted, threshold })
                 }
+                3 => Circuit::SlowStart(SlowStart::decode(r)?),
+                4 => Circuit::Open { until_ms: r.varint()?, threshold: r.varint32()? },
                 _ => return Err(Malformed("circuit")),
             },
             since_ms: r.varint()?,
@@ -280,8 +373,13 @@ mod tests {
             failure_percent: 50,
             open_ms: 500,
             probes: 2,
+            slow_start_percent: 0,
         };
         Guard { key: GuardKey::Queue, budget: Some(budget), breaker: Some(breaker) }
+    }
+
+    fn shut(until_ms: UnixMs) -> Option<Hold> {
+        Some(Hold::Breaker { until_ms })
     }
 
     #[test]
@@ -316,24 +414,24 @@ mod tests {
         }
         assert!(!guard.is_open());
         guard.end(&config, 0, Ended::Failure, 20);
-        assert_eq!(guard.closed_until_ms(&config), Some(520));
-        assert!(!guard.pass_time(519));
-        assert!(guard.pass_time(520), "half open");
+        assert_eq!(guard.hold(&config), shut(520));
+        assert!(!guard.pass_time(&config, 0, 519));
+        assert!(guard.pass_time(&config, 0, 520), "half open");
         guard.end(&config, 15, Ended::Failure, 530);
         assert!(!guard.is_open(), "an attempt from before says nothing");
         assert!(guard.begin(&config, 540));
         assert!(guard.begin(&config, 541));
-        assert_eq!(guard.closed_until_ms(&config), Some(1_041), "all probes are under way");
+        assert_eq!(guard.hold(&config), shut(1_041), "all probes are under way");
         guard.end(&config, 540, success, 600);
-        assert!(guard.closed_until_ms(&config).is_some(), "one more must succeed");
+        assert!(guard.is_shut(&config), "one more must succeed");
         guard.end(&config, 541, Ended::Failure, 700);
-        assert_eq!(guard.closed_until_ms(&config), Some(1_200));
-        guard.pass_time(1_200);
+        assert_eq!(guard.hold(&config), shut(1_200));
+        guard.pass_time(&config, 0, 1_200);
         for _ in 0..2 {
             guard.begin(&config, 1_200);
             guard.end(&config, 1_200, success, 1_300);
         }
-        assert_eq!((guard.closed_until_ms(&config), guard.circuit), (None, Circuit::Closed));
+        assert_eq!((guard.hold(&config), guard.circuit), (None, Circuit::Closed));
     }
 
     #[test]
@@ -341,13 +439,59 @@ mod tests {
         let config = config();
         let mut guard = GuardState::new(&config, 0);
         (0..4).for_each(|_| guard.end(&config, 0, Ended::Failure, 0));
-        guard.pass_time(500);
+        guard.pass_time(&config, 0, 500);
         (0..2).for_each(|_| {
             guard.begin(&config, 500);
         });
         assert_eq!(guard.due_ms(), Some(1_000));
-        assert!(guard.pass_time(1_000));
-        assert_eq!(guard.closed_until_ms(&config), None);
+        assert!(guard.pass_time(&config, 0, 1_000));
+        assert_eq!(guard.hold(&config), None);
+    }
+
+    /// A guard whose probes have just succeeded.
+    fn proven(config: &Guard) -> GuardState {
+        let mut guard = GuardState::new(config, 0);
+        (0..4).for_each(|_| guard.end(config, 0, Ended::Failure, 0));
+        assert!(guard.pass_time(config, 0, 500));
+        for _ in 0..2 {
+            guard.begin(config, 500);
+            guard.end(config, 500, Ended::Success { first: true }, 600);
+        }
+        guard
+    }
+
+    fn slow_config() -> Guard {
+        let mut config = config();
+        config.breaker.as_mut().unwrap().slow_start_percent = 100;
+        config
+    }
+
+    #[test]
+    fn after_its_probes_it_closes_step_by_step_and_a_failing_round_of_few_opens_it() {
+        let config = slow_config();
+        let mut guard = proven(&config);
+        assert!(guard.is_closing());
+        guard.begin(&config, 600);
+        guard.begin(&config, 600);
+        assert_eq!(guard.hold(&config), Some(Hold::SlowStart { in_flight: 2, allowed: 2 }));
+        guard.end(&config, 550, Ended::Failure, 610);
+        assert!(guard.is_shut(&config), "an attempt from before the probes' end says nothing");
+        guard.end(&config, 600, Ended::Failure, 620);
+        assert_eq!(guard.hold(&config), shut(1_120));
+    }
+
+    #[test]
+    fn a_closing_guard_is_forgotten_as_a_closed_one_but_not_while_attempts_are_under_way() {
+        let config = slow_config();
+        let mut guard = proven(&config);
+        assert_eq!(guard.due_ms(), Some(60_600));
+        assert!(!guard.is_idle(60_599) && guard.is_idle(60_600));
+        guard.begin(&config, 700);
+        assert_eq!(guard.due_ms(), Some(1_200));
+        assert!(guard.pass_time(&config, 1, 1_200), "it is in flight, as the queue knows");
+        assert_eq!(guard.room(&config), 1);
+        assert!(guard.pass_time(&config, 0, 1_700), "it is gone, and nobody said how it ended");
+        assert_eq!((guard.room(&config), guard.is_idle(61_000)), (2, true));
     }
 
     #[test]
@@ -368,9 +512,30 @@ mod tests {
         guard.encode(&mut all);
         assert_eq!(all, [0xac, 2, 0x90, 0x4e, 0xac, 2, 0, 0, 0, 0]);
         (0..4).for_each(|_| guard.end(&config, 300, Ended::Failure, 300));
-        for step in 0..3 {
+        let at_ms = |guard: &mut GuardState, at_ms| assert!(guard.pass_time(&config, 0, at_ms));
+        type Change<'a> = &'a dyn Fn(&mut GuardState);
+        let states: [(&str, Change<'_>); 6] = [
+            ("ac02904eac02000001a006ac02", &|_| {}),
+            ("ac02904eac02000004a00609ac02", &|guard| {
+                guard.circuit = Circuit::Open { until_ms: 800, threshold: 9 };
+            }),
+            ("ac02904eac0200000500a00600 0009a006", &|guard| at_ms(guard, 800)),
+            ("8407904eac0200000501f80a00 0009a006", &|guard| assert!(guard.begin(&config, 900))),
+            ("8407904eac0200000201f80a00 a006", &|guard| {
+                let Circuit::HalfOpen(half) = &mut guard.circuit else { panic!("{guard:?}") };
+                half.threshold = 0;
+            }),
+            ("8407904eac0200000302000000000084078407 8407a006", &|guard| {
+                let slow = SlowStart::new(&config.breaker.unwrap(), 0, 900);
+                guard.circuit = Circuit::SlowStart(slow);
+            }),
+        ];
+        for (golden, change) in states {
+            change(&mut guard);
             let mut bytes = Vec::new();
             guard.encode(&mut bytes);
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, golden.replace(' ', ""), "{guard:?}");
             assert_eq!(
                 GuardState::decode(&mut Reader::new(bytes.clone().into())),
                 Ok(guard.clone())
@@ -379,10 +544,6 @@ mod tests {
                 assert!(
                     GuardState::decode(&mut Reader::new(bytes[..end].to_vec().into())).is_err()
                 );
-            }
-            match step {
-                0 => assert!(guard.pass_time(800)),
-                _ => assert!(guard.begin(&config, 900)),
             }
         }
     }

@@ -1,5 +1,5 @@
 //! How a queue shares what it gives between its lanes: fairness, rates, and limits of each lane.
-//! Sections 10 to 19 of a queue's configuration.
+//! Sections 10 to 14 of a queue's configuration.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::btree_set::Iter;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use crate::command::Order;
 use crate::ids::UnixMs;
@@ -34,6 +34,21 @@ impl<'a> Picks<'a> {
         Self::OfQueue(OfQueue::new(lanes, None))
     }
 
+    /// The lane of the last pick gives nothing more.
+    pub(crate) fn stop(&mut self, id: LaneId) {
+        let taken = match self {
+            Self::OfQueue(picks) => {
+                picks.alone = None;
+                &mut picks.taken
+            }
+            Self::Grouped(picks) => {
+                picks.left = None;
+                &mut picks.taken
+            }
+        };
+        taken.stopped.insert(id);
+    }
+
     /// Counts the last pick as in flight for the picks that follow.
     pub(crate) fn took(&mut self, id: LaneId) {
         match self {
@@ -60,13 +75,15 @@ struct Taken<'a> {
     /// `None` to disregard limits.
     now_ms: Option<UnixMs>,
     by_lane: BTreeMap<LaneId, u64>,
+    stopped: BTreeSet<LaneId>,
     total: u64,
 }
 
 impl<'a> Taken<'a> {
     fn new(lanes: &'a Lanes, now_ms: Option<UnixMs>) -> Self {
         let now_ms = now_ms.filter(|_| lanes.limits.is_active());
-        Self { lanes, now_ms, by_lane: BTreeMap::new(), total: 0 }
+        let (by_lane, stopped) = (BTreeMap::new(), BTreeSet::new());
+        Self { lanes, now_ms, by_lane, stopped, total: 0 }
     }
 
     fn add(&mut self, id: LaneId) {
@@ -81,6 +98,9 @@ impl<'a> Taken<'a> {
     }
 
     fn is_exhausted(&self, id: LaneId) -> bool {
+        if self.stopped.contains(&id) {
+            return true;
+        }
         let Some(now_ms) = self.now_ms else { return false };
         let room = self.lanes.get(id).map_or(0, |lane| self.lanes.limits.room(lane, now_ms));
         self.of(id) >= room

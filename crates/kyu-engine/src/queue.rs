@@ -391,6 +391,10 @@ impl Queue {
         }
     }
 
+    pub(crate) fn ready(&self) -> u64 {
+        self.ready
+    }
+
     pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight
     }

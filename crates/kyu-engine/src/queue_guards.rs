@@ -33,6 +33,32 @@ impl Queue {
         (known || self.guards.len() < MAX_GUARDED_LANES).then_some(key)
     }
 
+    /// The lane that a guard is for, if it is for one that is there.
+    fn lane_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> Option<LaneId> {
+        match (config.key, key) {
+            (GuardKey::Queue, _) => None,
+            (GuardKey::Lane, None) => Some(LaneId::NONE),
+            (GuardKey::Lane, Some(name)) => self.lanes.find(name),
+        }
+    }
+
+    /// Messages in flight for which a guard is.
+    pub(crate) fn in_flight_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> u64 {
+        match self.lane_of_guard(config, key) {
+            Some(lane) => self.lanes.get(lane).map_or(0, |lane| u64::from(lane.in_flight)),
+            None if config.key == GuardKey::Queue => self.in_flight(),
+            None => 0,
+        }
+    }
+
+    /// Whether a message is ready for which a guard is.
+    pub(crate) fn has_ready_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> bool {
+        match self.lane_of_guard(config, key) {
+            Some(lane) => self.lanes.get(lane).is_some_and(|lane| lane.first().is_some()),
+            None => config.key == GuardKey::Queue && self.ready() > 0,
+        }
+    }
+
     /// Puts a guard in place of another and shuts or opens its lane.
     pub(crate) fn put_guard(
         &mut self,
@@ -40,7 +66,7 @@ impl Queue {
         new: Option<GuardState>,
     ) -> Option<GuardState> {
         let config = self.guard_config().unwrap_or_default();
-        let shut = new.as_ref().is_some_and(|guard| guard.closed_until_ms(&config).is_some());
+        let shut = new.as_ref().is_some_and(|guard| guard.is_shut(&config));
         match (config.key, &key) {
             (GuardKey::Queue, _) => self.shut = shut,
             (GuardKey::Lane, None) => {
@@ -73,7 +99,7 @@ impl Queue {
         {
             let key: Option<Arc<str>> = key.map(Arc::from);
             let guard = self.guards.get(&key);
-            let shut = guard.is_some_and(|guard| guard.closed_until_ms(&config).is_some());
+            let shut = guard.is_some_and(|guard| guard.is_shut(&config));
             self.change_lane(lane, Change::Shut(shut));
         }
         lane
@@ -170,10 +196,8 @@ impl Queue {
         }
         let config = self.guard_config()?;
         let guard = self.guards.get(&self.guard_key(&config, message.lane)?)?;
-        if let Some(until_ms) = guard.closed_until_ms(&config)
-            && !message.phase.in_flight()
-        {
-            return Some(Hold::Breaker { until_ms });
+        if let Some(hold) = guard.hold(&config).filter(|_| !message.phase.in_flight()) {
+            return Some(hold);
         }
         let budget = config.budget.filter(|_| message.phase == Phase::Parked)?;
         let before = self.parked_in(&config, message.lane);

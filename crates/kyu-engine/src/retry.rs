@@ -116,10 +116,14 @@ impl Default for RetryBudget {
 }
 
 /// Opens when too many attempts fail: then nothing is delivered for `open_ms`. After that it is
-/// half open and lets `probes` attempts through. If all of them are acknowledged it closes; at the
-/// first failure it opens again. Attempts count by their end, whenever they began, except those
-/// that began before the breaker last changed; rejections and what is given back uncounted say
-/// nothing of the dependency and do not count.
+/// half open and lets `probes` attempts through. At the first failure it opens again. If all of
+/// them are acknowledged it closes in steps (*slow start*): `probes` attempts may be under way at
+/// one time; each round of as many attempts as are allowed lets that grow by `slow_start_percent`,
+/// or halves it if `failure_percent` of them failed (above half of what was once too much it grows
+/// by a tenth of that). A round that fails at `probes` opens the breaker again; it is closed when
+/// for `window_ms` nobody was held up. Attempts count by their end, whenever they began, except
+/// those that began before the breaker last changed; rejections and what is given back uncounted
+/// say nothing of the dependency and do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker {
     /// Attempts are counted over windows of this length, one after the other. 1 ms to one hour.
@@ -133,10 +137,13 @@ pub struct Breaker {
     pub open_ms: u64,
     /// Attempts that are let through half open. From 1 to 1,000.
     pub probes: u32,
+    /// By how much the attempts that may be under way grow with each good round after the probes,
+    /// in hundredths: 100 doubles them. 0 lets everybody through at once. At most 1,000.
+    pub slow_start_percent: u32,
 }
 
 impl Default for Breaker {
-    /// Half of at least 20 attempts in ten seconds; open for 30 seconds; 5 probes.
+    /// Half of at least 20 attempts in ten seconds; open for 30 seconds; 5 probes; then doubling.
     fn default() -> Self {
         Self {
             window_ms: 10_000,
@@ -144,6 +151,7 @@ impl Default for Breaker {
             failure_percent: 50,
             open_ms: 30_000,
             probes: 5,
+            slow_start_percent: 100,
         }
     }
 }
@@ -228,6 +236,13 @@ pub enum Hold {
     Breaker {
         /// When it lets attempts through again.
         until_ms: UnixMs,
+    },
+    /// The breaker is closing, and as many attempts are under way as it allows now.
+    SlowStart {
+        /// Attempts under way.
+        in_flight: u32,
+        /// As many as may be.
+        allowed: u32,
     },
 }
 
@@ -342,6 +357,9 @@ impl Breaker {
         }
         if self.min_attempts == 0 || !(1..=1_000).contains(&self.probes) {
             return Err("min_attempts must be at least 1, probes from 1 to 1,000");
+        }
+        if self.slow_start_percent > 1_000 {
+            return Err("slow_start_percent must be at most 1,000");
         }
         Ok(())
     }

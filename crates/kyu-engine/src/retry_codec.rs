@@ -159,6 +159,7 @@ fn decode_guard(r: &mut Reader) -> Result<Guard, Malformed> {
                 failure_percent: r.u8()?,
                 open_ms: r.varint()?,
                 probes: r.varint32()?,
+                ..Breaker::default()
             })
         } else {
             None

@@ -85,7 +85,7 @@ macro_rules! same_fields {
 
 same_fields! {
     RetryBudget { earn_percent, floor_per_second, max_tokens }
-    Breaker { window_ms, min_attempts, failure_percent, open_ms, probes }
+    Breaker { window_ms, min_attempts, failure_percent, open_ms, probes, slow_start_percent }
     Fencing { accept_late_acks, refuse_stale_extends }
     RateLimit { permits, interval_ms, burst }
 }

@@ -124,6 +124,10 @@ pub struct Breaker {
     pub open_ms: u64,
     /// Attempts that are let through half open.
     pub probes: u32,
+    /// After the probes it closes step by step: so many attempts may be under way as probes
+    /// succeeded, and by how many percent that grows with each good round; 0 closes it at once.
+    #[schemars(range(max = 1_000))]
+    pub slow_start_percent: u32,
 }
 
 impl Default for Breaker {

@@ -182,11 +182,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         budget: budget.then(RetryBudget::default),
         breaker: breaks.then_some(breaker),
     };
+    let at_once =
+        Guard { breaker: Some(Breaker { slow_start_percent: 0, ..breaker }), ..guard(false, true) };
     let plain = QueueConfig::default;
-    let policies: [(&str, QueueConfig); 6] = [
+    let policies: [(&str, QueueConfig); 7] = [
         ("again at once", plain()),
         ("backoff", QueueConfig { retry: Some(backoff()), ..plain() }),
         ("budget", QueueConfig { guard: Some(guard(true, false)), ..plain() }),
+        ("breaker, closes at once", QueueConfig { guard: Some(at_once), ..plain() }),
         ("breaker", QueueConfig { guard: Some(guard(false, true)), ..plain() }),
         ("budget and breaker", QueueConfig { guard: Some(guard(true, true)), ..plain() }),
         (

@@ -170,6 +170,7 @@ impl Role {
                         failure_percent: 60,
                         open_ms: 2_000,
                         probes: 2,
+                        slow_start_percent: 100,
                     }),
                 }),
                 dead_letter: letters_to(Role::RetriedDead),

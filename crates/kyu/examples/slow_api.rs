@@ -42,6 +42,7 @@ impl Job for Lookup {
             failure_percent: 50,
             open_ms: 1_000,
             probes: 2,
+            slow_start_percent: 100,
         }),
         budget: Some(RetryBudget { earn_percent: 20, floor_per_second: 5, max_tokens: 20 }),
         ..Limits::NONE

@@ -326,6 +326,13 @@ pub enum Hold {
         /// When it lets attempts through again.
         until_at_ms: u64,
     },
+    /// The breaker is closing, and as many attempts are under way as it allows now.
+    SlowStart {
+        /// Attempts under way.
+        in_flight: u32,
+        /// As many as may be.
+        allowed: u32,
+    },
 }
 
 /// What has happened to one message.

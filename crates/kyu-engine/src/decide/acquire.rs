@@ -117,9 +117,10 @@ pub(super) fn pick(
         }
         let attempt = !matches!(command.lease, Lease::Claim(_) | Lease::Take);
         if attempt && !guards.begin(&message) {
-            // Once it stops a lane it stops all of it, so no order within lanes is broken.
-            passed_over += 1;
+            // It stops the whole lane, so no order within lanes is broken.
+            picks.stop(lane);
             bytes -= u64::from(message.frame.bytes);
+            passed_over += 1;
             continue;
         }
         picks.took(lane);

@@ -47,7 +47,7 @@ impl<'a> Guards<'a> {
         let Some(key) = self.queue.guard_key(&config, message.lane) else { return true };
         let now = self.changed.get(&key).map(Option::as_ref);
         let Some(guard) = now.unwrap_or_else(|| self.queue.guards.get(&key)) else { return true };
-        if guard.closed_until_ms(&config).is_some() {
+        if guard.is_shut(&config) {
             return false;
         }
         let mut guard = guard.clone();
@@ -89,9 +89,17 @@ impl<'a> Guards<'a> {
         let busy: Vec<_> =
             parked.iter().filter_map(|lane| self.queue.guard_key(&config, *lane)).collect();
         for (key, mut guard) in due {
-            if guard.is_idle(self.now_ms) && !busy.contains(&key) {
-                self.changed.insert(key, None);
-            } else if guard.pass_time(self.now_ms) {
+            let in_flight = self.queue.in_flight_of_guard(&config, &key);
+            if guard.is_idle(self.now_ms) {
+                // A closing breaker stays while there is something that it could hold back.
+                let waits = guard.is_closing() && self.queue.has_ready_of_guard(&config, &key);
+                if waits {
+                    guard.refill(&config, self.now_ms);
+                    self.changed.insert(key, Some(guard));
+                } else if !busy.contains(&key) {
+                    self.changed.insert(key, None);
+                }
+            } else if guard.pass_time(&config, in_flight, self.now_ms) {
                 self.changed.insert(key, Some(guard));
             }
         }

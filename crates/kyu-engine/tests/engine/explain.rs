@@ -204,6 +204,7 @@ fn guard(key: GuardKey) -> Guard {
             failure_percent: 50,
             open_ms: 1_500,
             probes: 1,
+            slow_start_percent: 100,
         }),
     }
 }

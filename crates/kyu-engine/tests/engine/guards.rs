@@ -9,7 +9,14 @@ fn budget() -> RetryBudget {
 }
 
 fn breaker() -> Breaker {
-    Breaker { window_ms: 10_000, min_attempts: 4, failure_percent: 50, open_ms: 5_000, probes: 2 }
+    Breaker {
+        window_ms: 10_000,
+        min_attempts: 4,
+        failure_percent: 50,
+        open_ms: 5_000,
+        probes: 2,
+        slow_start_percent: 0,
+    }
 }
 
 fn guarded(key: GuardKey, budget: Option<RetryBudget>, breaker: Option<Breaker>) -> QueueConfig {
@@ -290,4 +297,58 @@ fn guards_inside_an_atomic_group_are_taken_back_with_it() {
     w.run(Command::Atomic(vec![settle(items)]));
     assert_eq!(w.receive(q, 5), [], "open");
     w.restart();
+}
+
+#[test]
+fn after_the_probes_twice_as_many_may_run_with_each_good_round_until_nobody_is_held_up() {
+    let mut w = World::new();
+    let slow = Breaker { slow_start_percent: 100, ..breaker() };
+    let q = w.queue("q", guarded(GuardKey::Queue, None, Some(slow)));
+    for n in 0..60 {
+        w.send(q, &n.to_string());
+    }
+    let first = w.receive(q, 4);
+    fail_all(&mut w, q, &first);
+    w.advance(5_000);
+    let mut rounds = Vec::new();
+    for _ in 0..5 {
+        let all = w.receive(q, 10);
+        rounds.push(all.len());
+        if all.len() < 10 {
+            assert_eq!(w.receive(q, 10), [], "{rounds:?}");
+        }
+        w.take_snapshot();
+        w.restart();
+        w.advance(10);
+        for delivery in &all {
+            w.ack(delivery);
+        }
+        w.advance(1); // what begins with the answers may have begun before them
+    }
+    assert_eq!(rounds, [2, 2, 4, 8, 10], "two probes, then two, four, eight, sixteen");
+    w.advance(10_000);
+    let last = w.receive(q, 1);
+    w.ack(&last[0]);
+    assert_eq!(w.receive(q, 10).len() + w.receive(q, 10).len(), 20, "closed");
+}
+
+#[test]
+fn explain_tells_how_many_a_closing_breaker_lets_run() {
+    let mut w = World::new();
+    let slow = Breaker { slow_start_percent: 100, ..breaker() };
+    let q = w.queue("q", guarded(GuardKey::Lane, None, Some(slow)));
+    for n in 0..10 {
+        w.send_message(in_lane(q, "slow", &n.to_string()));
+    }
+    w.send_message(in_lane(q, "other", "x"));
+    let first = w.receive(q, 4);
+    fail_all(&mut w, q, &first);
+    assert_eq!(w.receive_bodies(q, 9), ["x"]);
+    w.advance(5_000);
+    for probe in w.receive(q, 9) {
+        w.ack(&probe);
+    }
+    assert_eq!(w.receive(q, 9).len(), 2);
+    let last = reasons(&mut w, q, 10);
+    assert_eq!(last, [Reason::Retry(Hold::SlowStart { in_flight: 2, allowed: 2 })]);
 }

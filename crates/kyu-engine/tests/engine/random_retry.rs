@@ -60,6 +60,7 @@ fn config(queue: usize) -> QueueConfig {
         failure_percent: 60,
         open_ms: 3_000,
         probes: 2,
+        slow_start_percent: 100,
     };
     let guard = |key| Some(Guard { key, budget: Some(budget), breaker: Some(breaker) });
     let dead_letter = Some(DeadLetter { target: queue_name("dead"), max_receives: 4 });

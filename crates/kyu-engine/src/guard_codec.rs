@@ -1,0 +1,65 @@
+//! The frozen binary form of those settings of guards that came after section 5: sections 15 to 19
+//! of a configuration.
+
+use crate::config::QueueConfig;
+use crate::retry::Breaker;
+use crate::wire::{Malformed, Reader, Write};
+
+/// Frozen numbers of the sections.
+mod section {
+    pub(super) const SLOW_START: u8 = 15;
+}
+
+/// Writes the sections of this file that do not hold defaults, in rising order.
+pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
+    let breaker = config.guard.and_then(|guard| guard.breaker);
+    let percent = breaker.map(|breaker| breaker.slow_start_percent);
+    if let Some(percent) = percent.filter(|p| *p != Breaker::default().slow_start_percent) {
+        out.section(section::SLOW_START, |b| b.varint(u64::from(percent)));
+    }
+}
+
+/// Reads a section of this file; `false` if the number belongs to another.
+pub(crate) fn decode_section(
+    number: u8,
+    config: &mut QueueConfig,
+    r: &mut Reader,
+) -> Result<bool, Malformed> {
+    match number {
+        section::SLOW_START => {
+            let breaker = config.guard.as_mut().and_then(|guard| guard.breaker.as_mut());
+            breaker.ok_or(Malformed("slow start without a breaker"))?.slow_start_percent =
+                r.varint32()?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retry::Guard;
+
+    fn config(slow_start_percent: u32) -> QueueConfig {
+        let breaker = Some(Breaker { slow_start_percent, ..Breaker::default() });
+        QueueConfig { guard: Some(Guard { breaker, ..Guard::default() }), ..QueueConfig::default() }
+    }
+
+    /// These bytes are on disks: this test may get new rows, never changed ones.
+    #[test]
+    fn golden_bytes_of_the_sections() {
+        for (config, golden) in
+            [(config(100), ""), (config(0), "0f0100"), (config(300), "0f02ac02")]
+        {
+            let mut bytes = Vec::new();
+            encode_sections(&config, &mut bytes);
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, golden);
+            let mut all = Vec::new();
+            crate::effect_codec::encode_config(&config, &mut all);
+            let read = crate::effect_codec::decode_config(&mut Reader::new(all.into()));
+            assert_eq!(read, Ok(config));
+        }
+    }
+}
