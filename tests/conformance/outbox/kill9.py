@@ -25,7 +25,8 @@ import psycopg
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "pgmq")]
 
 from kyu_server import Server, binary  # noqa: E402
-from outbox.source import SourcePostgres  # noqa: E402
+from outbox.source import source_postgres  # noqa: E402
+from real_postgres import RealPostgres  # noqa: E402
 
 WRITERS = 3
 PAUSE_SECONDS = (0.05, 0.35)
@@ -35,7 +36,7 @@ DRAIN_SECONDS = 60
 class Relay:
     """A `kyu outbox` process."""
 
-    def __init__(self, source: SourcePostgres, server: Server):
+    def __init__(self, source: RealPostgres, server: Server):
         self.command = [
             binary(), "outbox", "--source", source.url, "--target", server.pgmq_url,
             "--poll-ms", "10", "--batch-rows", "7",
@@ -57,7 +58,7 @@ class Relay:
 class Writer(threading.Thread):
     """One transaction after the other; keeps no books, because the business table does."""
 
-    def __init__(self, number: int, source: SourcePostgres, seed: int, stop: threading.Event):
+    def __init__(self, number: int, source: RealPostgres, seed: int, stop: threading.Event):
         super().__init__(daemon=True)
         self.number, self.source, self.stop = number, source, stop
         self.random = random.Random(seed)
@@ -126,7 +127,7 @@ def main() -> None:
     print(f"outbox kill -9: --kills {arguments.kills} --seed {arguments.seed}", flush=True)
     dice = random.Random(arguments.seed)
     stop = threading.Event()
-    with SourcePostgres() as source, Server(pgmq=True) as server:
+    with source_postgres() as source, Server(pgmq=True) as server:
         with psycopg.connect(source.conninfo, autocommit=True) as connection:
             connection.execute("CREATE TABLE business (writer int, n int, PRIMARY KEY (writer, n))")
         with psycopg.connect(server.pgmq_conninfo, autocommit=True) as connection:

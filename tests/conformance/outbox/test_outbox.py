@@ -13,12 +13,12 @@ import pytest
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "pgmq")]
 
 from kyu_server import Server, binary, free_port  # noqa: E402
-from outbox.source import SourcePostgres  # noqa: E402
+from outbox.source import source_postgres  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def source():
-    with SourcePostgres() as source:
+    with source_postgres() as source:
         yield source
 
 

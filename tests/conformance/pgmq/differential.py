@@ -172,9 +172,11 @@ def differences(recorded, played, verbose):
 
 
 def record(scenes):
+    # Its authors ship pgmq's SQL in the Python package.
+    from pgmq.install import get_embedded_install_sql
     from real_postgres import RealPostgres
 
-    with RealPostgres() as real:
+    with RealPostgres(get_embedded_install_sql()) as real:
         for scene in scenes:
             with psycopg.connect(real.conninfo, autocommit=True) as connection:
                 for (name,) in connection.execute("select queue_name from pgmq.meta").fetchall():

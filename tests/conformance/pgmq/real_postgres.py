@@ -1,19 +1,18 @@
-"""A real Postgres with the real pgmq on it, for recording what it answers.
+"""A real Postgres, with the real pgmq on it for recording what it answers, or with an outbox.
 
-Postgres is Debian's (`postgresql-15`); pgmq's SQL comes out of the Python package `pgmq`, where its
-authors ship it. The server has a temporary directory and a free port, and runs as the user
-`postgres` if this is root, which Postgres refuses to be.
+Postgres is Debian's (`postgresql-15`). The server has a temporary directory and a free port, and runs
+as the user `postgres` if this is root, which Postgres refuses to be.
 """
 
 import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 
 import psycopg
-from pgmq.install import get_embedded_install_sql
 
 from kyu_server import free_port
 
@@ -22,9 +21,14 @@ SETTINGS = ["-c", "timezone=UTC", "-c", "fsync=off", "-c", "listen_addresses=127
 
 
 class RealPostgres:
-    """Starts on enter, is gone on exit."""
+    """Starts on enter, is gone on exit; can crash in between.
 
-    def __init__(self):
+    `install` is the SQL of what users find in it, `settings` are words of postgresql.conf.
+    """
+
+    def __init__(self, install: str | bytes, **settings: str):
+        self.install = install
+        self.settings = [word for setting in settings.items() for word in ("-c", "=".join(setting))]
         self.port = free_port()
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         self.directory = tempfile.mkdtemp(prefix="kyu-real-postgres-")
@@ -33,6 +37,10 @@ class RealPostgres:
     @property
     def conninfo(self) -> str:
         return f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def _options(self):
         return {"user": self.user} if os.getuid() == 0 else {}
@@ -43,19 +51,33 @@ class RealPostgres:
         data = f"{self.directory}/data"
         initdb = [BIN / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **self._options())
-        command = [BIN / "postgres", "-D", data, "-p", str(self.port), "-k", self.directory, *SETTINGS]
-        log = open(f"{self.directory}/log", "wb")  # noqa: SIM115 - the process keeps it
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory, **self._options())
+        self.start()
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute(self.install)
+        return self
+
+    def start(self) -> None:
+        """Returns once it accepts connections."""
+        data = f"{self.directory}/data"
+        command = [BIN / "postgres", "-D", data, "-p", str(self.port), "-k", self.directory, *SETTINGS, *self.settings]
+        with open(f"{self.directory}/log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory, **self._options())
         ready = [BIN / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
             if self.process.poll() is not None:
                 raise RuntimeError(pathlib.Path(f"{self.directory}/log").read_text(errors="replace"))
-        with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            connection.execute(get_embedded_install_sql())
-        return self
+
+    def crash(self) -> None:
+        """An immediate shutdown: every process ends at once, and the next start recovers."""
+        self._end(signal.SIGQUIT)
+        self.start()
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait()
 
     def __exit__(self, *_):
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
+        # Fast: it does not wait for those who are connected.
+        self._end(signal.SIGINT)
         shutil.rmtree(self.directory, ignore_errors=True)
