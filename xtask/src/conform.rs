@@ -7,8 +7,10 @@ use crate::run::{self, Failure, Run};
 
 /// Most tests wait for a visibility timeout or a long poll; a few keep a core busy.
 const WORKERS: &str = "4";
-/// Kills of the outbox in every run; `conform outbox --kills 300` for more.
-const OUTBOX_KILLS: &str = "60";
+/// Kills of the outbox in every run, for each way to read it, and for relays that change between
+/// them; `conform outbox --kills 300 [--capture WAY]` for more.
+const OUTBOX_KILLS: &str = "20";
+const OUTBOX_CAPTURES: [&str; 3] = ["polling", "replication", "both"];
 
 /// Every client of the SQS door; with arguments, only pytest with the current clients.
 pub(crate) fn sqs(pytest_arguments: &[String]) -> Result<(), Failure> {
@@ -111,7 +113,10 @@ pub(crate) fn outbox(arguments: &[String]) -> Result<(), Failure> {
         return kill9(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
     pytest(Python::Pgmq, &server).args(["outbox", "-q"]).step("outbox: pytest")?;
-    kill9(&["--kills", OUTBOX_KILLS])
+    for capture in OUTBOX_CAPTURES {
+        kill9(&["--kills", OUTBOX_KILLS, "--capture", capture])?;
+    }
+    Ok(())
 }
 
 /// The Rust examples, killed and started again, over a store of their own and at a server.

@@ -20,12 +20,17 @@
 //! that out at its next step, changes nothing, and ends.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+mod conninfo;
 mod error;
+mod polling;
 mod position;
 mod relay;
 mod sink;
 mod source;
+mod tls;
+mod wal;
 
 pub use error::Error;
 pub use relay::{Lag, Options, Relay};
 pub use source::INSTALL_SQL;
+pub use wal::Replication;

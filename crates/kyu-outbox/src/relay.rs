@@ -1,16 +1,20 @@
 //! The relay: connect, take over, move rows, connect again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls};
+use tokio::time::Instant;
+use tokio_postgres::Client;
 
+use crate::conninfo::Conninfo;
 use crate::error::Error;
-use crate::position::Position;
+use crate::position::{Place, Position};
 use crate::sink::{self, Failed, Sink};
 use crate::source::{self, OutboxRow};
+use crate::wal::Replication;
 
 /// How a relay works.
 #[derive(Clone, Debug)]
@@ -27,17 +31,21 @@ pub struct Options {
     pub poll: Duration,
     /// Makes queues that do not exist; otherwise their rows wait for somebody to do it.
     pub create_queues: bool,
-    /// How long rows stay in the outbox after they were relayed.
+    /// How long rows stay in the outbox after they were relayed; polling only.
     pub keep: Duration,
+    /// Reads the log, instead of polling the table.
+    pub replication: Option<Replication>,
 }
 
 /// How far a relay is behind; shared, and updated about once a second.
 #[derive(Debug, Default)]
 pub struct Lag {
-    /// Rows that wait, those of open transactions excepted.
+    /// Rows that wait, those of open transactions excepted: counted up to 10,000, estimated beyond.
     pub rows: AtomicI64,
-    /// Age of the oldest of them, in milliseconds.
+    /// Age of the first of them, in milliseconds.
     pub oldest_ms: AtomicU64,
+    /// Log that the slot holds back at the source, in bytes; 0 when polling.
+    pub wal_bytes: AtomicI64,
     /// Rows relayed since the start.
     pub relayed: AtomicU64,
     /// Rows that Kyu refused and that are parked.
@@ -47,17 +55,21 @@ pub struct Lag {
 /// See the module.
 #[derive(Debug)]
 pub struct Relay {
-    options: Options,
+    pub(crate) options: Options,
     /// Name of this relay among those of its source.
     id: String,
-    lag: Arc<Lag>,
+    pub(crate) lag: Arc<Lag>,
+    stop: watch::Sender<bool>,
+    /// Until it was done: [`Replication::new_slot`].
+    pub(crate) is_new_slot_due: AtomicBool,
 }
 
 /// Both ends, and where we stand.
-struct Link {
-    source: Client,
-    target: Sink,
-    position: Position,
+pub(crate) struct Link {
+    pub(crate) source: Client,
+    pub(crate) target: Sink,
+    pub(crate) position: Position,
+    looked: Option<Instant>,
     _tasks: [Connection; 2],
 }
 
@@ -77,14 +89,19 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
-const LOOK_AT_LAG_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at how far behind it is.
+pub(crate) const LOOK_AT_LAG_EVERY: Duration = Duration::from_secs(1);
+/// Between two tries of rows whose queue does not exist.
+const NO_QUEUE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Relay {
     /// A relay that has not begun.
     pub fn new(options: Options) -> Self {
         use std::hash::{BuildHasher, RandomState};
         let id = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-        Self { options, id, lag: Arc::default() }
+        let new_slot = options.replication.as_ref().is_some_and(|replication| replication.new_slot);
+        let (stop, _) = watch::channel(false);
+        Self { options, id, lag: Arc::default(), stop, is_new_slot_due: AtomicBool::new(new_slot) }
     }
 
     /// How far it is behind.
@@ -92,107 +109,162 @@ impl Relay {
         Arc::clone(&self.lag)
     }
 
-    /// Relays until it is fenced or something is wrong that time does not mend. Lost connections
-    /// are made again.
+    /// Lets it end after the step that it is in.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    pub(crate) fn batch_rows(&self) -> usize {
+        self.options.batch_rows.clamp(1, 1_000) as usize
+    }
+
+    /// Relays until it is stopped or fenced, or something is wrong that time does not mend. Lost
+    /// connections are made again.
     pub async fn run(&self) -> Result<(), Error> {
-        let mut position = None;
+        let mut stopping = self.stopping();
+        let mut has_begun = false;
         let mut failures = 0;
-        loop {
-            let began = tokio::time::Instant::now();
-            let ended = match self.connect(position.as_ref()).await {
+        while !*stopping.borrow() {
+            let began = Instant::now();
+            let ended = match self.connect(has_begun).await {
                 Ok(mut link) => {
-                    let ended = self.work(&mut link).await;
-                    // What is known of the position is not trusted: Kyu says whether the last step
-                    // happened.
-                    position = Some(link.position.clone());
-                    ended
+                    has_begun = true;
+                    self.work(&mut link).await
                 }
                 Err(error) => Err(error),
             };
-            match ended {
-                Ok(()) => return Ok(()),
-                Err(Error::Lost(error)) => {
-                    if began.elapsed() > Duration::from_secs(10) {
-                        failures = 0;
-                    }
-                    let pause = PAUSES.get(failures).or(PAUSES.last()).copied().unwrap_or_default();
-                    failures += 1;
-                    tracing::warn!(error = %Error::Lost(error), ?pause, "connecting again");
-                    tokio::time::sleep(pause).await;
+            let error = match ended {
+                Err(Error::Lost(error)) => error,
+                Err(Error::Stopped) => return Ok(()),
+                // One that takes over ends our connections and drops our slot: then that is the news.
+                Err(Error::Refused(text)) if has_begun => {
+                    self.ask_who_has_it().await?;
+                    return Err(Error::Refused(text));
                 }
-                Err(error) => return Err(error),
+                ended => return ended,
+            };
+            if began.elapsed() > Duration::from_secs(10) {
+                failures = 0;
+            }
+            let pause = PAUSES.get(failures).or(PAUSES.last()).copied().unwrap_or_default();
+            failures += 1;
+            tracing::warn!(error, ?pause, "connecting again");
+            let told = stopping.wait_for(|stop| *stop);
+            let _stop = tokio::time::timeout(pause, told).await;
+        }
+        Ok(())
+    }
+
+    /// Connects both ends and takes the source over, unless another relay has it by now.
+    async fn connect(&self, has_begun: bool) -> Result<Link, Error> {
+        let (source, source_task) = connect(&self.options.source).await?;
+        source::check(&source).await?;
+        let (target, target_task) = connect(&self.options.target).await?;
+        let target = Sink::new(target).await?;
+        let name = &self.options.name;
+        // What was known of the position is not trusted: Kyu says whether the last step happened.
+        let position = if has_begun {
+            self.held(&target).await?
+        } else {
+            sink::take_over(&target.client, name, &self.id).await?
+        };
+        tracing::info!(%position, source = name, "relaying");
+        let tasks = [source_task, target_task];
+        Ok(Link { source, target, position, looked: None, _tasks: tasks })
+    }
+
+    /// Where we stand, unless another relay has come: then that one has the right.
+    async fn held(&self, target: &Sink) -> Result<Position, Error> {
+        match sink::position(&target.client, &self.options.name).await? {
+            Some(found) if found.relay == self.id => Ok(found),
+            found => {
+                let found = found.map(|found| found.to_string()).unwrap_or_default();
+                Err(Error::Fenced(found))
             }
         }
     }
 
-    /// Connects both ends and takes the source over, unless another relay has it by now.
-    async fn connect(&self, held: Option<&Position>) -> Result<Link, Error> {
-        let (source, source_task) = connect(&self.options.source).await?;
-        let (target, target_task) = connect(&self.options.target).await?;
-        let target = Sink::new(target).await?;
-        let name = &self.options.name;
-        let position = match held {
-            None => sink::take_over(&target.client, name, &self.id).await?,
-            // Connected again: somebody may have come between, and then has the right.
-            Some(_) => match sink::position(&target.client, name).await? {
-                Some(found) if found.relay == self.id => found,
-                found => {
-                    let found = found.map(|found| found.to_string()).unwrap_or_default();
-                    return Err(Error::Fenced(found));
-                }
-            },
-        };
-        tracing::info!(%position, source = name, "relaying");
-        Ok(Link { source, target, position, _tasks: [source_task, target_task] })
+    /// An error if it is known to be another relay.
+    async fn ask_who_has_it(&self) -> Result<(), Error> {
+        let Ok((target, _task)) = connect(&self.options.target).await else { return Ok(()) };
+        match sink::position(&target, &self.options.name).await {
+            Ok(Some(found)) if found.relay != self.id => Err(Error::Fenced(found.to_string())),
+            _ => Ok(()),
+        }
     }
 
     async fn work(&self, link: &mut Link) -> Result<(), Error> {
-        let mut batch_rows = self.options.batch_rows.clamp(1, 1_000);
-        let mut looked = None;
-        loop {
-            if looked.is_none_or(|at: tokio::time::Instant| at.elapsed() >= LOOK_AT_LAG_EVERY) {
-                looked = Some(tokio::time::Instant::now());
-                self.look(link).await?;
-            }
-            let source = &link.source;
-            let rows = source::rows_after(source, &link.position, batch_rows.into()).await?;
-            let Some(last) = rows.last() else {
-                tokio::time::sleep(self.options.poll).await;
-                continue;
-            };
-            let after = link.position.moved_to(last.xid, last.id);
-            match self.step(link, &after, &rows).await {
+        match &self.options.replication {
+            None => self.poll(link).await,
+            Some(replication) => self.follow(link, replication).await,
+        }
+    }
+
+    /// Puts rows into Kyu, in order, in one step or several. A row that Kyu refuses is parked.
+    pub(crate) async fn deliver(&self, link: &mut Link, rows: &[OutboxRow]) -> Result<(), Error> {
+        let mut rest = rows;
+        let mut most = rows.len();
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(most.min(rest.len()));
+            match self.step(link, part, part).await {
                 Ok(()) => {
-                    batch_rows = self.options.batch_rows.clamp(1, 1_000);
-                    self.lag.relayed.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                    self.lag.relayed.fetch_add(part.len() as u64, Ordering::Relaxed);
+                    (rest, most) = (behind, behind.len());
                 }
                 Err(Failed::NoQueue(queue)) if self.options.create_queues => {
                     sink::create_queue(&link.target.client, &queue).await?;
                 }
                 Err(Failed::NoQueue(queue)) => {
                     tracing::warn!(queue, "the queue does not exist: its rows wait");
-                    tokio::time::sleep(PAUSES[1]).await;
+                    self.look_if_due(link).await?;
+                    let mut stopping = self.stopping();
+                    let told = stopping.wait_for(|stop| *stop);
+                    if tokio::time::timeout(NO_QUEUE_PAUSE, told).await.is_ok() {
+                        return Err(Error::Stopped);
+                    }
                 }
-                // Those before it go as a batch of their own, then it stands alone.
-                Err(Failed::Row { at, .. }) if at > 0 => batch_rows = at as u32,
-                Err(Failed::Row { .. }) if rows.len() > 1 => batch_rows = 1,
+                // Those before it go as a step of their own, then it stands alone.
+                Err(Failed::Row { at, .. }) if at > 0 => most = at,
+                Err(Failed::Row { .. }) if part.len() > 1 => most = 1,
                 Err(Failed::Row { sqlstate, error, .. }) => {
-                    self.park(link, &rows, &after, &sqlstate, &error).await?;
+                    self.park(link, part, &sqlstate, &error).await?;
+                    (rest, most) = (behind, behind.len());
                 }
                 Err(Failed::Other(error)) => return Err(error),
             }
         }
+        Ok(())
     }
 
+    /// Moves the cursor behind the rows, sends some of them, and by logical replication deletes
+    /// them: the next step's cursor does not name them any more.
     async fn step(
         &self,
         link: &mut Link,
-        after: &Position,
         rows: &[OutboxRow],
+        sent: &[OutboxRow],
     ) -> Result<(), Failed> {
-        let (name, before) = (&self.options.name, link.position.clone());
-        sink::relay(&mut link.target, name, &before, after, rows).await?;
-        link.position = after.clone();
+        let after = link.position.after(rows);
+        let name = &self.options.name;
+        sink::relay(&mut link.target, name, &link.position, &after, sent).await?;
+        link.position = after;
+        if let Place::Wal(place) = &link.position.place {
+            source::delete_keys(&link.source, &place.keys).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor, and nothing with it.
+    pub(crate) async fn move_to(&self, link: &mut Link, place: Place) -> Result<(), Error> {
+        let after = link.position.moved_to(place);
+        sink::relay(&mut link.target, &self.options.name, &link.position, &after, &[])
+            .await
+            .map_err(Failed::without_rows)?;
+        link.position = after;
         Ok(())
     }
 
@@ -200,29 +272,36 @@ impl Relay {
     async fn park(
         &self,
         link: &mut Link,
-        rows: &[OutboxRow],
-        after: &Position,
+        part: &[OutboxRow],
         sqlstate: &str,
         error: &str,
     ) -> Result<(), Error> {
-        let Some(row) = rows.first() else { return Ok(()) };
+        let Some(row) = part.first() else { return Ok(()) };
         tracing::error!(xid = row.xid, id = row.id, error, "a row is refused, and parked");
         source::park(&link.source, row, sqlstate, error).await?;
-        match self.step(link, after, &[]).await {
-            Ok(()) => {
-                self.lag.parked.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(Failed::Other(error)) => Err(error),
-            Err(_) => Err(Error::Refused("no row was sent, and one failed".into())),
-        }
+        self.step(link, part, &[]).await.map_err(Failed::without_rows)?;
+        self.lag.parked.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Deletes what is done, and measures what is not.
-    async fn look(&self, link: &Link) -> Result<(), Error> {
-        let source = &link.source;
-        source::delete_relayed(source, &link.position, self.options.keep.as_secs_f64()).await?;
-        let (rows, oldest_s) = source::backlog(source, &link.position).await?;
+    /// [`Relay::look`], about once a second.
+    pub(crate) async fn look_if_due(&self, link: &mut Link) -> Result<(), Error> {
+        if link.looked.is_some_and(|at| at.elapsed() < LOOK_AT_LAG_EVERY) {
+            return Ok(());
+        }
+        self.look(link).await
+    }
+
+    /// Measures what is not done, and whether the source is still ours: a relay that has nothing to
+    /// do would not notice.
+    pub(crate) async fn look(&self, link: &mut Link) -> Result<(), Error> {
+        link.looked = Some(Instant::now());
+        self.held(&link.target).await?;
+        let after = match link.position.place {
+            Place::Polling { xid, id } => (xid, id),
+            Place::Wal(_) => (0, 0),
+        };
+        let (rows, oldest_s) = source::backlog(&link.source, after).await?;
         self.lag.rows.store(rows, Ordering::Relaxed);
         self.lag.oldest_ms.store((oldest_s.max(0.0) * 1_000.0) as u64, Ordering::Relaxed);
         Ok(())
@@ -230,9 +309,8 @@ impl Relay {
 }
 
 async fn connect(url: &str) -> Result<(Client, Connection), Error> {
-    let config: tokio_postgres::Config =
-        url.parse().map_err(|error| Error::Refused(format!("{error}")))?;
-    let (client, connection) = config.connect(NoTls).await?;
+    let Conninfo { config, tls } = Conninfo::parse(url)?;
+    let (client, connection) = config.connect(tls).await?;
     let task = tokio::spawn(async move {
         // Whoever uses the client hears of it.
         let _ended = connection.await;

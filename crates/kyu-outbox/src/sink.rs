@@ -29,6 +29,16 @@ impl From<tokio_postgres::Error> for Failed {
     }
 }
 
+impl Failed {
+    /// Of a step that sent no row.
+    pub(crate) fn without_rows(self) -> Error {
+        match self {
+            Self::Other(error) => error,
+            _ => Error::Refused("no row was sent, and one failed".into()),
+        }
+    }
+}
+
 /// A connection to Kyu, with what is said over and over.
 pub(crate) struct Sink {
     pub(crate) client: Client,
@@ -78,6 +88,10 @@ pub(crate) async fn relay(
     after: &Position,
     rows: &[OutboxRow],
 ) -> Result<(), Failed> {
+    if let Some(at) = rows.iter().position(|row| row.too_large) {
+        let (sqlstate, error) = ("54000".to_owned(), "the message is far too large".to_owned());
+        return Err(Failed::Row { at, sqlstate, error });
+    }
     let Sink { client, to_queue, to_queue_at, to_topic } = sink;
     let statements = [&*to_queue, &*to_queue_at, &*to_topic];
     let transaction = client.transaction().await?;

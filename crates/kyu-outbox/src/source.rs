@@ -2,21 +2,35 @@
 
 use tokio_postgres::Client;
 
-use crate::position::Position;
+use crate::error::Error;
+use crate::position::{KeyRun, Lsn};
 
 /// What makes the outbox: run it once in the user's database.
 pub const INSTALL_SQL: &str = include_str!("../sql/outbox.sql");
 
+/// Larger rows are parked without asking Kyu, which takes messages of 2 MiB and closes the
+/// connection at statements of 64 MiB.
+const MAX_ROW_BYTES: usize = 16 << 20;
+/// Up to so many waiting rows are counted; beyond, their number is an estimate.
+const MAX_COUNTED_ROWS: i64 = 10_000;
+/// Between two looks at what is not visible yet.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// A row of the outbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutboxRow {
     pub(crate) xid: u64,
     pub(crate) id: i64,
+    /// If it came by logical replication: where its transaction committed, and that it is the n-th
+    /// row of it.
+    pub(crate) commit: Option<(Lsn, u64)>,
     pub(crate) to: Target,
     pub(crate) message: Option<String>,
     pub(crate) headers: Option<String>,
     /// As text, in UTC, and in whole seconds from now.
     pub(crate) visible_at: Option<(String, i32)>,
+    /// Its body is not worth sending, and perhaps not here.
+    pub(crate) too_large: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,35 +39,71 @@ pub(crate) enum Target {
     Topic(String),
 }
 
-/// Rows behind a position, in order, of transactions that are over; none before them can appear.
+impl OutboxRow {
+    /// Of its body, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        length(&self.message) + length(&self.headers)
+    }
+}
+
+/// Which rows are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Within<'a> {
+    /// Of transactions below the oldest that runs: no row can appear before them.
+    Finished,
+    /// Of transactions that this snapshot sees.
+    Snapshot(&'a str),
+}
+
+/// Whether there is an outbox at all.
+pub(crate) async fn check(client: &Client) -> Result<(), Error> {
+    let row = client.query_one("SELECT to_regclass('pgmq.outbox') IS NOT NULL", &[]).await?;
+    if row.try_get(0)? {
+        return Ok(());
+    }
+    Err(Error::Refused(
+        "the source has no table pgmq.outbox: `kyu outbox --print-sql | psql DATABASE` makes it"
+            .into(),
+    ))
+}
+
+/// Rows behind `(xid, id)`, in order.
 pub(crate) async fn rows_after(
     client: &Client,
-    position: &Position,
+    (xid, id): (u64, i64),
+    within: Within<'_>,
     most: i64,
 ) -> Result<Vec<OutboxRow>, tokio_postgres::Error> {
+    let (condition, snapshot) = match within {
+        Within::Finished => {
+            ("$4::text IS NULL AND o.xid < pg_snapshot_xmin(pg_current_snapshot())", None)
+        }
+        Within::Snapshot(snapshot) => {
+            ("pg_visible_in_snapshot(o.xid, $4::text::pg_snapshot)", Some(snapshot))
+        }
+    };
     // Qualified: `ORDER BY xid` alone would mean the text in the first column, and 999 come after
     // 1000. The kill -9 test found that.
-    let rows = client
-        .query(
-            "SELECT o.xid::text, id, queue_name, routing_key, message::text, headers::text,
-                    (visible_at AT TIME ZONE 'UTC')::text || '+00',
-                    greatest(0, ceil(extract(epoch FROM visible_at - clock_timestamp())))::int
-             FROM pgmq.outbox o
-             WHERE (o.xid, o.id) > ($1::text::xid8, $2)
-               AND o.xid < pg_snapshot_xmin(pg_current_snapshot())
-             ORDER BY o.xid, o.id LIMIT $3",
-            &[&position.xid.to_string(), &position.id, &most],
-        )
-        .await?;
+    let query = format!(
+        "SELECT o.xid::text, id, queue_name, routing_key, message::text, headers::text,
+                (visible_at AT TIME ZONE 'UTC')::text || '+00',
+                greatest(0, ceil(extract(epoch FROM visible_at - clock_timestamp())))::int
+         FROM pgmq.outbox o
+         WHERE (o.xid, o.id) > ($1::text::xid8, $2) AND {condition}
+         ORDER BY o.xid, o.id LIMIT $3"
+    );
+    let rows = client.query(&query, &[&xid.to_string(), &id, &most, &snapshot]).await?;
     rows.iter()
         .map(|row| {
             let xid: String = row.try_get(0)?;
             let queue: Option<String> = row.try_get(2)?;
             let topic: Option<String> = row.try_get(3)?;
             let (at, seconds): (Option<String>, Option<i32>) = (row.try_get(6)?, row.try_get(7)?);
-            Ok(OutboxRow {
+            let mut row = OutboxRow {
                 xid: xid.parse().unwrap_or_default(),
                 id: row.try_get(1)?,
+                commit: None,
                 to: match queue {
                     Some(queue) => Target::Queue(queue),
                     None => Target::Topic(topic.unwrap_or_default()),
@@ -61,41 +111,87 @@ pub(crate) async fn rows_after(
                 message: row.try_get(4)?,
                 headers: row.try_get(5)?,
                 visible_at: at.zip(seconds),
-            })
+                too_large: false,
+            };
+            row.too_large = row.bytes() > MAX_ROW_BYTES;
+            Ok(row)
         })
         .collect()
 }
 
-/// Rows that wait, and the age of the oldest in seconds.
+/// Rows that wait behind `(xid, id)`, and the age of the first in seconds.
+///
+/// Cheap however many wait: beyond [`MAX_COUNTED_ROWS`] it is the table's size as the planner knows
+/// it.
 pub(crate) async fn backlog(
     client: &Client,
-    position: &Position,
+    (xid, id): (u64, i64),
 ) -> Result<(i64, f64), tokio_postgres::Error> {
     let row = client
         .query_one(
-            "SELECT count(*),
-                    coalesce(extract(epoch FROM clock_timestamp() - min(added_at)), 0)::float8
-             FROM pgmq.outbox WHERE (xid, id) > ($1::text::xid8, $2)",
-            &[&position.xid.to_string(), &position.id],
+            "SELECT (SELECT count(*) FROM (SELECT FROM pgmq.outbox o
+                     WHERE (o.xid, o.id) > ($1::text::xid8, $2) LIMIT $3::bigint + 1) AS counted),
+                    (SELECT reltuples::bigint FROM pg_class WHERE oid = 'pgmq.outbox'::regclass),
+                    coalesce((SELECT extract(epoch FROM clock_timestamp() - o.added_at)
+                     FROM pgmq.outbox o WHERE (o.xid, o.id) > ($1::text::xid8, $2)
+                     ORDER BY o.xid, o.id LIMIT 1), 0)::float8",
+            &[&xid.to_string(), &id, &MAX_COUNTED_ROWS],
         )
         .await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
+    let (counted, estimated): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let rows = if counted > MAX_COUNTED_ROWS { counted.max(estimated) } else { counted };
+    Ok((rows, row.try_get(2)?))
 }
 
-/// Deletes rows that are in Kyu and older than this.
+/// Deletes rows up to `(xid, id)` that are older than this.
 pub(crate) async fn delete_relayed(
     client: &Client,
-    position: &Position,
+    (xid, id): (u64, i64),
     keep_s: f64,
 ) -> Result<(), tokio_postgres::Error> {
     client
         .execute(
             "DELETE FROM pgmq.outbox WHERE (xid, id) <= ($1::text::xid8, $2)
                AND added_at <= clock_timestamp() - make_interval(secs => $3)",
-            &[&position.xid.to_string(), &position.id, &keep_s],
+            &[&xid.to_string(), &id, &keep_s],
         )
         .await?;
     Ok(())
+}
+
+/// Deletes these rows, if they are there.
+///
+/// The log knows of a commit before other transactions see it (much before, if it waits for a
+/// standby): then this waits until they do, or the rows would stay for ever.
+pub(crate) async fn delete_keys(
+    client: &Client,
+    keys: &[KeyRun],
+) -> Result<(), tokio_postgres::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let xids: Vec<String> = keys.iter().map(|run| run.xid.to_string()).collect();
+    let firsts: Vec<i64> = keys.iter().map(|run| run.first).collect();
+    let lasts: Vec<i64> = keys.iter().map(|run| run.last).collect();
+    loop {
+        let row = client
+            .query_one(
+                "WITH keys AS (
+                     SELECT k.xid::xid8 AS xid, k.first, k.last
+                     FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS k (xid, first, last)
+                 ), deleted AS (
+                     DELETE FROM pgmq.outbox o USING keys k
+                     WHERE o.xid = k.xid AND o.id BETWEEN k.first AND k.last
+                 )
+                 SELECT bool_and(pg_visible_in_snapshot(k.xid, pg_current_snapshot())) FROM keys k",
+                &[&xids, &firsts, &lasts],
+            )
+            .await?;
+        if row.try_get(0)? {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Keeps a row that Kyu refused, with what it said. Doing it again changes nothing.

@@ -35,7 +35,8 @@ pub(crate) enum Command {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OutboxArgs {
-    /// The Postgres with the outbox, such as postgresql://user:password@host/database.
+    /// The Postgres with the outbox, such as
+    /// postgresql://user:password@host/database?sslmode=verify-full&sslrootcert=ca.pem.
     #[arg(long, env = "KYU_OUTBOX_SOURCE", value_name = "URL", hide_env_values = true)]
     pub(crate) source: Option<String>,
     /// The pgmq door of the server.
@@ -59,10 +60,31 @@ pub(crate) struct OutboxArgs {
     /// Let rows of queues that do not exist wait, instead of creating the queue.
     #[arg(long)]
     pub(crate) no_create_queues: bool,
-    /// How long rows stay in the outbox after they were relayed, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    /// How long rows stay in the outbox after they were relayed, in seconds. Polling only.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, conflicts_with = "replication")]
     pub(crate) keep_s: u64,
-    /// Serve /metrics (lag in rows and seconds) here.
+    /// Read the log of the source (logical replication, pgoutput) instead of polling: messages go
+    /// the moment they commit. Needs wal_level = logical and a role with REPLICATION. A relay that
+    /// is stopped for good must be started once without it, which drops the slot: a slot holds log
+    /// back until the disk is full.
+    #[arg(long)]
+    pub(crate) replication: bool,
+    /// Replication slot; made if it is not there [default: kyu_outbox_ and the --name].
+    #[arg(long, value_name = "SLOT", requires = "replication")]
+    pub(crate) slot: Option<String>,
+    /// Publication of pgmq.outbox; made if it is not there.
+    #[arg(
+        long,
+        value_name = "PUBLICATION",
+        default_value = "kyu_outbox",
+        requires = "replication"
+    )]
+    pub(crate) publication: String,
+    /// Make the slot again, after it was lost or the database was restored: what waits is relayed
+    /// from the table.
+    #[arg(long, requires = "replication")]
+    pub(crate) new_slot: bool,
+    /// Serve /metrics (lag in rows, seconds and bytes) here.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) metrics: Option<String>,
     /// Print the SQL that makes the outbox in your database, and do nothing else:

@@ -10,12 +10,15 @@ use kyu_door::http::{
     Counts, Handler, Head, Rejection, Request, Response, StatusCode, serve, text,
 };
 use kyu_door::limits::Limits;
-use kyu_outbox::{INSTALL_SQL, Lag, Options, Relay};
+use kyu_outbox::{INSTALL_SQL, Lag, Options, Relay, Replication};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::OutboxArgs;
 use crate::exit::Failure;
+
+/// For the step that a relay is in when it is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Relays until it is told to stop, or another relay takes over.
 pub(crate) fn run(args: OutboxArgs) -> Result<(), Failure> {
@@ -26,6 +29,8 @@ pub(crate) fn run(args: OutboxArgs) -> Result<(), Failure> {
     let Some(source) = args.source else {
         return Err(Failure::Usage("--source says which Postgres the outbox is in".into()));
     };
+    let slot = args.slot.unwrap_or_else(|| slot_of(&args.name));
+    let (publication, new_slot) = (args.publication, args.new_slot);
     let relay = Relay::new(Options {
         source,
         target: args.target,
@@ -34,10 +39,17 @@ pub(crate) fn run(args: OutboxArgs) -> Result<(), Failure> {
         poll: Duration::from_millis(args.poll_ms.max(1)),
         create_queues: !args.no_create_queues,
         keep: Duration::from_secs(args.keep_s),
+        replication: args.replication.then_some(Replication { slot, publication, new_slot }),
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("starting: {error}")))?;
     runtime.block_on(relay_until_told(&relay, args.metrics.as_deref()))
+}
+
+/// Slots have names of a-z, 0-9 and _.
+fn slot_of(name: &str) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    format!("kyu_outbox_{}", name.chars().map(fits).collect::<String>())
 }
 
 async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Failure> {
@@ -52,12 +64,21 @@ async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Fa
     let failed = |error| Failure::Failed(format!("listening for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    // A step that is cut off has happened or not; the next relay finds out which.
-    tokio::select! {
-        ended = relay.run() => ended.map_err(|error| Failure::Failed(error.to_string())),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    }
+    let mut running = std::pin::pin!(relay.run());
+    let ended = tokio::select! {
+        ended = &mut running => Some(ended),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        // A step that is cut off has happened or not; the next relay finds out which.
+        None => {
+            relay.stop();
+            tokio::time::timeout(GRACE, running).await.unwrap_or(Ok(()))
+        }
+    };
+    ended.map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// `/metrics` of a relay.
@@ -81,12 +102,23 @@ impl Handler for Port {
 /// In the text format of Prometheus.
 fn render(lag: &Lag) -> String {
     let samples = [
-        ("kyu_outbox_lag_rows", "gauge", "Rows that wait.", lag.rows.load(Relaxed) as f64),
+        (
+            "kyu_outbox_lag_rows",
+            "gauge",
+            "Rows that wait; above 10000 as many as the planner thinks that the table has.",
+            lag.rows.load(Relaxed) as f64,
+        ),
         (
             "kyu_outbox_lag_seconds",
             "gauge",
-            "Age of the oldest row that waits.",
+            "Age of the first row that waits.",
             lag.oldest_ms.load(Relaxed) as f64 / 1_000.0,
+        ),
+        (
+            "kyu_outbox_lag_bytes",
+            "gauge",
+            "Log that the slot holds back at the source; 0 when polling.",
+            lag.wal_bytes.load(Relaxed) as f64,
         ),
         (
             "kyu_outbox_relayed_rows_total",
@@ -107,4 +139,15 @@ fn render(lag: &Lag) -> String {
         let _written = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_is_named_after_the_source() {
+        assert_eq!(slot_of("default"), "kyu_outbox_default");
+        assert_eq!(slot_of("Shop-1 é"), "kyu_outbox_shop_1__");
+    }
 }

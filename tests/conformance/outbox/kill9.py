@@ -1,10 +1,10 @@
 """The transactional outbox under kill -9 of the relay, of Postgres and of Kyu.
 
-    kill9.py [--kills N] [--seed N]
+    kill9.py [--kills N] [--seed N] [--capture polling|replication|both]
 
 Writers run transactions on a real Postgres: a business row and its message, in one commit, or a
-rollback. `kyu outbox` relays; now and then a second relay takes over. Random processes are killed and
-started again. At the end everything is read from Kyu and held against the business rows:
+rollback. `kyu outbox` relays; now and then a second relay takes over, with `both` perhaps in the other
+way of reading the outbox. Random processes are killed and started again. At the end everything is read from Kyu and held against the business rows:
 
 - a message is there if and only if its transaction committed, once;
 - the messages of one writer, whose transactions follow each other, are in order.
@@ -15,7 +15,6 @@ import collections
 import logging
 import pathlib
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -24,35 +23,27 @@ import psycopg
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "pgmq")]
 
-from kyu_server import Server, binary  # noqa: E402
+from kyu_server import Server  # noqa: E402
+from outbox.relay import Relay  # noqa: E402
 from outbox.source import source_postgres  # noqa: E402
 from real_postgres import RealPostgres  # noqa: E402
 
 WRITERS = 3
 PAUSE_SECONDS = (0.05, 0.35)
 DRAIN_SECONDS = 60
+CAPTURES = {"polling": [[]], "replication": [["--replication"]], "both": [[], ["--replication"]]}
 
 
-class Relay:
-    """A `kyu outbox` process."""
+class ChangingRelay(Relay):
+    """Each start reads the outbox in one of these ways."""
 
-    def __init__(self, source: RealPostgres, server: Server):
-        self.command = [
-            binary(), "outbox", "--source", source.url, "--target", server.pgmq_url,
-            "--poll-ms", "10", "--batch-rows", "7",
-        ]
-        self.process: subprocess.Popen | None = None
+    def __init__(self, source: RealPostgres, server: Server, ways: list[list[str]], dice: random.Random):
+        super().__init__(source.url, server, "--batch-rows", "7")
+        self.ways, self.dice, self.base = ways, dice, self.command
 
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        # Its log is read so that it never waits for us; the last lines are kept for a report.
-        self.lines: collections.deque[str] = collections.deque(maxlen=50)
-        lines, stderr = self.lines, self.process.stderr
-        threading.Thread(target=lambda: lines.extend(stderr), daemon=True).start()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def start(self) -> "ChangingRelay":
+        self.command = [*self.base, *self.dice.choice(self.ways)]
+        return super().start()
 
 
 class Writer(threading.Thread):
@@ -123,17 +114,19 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=300)
     arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    arguments.add_argument("--capture", choices=CAPTURES, default="both")
     arguments = arguments.parse_args()
-    print(f"outbox kill -9: --kills {arguments.kills} --seed {arguments.seed}", flush=True)
+    print(f"outbox kill -9: --kills {arguments.kills} --seed {arguments.seed} --capture {arguments.capture}", flush=True)
     dice = random.Random(arguments.seed)
     stop = threading.Event()
-    with source_postgres() as source, Server(pgmq=True) as server:
+    relay_of = [CAPTURES[arguments.capture], dice]
+    with source_postgres(wal_level="logical") as source, Server(pgmq=True) as server:
         with psycopg.connect(source.conninfo, autocommit=True) as connection:
             connection.execute("CREATE TABLE business (writer int, n int, PRIMARY KEY (writer, n))")
         with psycopg.connect(server.pgmq_conninfo, autocommit=True) as connection:
             connection.execute("SELECT pgmq.create('orders')")
         writers = [Writer(number, source, dice.randrange(1 << 32), stop) for number in range(WRITERS)]
-        relay = Relay(source, server)
+        relay = ChangingRelay(source, server, *relay_of)
         relay.start()
         for writer in writers:
             writer.start()
@@ -150,12 +143,10 @@ def main() -> None:
             elif victim == "Kyu":
                 server.crash()
             else:
-                older, relay = relay, Relay(source, server)
+                older, relay = relay, ChangingRelay(source, server, *relay_of)
                 relay.start()
-                older.process.wait(timeout=60)
-                assert older.process.returncode == 1 and any("another relay" in line for line in older.lines), (
-                    f"the older relay was not fenced: {older.process.returncode} {list(older.lines)}"
-                )
+                said = older.fails()
+                assert "another relay" in said, f"the older relay was not fenced: {said}"
         stop.set()
         for writer in writers:
             writer.join()
