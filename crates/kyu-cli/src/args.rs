@@ -1,13 +1,17 @@
 //! The arguments, as data: `--help` is their documentation.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
+use clap::{Args, Subcommand};
+use kyu_client::{ClientOptions, Credentials};
+
+use crate::failure::Failure;
 use crate::output::Format;
 
 /// Which server, and as whom.
 #[derive(Clone, Debug, Args)]
 pub struct Connection {
-    /// The server's HTTP port.
+    /// The server's HTTP port, or the https:// URL of a proxy in front of it.
     #[arg(
         long,
         global = true,
@@ -16,6 +20,9 @@ pub struct Connection {
         default_value = "http://127.0.0.1:9324"
     )]
     pub(crate) url: String,
+    /// Certificate authorities (PEM) to believe, and no others. [default: those of this machine]
+    #[arg(long, global = true, env = "KYU_CA_CERT", value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
     /// The access key of a server that wants one.
     #[arg(long, global = true, env = "KYU_ACCESS_KEY_ID", value_name = "ID")]
     pub(crate) access_key_id: Option<String>,
@@ -34,6 +41,27 @@ pub struct Connection {
     /// The form of the output.
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub(crate) output: Format,
+}
+
+impl Connection {
+    pub(crate) fn options(&self) -> Result<ClientOptions, Failure> {
+        let credentials = match (&self.access_key_id, &self.secret_access_key) {
+            (Some(id), Some(secret)) => {
+                Some(Credentials { access_key_id: id.clone(), secret_access_key: secret.clone() })
+            }
+            (None, None) => None,
+            _ => {
+                let text = "--access-key-id and --secret-access-key come together";
+                return Err(Failure::Usage(text.into()));
+            }
+        };
+        Ok(ClientOptions {
+            url: self.url.clone(),
+            credentials,
+            authorities: self.ca_cert.clone(),
+            namespace: self.namespace.clone(),
+        })
+    }
 }
 
 /// What to do.

@@ -31,15 +31,22 @@ impl Failure {
             Self::Unreachable(_) => 8,
         }
     }
+}
 
-    /// What a status of the server means.
-    pub(crate) fn of_status(status: u16, text: String) -> Self {
-        match status {
-            401 | 403 => Self::Denied(text),
-            404 => Self::NotFound(text),
-            409 | 412 => Self::Conflict(text),
-            400..500 => Self::Usage(text),
-            _ => Self::Failed(text),
+impl From<kyu_client::Error> for Failure {
+    fn from(error: kyu_client::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            kyu_client::Error::Invalid(_) => Self::Usage(text),
+            kyu_client::Error::Unreachable(_) => Self::Unreachable(text),
+            kyu_client::Error::NotUnderstood(_) => Self::Failed(text),
+            kyu_client::Error::Refused(problem) => match problem.status {
+                401 | 403 => Self::Denied(text),
+                404 => Self::NotFound(text),
+                409 | 412 => Self::Conflict(text),
+                400..500 => Self::Usage(text),
+                _ => Self::Failed(text),
+            },
         }
     }
 }

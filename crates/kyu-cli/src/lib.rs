@@ -3,7 +3,6 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod args;
-mod client;
 mod confirm;
 mod failure;
 mod output;

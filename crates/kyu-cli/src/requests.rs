@@ -1,13 +1,12 @@
 //! Verbs that are one request: which, and how its answer is shown.
 
-use hyper::Method;
+use kyu_client::{Call, Method, encoded};
 use serde_json::{Value, json};
 
 use crate::args::{
     ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs, ScheduleArgs,
     ScheduleVerb,
 };
-use crate::client::{Call, encoded};
 use crate::failure::Failure;
 use crate::output::{ONE, View};
 

@@ -2,14 +2,14 @@
 
 use std::io::{BufRead, Read};
 
-use hyper::Method;
+use kyu_client::{Call, Client, Method};
+use kyu_settings::limits::MAX_WAIT_MS;
 use serde_json::{Map, Value, json};
 
 use crate::args::{
     Connection, ExchangeVerb, LedgerVerb, MessageArgs, QueueVerb, ReceiveArgs, ScheduleVerb,
     SendArgs, Verb,
 };
-use crate::client::{Call, Client};
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output::{Format, ONE, View, print};
@@ -27,7 +27,7 @@ struct Shell<'a> {
 
 pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failure> {
     ask_first(&verb)?;
-    let mut shell = Shell { client: Client::connect(connection).await?, connection };
+    let mut shell = Shell { client: Client::new(&connection.options()?)?, connection };
     match verb {
         Verb::Queue(verb) => {
             let fine = matches!(verb, QueueVerb::Create { if_not_exists: true, .. });
@@ -166,7 +166,7 @@ impl Shell<'_> {
                 let given = optional.into_iter();
                 fields.extend(given.filter_map(|(name, v)| v.map(|v| (name.to_owned(), v))));
             }
-            Ok(message)
+            Ok::<_, Failure>(message)
         };
         if !args.lines {
             let body = body_of(args.message.body.as_deref())?;
@@ -219,7 +219,8 @@ impl Shell<'_> {
             "lease_ms": args.lease_ms,
             "consumer": "kyu-cli",
         });
-        let call = Call::new(Method::POST, queue_path(&args.queue, "/receive")).body(body);
+        let call = Call::new(Method::POST, queue_path(&args.queue, "/receive"));
+        let call = call.body(body).waiting(args.wait_ms.unwrap_or(MAX_WAIT_MS));
         let answer = self.client.call(call).await?;
         self.print(&answer, requests::RECEIVED)?;
         let messages = answer.get("messages").and_then(Value::as_array);
@@ -245,7 +246,7 @@ impl Shell<'_> {
         let entry = self.client.call(call).await?;
         let token = entry.get("token").cloned().unwrap_or_default();
         let release = Call::new(Method::POST, path).body(json!({ "token": token }));
-        self.client.call(release).await.map(drop)
+        Ok(self.client.call(release).await.map(drop)?)
     }
 
     async fn status(&mut self) -> Result<(), Failure> {
@@ -268,7 +269,7 @@ impl Shell<'_> {
     ) -> Result<(), Failure> {
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
             .map_err(|_| Failure::Usage(format!("{method:?} is no method")))?;
-        let mut call = Call::new(method, path);
+        let mut call = Call::new(method, path).waiting(MAX_WAIT_MS);
         if let Some(body) = body {
             let text = if body == "-" { body_of(None)? } else { body };
             let body = serde_json::from_str(&text)

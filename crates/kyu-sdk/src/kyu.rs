@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kyu_client::ClientOptions as ConnectOptions;
+
 use crate::backend::{Backend, Embedded, Failure, Outgoing, QueueSettings, Remote};
 use crate::error::Error;
 use crate::job::{EnqueueOptions, Enqueued, Job};
@@ -21,9 +23,16 @@ impl Kyu {
         Ok(Self { backend: Arc::new(Backend::Embedded(embedded)) })
     }
 
-    /// Uses the server at a URL such as `http://127.0.0.1:9324`. Connects when first used.
+    /// Uses the server at a URL such as `http://127.0.0.1:9324`, without credentials. Connects when
+    /// first used.
     pub fn connect(url: &str) -> Result<Self, Error> {
-        Ok(Self { backend: Arc::new(Backend::Remote(Remote::new(url)?)) })
+        Self::connect_with(&ConnectOptions::new(url))
+    }
+
+    /// As [`Kyu::connect`], with credentials, with certificate authorities of one's own for
+    /// `https://` (without: those that the machine believes), in another namespace.
+    pub fn connect_with(options: &ConnectOptions) -> Result<Self, Error> {
+        Ok(Self { backend: Arc::new(Backend::Remote(Box::new(Remote::new(options)?))) })
     }
 
     /// Adds a job. When this returns, it is on disk.

@@ -50,6 +50,7 @@ pub use job::{EnqueueOptions, Enqueued, Job, Limits, Retry};
 pub use kyu::Kyu;
 /// Settings that the engine keeps.
 pub use kyu_broker::{Breaker, CatchUp, OverlapPolicy, RateLimit, RetryBudget};
+pub use kyu_client::{ClientOptions as ConnectOptions, Credentials};
 pub use once::{Claim, Claimed};
 pub use schedule::Schedule;
 pub use worker::{Layer, Next, Summary, Worker};

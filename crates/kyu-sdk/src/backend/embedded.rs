@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Acquire, Answer, Backoff, Broker, Claimed, Command, Content, CreateQueue, CreateSchedule,
-    DeadLetter, Enqueue, Extend, Extended, Guard, GuardKey, LaneLimits, Lease, LedgerClaim,
-    LedgerCommand, LedgerComplete, LedgerKey, LedgerRefusal, LedgerRelease, LedgerReply,
-    MessageTemplate, NewMessage, Options, Outcome, Query, QueueConfig, QueueInfo, QueueName,
-    Receipt, Refusal, Reply, RetryPolicy, ScheduleCommand, ScheduleConfig, ScheduleRefusal,
-    ScheduleRule, ScheduleTarget, Settle, Settled, Unique, UniquePolicy, UniqueScope,
-    UpdateSchedule,
+    Acquire, Answer, Broker, Claimed, Command, Content, CreateQueue, CreateSchedule, Enqueue,
+    Extend, Extended, Lease, LedgerClaim, LedgerCommand, LedgerComplete, LedgerKey, LedgerRefusal,
+    LedgerRelease, LedgerReply, MessageTemplate, NewMessage, Options, Outcome, Query, QueueConfig,
+    QueueInfo, QueueName, Receipt, Refusal, Reply, ScheduleCommand, ScheduleConfig,
+    ScheduleRefusal, ScheduleRule, ScheduleTarget, Settle, Settled, Unique, UniquePolicy,
+    UniqueScope, UpdateSchedule,
 };
 
 use super::{
@@ -48,10 +47,8 @@ impl Embedded {
     }
 
     pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
-        let dead = settings.dead_letter_queue();
-        let config = config(settings, queue_name(&dead));
-        self.create(&dead, QueueConfig::default()).await?;
-        self.create(settings.queue, config).await
+        self.create(&settings.dead_letter_queue(), QueueConfig::default()).await?;
+        self.create(settings.queue, settings.config(NAMESPACE)).await
     }
 
     async fn create(&self, name: &str, config: QueueConfig) -> Result<(), Failure> {
@@ -246,37 +243,6 @@ impl Embedded {
             Answer::Stats(stats) => Ok((stats.ready, stats.delayed, stats.in_flight)),
             other => Err(invalid(format!("unexpected answer: {other:?}"))),
         }
-    }
-}
-
-fn config(settings: &QueueSettings, dead_letter_queue: QueueName) -> QueueConfig {
-    let (retry, limits, unlimited) = (&settings.retry, &settings.limits, QueueConfig::default());
-    let max_attempts = retry.max_attempts.max(1);
-    let guarded = limits.budget.is_some() || limits.breaker.is_some();
-    QueueConfig {
-        dead_letter: Some(DeadLetter { target: dead_letter_queue, max_receives: max_attempts }),
-        retry: Some(RetryPolicy {
-            backoff: Backoff::Exponential {
-                first_ms: millis(retry.first),
-                factor_percent: retry.factor_percent,
-                max_ms: millis(retry.longest),
-            },
-            jitter_percent: retry.jitter_percent,
-            max_attempts: Some(max_attempts),
-        }),
-        max_in_flight: limits.max_in_flight.unwrap_or(unlimited.max_in_flight),
-        rate: limits.rate,
-        lanes: LaneLimits {
-            max_in_flight: limits.lane_max_in_flight,
-            rate: limits.lane_rate,
-            ..LaneLimits::default()
-        },
-        guard: guarded.then_some(Guard {
-            key: GuardKey::Queue,
-            budget: limits.budget,
-            breaker: limits.breaker,
-        }),
-        ..unlimited
     }
 }
 

@@ -7,6 +7,9 @@ mod remote;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use kyu_broker::{
+    Backoff, DeadLetter, Guard, GuardKey, LaneLimits, QueueConfig, QueueName, RetryPolicy,
+};
 
 use crate::error::Error;
 use crate::job::{EnqueueOptions, Enqueued, Job, Limits, Retry};
@@ -19,7 +22,7 @@ pub(crate) use remote::Remote;
 #[derive(Debug)]
 pub(crate) enum Backend {
     Embedded(Embedded),
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// Why an operation failed, as far as the SDK itself reacts to it.
@@ -29,6 +32,12 @@ pub(crate) enum Failure {
     /// The claim is no longer ours, or somebody has replaced the record.
     Fenced,
     Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }
 
 impl From<Failure> for Error {
@@ -85,6 +94,39 @@ impl QueueSettings {
 
     pub(crate) fn dead_letter_queue(&self) -> String {
         format!("{}-dead", self.queue)
+    }
+
+    /// Of the queue, for the engine.
+    fn config(&self, namespace: &str) -> QueueConfig {
+        let (retry, limits, unlimited) = (&self.retry, &self.limits, QueueConfig::default());
+        let max_attempts = retry.max_attempts.max(1);
+        let guarded = limits.budget.is_some() || limits.breaker.is_some();
+        let target = QueueName { namespace: namespace.to_owned(), name: self.dead_letter_queue() };
+        QueueConfig {
+            dead_letter: Some(DeadLetter { target, max_receives: max_attempts }),
+            retry: Some(RetryPolicy {
+                backoff: Backoff::Exponential {
+                    first_ms: millis(retry.first),
+                    factor_percent: retry.factor_percent,
+                    max_ms: millis(retry.longest),
+                },
+                jitter_percent: retry.jitter_percent,
+                max_attempts: Some(max_attempts),
+            }),
+            max_in_flight: limits.max_in_flight.unwrap_or(unlimited.max_in_flight),
+            rate: limits.rate,
+            lanes: LaneLimits {
+                max_in_flight: limits.lane_max_in_flight,
+                rate: limits.lane_rate,
+                ..LaneLimits::default()
+            },
+            guard: guarded.then_some(Guard {
+                key: GuardKey::Queue,
+                budget: limits.budget,
+                breaker: limits.breaker,
+            }),
+            ..unlimited
+        }
     }
 }
 

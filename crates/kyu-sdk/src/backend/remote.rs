@@ -1,14 +1,7 @@
 //! A server: its admin API (`/v1`, JSON over HTTP/1.1).
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, Uri, header};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use kyu_broker::{CatchUp, OverlapPolicy, RateLimit, ScheduleRule};
+use kyu_broker::{CatchUp, OverlapPolicy, QueueConfig, ScheduleRule};
+use kyu_client::{Call, Client, ClientOptions, Method, Problem, encoded};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,57 +9,35 @@ use super::{
     Outgoing, QueueSettings, hex, millis, unix_ms,
 };
 use crate::error::Error;
-use crate::job::{Enqueued, Limits};
+use crate::job::Enqueued;
 use crate::schedule::Schedule;
 
-/// More than the largest answer that we ask for: 10 messages of 1 MiB.
-const MAX_ANSWER_BYTES: usize = 32 << 20;
-/// How long an answer may take beyond the wait that was asked for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Not in the JSON: there the server puts its own.
+const UNNAMED: &str = "";
 
-pub(crate) struct Remote {
-    client: Client<HttpConnector, Full<Bytes>>,
-    /// Without a slash at the end.
-    base: String,
-}
-
-impl std::fmt::Debug for Remote {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Remote").field("base", &self.base).finish_non_exhaustive()
-    }
-}
+#[derive(Debug)]
+pub(crate) struct Remote(Client);
 
 impl Remote {
-    pub(crate) fn new(url: &str) -> Result<Self, Error> {
-        let base = url.trim_end_matches('/');
-        let uri: Uri = base.parse().map_err(|_| Error::Invalid(format!("{url:?} is not a URL")))?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() {
-            return Err(Error::Invalid(format!("{url:?}: use http://HOST:PORT")));
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(10)));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, base: base.to_owned() })
+    pub(crate) fn new(options: &ClientOptions) -> Result<Self, Error> {
+        Ok(Self(Client::new(options)?))
     }
 
     pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
-        let dead = settings.dead_letter_queue();
-        self.create(&dead, json!({})).await?;
-        self.create(settings.queue, queue_settings(settings, &dead)).await
+        self.create(&settings.dead_letter_queue(), &QueueConfig::default()).await?;
+        self.create(settings.queue, &settings.config(UNNAMED)).await
     }
 
-    async fn create(&self, queue: &str, settings: Value) -> Result<(), Failure> {
-        let only_new = [(header::IF_NONE_MATCH, "*")];
-        match self.call(Method::PUT, &path(queue, ""), &only_new, &settings, 0).await {
-            Ok(_) => Ok(()),
-            Err(Refused { code, .. }) if code == "queue_exists" => Ok(()),
-            Err(refused) => Err(refused.into()),
+    async fn create(&self, queue: &str, config: &QueueConfig) -> Result<(), Failure> {
+        let call = Call::new(Method::PUT, path(queue, "")).header("if-none-match", "*");
+        match self.0.call(call.body(not_default(config)?)).await {
+            Err(kyu_client::Error::Refused(problem)) if problem.code == "queue_exists" => Ok(()),
+            result => Ok(result.map(drop)?),
         }
     }
 
     pub(crate) async fn enqueue(&self, outgoing: &Outgoing) -> Result<Enqueued, Failure> {
-        let sent = self.post(&path(&outgoing.queue, "/messages"), &message(outgoing)?).await?;
+        let sent = self.post(&path(&outgoing.queue, "/messages"), message(outgoing)?).await?;
         Ok(Enqueued {
             id: text(&sent, "message_id")?,
             duplicate: sent.get("duplicate").and_then(Value::as_bool).unwrap_or(false),
@@ -81,8 +52,8 @@ impl Remote {
         wait_ms: u64,
     ) -> Result<Vec<Incoming>, Failure> {
         let wish = json!({ "max_messages": most, "lease_ms": lease_ms, "wait_ms": wait_ms });
-        let path = path(queue, "/receive");
-        let answer = self.call(Method::POST, &path, &[], &wish, wait_ms).await?;
+        let call = Call::new(Method::POST, path(queue, "/receive")).body(wish).waiting(wait_ms);
+        let answer = self.0.call(call).await?;
         let messages = answer.get("messages").and_then(Value::as_array);
         messages.into_iter().flatten().map(incoming).collect()
     }
@@ -94,7 +65,7 @@ impl Remote {
         lease_ms: u64,
     ) -> Result<bool, Failure> {
         let items = json!([{ "receipt": receipt(handle)?, "lease_ms": lease_ms }]);
-        let answer = self.post(&path(queue, "/extend"), &json!({ "items": items })).await?;
+        let answer = self.post(&path(queue, "/extend"), json!({ "items": items })).await?;
         Ok(first_status(&answer) == Some("done"))
     }
 
@@ -102,7 +73,7 @@ impl Remote {
         let items = json!([ended(receipt(&finish.handle)?, &finish.ending)]);
         if finish.outgoing.is_empty() && finish.completions.is_empty() {
             let settle = json!({ "items": items });
-            let answer = self.post(&path(finish.queue, "/settle"), &settle).await?;
+            let answer = self.post(&path(finish.queue, "/settle"), settle).await?;
             let done = first_status(&answer) == Some("done");
             return Ok(if done { Finished::Done } else { Finished::Stale });
         }
@@ -117,11 +88,14 @@ impl Remote {
             commands.push(json!({ "op": "send", "queue": outgoing.queue, "messages": messages }));
         }
         let group = json!({ "commands": commands });
-        match self.call(Method::POST, "/v1/atomic", &[], &group, 0).await {
-            Ok(_) => Ok(Finished::Done),
+        match self.0.call(Call::new(Method::POST, "/v1/atomic").body(group)).await {
             // The first command is the settle: the delivery no longer counts.
-            Err(Refused { code, at: Some(0), .. }) if code == "item_refused" => Ok(Finished::Stale),
-            Err(refused) => Err(refused.into()),
+            Err(kyu_client::Error::Refused(Problem { code, at: Some(0), .. }))
+                if code == "item_refused" =>
+            {
+                Ok(Finished::Stale)
+            }
+            result => Ok(result.map(|_| Finished::Done)?),
         }
     }
 
@@ -131,7 +105,7 @@ impl Remote {
             "holder": claim.holder,
             "lease_ms": claim.lease_ms,
         });
-        let answer = self.post(&ledger(&claim.key, "/claim"), &wish).await?;
+        let answer = self.post(&ledger(&claim.key, "/claim"), wish).await?;
         let number = |name: &str| answer.get(name).and_then(Value::as_u64);
         match (answer.get("status").and_then(Value::as_str), number("token")) {
             (Some("run"), Some(token)) => Ok(LedgerClaimed::Run { token }),
@@ -149,11 +123,11 @@ impl Remote {
     }
 
     pub(crate) async fn complete(&self, completion: &Completion) -> Result<(), Failure> {
-        self.post(&ledger(&completion.key, "/complete"), &complete(completion)).await.map(drop)
+        self.post(&ledger(&completion.key, "/complete"), complete(completion)).await.map(drop)
     }
 
     pub(crate) async fn release_claim(&self, key: &str, token: u64) -> Result<(), Failure> {
-        self.post(&ledger(key, "/release"), &json!({ "token": token })).await.map(drop)
+        self.post(&ledger(key, "/release"), json!({ "token": token })).await.map(drop)
     }
 
     pub(crate) async fn schedule(
@@ -188,177 +162,78 @@ impl Remote {
             "catch_up": catch_up,
             "overlap": overlap,
         });
-        let path = format!("/v1/schedules/{}", segment(name));
-        self.call(Method::PUT, &path, &[], &settings, 0).await?;
-        Ok(())
+        Ok(self
+            .0
+            .call(Call::new(Method::PUT, schedule_path(name)).body(settings))
+            .await
+            .map(drop)?)
     }
 
     pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
-        let path = format!("/v1/schedules/{}", segment(name));
-        match self.call(Method::DELETE, &path, &[], &Value::Null, 0).await {
-            Err(refused) if refused.code != "schedule_not_found" => Err(refused.into()),
-            _ => Ok(()),
+        match self.0.call(Call::new(Method::DELETE, schedule_path(name))).await {
+            Err(kyu_client::Error::Refused(problem)) if problem.code == "schedule_not_found" => {
+                Ok(())
+            }
+            result => Ok(result.map(drop)?),
         }
     }
 
     pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
-        let path = path(queue, "/stats");
-        let answer = self.call(Method::GET, &path, &[], &Value::Null, 0).await?;
+        let answer = self.0.call(Call::new(Method::GET, path(queue, "/stats"))).await?;
         let now = answer.get("stats").unwrap_or(&Value::Null);
         let number = |name: &str| now.get(name).and_then(Value::as_u64).unwrap_or(0);
         Ok((number("ready"), number("delayed"), number("in_flight")))
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        Ok(self.call(Method::POST, path, &[], body, 0).await?)
-    }
-
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(header::HeaderName, &str)],
-        body: &Value,
-        wait_ms: u64,
-    ) -> Result<Value, Refused> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(name, *value);
-        }
-        let bytes = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-        if !bytes.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let request = request.body(Full::new(bytes)).map_err(Refused::unreachable)?;
-        let limit = PATIENCE + Duration::from_millis(wait_ms);
-        let exchange = async {
-            let response = self.client.request(request).await.map_err(Refused::unreachable)?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-            Ok((head.status, body.map_err(Refused::unreachable)?.to_bytes()))
-        };
-        let (status, body) =
-            tokio::time::timeout(limit, exchange).await.map_err(Refused::unreachable)??;
-        let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_success() { Ok(answer) } else { Err(Refused::new(status, &answer)) }
+    async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        Ok(self.0.call(Call::new(Method::POST, path).body(body)).await?)
     }
 }
 
-/// An answer that is not success, or none.
-struct Refused {
-    /// Of the problem document; empty if there is none.
-    code: String,
-    detail: String,
-    /// Command of an atomic group.
-    at: Option<u64>,
-    /// Later it may work.
-    later: bool,
-}
-
-impl Refused {
-    fn new(status: StatusCode, problem: &Value) -> Self {
-        let field = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
-        Self {
-            code: field("code").to_owned(),
-            detail: format!("{status}: {}", field("detail")),
-            at: problem.get("at").and_then(Value::as_u64),
-            later: status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT,
-        }
-    }
-
-    fn unreachable(error: impl std::fmt::Display) -> Self {
-        Self { code: String::new(), detail: error.to_string(), at: None, later: true }
-    }
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        match refused.code.as_str() {
-            "queue_not_found" => Self::QueueNotFound,
-            "token_lost" => Self::Fenced,
-            _ if refused.later => Self::Other(Error::Retry(refused.detail)),
-            _ => Self::Other(Error::Invalid(refused.detail)),
+impl From<kyu_client::Error> for Error {
+    fn from(error: kyu_client::Error) -> Self {
+        match error {
+            kyu_client::Error::Unreachable(text) => Self::Retry(text),
+            kyu_client::Error::Refused(problem) if problem.is_temporary() => {
+                Self::Retry(problem.to_string())
+            }
+            error => Self::Invalid(error.to_string()),
         }
     }
 }
 
-fn queue_settings(settings: &QueueSettings, dead_letter_queue: &str) -> Value {
-    let (retry, limits) = (&settings.retry, &settings.limits);
-    let max_attempts = retry.max_attempts.max(1);
-    let rate = |rate: RateLimit| {
-        json!({
-            "permits": rate.permits, "interval_ms": rate.interval_ms, "burst": rate.burst,
-        })
-    };
-    let mut all = json!({
-        "dead_letter": { "queue": dead_letter_queue, "max_receives": max_attempts },
-        "retry": {
-            "backoff": {
-                "kind": "exponential",
-                "first_ms": millis(retry.first),
-                "factor_percent": retry.factor_percent,
-                "max_ms": millis(retry.longest),
-            },
-            "jitter_percent": retry.jitter_percent,
-            "max_attempts": max_attempts,
-        },
-        "rate": limits.rate.map(rate),
-        "lanes": {
-            "max_in_flight": limits.lane_max_in_flight,
-            "rate": limits.lane_rate.map(rate),
-        },
-        "guard": guard(limits),
-    });
-    if let (Some(all), Some(most)) = (all.as_object_mut(), limits.max_in_flight) {
-        all.insert("max_in_flight".into(), most.into());
+impl From<kyu_client::Error> for Failure {
+    fn from(error: kyu_client::Error) -> Self {
+        match &error {
+            kyu_client::Error::Refused(problem) if problem.code == "queue_not_found" => {
+                Self::QueueNotFound
+            }
+            kyu_client::Error::Refused(problem) if problem.code == "token_lost" => Self::Fenced,
+            _ => Self::Other(error.into()),
+        }
     }
-    all
 }
 
-fn guard(limits: &Limits) -> Option<Value> {
-    if limits.budget.is_none() && limits.breaker.is_none() {
-        return None;
+/// The settings that differ from the default: an older server need not know the others.
+fn not_default(config: &QueueConfig) -> Result<Value, Error> {
+    let mut settings = serde_json::to_value(kyu_settings::of(config))?;
+    let defaults = serde_json::to_value(kyu_settings::QueueSettings::default())?;
+    if let Value::Object(fields) = &mut settings {
+        fields.retain(|name, value| defaults.get(name) != Some(value));
     }
-    let budget = limits.budget.map(|budget| {
-        json!({
-            "earn_percent": budget.earn_percent,
-            "floor_per_second": budget.floor_per_second,
-            "max_tokens": budget.max_tokens,
-        })
-    });
-    let breaker = limits.breaker.map(|breaker| {
-        json!({
-            "window_ms": breaker.window_ms,
-            "min_attempts": breaker.min_attempts,
-            "failure_percent": breaker.failure_percent,
-            "open_ms": breaker.open_ms,
-            "probes": breaker.probes,
-        })
-    });
-    Some(json!({ "key": "queue", "budget": budget, "breaker": breaker }))
+    Ok(settings)
 }
 
 fn path(queue: &str, rest: &str) -> String {
-    format!("/v1/queues/{}{rest}", segment(queue))
+    format!("/v1/queues/{}{rest}", encoded(queue))
 }
 
 fn ledger(key: &str, rest: &str) -> String {
-    format!("/v1/ledger/{}{rest}", segment(key))
+    format!("/v1/ledger/{}{rest}", encoded(key))
 }
 
-/// One segment of a path (RFC 3986): everything but unreserved characters is escaped.
-fn segment(name: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing into a string cannot fail.
-            let _written = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+fn schedule_path(name: &str) -> String {
+    format!("/v1/schedules/{}", encoded(name))
 }
 
 fn message(outgoing: &Outgoing) -> Result<Value, Failure> {
@@ -437,17 +312,24 @@ fn misunderstood(answer: &Value) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::{Limits, Retry};
 
     #[test]
-    fn names_are_one_segment_of_the_path() {
-        assert_eq!(path("a/b c", "/stats"), "/v1/queues/a%2Fb%20c/stats");
-    }
-
-    #[test]
-    fn urls_are_checked() {
-        assert!(Remote::new("http://127.0.0.1:9324/").is_ok());
-        for bad in ["127.0.0.1:9324", "https://host", "nonsense url"] {
-            assert!(Remote::new(bad).is_err(), "{bad}");
-        }
+    fn a_queue_is_made_with_what_its_job_type_asks_for_and_nothing_else() {
+        let limits = Limits { max_in_flight: Some(3), ..Limits::NONE };
+        let settings = QueueSettings { queue: "mails", retry: Retry::DEFAULT, limits };
+        let expected = json!({
+            "dead_letter": { "queue": "mails-dead", "max_receives": 5 },
+            "retry": {
+                "backoff": {
+                    "kind": "exponential", "first_ms": 1000, "factor_percent": 500, "max_ms": 600_000,
+                },
+                "jitter_percent": 50,
+                "max_attempts": 5,
+            },
+            "max_in_flight": 3,
+        });
+        assert_eq!(not_default(&settings.config("any")).unwrap(), expected);
+        assert_eq!(not_default(&QueueConfig::default()).unwrap(), json!({}));
     }
 }

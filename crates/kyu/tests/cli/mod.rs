@@ -10,15 +10,15 @@ use super::Dir;
 
 /// How a command ended.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
     stdout: String,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The output of a command that succeeded.
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.stdout
     }
@@ -29,13 +29,18 @@ impl Ended {
 }
 
 fn run(url: &str, line: &str, input: &str) -> Ended {
+    run_with(&[("KYU_URL", url)], line, input)
+}
+
+/// With these variables and no others of Kyu.
+pub(crate) fn run_with(variables: &[(&str, &str)], line: &str, input: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kyu"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KYU_")) {
         command.env_remove(name);
     }
     let mut child = command
         .args(line.split(' '))
-        .env("KYU_URL", url)
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,0 +1,71 @@
+//! Why there is no answer, or none that helps.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// There can be no such client, or no such request: a URL, a file, credentials. Fix it.
+    Invalid(String),
+    /// Nobody answered, or not in time. Whether the server has done it is not known.
+    Unreachable(String),
+    /// What answered is no Kyu server.
+    NotUnderstood(String),
+    /// The server says no.
+    Refused(Problem),
+}
+
+/// A problem document (RFC 9457) of the admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// The kind, for programs.
+    pub code: String,
+    /// What is wrong, for people.
+    pub detail: String,
+    /// Which command of an atomic group.
+    pub at: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn of(status: u16, document: &Value) -> Self {
+        let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
+        Self {
+            status,
+            code: text("code").to_owned(),
+            detail: text("detail").to_owned(),
+            at: document.get("at").and_then(Value::as_u64),
+        }
+    }
+
+    /// Whether the same call may succeed later: overload, shutdown, a full disk.
+    pub fn is_temporary(&self) -> bool {
+        self.status >= 500 || self.status == 408
+    }
+}
+
+impl fmt::Display for Problem {
+    /// `detail (code)`, behind the place in a group.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.at {
+            write!(f, "command {at}: ")?;
+        }
+        write!(f, "{} ({})", self.detail, self.code)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(text) | Self::Unreachable(text) | Self::NotUnderstood(text) => {
+                f.write_str(text)
+            }
+            Self::Refused(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
