@@ -11,12 +11,14 @@ use crate::door::SqsOptions;
 use crate::error::Error;
 use crate::limits::MAX_RECONFIGURE_TRIES;
 use crate::sns::Sns;
+use crate::wire::Protocol;
 
 /// The circumstances of one request.
 pub(crate) struct Call<'r> {
     pub(crate) broker: &'r Broker,
     pub(crate) options: &'r SqsOptions,
     pub(crate) principal: &'r Principal,
+    pub(crate) protocol: Protocol,
     /// The host that the client came to, for the URLs in its answers.
     pub(crate) host: &'r str,
     /// The queue that the request's own path names: Query allows that instead of `QueueUrl`.

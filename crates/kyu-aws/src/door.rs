@@ -107,6 +107,7 @@ impl Sqs {
             broker: &self.broker,
             options: &self.options,
             principal: &principal,
+            protocol,
             host: host(head),
             path_queue: address::of_path(head.uri.path(), &self.options),
             trace_header: text_of(head, TRACE_HEADER),

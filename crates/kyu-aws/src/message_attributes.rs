@@ -176,7 +176,7 @@ fn check_type(name: &str, data_type: Option<&str>) -> Result<String, Error> {
 
 /// Decimal, with sign, fraction and exponent: up to 38 digits, as AWS documents; more lose precision
 /// there and are refused here.
-fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let plain =
         |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');

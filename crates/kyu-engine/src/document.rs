@@ -25,6 +25,23 @@ pub(crate) struct Leaf {
     element: Place,
 }
 
+/// What a test asks of a document: one of these leaves, or, where that will do, that no leaf of the
+/// path is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish<'d> {
+    pub(crate) path: &'d str,
+    pub(crate) leaves: Vec<&'d Leaf>,
+    /// All leaves of the path, if it may also be absent.
+    pub(crate) or_absent: Option<&'d [Leaf]>,
+}
+
+/// What was taken so far, each with its path.
+#[derive(Default)]
+struct Chosen<'d> {
+    places: Vec<(&'d str, Place)>,
+    absent: Vec<(&'d str, &'d [Leaf])>,
+}
+
 /// The innermost list element around something; `None` if no list is around it.
 pub type Place = Option<u32>;
 
@@ -73,36 +90,55 @@ impl Document {
         self.leaves.get(path).map(Vec::as_slice)
     }
 
-    /// Whether one leaf can be taken of each group such that all agree: no two of them stand in
-    /// different elements of the same list. A group with a leaf outside of lists agrees with all.
-    pub(crate) fn agree(&self, mut groups: Vec<Vec<&Leaf>>) -> bool {
-        groups.retain(|group| group.iter().all(|leaf| leaf.element.is_some()));
+    /// Whether one leaf can be taken for each wish such that all agree: no two of them stand in
+    /// different elements of the same list. A wish with a leaf outside of lists agrees with all.
+    pub(crate) fn agree(&self, mut wishes: Vec<Wish<'_>>) -> bool {
+        wishes.retain(|wish| wish.leaves.iter().all(|leaf| leaf.element.is_some()));
         let mut left = MAX_COMPARISONS;
         // The smallest first: fewer dead ends.
-        groups.sort_by_key(Vec::len);
-        self.choose(&groups, &mut Vec::new(), &mut left).unwrap_or(true)
+        wishes.sort_by_key(|wish| wish.leaves.len());
+        self.choose(&wishes, &mut Chosen::default(), &mut left).unwrap_or(true)
     }
 
     /// `None` when there have been too many comparisons.
-    fn choose(
+    fn choose<'d>(
         &self,
-        groups: &[Vec<&Leaf>],
-        chosen: &mut Vec<Place>,
+        wishes: &[Wish<'d>],
+        chosen: &mut Chosen<'d>,
         left: &mut usize,
     ) -> Option<bool> {
-        let Some((group, rest)) = groups.split_first() else { return Some(true) };
-        for leaf in group {
-            *left = left.checked_sub(1 + chosen.len())?;
-            if chosen.iter().all(|other| self.are_together(*other, leaf.element)) {
-                chosen.push(leaf.element);
+        let Some((wish, rest)) = wishes.split_first() else { return self.are_absent(chosen, left) };
+        for leaf in &wish.leaves {
+            *left = left.checked_sub(1 + chosen.places.len())?;
+            if chosen.places.iter().all(|(_, other)| self.are_together(*other, leaf.element)) {
+                chosen.places.push((wish.path, leaf.element));
                 let found = self.choose(rest, chosen, left);
-                chosen.pop();
+                chosen.places.pop();
                 if found != Some(false) {
                     return found;
                 }
             }
         }
-        Some(false)
+        let Some(leaves) = wish.or_absent else { return Some(false) };
+        chosen.absent.push((wish.path, leaves));
+        let found = self.choose(rest, chosen, left);
+        chosen.absent.pop();
+        found
+    }
+
+    /// Whether none of the leaves that must not be there stands together with what was chosen for
+    /// the paths that sort before theirs: the order in which AWS' rule engine asks.
+    fn are_absent(&self, chosen: &Chosen<'_>, left: &mut usize) -> Option<bool> {
+        for (path, leaves) in &chosen.absent {
+            *left = left.checked_sub(leaves.len() * (1 + chosen.places.len()))?;
+            let before = || chosen.places.iter().filter(|(other, _)| other < path);
+            let is_there =
+                |leaf: &Leaf| before().all(|(_, other)| self.are_together(*other, leaf.element));
+            if leaves.iter().any(is_there) {
+                return Some(false);
+            }
+        }
+        Some(true)
     }
 
     /// Whether no list has two places in different elements of it.
@@ -168,7 +204,8 @@ mod tests {
                 let all = document.leaves.values().flatten();
                 all.filter(|leaf| leaf.value == Value::Text((*wanted).into())).collect()
             };
-            document.agree(wanted.iter().map(group).collect())
+            let wish = |leaves| Wish { path: "p", leaves, or_absent: None };
+            document.agree(wanted.iter().map(group).map(wish).collect())
         };
         assert!(agree(&["x0", "y0"]));
         assert!(!agree(&["x0", "y1"]));
@@ -189,7 +226,12 @@ mod tests {
                 document.leaf(path, element, Value::Null);
             }
         }
-        let of = |path| document.at(path).unwrap().iter().collect::<Vec<_>>();
+        let of = |path| {
+            let leaves = document.at(path).unwrap();
+            Wish { path, leaves: leaves.iter().collect(), or_absent: None }
+        };
         assert!(document.agree(vec![of("p"), of("q")]), "given up in favour of delivering");
+        let absent = |path| Wish { leaves: Vec::new(), or_absent: document.at(path), path };
+        assert!(document.agree(vec![of("p"), absent("q")]), "likewise");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::document::{Document, Leaf};
+use crate::document::{Document, Leaf, Wish};
 
 /// What a publication must be like for a binding.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -170,8 +170,8 @@ impl Filter {
     /// the same element of it.
     fn passes_body(&self, document: &Document) -> bool {
         self.alternatives.iter().any(|tests| {
-            let found: Option<Vec<_>> = tests.iter().map(|test| test.leaves(document)).collect();
-            found.is_some_and(|found| document.agree(found.into_iter().flatten().collect()))
+            let wishes: Option<Vec<_>> = tests.iter().map(|test| test.wish(document)).collect();
+            wishes.is_some_and(|wishes| document.agree(wishes.into_iter().flatten().collect()))
         })
     }
 }
@@ -187,20 +187,20 @@ impl Test {
 }
 
 impl Test {
-    /// The leaves that make it hold; `Some(None)` if it holds because there are none.
-    fn leaves<'d>(&self, document: &'d Document) -> Option<Option<Vec<&'d Leaf>>> {
-        let Some(leaves) = document.at(&self.path) else {
-            let absent = |condition: &Condition| *condition == Condition::Exists(false);
-            return self.conditions.iter().any(absent).then_some(None);
-        };
+    /// The leaves that make it hold; `Some(None)` if it holds because there are none anywhere.
+    fn wish<'d>(&'d self, document: &'d Document) -> Option<Option<Wish<'d>>> {
+        let absent_will_do = self.conditions.contains(&Condition::Exists(false));
+        let Some(all) = document.at(&self.path) else { return absent_will_do.then_some(None) };
         let holds = |leaf: &&Leaf| {
             self.conditions.iter().any(|condition| match condition {
                 Condition::Exists(wanted) => *wanted,
                 condition => condition.holds(&leaf.value),
             })
         };
-        let found: Vec<_> = leaves.iter().filter(holds).collect();
-        (!found.is_empty()).then_some(Some(found))
+        let leaves: Vec<_> = all.iter().filter(holds).collect();
+        let or_absent = absent_will_do.then_some(all);
+        let possible = absent_will_do || !leaves.is_empty();
+        possible.then_some(Some(Wish { path: &self.path, leaves, or_absent }))
     }
 }
 
@@ -342,6 +342,38 @@ mod tests {
         assert!(test(vec![Condition::Exists(true)]).passes(&list));
         let empty: Properties = BTreeMap::from([("p".into(), vec![])]);
         assert!(test(vec![Condition::Exists(true)]).passes(&empty));
+    }
+
+    /// `exists: false` is asked of the element of the list in which the other tests hold, as AWS'
+    /// rule engine does: of those whose paths sort before it.
+    #[test]
+    fn what_is_absent_from_one_element_of_a_list() {
+        let mut document = Document::default();
+        let list = document.list(None);
+        for (kind, error) in [("a", None), ("b", Some("bad"))] {
+            let element = document.element(list);
+            document.leaf("r.kind", element, text(kind));
+            if let Some(error) = error {
+                document.leaf("r.error", element, text(error));
+                document.leaf("r.mistake", element, text(error));
+            }
+        }
+        let passes = |kind: &str, path: &str, conditions: Vec<Condition>| {
+            let is_kind = Condition::Is(Literal::Text(kind.into()));
+            let tests = vec![
+                Test { path: path.into(), conditions },
+                Test { path: "r.kind".into(), conditions: vec![is_kind] },
+            ];
+            Filter { alternatives: vec![tests] }.passes_body(&document)
+        };
+        let absent = || vec![Condition::Exists(false)];
+        assert!(passes("a", "r.mistake", absent()), "only the other element has one");
+        assert!(!passes("b", "r.mistake", absent()));
+        assert!(!passes("a", "r.error", absent()), "asked before the kind: of the whole list");
+        assert!(passes("b", "r.nothing", absent()));
+        let bad = Condition::Is(Literal::Text("bad".into()));
+        assert!(passes("b", "r.mistake", vec![bad.clone(), Condition::Exists(false)]));
+        assert!(passes("a", "r.mistake", vec![bad, Condition::Exists(false)]));
     }
 
     #[test]

@@ -77,16 +77,31 @@ def test_dots_in_names(sns, topic, queue):
     assert [json.loads(body) for body in queue.bodies()] == bodies[:4]
 
 
+def test_absent_from_one_element_of_a_list(sns, topic, queue):
+    """What is absent is asked of the element the other rules chose, not of the whole body."""
+    policy = {"items": {"kind": ["a"], "note": [{"exists": False}]}}
+    subscribe(sns, topic, queue, FilterPolicy=policy, FilterPolicyScope="MessageBody", RawMessageDelivery="true")
+    noted, plain = {"kind": "a", "note": "x"}, {"kind": "a"}
+    wanted = [{"items": [noted, plain]}, {"items": [{"kind": "b", "note": "x"}, plain]}]
+    for body in [{"items": [noted, {"kind": "b"}]}, *wanted, {"items": []}]:
+        sns.publish(TopicArn=topic, Message=json.dumps(body))
+    assert [json.loads(body) for body in queue.bodies()] == wanted
+
+
 @pytest.mark.parametrize(
-    ("policy", "problem"),
+    ("policy", "problem", "column"),
     [
-        ({"key": [["value"]]}, "Match value must be String, number, true, false, or null"),
-        ({"key": [{"wrong-operator": True}]}, "Unrecognized match type wrong-operator"),
-        ({"key": [{"numeric": [">", 3, "<", 1]}]}, "Bottom must be less than top"),
-        ({"key": [f"value{i}" for i in range(151)]}, "Filter policy is too complex"),
-        ({f"key{i}": ["v"] for i in range(6)}, "Filter policy can not have more than 5 keys"),
+        ({"key": [["value"]]}, "Match value must be String, number, true, false, or null", 10),
+        ({"key": [{"wrong-operator": True}]}, "Unrecognized match type wrong-operator", 31),
+        ({"key": [{"numeric": [">", 3, "<", 1]}]}, "Bottom must be less than top", 33),
+        ({"key": [f"value{i}" for i in range(151)]}, "Filter policy is too complex", None),
+        ({f"key{i}": ["v"] for i in range(6)}, "Filter policy can not have more than 5 keys", None),
     ],
 )
-def test_wrong_policies(sns, topic, queue, policy, problem):
-    message = re.escape(f"Invalid parameter: Attributes Reason: FilterPolicy: {problem}")
-    refused("InvalidParameter", 400, message, subscribe, sns, topic, queue, FilterPolicy=policy)
+def test_wrong_policies(sns, topic, queue, policy, problem, column):
+    """With the place in the JSON, which is read without spaces (recorded)."""
+    message = f"Invalid parameter: Attributes Reason: FilterPolicy: {problem}"
+    if column:
+        source = json.dumps(policy, separators=(",", ":"))
+        message += f'\n at [Source: (String)"{source}"; line: 1, column: {column}]'
+    refused("InvalidParameter", 400, re.escape(message), subscribe, sns, topic, queue, FilterPolicy=policy)

@@ -16,7 +16,7 @@ use crate::message::{LOCAL_SENDER_ID, check_id, sequence_number};
 use crate::message_attributes::{ReceivedValue, Selection};
 use crate::receipt::Handle;
 use crate::sns::envelope;
-use crate::wire::{List, Pairs, Response, Text, Utf8, Uuid};
+use crate::wire::{List, Pairs, Protocol, Response, Text, Utf8, Uuid};
 
 /// Names of attributes.
 type Names<'a> = List<Text<'a>, MAX_LISTED_NAMES>;
@@ -72,7 +72,7 @@ pub(super) async fn run(
 ) -> Result<ReceiveMessageResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let (acquire, wait_ms) = plan(&request, &queue)?;
-    let system = system_attributes_wanted(&request)?;
+    let system = system_attributes_wanted(call, &request)?;
     let names = request.message_attribute_names.unwrap_or_default();
     let selection = Selection::of(names.within("MessageAttributeNames")?);
     let received = match call.broker.receive(acquire, wait_ms).await {
@@ -135,11 +135,15 @@ fn plan(
     Ok((acquire, wait_ms.unwrap_or(queue.config.receive_wait_ms)))
 }
 
-/// The names under `AttributeNames` (before 2024) and `MessageSystemAttributeNames` together.
+/// The names under `AttributeNames` (before 2024) and `MessageSystemAttributeNames` together; in
+/// Query the former alone, if there are any (recorded).
 fn system_attributes_wanted(
+    call: &Call<'_>,
     request: &ReceiveMessageRequest<'_>,
 ) -> Result<Vec<SystemAttribute>, Error> {
-    let names = request.attribute_names.iter().chain(&request.message_system_attribute_names);
+    let newer = &request.message_system_attribute_names;
+    let older_alone = call.protocol != Protocol::Json && request.attribute_names.is_some();
+    let names = request.attribute_names.iter().chain(newer.iter().filter(|_| !older_alone));
     let mut wanted = Vec::new();
     for name in names.flat_map(|names| &names.kept) {
         if &**name == "All" {

@@ -41,7 +41,8 @@ pub(super) async fn one(
         let text = format!("PhoneNumber Reason: {number} is not valid to publish to");
         return Err(Error::invalid(text));
     }
-    let arn = parameters.text("TopicArn").or(parameters.text("TargetArn")).unwrap_or_default();
+    let arn = parameters.text("TopicArn").or(parameters.text("TargetArn"));
+    let arn = arn.ok_or_else(|| Error::missing("TopicArn or TargetArn"))?;
     let publication = publication(call, parameters, arn, None)?;
     if arn.contains(":endpoint/") {
         return Err(Error::invalid(
@@ -329,6 +330,10 @@ fn attribute(name: &str, value: &Node<'_>, position: Option<usize>) -> Result<At
             )
         }));
     };
+    if kind == "Number" && !message_attributes::is_number(given) {
+        let text = format!("Could not cast message attribute '{name}' value to number.");
+        return Err(wrong(text));
+    }
     let value = if kind == "Binary" {
         let bytes = BASE64.decode(given).map_err(|_| {
             wrong(format!("The message attribute '{name}' has a value that is not base64."))

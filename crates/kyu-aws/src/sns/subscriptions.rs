@@ -23,6 +23,9 @@ use crate::wire::form::Node;
 
 /// Subscriptions of one page (SNS API reference).
 const PAGE: usize = 100;
+/// Those of AWS that are not served here.
+const OTHER_PROTOCOLS: &[&str] =
+    &["application", "email", "email-json", "firehose", "lambda", "sms"];
 /// What AWS puts before errors about the attributes of Subscribe.
 const IN_SUBSCRIBE: &str = "Attributes Reason: ";
 
@@ -36,24 +39,15 @@ pub(super) async fn subscribe(
 ) -> Result<(), Error> {
     let topic = topics::named(call, parameters)?;
     let protocol = input::required(parameters, "Protocol")?;
-    if !matches!(protocol, "sqs" | "http" | "https") {
-        // Whether the topic is there is asked first (recorded).
-        topics::find(call, topic).await?;
-        return Err(not_served(protocol));
-    }
-    let config = match protocol {
-        "http" | "https" => of_endpoint(call, &topic, protocol, parameters.text("Endpoint"))?,
-        _ => of_queue(call, &topic, protocol, parameters.text("Endpoint"))?,
-    };
+    let endpoint = parameters.text("Endpoint");
     let attributes = input::map(parameters, "Attributes", MAX_QUEUE_ATTRIBUTES)?;
+    let config = match protocol {
+        "sqs" => of_queue(call, &topic, protocol, endpoint)?,
+        "http" | "https" => of_endpoint(call, &topic, protocol, endpoint)?,
+        other => return Err(refusal(call, topic, other, endpoint, &attributes).await),
+    };
     let mut asked = config.clone();
-    // The scope first: it decides what policies are valid.
-    let (first, rest): (Vec<_>, Vec<_>) =
-        attributes.iter().partition(|(name, _)| *name == "FilterPolicyScope");
-    for (name, value) in first.into_iter().chain(rest) {
-        let options = call.options;
-        subscription_attributes::set(&mut asked, &topic, name, value, IN_SUBSCRIBE, options)?;
-    }
+    set_all(call, &mut asked, &topic, &attributes)?;
     let bind = Command::Bind(Bind { exchange: topic.clone(), config: asked.clone() });
     let info = match call.broker.submit(bind).await {
         Ok(Reply::Bound(info)) => info,
@@ -84,6 +78,71 @@ pub(super) async fn subscribe(
     Ok(())
 }
 
+/// Sets the attributes of Subscribe. The scope first: it decides what policies are valid.
+fn set_all(
+    call: &Call<'_>,
+    config: &mut BindingConfig,
+    topic: &QueueName,
+    attributes: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let (first, rest): (Vec<_>, Vec<_>) =
+        attributes.iter().partition(|(name, _)| *name == "FilterPolicyScope");
+    for (name, value) in first.into_iter().chain(rest) {
+        let options = call.options;
+        subscription_attributes::set(config, topic, name, value, IN_SUBSCRIBE, options)?;
+    }
+    Ok(())
+}
+
+/// Why a subscription by a protocol that is not served cannot be: what AWS would find wrong with it
+/// comes first, so that policies can be tried out by any protocol.
+async fn refusal(
+    call: &Call<'_>,
+    topic: QueueName,
+    protocol: &str,
+    endpoint: Option<&str>,
+    attributes: &BTreeMap<String, String>,
+) -> Error {
+    // Whether the topic is there is asked first (recorded).
+    if let Err(error) = topics::find(call, topic.clone()).await {
+        return error;
+    }
+    if !OTHER_PROTOCOLS.contains(&protocol) {
+        return not_served(protocol);
+    }
+    let endpoint = endpoint.unwrap_or_default();
+    if protocol == "sms" && !is_phone_number(endpoint) {
+        let endpoint = crate::error::quoted(endpoint);
+        return Error::new(Code::InvalidParameter, format!("Invalid SMS endpoint: {endpoint}"));
+    }
+    let mut config = binding(protocol, endpoint, topic.clone());
+    match set_all(call, &mut config, &topic, attributes) {
+        Ok(()) => not_served(protocol),
+        Err(error) => error,
+    }
+}
+
+/// A plus and digits, with spaces and hyphens between them (E.164 has at most 15 digits).
+fn is_phone_number(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
+    (1..=15).contains(&digits) && text.strip_prefix('+').unwrap_or(text).bytes().all(plain)
+}
+
+/// A binding that lets everything pass, in an envelope, at once.
+fn binding(protocol: &str, address: &str, target: QueueName) -> BindingConfig {
+    BindingConfig {
+        protocol: protocol.to_owned(),
+        address: address.to_owned(),
+        target,
+        matcher: Matcher::Everything,
+        bare: false,
+        active: true,
+        dead_letter: None,
+        attributes: BTreeMap::new(),
+    }
+}
+
 /// The binding of an HTTP endpoint: to a queue of its own, and silent until it is confirmed.
 fn of_endpoint(
     call: &Call<'_>,
@@ -110,17 +169,12 @@ fn of_endpoint(
     let name = confirmation::random_hex(16).map_err(|_| unguessable())?;
     let secret = confirmation::new_secret().map_err(|_| unguessable())?;
     Ok(BindingConfig {
-        protocol: protocol.to_owned(),
-        address: endpoint.to_owned(),
-        target: http::queue_of(name),
-        matcher: Matcher::Everything,
-        bare: false,
         active: false,
-        dead_letter: None,
         attributes: BTreeMap::from([
             (confirmation::SECRET.to_owned(), secret),
             (confirmation::HOST.to_owned(), call.host.to_owned()),
         ]),
+        ..binding(protocol, endpoint, http::queue_of(name))
     })
 }
 
@@ -150,16 +204,7 @@ fn of_queue(
              SNS topics",
         ));
     }
-    Ok(BindingConfig {
-        protocol: protocol.to_owned(),
-        address: endpoint.to_owned(),
-        target,
-        matcher: Matcher::Everything,
-        bare: false,
-        active: true,
-        dead_letter: None,
-        attributes: BTreeMap::new(),
-    })
+    Ok(binding(protocol, endpoint, target))
 }
 
 /// Unsubscribe: ends a subscription. Ending what is not there succeeds. An HTTP endpoint is told.

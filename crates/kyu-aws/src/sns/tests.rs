@@ -209,8 +209,18 @@ async fn subscriptions_and_their_attributes() {
         |protocol, endpoint| [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", endpoint)];
     for protocol in ["email", "sms", "lambda", "application", "firehose", "x"] {
         let text = format!("Amazon SNS does not support this protocol string: {protocol}");
-        assert_eq!(fails(&door, "Subscribe", &to(protocol, "x")).await, invalid(&text));
+        assert_eq!(fails(&door, "Subscribe", &to(protocol, "+1 555-1234")).await, invalid(&text));
     }
+    let text = "Invalid SMS endpoint: NAA+15551234567";
+    let failure = fails(&door, "Subscribe", &to("sms", "NAA+15551234567")).await;
+    assert_eq!(failure, (400, "InvalidParameter".into(), text.into()));
+    // What is wrong with a policy is said whatever the protocol, and a phone is enough to try it.
+    let mut wrong = to("sms", "+123123123").to_vec();
+    wrong.push(("Attributes.entry.1.key", "FilterPolicy"));
+    wrong.push(("Attributes.entry.1.value", r#"{"key": [["value"]]}"#));
+    let text = "Attributes Reason: FilterPolicy: Match value must be String, number, true, false, or \
+                null\n at [Source: (String)\"{\"key\":[[\"value\"]]}\"; line: 1, column: 10]";
+    assert_eq!(fails(&door, "Subscribe", &wrong).await, invalid(text));
     let failure = fails(&door, "Subscribe", &to("sqs", "http://x/q")).await;
     assert_eq!(failure, invalid("SQS endpoint ARN"));
     let unknown = format!("{TOPIC}-unknown");
@@ -506,6 +516,11 @@ async fn what_a_message_may_be() {
              attribute type 'String'.",
         ),
         (
+            attribute("a", "Number", text, "error"),
+            "ParameterValueInvalid",
+            "Could not cast message attribute 'a' value to number.",
+        ),
+        (
             attribute("a", "String", binary, "AgME"),
             "ParameterValueInvalid",
             "The message attribute 'a' with type 'String' must use field 'String'.",
@@ -522,6 +537,8 @@ async fn what_a_message_may_be() {
         let failure = fails(&door, "Publish", &all).await;
         assert_eq!(failure, (400, code.into(), expected.into()));
     }
+    let text = "TopicArn or TargetArn Reason: no value for required parameter";
+    assert_eq!(fails(&door, "Publish", &[("Message", "m")]).await, invalid(text));
     let queue = door.queue("q", json!({})).await;
     subscribe(&door, "q", &[("RawMessageDelivery", "true")]).await;
     publish(&door, r#"{"default":"d","sqs":"s","http":1}"#, &[json]).await;
