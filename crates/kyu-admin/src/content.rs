@@ -94,7 +94,7 @@ pub(crate) fn prepare(
         priority: message.priority,
         lane: message.lane,
         dedup_id,
-        unique: message.unique.map(unique).transpose()?,
+        unique: message.unique.map(unique).transpose()?.map(Box::new),
     })
 }
 

@@ -12,7 +12,7 @@ fn main() {
         Some("dedup") => measure(|message, key| NewMessage { dedup_id: Some(key), ..message }),
         Some("unique") => measure(|message, key| {
             let (scope, policy) = (UniqueScope::For(86_400_000), UniquePolicy::Keep);
-            NewMessage { unique: Some(Unique { key, scope, policy }), ..message }
+            NewMessage { unique: Some(Box::new(Unique { key, scope, policy })), ..message }
         }),
         _ => measure_claims(),
     }

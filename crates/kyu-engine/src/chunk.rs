@@ -108,7 +108,7 @@ impl Chunk {
         }
     }
 
-    fn replace(&mut self, seq: Seq, index: u16, new: Option<Message>) -> Option<Message> {
+    fn replace(&mut self, seq: Seq, index: u16, new: Option<&Message>) -> Option<Message> {
         let slot = self.slot(index);
         let old = match slot.bytes {
             0 => None,
@@ -117,7 +117,7 @@ impl Chunk {
         };
         self.live -= u16::from(old.is_some());
         self.live += u16::from(new.is_some());
-        let aged = new.as_ref().is_some_and(|m| !m.out_of_age_order);
+        let aged = new.is_some_and(|m| !m.out_of_age_order);
         let (word, bit) = word_bit(index);
         if let Some(word) = self.in_age_order.get_mut(word) {
             *word = if aged { *word | bit } else { *word & !bit };
@@ -135,7 +135,7 @@ impl Chunk {
                     self.set_slot(index, Slot::plain(message.frame));
                 } else {
                     self.set_slot(index, Slot { bytes: FULL, ..Slot::default() });
-                    self.full.insert(index, message);
+                    self.full.insert(index, message.clone());
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Messages {
     }
 
     /// Puts a message in place of another (or of none) and returns the other.
-    pub(crate) fn replace(&mut self, seq: Seq, new: Option<Message>) -> Option<Message> {
+    pub(crate) fn replace(&mut self, seq: Seq, new: Option<&Message>) -> Option<Message> {
         let (number, index) = locate(seq);
         if new.is_none() && !self.chunks.contains_key(&number) {
             return None;
@@ -272,7 +272,7 @@ mod tests {
                 };
                 let before = messages.clone();
                 let frozen: Vec<_> = before.iter().collect();
-                prop_assert_eq!(messages.replace(seq, new), expected);
+                prop_assert_eq!(messages.replace(seq, new.as_ref()), expected);
                 prop_assert_eq!(before.iter().collect::<Vec<_>>(), frozen, "a snapshot changed");
                 prop_assert_eq!(messages.get(seq), model.get(&seq).cloned());
                 prop_assert_eq!(

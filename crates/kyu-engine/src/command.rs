@@ -163,7 +163,7 @@ pub struct NewMessage {
     /// Deduplication id. At most [`crate::limits::MAX_KEY_BYTES`].
     pub dedup_id: Option<String>,
     /// Key that no other message may hold at the same time.
-    pub unique: Option<Unique>,
+    pub unique: Option<Box<Unique>>,
 }
 
 impl NewMessage {

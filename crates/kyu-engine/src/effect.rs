@@ -70,6 +70,7 @@ pub(crate) enum LeaseEnd {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the large one is by far the most frequent")]
 pub(crate) enum Effect {
     QueueCreated {
         queue: QueueId,
@@ -103,7 +104,7 @@ pub(crate) enum Effect {
         lane: String,
         paused: bool,
     },
-    Enqueued(Box<EnqueuedEffect>),
+    Enqueued(EnqueuedEffect),
     Leased {
         queue: QueueId,
         at_ms: UnixMs,
@@ -180,11 +181,11 @@ pub(crate) enum Effect {
         before_ms: UnixMs,
     },
     Exchange(ExchangeEffect),
-    Ledger(LedgerEffect),
+    Ledger(Box<LedgerEffect>),
     Retry(RetryEffect),
     UniqueTaken(Box<UniqueEffect>),
     Claim(ClaimEffect),
-    Schedule(ScheduleEffect),
+    Schedule(Box<ScheduleEffect>),
 }
 
 /// What happens to exchanges and bindings.
@@ -268,8 +269,10 @@ impl Effects {
         self.list.len()
     }
 
-    /// Makes room for a record of about this length, so that it is not copied as it grows.
-    pub(crate) fn reserve(&mut self, bytes: usize) {
+    /// Makes room for so many facts in a record of about this length, so that they are not copied
+    /// as it grows.
+    pub(crate) fn reserve(&mut self, facts: usize, bytes: usize) {
+        self.list.reserve(facts);
         self.bytes.reserve(bytes);
     }
 

@@ -241,13 +241,13 @@ impl Effect {
                 if tag == number::ENQUEUED_VIA {
                     enqueued.via = Some(decode_binding_id(r)?);
                 }
-                Self::Enqueued(Box::new(enqueued))
+                Self::Enqueued(enqueued)
             }
             number::EXCHANGE_CREATED..=number::PUBLISHED => {
                 Self::Exchange(ExchangeEffect::decode(tag, r)?)
             }
             ledger_number::LEDGER_CLAIMED..=ledger_number::LEDGER_PUT => {
-                Self::Ledger(LedgerEffect::decode(tag, r)?)
+                Self::Ledger(Box::new(LedgerEffect::decode(tag, r)?))
             }
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
             retry_number::ATTEMPT_ENDED..=retry_number::GUARD_CHANGED => {
@@ -255,7 +255,7 @@ impl Effect {
             }
             number::RESERVED..=number::ARCHIVED => Self::Claim(ClaimEffect::decode(tag, r)?),
             schedule_number::SCHEDULE_CREATED..=schedule_number::SCHEDULE_MISSED => {
-                Self::Schedule(ScheduleEffect::decode(tag, r)?)
+                Self::Schedule(Box::new(ScheduleEffect::decode(tag, r)?))
             }
             number::LEASED => Self::decode_leased(r)?,
             number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
@@ -658,15 +658,15 @@ mod tests {
             (Effect::QueueDeleted { queue: Q, at_ms: 1 }, "03ac0201"),
             (Effect::QueuePurged { queue: Q, at_ms: 1 }, "04ac0201"),
             (
-                Effect::Enqueued(Box::new(enqueued)),
+                Effect::Enqueued(enqueued),
                 "05ac0207e80700000000000200000000000000000000000000000005c80101",
             ),
             (
-                Effect::Enqueued(Box::new(full)),
+                Effect::Enqueued(full),
                 "05ac0207e80701d00f01b817ff01016c01016ba01f0200000000000000000000000000000005c80103",
             ),
             (
-                Effect::Enqueued(Box::new(via)),
+                Effect::Enqueued(via),
                 "13ac0207e80700000000000200000000000000000000000000000005c8010105",
             ),
             (lease(LeaseEnd::At(5), None), "06ac02010200050003140203"),

@@ -28,17 +28,8 @@ impl Frame {
     /// Appends the frozen binary form: CRC-32C of the rest, version, id, time, lane,
     /// deduplication id, content to the end.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.u32(0);
-        out.u8(VERSION);
-        out.u128(self.message_id.0);
-        out.u64(self.sent_at_ms);
-        out.opt_str(self.lane.as_deref());
-        out.opt_str(self.dedup_id.as_deref());
-        out.extend_from_slice(&self.content);
-        if let Some((crc, rest)) = out.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut) {
-            *crc = crc32c::crc32c(rest).to_le_bytes();
-        }
+        let keys = (self.lane.as_deref(), self.dedup_id.as_deref());
+        encode(self.message_id, self.sent_at_ms, keys, &self.content, out);
     }
 
     /// Reads and verifies the binary form; the content is not copied.
@@ -63,6 +54,27 @@ impl Frame {
     /// Decodes the content.
     pub fn content(&self) -> Result<Content, Malformed> {
         Content::decode(self.content.clone())
+    }
+}
+
+/// As [`Frame::encode`], of parts that are somebody else's; `keys` are lane and deduplication id.
+pub(crate) fn encode(
+    message_id: MessageId,
+    sent_at_ms: UnixMs,
+    keys: (Option<&str>, Option<&str>),
+    content: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    out.u32(0);
+    out.u8(VERSION);
+    out.u128(message_id.0);
+    out.u64(sent_at_ms);
+    out.opt_str(keys.0);
+    out.opt_str(keys.1);
+    out.extend_from_slice(content);
+    if let Some((crc, rest)) = out.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut) {
+        *crc = crc32c::crc32c(rest).to_le_bytes();
     }
 }
 

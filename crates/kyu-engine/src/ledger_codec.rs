@@ -245,7 +245,7 @@ mod tests {
         ];
         for (effect, golden) in samples {
             let mut effects = Effects::default();
-            effects.push(Effect::Ledger(effect));
+            effects.push(Effect::Ledger(Box::new(effect)));
             let hex: String = effects.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, golden, "{effects:?}");
             assert_eq!(Effects::decode(effects.bytes()).unwrap().list, effects.list);

@@ -133,7 +133,7 @@ impl Queue {
         new: Option<Message>,
     ) -> (Option<Message>, Effectuated) {
         let mut done = Effectuated::default();
-        let old = self.messages.replace(seq, new.clone());
+        let old = self.messages.replace(seq, new.as_ref());
         if let Some(old) = &old {
             done.wakes |= self.unindex(seq, old);
         }

@@ -417,7 +417,7 @@ mod tests {
     fn golden_bytes() {
         for (effect, golden) in samples() {
             let mut effects = Effects::default();
-            effects.push(Effect::Schedule(effect));
+            effects.push(Effect::Schedule(Box::new(effect)));
             let hex: String = effects.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, golden.replace(' ', ""), "{effects:?}");
             assert_eq!(Effects::decode(effects.bytes()).unwrap().list, effects.list);

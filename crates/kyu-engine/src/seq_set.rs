@@ -39,7 +39,12 @@ impl SeqSet {
             }
             Self::Words(words) => {
                 let (word, bit) = split(seq);
-                let bits = words.entry(word).or_insert(0);
+                // Most come in order, into the last word: no search.
+                let mut last = words.last_entry().filter(|last| *last.key() == word);
+                let bits = match &mut last {
+                    Some(last) => last.get_mut(),
+                    None => words.entry(word).or_insert(0),
+                };
                 let new = *bits & bit == 0;
                 *bits |= bit;
                 new

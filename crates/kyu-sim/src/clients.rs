@@ -159,7 +159,7 @@ impl Clients {
         let role = *random.pick(&roles)?;
         let queue = auditor.queue_of(role)?;
         let mut message = self.plain_message(vec![queue], random);
-        message.unique = (role == Role::Single).then(|| unique(random));
+        message.unique = (role == Role::Single).then(|| Box::new(unique(random)));
         if role.is_fifo() {
             message.lane = Some(lane(random));
             message.dedup_id = random.percent(30).then(|| random.below(DEDUP_IDS).to_string());

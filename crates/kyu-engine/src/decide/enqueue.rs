@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use crate::by_seq::{EnqueueReserved, QueueRef, ReservedMessage};
 use crate::command::{Context, Enqueue, NewMessage};
 use crate::config::Overflow;
@@ -9,7 +11,7 @@ use crate::decide::unique::{self, Claim, Replaced};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
 use crate::exchange::BindingId;
-use crate::frame::Frame;
+use crate::frame;
 use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 use crate::queue::Queue;
@@ -29,7 +31,7 @@ pub(super) fn decide(
         return Err(Refusal::LimitExceeded("messages of one enqueue"));
     }
     let contents = command.messages.iter().map(|message| message.content.len() + ROOM_BYTES);
-    effects.reserve(contents.sum());
+    effects.reserve(command.messages.len(), contents.sum());
     let mut batch = Batch::new(state, ctx);
     let results = command.messages.iter().enumerate();
     let results = results.map(|(i, message)| batch.add(i as u64, message, effects)).collect();
@@ -106,6 +108,12 @@ pub(super) struct Target<'a> {
     pub(super) dedups: bool,
 }
 
+/// Nearly every message has one target, and then none of these takes memory from the heap.
+type Targets<'a> = SmallVec<[Target<'a>; 1]>;
+
+/// The targets that do not know a message yet, with the message that it replaces there.
+type Fresh<'a> = SmallVec<[(Target<'a>, Option<Replaced>); 1]>;
+
 impl<'a> Batch<'a> {
     pub(super) fn new(state: &'a State, ctx: &'a Context) -> Self {
         Self { state, ctx, added: Added::default() }
@@ -146,7 +154,7 @@ impl<'a> Batch<'a> {
         effects: &mut Effects,
     ) -> Result<Enqueued, EnqueueRefusal> {
         let first = targets.first().ok_or(EnqueueRefusal::Malformed)?.queue;
-        let mut fresh = Vec::with_capacity(targets.len());
+        let mut fresh = Fresh::new();
         let mut original = None;
         for target in targets {
             match self.claim(target, message) {
@@ -160,14 +168,9 @@ impl<'a> Batch<'a> {
         }
         let bytes = message.content.len() as u64;
         self.make_all_room(&fresh, bytes, effects)?;
-        let frame = Frame {
-            message_id,
-            sent_at_ms: self.ctx.now_ms,
-            lane: message.lane.clone(),
-            dedup_id: message.dedup_id.clone(),
-            content: message.content.clone(),
-        };
-        let place = effects.frame(|out| frame.encode(out));
+        let keys = (message.lane.as_deref(), message.dedup_id.as_deref());
+        let place = effects
+            .frame(|out| frame::encode(message_id, self.ctx.now_ms, keys, &message.content, out));
         let shares = fresh.len() as u32;
         let mut answer = None;
         for (target, replaces) in fresh {
@@ -184,7 +187,7 @@ impl<'a> Batch<'a> {
                 Some(r) => Some(r.ready_at_ms).filter(|at_ms| *at_ms > self.ctx.now_ms),
                 None => self.ready_at_ms(queue, message),
             };
-            effects.push(Effect::Enqueued(Box::new(EnqueuedEffect {
+            effects.push(Effect::Enqueued(EnqueuedEffect {
                 queue: queue.id(),
                 seq,
                 at_ms: self.ctx.now_ms,
@@ -199,7 +202,7 @@ impl<'a> Batch<'a> {
                 frame: place,
                 shares,
                 via: target.via,
-            })));
+            }));
             if let Some(unique) = &message.unique {
                 unique::take(queue, unique, enqueued, replaces, ready_at_ms, self.ctx, effects);
             }
@@ -208,8 +211,8 @@ impl<'a> Batch<'a> {
     }
 
     /// The target queues, each once.
-    fn targets(&self, message: &NewMessage) -> Result<Vec<Target<'a>>, EnqueueRefusal> {
-        let mut targets: Vec<Target<'a>> = Vec::with_capacity(message.queues.len());
+    fn targets(&self, message: &NewMessage) -> Result<Targets<'a>, EnqueueRefusal> {
+        let mut targets = Targets::new();
         for id in &message.queues {
             let state: &'a State = self.state;
             let queue = state.queues.get(id).ok_or(EnqueueRefusal::QueueNotFound(*id))?;

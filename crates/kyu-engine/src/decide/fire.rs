@@ -190,11 +190,10 @@ impl Sender<'_> {
             priority: template.priority,
             lane: template.lane.clone(),
             dedup_id: None,
-            unique: policy.map(|policy| Unique {
+            unique: policy.map(|policy| {
                 // Users' keys are text; nobody types this one.
-                key: format!("\u{1}schedule {}", info.id),
-                scope: UniqueScope::UntilDone,
-                policy,
+                let key = format!("\u{1}schedule {}", info.id);
+                Box::new(Unique { key, scope: UniqueScope::UntilDone, policy })
             }),
         };
         let enqueued = self.batch.add(index, &message, effects).map_err(why)?;

@@ -192,7 +192,7 @@ fn detached(bytes: &Bytes) -> Bytes {
 }
 
 fn push(effects: &mut Effects, effect: LedgerEffect) {
-    effects.push(Effect::Ledger(effect));
+    effects.push(Effect::Ledger(Box::new(effect)));
 }
 
 pub(crate) fn answer(state: &State, query: &LedgerQuery) -> LedgerAnswer {

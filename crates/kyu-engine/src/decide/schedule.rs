@@ -273,7 +273,7 @@ fn jitter_of(id: u64, due_ms: UnixMs, jitter_ms: u64) -> u64 {
 }
 
 pub(super) fn push(effects: &mut Effects, effect: ScheduleEffect) {
-    effects.push(Effect::Schedule(effect));
+    effects.push(Effect::Schedule(Box::new(effect)));
 }
 
 pub(crate) fn answer(state: &State, query: &ScheduleQuery) -> Result<ScheduleAnswer, Refusal> {

@@ -212,7 +212,7 @@ impl Auditor {
         let policy = if replace { UniquePolicy::Replace } else { UniquePolicy::Keep };
         let new = self.new_message(vec![self.queues[0]], 0);
         let unique = Unique { key: key.to_string(), scope: UniqueScope::UntilDone, policy };
-        let new = NewMessage { unique: Some(unique), delay_ms: Some(delay_ms), ..new };
+        let new = NewMessage { unique: Some(Box::new(unique)), delay_ms: Some(delay_ms), ..new };
         let there = self.ready_with_key(key);
         let enqueued = self.w.send_message(new);
         self.sent(enqueued);

@@ -13,7 +13,7 @@ pub(crate) fn unique(
     policy: UniquePolicy,
 ) -> NewMessage {
     let unique = Unique { key: "key".into(), scope, policy };
-    NewMessage { unique: Some(unique), ..message(queue, body) }
+    NewMessage { unique: Some(Box::new(unique)), ..message(queue, body) }
 }
 
 fn keep(queue: QueueId, body: &str, scope: UniqueScope) -> NewMessage {
@@ -265,7 +265,7 @@ fn a_key_out_of_bounds_is_refused() {
     let q = w.queue("q", QueueConfig::default());
     let mut refused = |key: &str, scope| {
         let unique = Some(Unique { key: key.into(), scope, policy: UniquePolicy::Keep });
-        let messages = vec![NewMessage { unique, ..message(q, "x") }];
+        let messages = vec![NewMessage { unique: unique.map(Box::new), ..message(q, "x") }];
         match w.run(Command::Enqueue(Enqueue { messages })) {
             Reply::Enqueued(results) => results[0] == Err(EnqueueRefusal::Malformed),
             other => panic!("{other:?}"),

@@ -84,10 +84,9 @@ impl Embedded {
             priority: outgoing.priority,
             lane: outgoing.lane.clone(),
             dedup_id: outgoing.dedup_id.clone(),
-            unique: outgoing.unique.clone().map(|key| Unique {
-                key,
-                scope: UniqueScope::UntilDone,
-                policy: UniquePolicy::Keep,
+            unique: outgoing.unique.clone().map(|key| {
+                let (scope, policy) = (UniqueScope::UntilDone, UniquePolicy::Keep);
+                Box::new(Unique { key, scope, policy })
             }),
             ..NewMessage::new(
                 self.queue(&outgoing.queue)?.id,
