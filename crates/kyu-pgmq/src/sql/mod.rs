@@ -47,6 +47,7 @@ use crate::error::PgError;
 use crate::host::Host;
 use crate::types::Type;
 use crate::value::{Column, Row, Value};
+use statement::Change;
 pub use statement::{
     CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
 };
@@ -90,8 +91,8 @@ pub struct Prepared {
     /// Columns of the result.
     pub columns: Vec<Column>,
     plan: Arc<Plan>,
-    /// A DELETE gives a count instead of rows.
-    delete: bool,
+    /// It changes rows.
+    change: Option<Change>,
 }
 
 /// What a query gave.
@@ -128,9 +129,10 @@ pub async fn prepare<H: Host>(
         let relations = host.relations().await?;
         resolved = resolve::resolve(query, declared, Some(&relations), host.now())?;
     }
-    let columns = if query.delete { Vec::new() } else { resolved.plan.columns.clone() };
+    let silent = query.change.is_some_and(|change| !change.returning);
+    let columns = if silent { Vec::new() } else { resolved.plan.columns.clone() };
     let (parameters, plan) = (resolved.parameters, Arc::new(resolved.plan));
-    Ok(Prepared { parameters, columns, plan, delete: query.delete })
+    Ok(Prepared { parameters, columns, plan, change: query.change })
 }
 
 impl Prepared {
@@ -138,7 +140,12 @@ impl Prepared {
     /// [`Prepared::execute`] is all or nothing by itself, and `wire` opens no transaction around it.
     /// False is always correct, and slower.
     pub fn is_one_call(&self) -> bool {
-        !self.delete && plan::is_one_call(&self.plan)
+        self.change.is_none() && plan::is_one_call(&self.plan)
+    }
+
+    /// Whether it gives rows; without, there is a count in the tag only.
+    pub fn gives_rows(&self) -> bool {
+        self.change.is_none_or(|change| change.returning)
     }
 
     /// Runs it. `values` has one value for each of [`Prepared::parameters`], of that type.
@@ -158,11 +165,16 @@ impl Prepared {
         };
         let mut executor = execute::Executor::new(host, session, values, facts);
         let mut rows = executor.query(&self.plan).await?;
-        if self.delete {
-            return Ok(Rows { tag: format!("DELETE {}", rows.len()), rows: Vec::new() });
+        let tag = match self.change {
+            None => format!("SELECT {}", rows.len()),
+            Some(Change { tag: tag @ ("TRUNCATE TABLE" | "ALTER TABLE"), .. }) => tag.to_owned(),
+            Some(Change { tag, .. }) => format!("{tag} {}", rows.len()),
+        };
+        if !self.gives_rows() {
+            rows.clear();
         }
         executor.name_objects(&mut rows, &self.columns);
-        Ok(Rows { tag: format!("SELECT {}", rows.len()), rows })
+        Ok(Rows { tag, rows })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::types::Type;
 /// One statement of a text.
 #[derive(Clone, Debug)]
 pub enum Statement {
-    /// SELECT, VALUES, WITH, TABLE, and the DELETE that `pgmq.delete` can do.
+    /// SELECT, VALUES, WITH, TABLE, and the DELETE, UPDATE, INSERT, TRUNCATE and ALTER TABLE that pgmq's functions can do.
     Query(Query),
     /// `COPY (query) TO STDOUT`.
     CopyOut(CopyOut),
@@ -92,8 +92,17 @@ pub struct Query {
     pub(crate) select: Arc<Select>,
     /// The text that it stands in, for positions in errors.
     pub(crate) text: Arc<str>,
-    /// It was a DELETE: no columns, another tag.
-    pub(crate) delete: bool,
+    /// It was a statement that changes rows.
+    pub(crate) change: Option<Change>,
+}
+
+/// A statement that changes rows, written as a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Of CommandComplete, without the count of rows: `DELETE`, `INSERT 0`, `TRUNCATE TABLE`.
+    pub(crate) tag: &'static str,
+    /// It has RETURNING: it gives rows.
+    pub(crate) returning: bool,
 }
 
 /// `COPY (query) TO STDOUT`.

@@ -43,13 +43,9 @@ pub(super) struct Prepared {
 impl Prepared {
     /// A query, with the parameter types that the client declared by their ids.
     pub(super) fn query(query: sql::Prepared, declared: &[u32]) -> Self {
-        let (columns, types) = (Arc::new(query.columns.clone()), query.parameters.clone());
-        Self {
-            work: Work::Query(query),
-            columns: Some(columns),
-            oids: oids(&types, declared),
-            types,
-        }
+        let columns = query.gives_rows().then(|| Arc::new(query.columns.clone()));
+        let types = query.parameters.clone();
+        Self { work: Work::Query(query), columns, oids: oids(&types, declared), types }
     }
 
     pub(super) fn copy(query: sql::Prepared, style: Style, declared: &[u32]) -> Self {

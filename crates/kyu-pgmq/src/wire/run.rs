@@ -136,8 +136,10 @@ impl<Q: Queues> Session<'_, Q> {
             Work::Empty => Ok(Answer::Empty),
             Work::Query(query) => {
                 let found = self.fetch(query, values).await?;
-                let columns = prepared.columns.clone().unwrap_or_default();
-                Ok(Answer::Rows { columns, rows: found.rows, tag: found.tag })
+                Ok(match prepared.columns.clone() {
+                    Some(columns) => Answer::Rows { columns, rows: found.rows, tag: found.tag },
+                    None => Answer::Tag(found.tag),
+                })
             }
             Work::Copy(query, style) => {
                 let found = self.fetch(query, values).await?;

@@ -4,4 +4,5 @@
 mod calls;
 mod catalogue;
 mod fake;
+mod modify;
 mod recorded;

@@ -1,6 +1,7 @@
 //! Tokens to statements: recursive descent, one token of look-ahead, two where SQL needs it.
 
 mod expression;
+mod modify;
 mod query;
 mod special;
 mod statements;
@@ -438,7 +439,7 @@ mod tests {
         assert_eq!(error("select 'é' )").2, Some(12));
         assert_eq!(error("select 'x").0, "unterminated quoted string at or near \"'x\"");
         assert_eq!(error("select 1a").0, "trailing junk after numeric literal at or near \"1a\"");
-        assert_eq!(error("insert into t values (1)").1, "0A000");
+        assert_eq!(error("insert into t (a) values (1)").1, "0A000");
     }
 
     #[test]

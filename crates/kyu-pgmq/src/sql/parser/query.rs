@@ -178,7 +178,7 @@ impl Parser<'_> {
         !self.is_mark(")") && !self.is_mark(";") && !self.is_mark(",") && self.peek() != &Kind::End
     }
 
-    fn item(&mut self) -> Result<Item> {
+    pub(super) fn item(&mut self) -> Result<Item> {
         let pos = self.pos();
         if self.mark("*") {
             return Ok(Item { expr: self.node(ExprKind::Star(Vec::new()), pos), alias: None });
@@ -261,7 +261,7 @@ impl Parser<'_> {
     }
 
     /// A table with its joins.
-    fn table_item(&mut self) -> Result<From> {
+    pub(super) fn table_item(&mut self) -> Result<From> {
         self.deeper(|parser| {
             let mut left = parser.table_primary()?;
             loop {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{
-    Argument, Body, Call, Expr, From, Item, Kind as ExprKind, Literal, Plain, Select,
-};
+use super::super::ast::{Body, From, Item, Kind as ExprKind, Plain, Select};
 use super::super::lexer::Kind;
 use super::super::names;
 use super::super::statement::{
-    CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
+    Change, CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
 };
 use super::{Parser, Result};
 use crate::error::PgError;
@@ -21,7 +19,7 @@ impl Parser<'_> {
         self.height = 0;
         self.highest = 0;
         if self.starts_query() {
-            return Ok(Statement::Query(self.whole_query(false)?));
+            return Ok(Statement::Query(self.whole_query()?));
         }
         let Kind::Word(word) = self.peek().clone() else { return Err(self.unexpected()) };
         match word.as_str() {
@@ -69,33 +67,26 @@ impl Parser<'_> {
             "create" | "drop" | "alter" | "comment" => self.definition(&word),
             "vacuum" | "analyze" | "checkpoint" | "reindex" | "load" => Ok(self.skip(&word)),
             "delete" => self.delete(),
-            "insert" | "update" | "merge" | "truncate" | "lock" | "do" | "explain" | "grant"
-            | "revoke" | "call" | "import" | "refresh" | "cluster" | "security" => {
-                Err(self.refused(&word))
-            }
+            "update" => self.update(),
+            "insert" => self.insert(),
+            "truncate" => self.truncate(),
+            "merge" | "lock" | "do" | "explain" | "grant" | "revoke" | "call" | "import"
+            | "refresh" | "cluster" | "security" => Err(self.refused(&word)),
             _ => Err(self.unexpected()),
         }
     }
 
-    fn whole_query(&mut self, delete: bool) -> Result<Query> {
+    fn whole_query(&mut self) -> Result<Query> {
         let select = self.query()?;
-        Ok(self.finish(select, delete))
+        Ok(self.finish(select, None))
     }
 
-    fn finish(&self, select: Select, delete: bool) -> Query {
-        Query { select: Arc::new(select), text: Arc::from(self.text), delete }
+    pub(super) fn finish(&self, select: Select, change: Option<Change>) -> Query {
+        Query { select: Arc::new(select), text: Arc::from(self.text), change }
     }
 
     fn refused(&self, word: &str) -> PgError {
         let (what, hint) = match word {
-            "insert" => {
-                ("INSERT is not supported", "Call pgmq.send(queue, message) or pgmq.send_batch().")
-            }
-            "update" => (
-                "UPDATE is not supported",
-                "Call pgmq.set_vt(queue, msg_id, seconds) to change when a message becomes visible.",
-            ),
-            "truncate" => ("TRUNCATE is not supported", "Call pgmq.purge_queue(queue)."),
             "do" | "call" => (
                 "PL/pgSQL and procedures are not supported",
                 "This server has the pgmq SQL API, not a programming language; do it in the client.",
@@ -297,7 +288,7 @@ impl Parser<'_> {
         if !self.starts_query() {
             return Err(self.refuse("PREPARE takes a query", "Prepare a SELECT."));
         }
-        Ok(Statement::Prepare { name, types, query: self.whole_query(false)? })
+        Ok(Statement::Prepare { name, types, query: self.whole_query()? })
     }
 
     fn execute(&mut self) -> Result<Statement> {
@@ -310,7 +301,7 @@ impl Parser<'_> {
         self.expect(")")?;
         let items = values.into_iter().map(|expr| Item { expr, alias: None }).collect();
         let body = Body::Plain(Box::new(Plain { items, ..Plain::default() }));
-        let query = self.finish(Select { body, ..Select::default() }, false);
+        let query = self.finish(Select { body, ..Select::default() }, None);
         Ok(Statement::Execute { name, arguments: Some(query) })
     }
 
@@ -338,7 +329,7 @@ impl Parser<'_> {
         if !self.starts_query() {
             return Err(self.unexpected());
         }
-        Ok(Statement::Declare { name, hold, binary, query: self.whole_query(false)? })
+        Ok(Statement::Declare { name, hold, binary, query: self.whole_query()? })
     }
 
     fn fetch(&mut self, skip: bool) -> Result<Statement> {
@@ -379,7 +370,7 @@ impl Parser<'_> {
             if !self.starts_query() {
                 return Err(self.refuse("COPY takes a query", "COPY (SELECT ...) TO STDOUT."));
             }
-            let query = self.whole_query(false)?;
+            let query = self.whole_query()?;
             self.expect(")")?;
             query
         } else {
@@ -395,7 +386,7 @@ impl Parser<'_> {
             }
             let from = vec![From::Table { name, alias: None, pos }];
             let body = Body::Plain(Box::new(Plain { items, from, ..Plain::default() }));
-            self.finish(Select { body, ..Select::default() }, false)
+            self.finish(Select { body, ..Select::default() }, None)
         };
         if !self.words(&["to", "stdout"]) {
             return Err(self.refuse(
@@ -483,6 +474,9 @@ impl Parser<'_> {
             let notice = "every database name shows the same queues".to_owned();
             return Ok(utility(tag, Some(("00000", notice))));
         }
+        if word == "alter" && self.is_word_at(1, "table") {
+            return self.alter_table();
+        }
         let hint = "This server has queues only: SELECT pgmq.create('queue').";
         let what = if create {
             "tables, functions and other objects cannot be created here"
@@ -526,7 +520,7 @@ impl Parser<'_> {
     }
 
     /// Passes over the rest of a statement.
-    fn skip(&mut self, word: &str) -> Statement {
+    pub(super) fn skip(&mut self, word: &str) -> Statement {
         while self.peek() != &Kind::End && !self.is_mark(";") {
             self.advance();
         }
@@ -538,66 +532,6 @@ impl Parser<'_> {
             _ => "LOAD",
         };
         utility(tag, None)
-    }
-
-    /// `DELETE FROM pgmq.q_x WHERE ...` is `pgmq.delete('x', ARRAY(SELECT msg_id FROM pgmq.q_x WHERE ...))`.
-    fn delete(&mut self) -> Result<Statement> {
-        let pos = self.pos();
-        self.advance();
-        self.expect_word("from")?;
-        self.word("only");
-        let table_pos = self.pos();
-        let table = self.qualified()?;
-        let queue = match table.as_slice() {
-            [schema, table] if schema == "pgmq" => table.strip_prefix("q_").map(str::to_owned),
-            _ => None,
-        };
-        let Some(queue) = queue else {
-            return Err(self.refuse(
-                "DELETE works on the tables of queues only",
-                "DELETE FROM pgmq.q_queue WHERE msg_id = 1, or SELECT pgmq.delete('queue', 1).",
-            ));
-        };
-        let alias = match self.peek() {
-            Kind::Word(word) if word != "where" && word != "using" && word != "returning" => {
-                self.word("as");
-                let name = self.name()?;
-                Some(super::super::ast::Alias { name, columns: Vec::new(), types: Vec::new() })
-            }
-            _ => None,
-        };
-        if self.is_word("using") || self.is_word("returning") {
-            return Err(self.delete_part());
-        }
-        let filter = if self.word("where") { Some(self.expression()?) } else { None };
-        if self.is_word("returning") {
-            return Err(self.delete_part());
-        }
-        let column =
-            Item { expr: self.node(ExprKind::Column(vec!["msg_id".to_owned()]), pos), alias: None };
-        let from = vec![From::Table { name: table, alias, pos: table_pos }];
-        let ids = Plain { items: vec![column], from, filter, ..Plain::default() };
-        let ids = Select { body: Body::Plain(Box::new(ids)), ..Select::default() };
-        let argument = |value: Expr| Argument { name: None, value };
-        let call = Call {
-            name: vec!["pgmq".to_owned(), "delete".to_owned()],
-            arguments: vec![
-                argument(self.node(ExprKind::Literal(Literal::Text(queue)), pos)),
-                argument(self.node(ExprKind::ArrayQuery(Box::new(ids)), pos)),
-            ],
-            pos,
-            ..Call::default()
-        };
-        let item = Item { expr: self.node(ExprKind::Call(call), pos), alias: None };
-        let body = Body::Plain(Box::new(Plain { items: vec![item], ..Plain::default() }));
-        Ok(Statement::Query(self.finish(Select { body, ..Select::default() }, true)))
-    }
-
-    fn delete_part(&self) -> PgError {
-        self.refuse(
-            "USING and RETURNING are not supported in DELETE",
-            "SELECT * FROM pgmq.pop('queue') deletes and returns.",
-        )
     }
 }
 
