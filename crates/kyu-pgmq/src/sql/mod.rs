@@ -23,6 +23,7 @@
 
 mod aggregate;
 mod ast;
+pub(crate) mod block;
 mod builtins;
 mod cast;
 mod catalog;

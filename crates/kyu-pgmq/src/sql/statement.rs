@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ast::Select;
+use super::block::Block;
 use crate::types::Type;
 
 /// One statement of a text.
@@ -84,6 +85,8 @@ pub enum Statement {
     Unlisten(Option<String>),
     /// `NOTIFY channel [, payload]`.
     Notify(String, String),
+    /// `DO $$ ... $$`.
+    Do(Arc<Block>),
 }
 
 /// A query, opaque to `wire`: hand it to [`crate::sql::prepare`].

@@ -9,6 +9,7 @@
 
 mod backend;
 mod binary;
+mod block;
 mod connection;
 mod copy;
 mod frontend;

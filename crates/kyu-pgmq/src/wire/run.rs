@@ -117,6 +117,7 @@ impl<Q: Queues> Session<'_, Q> {
             let alone = match &prepared.work {
                 Work::Query(query) => last && query.is_one_call(),
                 Work::Copy(..) => false,
+                Work::Other(Statement::Do(_)) => false,
                 Work::Empty | Work::Other(_) => last,
             };
             if !alone {
@@ -193,6 +194,7 @@ impl<Q: Queues> Session<'_, Q> {
                 "UNLISTEN"
             }
             Statement::Notify(channel, payload) => self.notify(channel, payload)?,
+            Statement::Do(block) => self.run_block(block).await?,
             // Queries and control statements do not come here.
             _ => "",
         };
@@ -362,7 +364,7 @@ impl<Q: Queues> Session<'_, Q> {
         Ok("CLOSE CURSOR")
     }
 
-    fn notify(&mut self, channel: &str, payload: &str) -> Result<&'static str, Stop> {
+    pub(super) fn notify(&mut self, channel: &str, payload: &str) -> Result<&'static str, Stop> {
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(PgError::new("22023", "payload string too long").into());
         }
@@ -415,7 +417,7 @@ impl<Q: Queues> Session<'_, Q> {
     }
 }
 
-fn no_parameters(query: &sql::Prepared) -> Result<(), PgError> {
+pub(super) fn no_parameters(query: &sql::Prepared) -> Result<(), PgError> {
     match query.parameters.is_empty() {
         true => Ok(()),
         false => Err(PgError::new("42P02", "there is no parameter $1")),

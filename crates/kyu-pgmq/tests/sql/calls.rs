@@ -237,7 +237,7 @@ async fn what_is_not_supported_is_refused_with_a_sentence() {
     for text in [
         "CREATE TABLE t (a int)",
         "SELECT row_number() OVER () FROM pgmq.q_q",
-        "DO $$ BEGIN END $$",
+        "DO $$ BEGIN LOOP NULL; END LOOP; END $$",
         "EXPLAIN SELECT 1",
         "DELETE FROM users",
         "SELECT * FROM pgmq.q_q FOR UPDATE SKIP LOCKED",

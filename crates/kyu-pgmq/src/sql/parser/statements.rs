@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ast::{Body, From, Item, Kind as ExprKind, Plain, Select};
+use super::super::block;
 use super::super::lexer::Kind;
 use super::super::names;
 use super::super::statement::{
@@ -70,8 +71,9 @@ impl Parser<'_> {
             "update" => self.update(),
             "insert" => self.insert(),
             "truncate" => self.truncate(),
-            "merge" | "lock" | "do" | "explain" | "grant" | "revoke" | "call" | "import"
-            | "refresh" | "cluster" | "security" => Err(self.refused(&word)),
+            "do" => self.anonymous_block(),
+            "merge" | "lock" | "explain" | "grant" | "revoke" | "call" | "import" | "refresh"
+            | "cluster" | "security" => Err(self.refused(&word)),
             _ => Err(self.unexpected()),
         }
     }
@@ -87,8 +89,8 @@ impl Parser<'_> {
 
     fn refused(&self, word: &str) -> PgError {
         let (what, hint) = match word {
-            "do" | "call" => (
-                "PL/pgSQL and procedures are not supported",
+            "call" => (
+                "procedures are not supported",
                 "This server has the pgmq SQL API, not a programming language; do it in the client.",
             ),
             "explain" => ("EXPLAIN is not supported", "There are no plans to choose from."),
@@ -451,6 +453,30 @@ impl Parser<'_> {
             _ => return Err(self.refuse(format!("COPY option \"{name}\" is not supported"), "")),
         }
         Ok(())
+    }
+
+    /// `DO [LANGUAGE plpgsql] $$ ... $$`.
+    fn anonymous_block(&mut self) -> Result<Statement> {
+        self.advance();
+        let mut code = None;
+        loop {
+            if self.word("language") {
+                let language = match self.peek() {
+                    Kind::Text(_) => self.text_literal()?,
+                    _ => self.label()?,
+                };
+                if language != "plpgsql" {
+                    let message = format!("language \"{language}\" does not exist");
+                    return Err(self.at_pos(PgError::new("42704", message), self.pos()));
+                }
+            } else if code.is_none() && matches!(self.peek(), Kind::Text(_)) {
+                code = Some(self.text_literal()?);
+            } else {
+                break;
+            }
+        }
+        let code = code.ok_or_else(|| self.unexpected())?;
+        Ok(Statement::Do(Arc::new(block::parse(&code)?)))
     }
 
     /// CREATE, DROP, ALTER, COMMENT.

@@ -1,0 +1,342 @@
+//! Runs `DO $$ ... $$`: each of its statements as if the client had sent it, all of them one transaction.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use super::server::Queues;
+use super::session::{Session, Stop};
+use crate::error::{Notice, PgError};
+use crate::host::Host;
+use crate::sql::block::{self, Block, Step, Variable, Variables};
+use crate::sql::{self, Statement};
+use crate::types::Type;
+use crate::value::{Column, Row, Value};
+
+/// Most statements that one DO may run: 54000 beyond it.
+const MAX_STEPS: u32 = 1_000_000;
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Next,
+    Exit,
+    Continue,
+    Return,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Flow, Stop>> + Send + 'a>>;
+
+/// What a running block knows.
+#[derive(Clone, Debug, Default)]
+struct Frame {
+    variables: Variables,
+    /// What the innermost handler caught.
+    caught: Option<PgError>,
+    /// How many blocks with handlers enclose it.
+    depth: u32,
+}
+
+impl<Q: Queues> Session<'_, Q> {
+    /// `DO`.
+    pub(super) async fn run_block(&mut self, block: &Block) -> Result<&'static str, Stop> {
+        let mut frame = Frame::default();
+        frame.set("found", "boolean", Some("f".to_owned()));
+        let mut left = MAX_STEPS;
+        self.block(block, &mut frame, &mut left).await?;
+        Ok("DO")
+    }
+
+    fn block<'b>(
+        &'b mut self,
+        block: &'b Block,
+        frame: &'b mut Frame,
+        left: &'b mut u32,
+    ) -> Running<'b> {
+        Box::pin(async move {
+            let outer = frame.variables.clone();
+            for (name, ty, value) in &block.variables {
+                let variable = match (value, ty.eq_ignore_ascii_case("record")) {
+                    (_, true) => Variable::Row(BTreeMap::new()),
+                    (None, false) => Variable::Scalar(ty.clone(), None),
+                    (Some(value), false) => {
+                        Variable::Scalar(ty.clone(), self.text_of(value, frame).await?)
+                    }
+                };
+                frame.variables.insert(name.clone(), variable);
+            }
+            let flow = if block.handlers.is_empty() {
+                self.steps(&block.steps, frame, left).await
+            } else {
+                self.guarded(block, frame, left).await
+            };
+            // What it declared ends with it; what it changed of others stays.
+            for (name, ..) in &block.variables {
+                match outer.get(name) {
+                    Some(hidden) => frame.variables.insert(name.clone(), hidden.clone()),
+                    None => frame.variables.remove(name),
+                };
+            }
+            flow
+        })
+    }
+
+    /// A block with EXCEPTION: what failed is taken back before a handler runs.
+    async fn guarded(
+        &mut self,
+        block: &Block,
+        frame: &mut Frame,
+        left: &mut u32,
+    ) -> Result<Flow, Stop> {
+        // No statement can name it so: names that end in a space need quotes, and these are ours.
+        let savepoint = format!("block {} ", frame.depth);
+        self.host.savepoint(&savepoint).await?;
+        frame.depth += 1;
+        let ended = self.steps(&block.steps, frame, left).await;
+        frame.depth -= 1;
+        let error = match ended {
+            // A cancelled statement is not caught, as in Postgres.
+            Err(Stop::Failed(error)) if error.code != "57014" => error,
+            ended => {
+                if ended.is_ok() {
+                    self.host.release(&savepoint).await?;
+                }
+                return ended;
+            }
+        };
+        self.host.rollback_to(&savepoint).await?;
+        self.host.release(&savepoint).await?;
+        let catches = |conditions: &[Option<String>]| {
+            conditions.iter().any(|code| code.as_ref().is_none_or(|code| code == error.code))
+        };
+        let Some((_, steps)) = block.handlers.iter().find(|(conditions, _)| catches(conditions))
+        else {
+            return Err(error.into());
+        };
+        frame.set("sqlerrm", "text", Some(error.message.clone()));
+        frame.set("sqlstate", "text", Some(error.code.to_owned()));
+        let before = frame.caught.replace(error);
+        let flow = self.steps(steps, frame, left).await;
+        frame.caught = before;
+        frame.variables.remove("sqlerrm");
+        frame.variables.remove("sqlstate");
+        flow
+    }
+
+    async fn steps(
+        &mut self,
+        steps: &[Step],
+        frame: &mut Frame,
+        left: &mut u32,
+    ) -> Result<Flow, Stop> {
+        for step in steps {
+            *left = left.checked_sub(1).ok_or_else(|| {
+                PgError::new("54000", format!("more than {MAX_STEPS} statements in one DO"))
+            })?;
+            let flow = self.step(step, frame, left).await?;
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    async fn step(&mut self, step: &Step, frame: &mut Frame, left: &mut u32) -> Result<Flow, Stop> {
+        match step {
+            Step::Nothing => {}
+            Step::Return => return Ok(Flow::Return),
+            Step::Query { text, into } => {
+                let (columns, rows) = self.rows(text, frame).await?;
+                frame.set(
+                    "found",
+                    "boolean",
+                    Some(if rows.is_empty() { "f" } else { "t" }.to_owned()),
+                );
+                if !into.is_empty() {
+                    frame.take(into, &columns, rows.first())?;
+                }
+            }
+            Step::Assign { variable, value } => {
+                let value = self.text_of(value, frame).await?;
+                frame.assign(variable, value)?;
+            }
+            Step::Raise { level, format, arguments } => {
+                let mut message = String::new();
+                let mut arguments = arguments.iter();
+                let mut parts = format
+                    .replace("%%", "\0")
+                    .split('%')
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+                    .into_iter();
+                message.push_str(&parts.next().unwrap_or_default());
+                for part in parts {
+                    if let Some(argument) = arguments.next() {
+                        let value = self.text_of(argument, frame).await?;
+                        message.push_str(value.as_deref().unwrap_or("<NULL>"));
+                    }
+                    message.push_str(&part);
+                }
+                let message = message.replace('\0', "%");
+                if *level == "EXCEPTION" {
+                    return Err(PgError::new("P0001", message).into());
+                }
+                let code = if *level == "WARNING" { "01000" } else { "00000" };
+                self.notice(&Notice { severity: level, code, message });
+            }
+            Step::Again => {
+                let none = || {
+                    PgError::new(
+                        "0Z002",
+                        "RAISE without parameters cannot be used outside an exception handler",
+                    )
+                };
+                return Err(frame.caught.clone().unwrap_or_else(none).into());
+            }
+            Step::If { arms, otherwise } => {
+                for (condition, steps) in arms {
+                    if self.holds(condition, frame).await? {
+                        return Box::pin(self.steps(steps, frame, left)).await;
+                    }
+                }
+                return Box::pin(self.steps(otherwise, frame, left)).await;
+            }
+            Step::For { variable, rows, scalar, body } => {
+                return Box::pin(self.each(variable, rows, *scalar, body, frame, left)).await;
+            }
+            Step::Leave { exit, when } => {
+                let leaves = match when {
+                    Some(condition) => self.holds(condition, frame).await?,
+                    None => true,
+                };
+                if leaves {
+                    return Ok(if *exit { Flow::Exit } else { Flow::Continue });
+                }
+            }
+            Step::Inner(inner) => return self.block(inner, frame, left).await,
+        }
+        Ok(Flow::Next)
+    }
+
+    async fn each(
+        &mut self,
+        variable: &str,
+        query: &str,
+        scalar: bool,
+        body: &[Step],
+        frame: &mut Frame,
+        left: &mut u32,
+    ) -> Result<Flow, Stop> {
+        let (columns, rows) = self.rows(query, frame).await?;
+        let before = frame.variables.get(variable).cloned();
+        let is_row = !scalar && !matches!(before, Some(Variable::Scalar(..)));
+        let mut flow = Flow::Next;
+        for row in &rows {
+            let fields = columns.iter().zip(row);
+            if is_row {
+                let field = |(column, value): (&Column, &Value)| {
+                    let held = (block::cast_name(column.ty), block::text_of(column.ty, value));
+                    (column.name.clone(), held)
+                };
+                frame
+                    .variables
+                    .insert(variable.to_owned(), Variable::Row(fields.map(field).collect()));
+            } else if let Some((column, value)) = fields.into_iter().next() {
+                let ty = block::cast_name(column.ty);
+                frame.set(variable, &ty, block::text_of(column.ty, value));
+            }
+            flow = self.steps(body, frame, left).await?;
+            if matches!(flow, Flow::Exit | Flow::Return) {
+                break;
+            }
+        }
+        match before {
+            Some(before) if scalar => frame.variables.insert(variable.to_owned(), before),
+            Some(_) => None,
+            None => frame.variables.remove(variable),
+        };
+        Ok(if flow == Flow::Return { flow } else { Flow::Next })
+    }
+
+    async fn holds(&mut self, condition: &str, frame: &Frame) -> Result<bool, Stop> {
+        let (_, rows) = self.rows(&format!("SELECT {condition}"), frame).await?;
+        Ok(rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
+    }
+
+    /// The text of an expression's value; None for NULL.
+    async fn text_of(&mut self, expression: &str, frame: &Frame) -> Result<Option<String>, Stop> {
+        let (columns, rows) = self.rows(&format!("SELECT {expression}"), frame).await?;
+        let ty = columns.first().map_or(Type::Text, |column| column.ty);
+        let value = rows.first().and_then(|row| row.first());
+        Ok(value.and_then(|value| block::text_of(ty, value)))
+    }
+
+    async fn rows(&mut self, text: &str, frame: &Frame) -> Result<(Vec<Column>, Vec<Row>), Stop> {
+        let text = block::fill_in(text, &frame.variables)?;
+        let in_block = |error: PgError| PgError { position: None, ..error };
+        let mut statements = sql::parse(&text).map_err(in_block)?;
+        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+            return Err(PgError::new("42601", "a step of DO must be one statement").into());
+        };
+        let query = match statement {
+            Statement::Query(query) => query,
+            Statement::Notify(channel, payload) => {
+                self.notify(&channel, &payload)?;
+                return Ok((Vec::new(), Vec::new()));
+            }
+            _ => return Err(PgError::new("0A000", "this statement is not supported in DO").into()),
+        };
+        let query = sql::prepare(&query, &[], &mut self.host).await.map_err(in_block)?;
+        super::run::no_parameters(&query)?;
+        let found = self.fetch(&query, &[]).await?;
+        self.notices();
+        Ok((query.columns.clone(), found.rows))
+    }
+}
+
+impl Frame {
+    fn set(&mut self, name: &str, ty: &str, value: Option<String>) {
+        self.variables.insert(name.to_owned(), Variable::Scalar(ty.to_owned(), value));
+    }
+
+    fn assign(&mut self, name: &str, value: Option<String>) -> Result<(), PgError> {
+        match self.variables.get_mut(name) {
+            Some(Variable::Scalar(_, held)) => {
+                *held = value;
+                Ok(())
+            }
+            Some(Variable::Row(_)) => Err(PgError::new(
+                "0A000",
+                format!("the record \"{name}\" is filled by SELECT INTO only"),
+            )),
+            None => Err(PgError::new("42601", format!("\"{name}\" is not a known variable"))),
+        }
+    }
+
+    /// SELECT INTO; without a row the variables become NULL.
+    fn take(
+        &mut self,
+        into: &[String],
+        columns: &[Column],
+        row: Option<&Row>,
+    ) -> Result<(), PgError> {
+        let held = |at: usize| {
+            let (column, value) = (columns.get(at)?, row?.get(at)?);
+            block::text_of(column.ty, value)
+        };
+        if let [name] = into
+            && let Some(Variable::Row(_)) = self.variables.get(name)
+        {
+            let field = |(at, column): (usize, &Column)| {
+                (column.name.clone(), (block::cast_name(column.ty), held(at)))
+            };
+            let fields = columns.iter().enumerate().map(field).collect();
+            self.variables.insert(name.clone(), Variable::Row(fields));
+            return Ok(());
+        }
+        for (at, name) in into.iter().enumerate() {
+            self.assign(name, held(at))?;
+        }
+        Ok(())
+    }
+}
