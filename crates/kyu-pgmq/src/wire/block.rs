@@ -146,12 +146,8 @@ impl<Q: Queues> Session<'_, Q> {
             Step::Nothing => {}
             Step::Return => return Ok(Flow::Return),
             Step::Query { text, into } => {
-                let (columns, rows) = self.rows(text, frame).await?;
-                frame.set(
-                    "found",
-                    "boolean",
-                    Some(if rows.is_empty() { "f" } else { "t" }.to_owned()),
-                );
+                let (columns, rows, count) = self.counted(text, frame).await?;
+                frame.set("found", "boolean", Some(if count { "t" } else { "f" }.to_owned()));
                 if !into.is_empty() {
                     frame.take(into, &columns, rows.first())?;
                 }
@@ -161,38 +157,9 @@ impl<Q: Queues> Session<'_, Q> {
                 frame.assign(variable, value)?;
             }
             Step::Raise { level, format, arguments } => {
-                let mut message = String::new();
-                let mut arguments = arguments.iter();
-                let mut parts = format
-                    .replace("%%", "\0")
-                    .split('%')
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>()
-                    .into_iter();
-                message.push_str(&parts.next().unwrap_or_default());
-                for part in parts {
-                    if let Some(argument) = arguments.next() {
-                        let value = self.text_of(argument, frame).await?;
-                        message.push_str(value.as_deref().unwrap_or("<NULL>"));
-                    }
-                    message.push_str(&part);
-                }
-                let message = message.replace('\0', "%");
-                if *level == "EXCEPTION" {
-                    return Err(PgError::new("P0001", message).into());
-                }
-                let code = if *level == "WARNING" { "01000" } else { "00000" };
-                self.notice(&Notice { severity: level, code, message });
+                self.raise(level, format, arguments, frame).await?;
             }
-            Step::Again => {
-                let none = || {
-                    PgError::new(
-                        "0Z002",
-                        "RAISE without parameters cannot be used outside an exception handler",
-                    )
-                };
-                return Err(frame.caught.clone().unwrap_or_else(none).into());
-            }
+            Step::Again => return Err(frame.again().into()),
             Step::If { arms, otherwise } => {
                 for (condition, steps) in arms {
                     if self.holds(condition, frame).await? {
@@ -216,6 +183,37 @@ impl<Q: Queues> Session<'_, Q> {
             Step::Inner(inner) => return self.block(inner, frame, left).await,
         }
         Ok(Flow::Next)
+    }
+
+    /// RAISE: an error, or a notice.
+    async fn raise(
+        &mut self,
+        level: &'static str,
+        format: &str,
+        arguments: &[String],
+        frame: &Frame,
+    ) -> Result<(), Stop> {
+        let mut message = String::new();
+        let mut arguments = arguments.iter();
+        let mut rest = format;
+        while let Some((before, after)) = rest.split_once('%') {
+            message.push_str(before);
+            rest = after;
+            if let Some(after) = rest.strip_prefix('%') {
+                message.push('%');
+                rest = after;
+            } else if let Some(argument) = arguments.next() {
+                let value = self.text_of(argument, frame).await?;
+                message.push_str(value.as_deref().unwrap_or("<NULL>"));
+            }
+        }
+        message.push_str(rest);
+        if level == "EXCEPTION" {
+            return Err(PgError::new("P0001", message).into());
+        }
+        let code = if level == "WARNING" { "01000" } else { "00000" };
+        self.notice(&Notice { severity: level, code, message });
+        Ok(())
     }
 
     async fn each(
@@ -272,6 +270,15 @@ impl<Q: Queues> Session<'_, Q> {
     }
 
     async fn rows(&mut self, text: &str, frame: &Frame) -> Result<(Vec<Column>, Vec<Row>), Stop> {
+        self.counted(text, frame).await.map(|(columns, rows, _)| (columns, rows))
+    }
+
+    /// What a statement gave, and whether it found or changed a row.
+    async fn counted(
+        &mut self,
+        text: &str,
+        frame: &Frame,
+    ) -> Result<(Vec<Column>, Vec<Row>, bool), Stop> {
         let text = block::fill_in(text, &frame.variables)?;
         let in_block = |error: PgError| PgError { position: None, ..error };
         let mut statements = sql::parse(&text).map_err(in_block)?;
@@ -282,7 +289,7 @@ impl<Q: Queues> Session<'_, Q> {
             Statement::Query(query) => query,
             Statement::Notify(channel, payload) => {
                 self.notify(&channel, &payload)?;
-                return Ok((Vec::new(), Vec::new()));
+                return Ok((Vec::new(), Vec::new(), false));
             }
             _ => return Err(PgError::new("0A000", "this statement is not supported in DO").into()),
         };
@@ -290,11 +297,18 @@ impl<Q: Queues> Session<'_, Q> {
         super::run::no_parameters(&query)?;
         let found = self.fetch(&query, &[]).await?;
         self.notices();
-        Ok((query.columns.clone(), found.rows))
+        let any = !found.tag.ends_with(" 0");
+        Ok((query.columns.clone(), found.rows, any))
     }
 }
 
 impl Frame {
+    /// `RAISE;`
+    fn again(&self) -> PgError {
+        let outside = "RAISE without parameters cannot be used outside an exception handler";
+        self.caught.clone().unwrap_or_else(|| PgError::new("0Z002", outside))
+    }
+
     fn set(&mut self, name: &str, ty: &str, value: Option<String>) {
         self.variables.insert(name.to_owned(), Variable::Scalar(ty.to_owned(), value));
     }

@@ -182,42 +182,12 @@ impl Parser<'_> {
         if !self.is_mark("(") || self.starts_query() {
             return Err(self.refuse("INSERT needs a list of columns here", HINT));
         }
-        let columns = self.name_list()?;
-        let kept = |name: &String| ["vt", "message", "headers"].contains(&name.as_str());
-        if let Some(other) = columns.iter().find(|name| !kept(name)) {
-            let message = format!("the column {other} of a new message cannot be chosen");
-            return Err(self.refuse(message, HINT));
-        }
-        if !columns.iter().any(|name| name == "vt") {
-            let message = format!(
-                "null value in column \"vt\" of relation \"q_{queue}\" violates not-null constraint"
-            );
-            return Err(PgError::new("23502", message));
-        }
-        if !self.starts_query() {
-            return Err(self.unexpected());
-        }
+        let columns = self.new_columns(&queue, HINT)?;
         let mut source = self.query()?;
         if self.is_word("on") {
             return Err(self.refuse("ON CONFLICT is not supported", "Each message is a new one."));
         }
-        let types: Vec<&str> =
-            columns.iter().map(|name| if name == "vt" { "timestamptz" } else { "jsonb" }).collect();
-        if let Body::Values(rows) = &mut source.body {
-            // Here, so that parameters get the column's type.
-            for row in rows {
-                if row.len() != types.len() {
-                    let (more, fewer) = match row.len() < types.len() {
-                        true => ("target columns", "expressions"),
-                        false => ("expressions", "target columns"),
-                    };
-                    let message = format!("INSERT has more {more} than {fewer}");
-                    return Err(self.at_pos(PgError::new("42601", message), pos));
-                }
-                let cells = std::mem::take(row).into_iter().zip(&types);
-                *row = cells.map(|(cell, ty)| self.cast_to(cell, ty, pos)).collect();
-            }
-        }
+        self.type_values(&mut source, &columns, pos)?;
         let returning = self.returning()?;
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         let source = Box::new(source);
@@ -240,6 +210,47 @@ impl Parser<'_> {
         let items = items.into_iter().map(|item| unqualified(item, &known_as)).collect();
         let select = plain(Plain { items, from: vec![source, sent], ..Plain::default() });
         Ok(self.changing(select, "INSERT 0", returning.is_some()))
+    }
+
+    /// The columns of a new message that an INSERT gives.
+    fn new_columns(&mut self, queue: &str, hint: &str) -> Result<Vec<String>> {
+        let columns = self.name_list()?;
+        let kept = |name: &String| ["vt", "message", "headers"].contains(&name.as_str());
+        if let Some(other) = columns.iter().find(|name| !kept(name)) {
+            let message = format!("the column {other} of a new message cannot be chosen");
+            return Err(self.refuse(message, hint));
+        }
+        if !columns.iter().any(|name| name == "vt") {
+            let message = format!(
+                "null value in column \"vt\" of relation \"q_{queue}\" violates not-null constraint"
+            );
+            return Err(PgError::new("23502", message));
+        }
+        if !self.starts_query() {
+            return Err(self.unexpected());
+        }
+        Ok(columns)
+    }
+
+    /// Casts VALUES to the types of the columns here, so that parameters get these types.
+    fn type_values(&self, source: &mut Select, columns: &[String], pos: usize) -> Result<()> {
+        let types: Vec<&str> =
+            columns.iter().map(|name| if name == "vt" { "timestamptz" } else { "jsonb" }).collect();
+        if let Body::Values(rows) = &mut source.body {
+            for row in rows {
+                if row.len() != types.len() {
+                    let (more, fewer) = match row.len() < types.len() {
+                        true => ("target columns", "expressions"),
+                        false => ("expressions", "target columns"),
+                    };
+                    let message = format!("INSERT has more {more} than {fewer}");
+                    return Err(self.at_pos(PgError::new("42601", message), pos));
+                }
+                let cells = std::mem::take(row).into_iter().zip(&types);
+                *row = cells.map(|(cell, ty)| self.cast_to(cell, ty, pos)).collect();
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn truncate(&mut self) -> Result<Statement> {
