@@ -14,6 +14,7 @@ mod load;
 mod machine;
 mod options;
 mod peers;
+mod pgmq;
 mod process;
 mod report;
 mod server;
@@ -70,6 +71,9 @@ fn run(options: &Options) -> Result<bool, Error> {
                 in_process::broker_send(options, directory.path(), &mut report)?;
             }
             Workload::Redis => peers::redis::run(options, &directory, &mut report)?,
+            Workload::Pgmq | Workload::PgmqPostgres => {
+                pgmq::run(workload, options, &directory, &mut report)?;
+            }
             _ => {
                 let kyu = match &mut kyu {
                     Some(kyu) => kyu,

@@ -48,6 +48,12 @@ pub(crate) struct Options {
     /// Also peers that are installed on this machine.
     #[arg(long)]
     pub peers: bool,
+    /// Where `initdb` and `postgres` are.
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/postgresql/15/bin")]
+    pub postgres_bin: PathBuf,
+    /// The SQL that installs pgmq; out of the Python package `pgmq` when absent.
+    #[arg(long, value_name = "FILE")]
+    pub pgmq_sql: Option<PathBuf>,
     /// How results are printed.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -89,6 +95,10 @@ pub(crate) enum Workload {
     BrokerSend,
     /// Redis Streams with appendfsync always.
     Redis,
+    /// pgmq's functions over the Postgres protocol, on Kyu.
+    Pgmq,
+    /// The same on the real pgmq on a real Postgres; after `pgmq`, also how they compare.
+    PgmqPostgres,
 }
 
 /// How results are printed.

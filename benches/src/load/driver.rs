@@ -131,7 +131,7 @@ impl<'a, T: Traffic> Driver<'a, T> {
         if self.phase == Phase::WarmUp && now >= self.phase_ends {
             self.recorder.open_window();
             self.client_at_start = Usage::of_this_process();
-            self.server_at_start = self.plan.server_pid.and_then(Usage::of);
+            self.server_at_start = self.plan.server_pid.and_then(Usage::of_server);
             self.window_nanos = now;
             self.phase = Phase::Window;
             self.phase_ends = now + self.plan.window.as_nanos() as u64;
@@ -152,7 +152,7 @@ impl<'a, T: Traffic> Driver<'a, T> {
         let now = self.recorder.now;
         self.recorder.close_window();
         self.client = Usage::of_this_process().since(&self.client_at_start);
-        let server = self.plan.server_pid.and_then(Usage::of);
+        let server = self.plan.server_pid.and_then(Usage::of_server);
         self.server = server.zip(self.server_at_start).map(|(now, then)| now.since(&then));
         self.window_nanos = now - self.window_nanos;
         self.phase = Phase::Drain;

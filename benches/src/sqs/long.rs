@@ -123,7 +123,7 @@ fn probe(bench: &Bench<'_>, name: &str, report: &mut Report) -> Result<(), Error
 
 fn report_state(kyu: &Kyu, state: &str, report: &mut Report) {
     let system = &kyu.target.system;
-    if let Some(usage) = kyu.target.pid.and_then(Usage::of) {
+    if let Some(usage) = kyu.target.pid.and_then(Usage::of_server) {
         report.fact(system, format!("{state}: RSS"), usage.resident_bytes as f64, "bytes");
         report.fact(
             system,
