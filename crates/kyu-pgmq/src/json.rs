@@ -52,7 +52,12 @@ pub fn check(text: &str) -> Result<(), PgError> {
 /// # Errors
 /// As [`parse`].
 pub fn canonical(text: &str) -> Result<String, PgError> {
-    parse(text).map(|value| value.to_string())
+    let mut reader = Reader { text, at: 0, depth: 0, literal: false, grown: 0 };
+    // One space behind each colon and comma, where most clients write none.
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    reader.print(&mut out)?;
+    reader.end()?;
+    Ok(out)
 }
 
 /// An object from pairs: sorted, the last of equal keys wins.
@@ -86,11 +91,16 @@ const MAX_GROWTH: usize = 1 << 20;
 impl Reader<'_> {
     fn document(&mut self) -> Result<Json, PgError> {
         let value = self.value()?;
-        self.blanks();
-        if self.at < self.text.len() {
-            return Err(self.unexpected("end of input"));
-        }
+        self.end()?;
         Ok(value)
+    }
+
+    fn end(&mut self) -> Result<(), PgError> {
+        self.blanks();
+        match self.at < self.text.len() {
+            true => Err(self.unexpected("end of input")),
+            false => Ok(()),
+        }
     }
 
     fn peek(&self) -> u8 {
@@ -151,7 +161,10 @@ impl Reader<'_> {
         }
     }
 
-    fn nested(&mut self, read: fn(&mut Self) -> Result<Json, PgError>) -> Result<Json, PgError> {
+    fn nested<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, PgError>,
+    ) -> Result<T, PgError> {
         if self.depth >= MAX_DEPTH {
             return Err(PgError::new("54001", "JSON is nested too deeply"));
         }
@@ -164,55 +177,167 @@ impl Reader<'_> {
 
     fn object(&mut self) -> Result<Json, PgError> {
         let mut pairs = Vec::new();
+        self.entries(|reader| {
+            let key = reader.string()?;
+            reader.colon()?;
+            pairs.push((key, reader.value()?));
+            Ok(())
+        })?;
+        Ok(object(pairs))
+    }
+
+    fn array(&mut self) -> Result<Json, PgError> {
+        let mut values = Vec::new();
+        self.elements(|reader| {
+            values.push(reader.value()?);
+            Ok(())
+        })?;
+        Ok(Json::Array(values))
+    }
+
+    /// The entries of an object, behind its brace; `read` stands at the quote of a key.
+    fn entries(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<(), PgError>,
+    ) -> Result<(), PgError> {
         self.blanks();
+        let mut expected = "string or \"}\"";
         if self.peek() == b'}' {
             self.at += 1;
-            return Ok(Json::Object(pairs));
+            return Ok(());
         }
         loop {
             self.blanks();
             if self.peek() != b'"' {
-                let expected = if pairs.is_empty() { "string or \"}\"" } else { "string" };
                 return Err(self.unexpected(expected));
             }
-            let key = self.string()?;
-            self.blanks();
-            if self.peek() != b':' {
-                return Err(self.unexpected("\":\""));
-            }
-            self.at += 1;
-            pairs.push((key, self.value()?));
+            expected = "string";
+            read(self)?;
             self.blanks();
             match self.peek() {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
-                    return Ok(object(pairs));
+                    return Ok(());
                 }
                 _ => return Err(self.unexpected("\",\" or \"}\"")),
             }
         }
     }
 
-    fn array(&mut self) -> Result<Json, PgError> {
-        let mut values = Vec::new();
+    fn colon(&mut self) -> Result<(), PgError> {
+        self.blanks();
+        if self.peek() != b':' {
+            return Err(self.unexpected("\":\""));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The elements of an array, behind its bracket.
+    fn elements(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<(), PgError>,
+    ) -> Result<(), PgError> {
         self.blanks();
         if self.peek() == b']' {
             self.at += 1;
-            return Ok(Json::Array(values));
+            return Ok(());
         }
         loop {
-            values.push(self.value()?);
+            read(self)?;
             self.blanks();
             match self.peek() {
                 b',' => self.at += 1,
                 b']' => {
                     self.at += 1;
-                    return Ok(Json::Array(values));
+                    return Ok(());
                 }
                 _ => return Err(self.unexpected("\",\" or \"]\"")),
             }
         }
+    }
+
+    /// Appends the canonical text of the next value, without making the value: every message that
+    /// is sent or read goes through here.
+    fn print(&mut self, out: &mut String) -> Result<(), PgError> {
+        self.blanks();
+        match self.peek() {
+            b'{' => self.nested(|reader| reader.print_object(out)),
+            b'[' => self.nested(|reader| {
+                out.push('[');
+                let start = out.len();
+                reader.elements(|reader| {
+                    out.push_str(if out.len() == start { "" } else { ", " });
+                    reader.print(out)
+                })?;
+                out.push(']');
+                Ok(())
+            }),
+            b'"' => self.print_string(out).map(drop),
+            _ => {
+                // A number, or one of three words.
+                let value = self.value()?;
+                let _infallible = write!(out, "{value}");
+                Ok(())
+            }
+        }
+    }
+
+    fn print_object(&mut self, out: &mut String) -> Result<(), PgError> {
+        out.push('{');
+        let start = out.len();
+        let mut entries: Vec<Printed> = Vec::new();
+        let mut sorted = true;
+        self.entries(|reader| {
+            out.push_str(if out.len() == start { "" } else { ", " });
+            let from = out.len();
+            let meaning = reader.print_string(out)?;
+            let key_end = out.len();
+            reader.colon()?;
+            out.push_str(": ");
+            reader.print(out)?;
+            let entry = Printed { from, key_end, to: out.len(), meaning };
+            if let Some(last) = entries.last() {
+                sorted &= compare_keys(last.key(out), entry.key(out)).is_lt();
+            }
+            entries.push(entry);
+            Ok(())
+        })?;
+        if !sorted {
+            // Stable, so that the last of equal keys stands last; it wins.
+            entries.sort_by(|a, b| compare_keys(a.key(out), b.key(out)));
+            let mut ordered = String::with_capacity(out.len() - start);
+            let mut entries = entries.iter().peekable();
+            while let Some(entry) = entries.next() {
+                if entries.peek().is_some_and(|next| next.key(out) == entry.key(out)) {
+                    continue;
+                }
+                ordered.push_str(if ordered.is_empty() { "" } else { ", " });
+                ordered.push_str(out.get(entry.from..entry.to).unwrap_or(""));
+            }
+            out.truncate(start);
+            out.push_str(&ordered);
+        }
+        out.push('}');
+        Ok(())
+    }
+
+    /// Appends a string with its quotes; what it means, unless that is what stands between them.
+    fn print_string(&mut self, out: &mut String) -> Result<Option<String>, PgError> {
+        let rest = self.text.as_bytes().get(self.at + 1..).unwrap_or_default();
+        if let Some(length) = memchr::memchr2(b'"', b'\\', rest)
+            && rest.get(length) == Some(&b'"')
+            && !has_control(rest.get(..length).unwrap_or_default())
+        {
+            let end = self.at + length + 2;
+            out.push_str(self.text.get(self.at..end).unwrap_or(""));
+            self.at = end;
+            return Ok(None);
+        }
+        let meaning = self.string()?;
+        let _infallible = write_string(out, &meaning);
+        Ok(Some(meaning))
     }
 
     fn number(&mut self) -> Result<Json, PgError> {
@@ -326,6 +451,27 @@ impl Reader<'_> {
     }
 }
 
+/// An entry of an object that has been printed.
+struct Printed {
+    from: usize,
+    key_end: usize,
+    to: usize,
+    /// Of a key with escapes.
+    meaning: Option<String>,
+}
+
+impl Printed {
+    fn key<'a>(&'a self, out: &'a str) -> &'a str {
+        let printed = || out.get(self.from + 1..self.key_end - 1).unwrap_or("");
+        self.meaning.as_deref().unwrap_or_else(printed)
+    }
+}
+
+/// Whether there is a character that a string must have escaped. Without a branch for each byte.
+fn has_control(bytes: &[u8]) -> bool {
+    bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' '
+}
+
 /// RFC 8259: no leading zeros, digits on both sides of the point.
 fn well_formed(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -377,19 +523,22 @@ impl fmt::Display for Json {
 /// A string with the escapes that Postgres prints.
 pub(crate) fn write_string(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
     f.write_char('"')?;
-    for character in text.chars() {
-        match character {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\u{8}' => f.write_str("\\b")?,
-            '\u{c}' => f.write_str("\\f")?,
-            '\n' => f.write_str("\\n")?,
-            '\r' => f.write_str("\\r")?,
-            '\t' => f.write_str("\\t")?,
-            control if control < ' ' => write!(f, "\\u{:04x}", u32::from(control))?,
-            other => f.write_char(other)?,
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        f.write_str(rest.get(..at).unwrap_or(""))?;
+        match rest.as_bytes().get(at).copied().unwrap_or(0) {
+            b'"' => f.write_str("\\\"")?,
+            b'\\' => f.write_str("\\\\")?,
+            8 => f.write_str("\\b")?,
+            12 => f.write_str("\\f")?,
+            b'\n' => f.write_str("\\n")?,
+            b'\r' => f.write_str("\\r")?,
+            b'\t' => f.write_str("\\t")?,
+            control => write!(f, "\\u{control:04x}")?,
         }
+        rest = rest.get(at + 1..).unwrap_or("");
     }
+    f.write_str(rest)?;
     f.write_char('"')
 }
 
@@ -499,6 +648,63 @@ mod tests {
         ] {
             assert_eq!(canonical(text).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn canonical_text_is_that_of_the_value() {
+        // Texts made of pieces, most of them wrong: both ways say the same, errors included.
+        let pieces = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"a\"",
+            "\"bb\"",
+            "\"\\u0061\"",
+            "\"\\n\"",
+            "1.50",
+            " ",
+            "true",
+            "\"\t\"",
+            "\"é\"",
+        ];
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        let mut right = 0;
+        for _ in 0..200_000 {
+            let mut text = String::new();
+            let mut open = Vec::new();
+            for _ in 0..random(24) {
+                // Mostly what may stand here, so that some texts are right.
+                let piece = match random(12) {
+                    0 => pieces[random(pieces.len())],
+                    1 => open.pop().unwrap_or("1"),
+                    2 | 3 => {
+                        open.push("}");
+                        "{"
+                    }
+                    4 => {
+                        open.push("]");
+                        "["
+                    }
+                    5..=7 => {
+                        ["\"a\":1", "\"a\":2", "\"bb\":\"\\u000a\"", "\"\\u0061\":3"][random(4)]
+                    }
+                    _ => ",",
+                };
+                text.push_str(piece);
+            }
+            open.iter().rev().for_each(|close| text.push_str(close));
+            let expected = parse(&text).map(|value| value.to_string());
+            right += usize::from(expected.is_ok());
+            assert_eq!(format!("{:?}", canonical(&text)), format!("{expected:?}"), "{text}");
+        }
+        assert!(right > 1_000, "{right}");
     }
 
     #[test]

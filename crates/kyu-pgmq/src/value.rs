@@ -1,5 +1,7 @@
 //! Values, apart from how they are written on the wire.
 
+use std::sync::Arc;
+
 use crate::types::{Element, Type};
 
 /// One value. Its declared [`Type`] (the width of an integer, text or varchar) stands beside it, in
@@ -19,8 +21,9 @@ pub enum Value {
     /// Every kind of text, and literals whose type is unknown.
     Text(String),
     /// `json` as written, `jsonb` in its canonical text (keys by length then bytes, one space after
-    /// `:` and `,`).
-    Json(String),
+    /// `:` and `,`). Shared: a message goes from the wire to the queue, or back, through several
+    /// rows without a copy.
+    Json(Arc<str>),
     /// `timestamptz` and `timestamp`: microseconds since 2000-01-01 00:00 UTC, as on the wire.
     Timestamp(i64),
     /// `interval`.

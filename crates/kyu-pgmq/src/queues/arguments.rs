@@ -1,6 +1,8 @@
 //! Arguments of a call, one after the other, as Rust types. The evaluator has made them of the
 //! declared types; anything else is a bug of ours.
 
+use std::sync::Arc;
+
 use crate::error::PgError;
 use crate::value::Value;
 
@@ -31,7 +33,7 @@ impl Arguments {
         }
     }
 
-    pub(super) fn json(&mut self) -> Result<Option<String>, PgError> {
+    pub(super) fn json(&mut self) -> Result<Option<Arc<str>>, PgError> {
         match self.next()? {
             Value::Null => Ok(None),
             Value::Json(json) => Ok(Some(json)),
@@ -63,7 +65,7 @@ impl Arguments {
         }
     }
 
-    pub(super) fn jsons(&mut self) -> Result<Option<Vec<Option<String>>>, PgError> {
+    pub(super) fn jsons(&mut self) -> Result<Option<Vec<Option<Arc<str>>>>, PgError> {
         match self.next()? {
             Value::Null => Ok(None),
             Value::Array(_, items) => {

@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use kyu_broker::{
     Attribute, AttributeValue, Content, Delivery, NewMessage, Phase, QueueId, Received, Seq, UnixMs,
 };
@@ -30,7 +32,7 @@ pub(super) const DEFAULT_GROUP: &str = "_default_fifo_group";
 /// A message to send.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
-    pub(super) content: bytes::Bytes,
+    pub(super) content: Bytes,
     pub(super) lane: Option<String>,
     pub(super) priority: u8,
     pub(super) dedup_id: Option<String>,
@@ -40,7 +42,10 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Both texts are canonical `jsonb`; `None` is NULL.
-    pub(super) fn new(message: Option<String>, headers: Option<String>) -> Result<Self, PgError> {
+    pub(super) fn new(
+        message: Option<Arc<str>>,
+        headers: Option<Arc<str>>,
+    ) -> Result<Self, PgError> {
         let parsed = headers.as_deref().map(json::parse).transpose()?;
         let text_of = |name: &str| parsed.as_ref().and_then(|headers| text(headers.get(name)?));
         let priority = match text_of(PRIORITY) {
@@ -50,7 +55,7 @@ impl Outgoing {
             })?,
         };
         let content = Content {
-            body: message.clone().unwrap_or_default().into(),
+            body: Bytes::copy_from_slice(message.as_deref().unwrap_or_default().as_bytes()),
             attributes: parsed.as_ref().map(attributes).unwrap_or_default(),
             properties: Vec::new(),
         };
@@ -59,8 +64,8 @@ impl Outgoing {
             lane: text_of(GROUP).filter(|lane| !lane.is_empty()),
             priority,
             dedup_id: text_of(DEDUP_ID),
-            message: message.map(Into::into),
-            headers: headers.map(Into::into),
+            message,
+            headers,
         })
     }
 
@@ -214,7 +219,7 @@ pub(super) fn seq_to_id(seq: Seq) -> i64 {
 }
 
 fn json_value(text: &Option<Arc<str>>) -> Value {
-    text.as_ref().map_or(Value::Null, |text| Value::Json(text.to_string()))
+    text.as_ref().map_or(Value::Null, |text| Value::Json(Arc::clone(text)))
 }
 
 fn body(content: &Content) -> Option<String> {
@@ -222,8 +227,8 @@ fn body(content: &Content) -> Option<String> {
         return None;
     }
     let text = String::from_utf8_lossy(&content.body);
-    Some(match json::parse(&text) {
-        Ok(json) => json.to_string(),
+    Some(match json::canonical(&text) {
+        Ok(text) => text,
         Err(_) => Json::String(text.replace('\0', "\u{fffd}")).to_string(),
     })
 }
@@ -323,7 +328,7 @@ mod tests {
             Attribute {
                 name: "raw".into(),
                 data_type: "Binary".into(),
-                value: AttributeValue::Binary(bytes::Bytes::from_static(b"\x00\xffab")),
+                value: AttributeValue::Binary(Bytes::from_static(b"\x00\xffab")),
             },
             Attribute {
                 name: "n".into(),

@@ -29,7 +29,7 @@ pub(super) struct Read {
     pub(super) qty: Option<i64>,
     pub(super) order: Order,
     /// `{}` and NULL take all.
-    pub(super) conditional: Option<String>,
+    pub(super) conditional: Option<Arc<str>>,
     pub(super) poll: Option<Poll>,
     /// Removed as they are read.
     pub(super) pop: bool,

@@ -40,8 +40,8 @@ impl Delay {
 
 /// `pgmq._validate_batch_params`, and the messages.
 pub(super) fn batch(
-    messages: Option<Vec<Option<String>>>,
-    headers: Option<Vec<Option<String>>>,
+    messages: Option<Vec<Option<Arc<str>>>>,
+    headers: Option<Vec<Option<Arc<str>>>>,
 ) -> Result<Vec<Outgoing>, PgError> {
     let messages = messages.filter(|messages| !messages.is_empty());
     let messages = messages.ok_or_else(|| failure::raise("msgs cannot be NULL or empty"))?;
@@ -166,8 +166,8 @@ impl Session {
     pub(super) async fn send_topic(
         &mut self,
         key: Option<String>,
-        message: Option<String>,
-        headers: Option<String>,
+        message: Option<Arc<str>>,
+        headers: Option<Arc<str>>,
         delay_s: Option<i64>,
     ) -> Result<i64, PgError> {
         let key = super::topics::check_key(key.as_deref())?.to_owned();

@@ -174,7 +174,7 @@ fn finish(aggregate: &Aggregate, mut rows: Vec<(Row, Row)>) -> Result<Value, PgE
                     key.ok_or_else(|| PgError::new("22023", "field name must not be null"))?;
                 pairs.push((text::to_string(ty(0), key), cast::to_json(&second(row), ty(1), &[])?));
             }
-            Ok(Value::Json(json::object(pairs).to_string()))
+            Ok(Value::Json(json::object(pairs).to_string().into()))
         }
         kind => {
             let values = rows.into_iter().filter_map(|(row, _)| row.into_iter().next()).collect();
@@ -211,7 +211,7 @@ fn over(
                 .iter()
                 .map(|value| cast::to_json(value, argument, &[]))
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok(Value::Json(Json::Array(json).to_string()))
+            Ok(Value::Json(Json::Array(json).to_string().into()))
         }
     }
 }

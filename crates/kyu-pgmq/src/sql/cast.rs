@@ -128,7 +128,7 @@ pub(crate) fn cast(value: Value, from: Type, to: Type, now: i64) -> Result<Value
             from_json(written, to, now)
         }
         (Value::Json(written), Type::Json, Type::Jsonb) => {
-            json::canonical(written).map(Value::Json)
+            json::canonical(written).map(|text| Value::Json(text.into()))
         }
         (Value::Json(_), Type::Jsonb, Type::Json) => Ok(value),
         (Value::Timestamp(time), _, Type::Date) => Ok(Value::Timestamp(datetime::midnight(*time))),

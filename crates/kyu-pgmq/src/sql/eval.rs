@@ -133,11 +133,13 @@ impl Context<'_> {
                     }
                     (Value::Json(json), Value::Int(index)) => {
                         let json = crate::json::parse(&json)?;
-                        json.at(index).map_or(Value::Null, |json| Value::Json(json.to_string()))
+                        json.at(index)
+                            .map_or(Value::Null, |json| Value::Json(json.to_string().into()))
                     }
                     (Value::Json(json), Value::Text(key)) => {
                         let json = crate::json::parse(&json)?;
-                        json.get(&key).map_or(Value::Null, |json| Value::Json(json.to_string()))
+                        json.get(&key)
+                            .map_or(Value::Null, |json| Value::Json(json.to_string().into()))
                     }
                     _ => Value::Null,
                 })

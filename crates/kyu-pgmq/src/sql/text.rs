@@ -46,9 +46,9 @@ pub(crate) fn input_at(ty: Type, text: &str, now: i64) -> Result<Value, PgError>
         Type::Char => Value::Text(text.chars().take(1).collect()),
         Type::Json => {
             json::check(text)?;
-            Value::Json(text.to_owned())
+            Value::Json(text.into())
         }
-        Type::Jsonb => Value::Json(json::canonical(text)?),
+        Type::Jsonb => Value::Json(json::canonical(text)?.into()),
         Type::Timestamptz | Type::Timestamp => {
             Value::Timestamp(datetime::parse(text, names::display(ty), now)?)
         }
@@ -269,7 +269,8 @@ pub fn output(ty: Type, value: &Value, into: &mut String) {
             let _ = write!(into, "{value}");
         }
         Value::Float(value) => into.push_str(&float_text(*value)),
-        Value::Numeric(text) | Value::Text(text) | Value::Json(text) => into.push_str(text),
+        Value::Numeric(text) | Value::Text(text) => into.push_str(text),
+        Value::Json(text) => into.push_str(text),
         Value::Timestamp(time) => {
             if ty == Type::Date {
                 let infinite = *time == datetime::INFINITY || *time == datetime::NEGATIVE_INFINITY;

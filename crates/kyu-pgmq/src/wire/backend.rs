@@ -270,7 +270,8 @@ pub(super) fn write_text(
     scratch: &mut String,
 ) {
     match value {
-        Value::Text(text) | Value::Json(text) => return out.extend(text.as_bytes()),
+        Value::Text(text) => return out.extend(text.as_bytes()),
+        Value::Json(text) => return out.extend(text.as_bytes()),
         Value::Null | Value::Void => return,
         _ => {}
     }

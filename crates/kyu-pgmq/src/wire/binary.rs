@@ -26,11 +26,17 @@ pub(super) fn write(out: &mut Vec<u8>, ty: Type, value: &Value) {
         (Type::Oid | Type::Regclass | Type::Regtype | Type::Regproc, Value::Text(text)) => {
             out.extend(text.parse::<u32>().unwrap_or(0).to_be_bytes());
         }
-        (Type::Jsonb, Value::Text(text) | Value::Json(text)) => {
+        (Type::Jsonb, Value::Text(text)) => {
             out.push(JSONB_VERSION);
             out.extend(text.as_bytes());
         }
-        (_, Value::Text(text) | Value::Json(text)) => out.extend(text.as_bytes()),
+        (_, Value::Json(text)) => {
+            if ty == Type::Jsonb {
+                out.push(JSONB_VERSION);
+            }
+            out.extend(text.as_bytes());
+        }
+        (_, Value::Text(text)) => out.extend(text.as_bytes()),
         (Type::Date, Value::Timestamp(micros)) => {
             out.extend((micros.div_euclid(DAY_MICROS) as i32).to_be_bytes());
         }
@@ -175,9 +181,9 @@ pub(super) fn read(ty: Type, oid: u32, bytes: &[u8]) -> Result<Value, PgError> {
         Type::Numeric => Value::Numeric(read_numeric(bytes)?),
         Type::Text | Type::Varchar | Type::Name | Type::Unknown => Value::Text(read_text(bytes)?),
         Type::Char => Value::Text(read_text(bytes.get(..1).unwrap_or_default())?),
-        Type::Json => text::input(ty, &read_text(bytes)?)?,
+        Type::Json => text::input(ty, checked_text(bytes)?)?,
         Type::Jsonb => match bytes {
-            [JSONB_VERSION, rest @ ..] => text::input(ty, &read_text(rest)?)?,
+            [JSONB_VERSION, rest @ ..] => text::input(ty, checked_text(rest)?)?,
             [version, ..] => {
                 let message = format!("unsupported jsonb version number {version}");
                 return Err(PgError::new("XX000", message));
@@ -229,12 +235,17 @@ fn read_int(ty: Type, bytes: &[u8]) -> Result<i64, PgError> {
 }
 
 fn read_text(bytes: &[u8]) -> Result<String, PgError> {
+    checked_text(bytes).map(str::to_owned)
+}
+
+/// Text as it stands in the message.
+fn checked_text(bytes: &[u8]) -> Result<&str, PgError> {
     let text = utf8(bytes)?;
     if text.contains('\0') {
         let message = "invalid byte sequence for encoding \"UTF8\": 0x00";
         return Err(PgError::new("22021", message));
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 fn read_interval(bytes: &[u8]) -> Result<Value, PgError> {

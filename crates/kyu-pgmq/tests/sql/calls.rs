@@ -164,7 +164,7 @@ async fn functions_with_effects_run_exactly_once() {
 
 fn message(id: i64) -> Vec<Value> {
     let time = Value::Timestamp(NOW);
-    let body = Value::Json(format!("{{\"n\": {id}}}"));
+    let body = Value::Json(format!("{{\"n\": {id}}}").into());
     vec![Value::Int(id), Value::Int(2), time.clone(), Value::Null, time, body, Value::Null]
 }
 

@@ -10,7 +10,7 @@ use crate::fake::{FakeHost, NOW, run};
 /// A row of `pgmq.q_q`.
 fn message(id: i64) -> Vec<Value> {
     let time = Value::Timestamp(NOW);
-    let body = Value::Json(format!("{{\"n\": {id}}}"));
+    let body = Value::Json(format!("{{\"n\": {id}}}").into());
     vec![Value::Int(id), Value::Int(2), time.clone(), Value::Null, time, body, Value::Null]
 }
 

@@ -71,7 +71,7 @@ pub(super) fn register(table: &mut Table) {
 }
 
 fn value(found: Option<&Json>) -> Value {
-    found.map_or(Value::Null, |json| Value::Json(json.to_string()))
+    found.map_or(Value::Null, |json| Value::Json(json.to_string().into()))
 }
 
 fn plain(found: Option<&Json>) -> Value {
@@ -117,7 +117,7 @@ pub(super) fn kind(json: &Json) -> &'static str {
 fn changes(table: &mut Table) {
     let b = Type::Jsonb;
     table.add("||", &[b, b], b, |_, v, _| {
-        Ok(Value::Json(concatenated(json_at(v, 0)?, json_at(v, 1)?).to_string()))
+        Ok(Value::Json(concatenated(json_at(v, 0)?, json_at(v, 1)?).to_string().into()))
     });
     table.add("-", &[b, Type::Text], b, |_, v, _| without(json_at(v, 0)?, &[text(v, 1)]));
     table.add("-", &[b, TEXTS], b, |_, v, _| {
@@ -134,23 +134,23 @@ fn changes(table: &mut Table) {
         if let Some(index) = usize::try_from(index).ok().filter(|index| *index < values.len()) {
             values.remove(index);
         }
-        Ok(Value::Json(Json::Array(values).to_string()))
+        Ok(Value::Json(Json::Array(values).to_string().into()))
     });
     table.add("#-", &[b, TEXTS], b, |_, v, _| {
         let json = change(json_at(v, 0)?, elements(v, 1), None, false);
-        Ok(Value::Json(json.to_string()))
+        Ok(Value::Json(json.to_string().into()))
     });
     table.add("jsonb_set", &[b, TEXTS, b], b, |_, v, _| {
         let json = change(json_at(v, 0)?, elements(v, 1), Some(&json_at(v, 2)?), true);
-        Ok(Value::Json(json.to_string()))
+        Ok(Value::Json(json.to_string().into()))
     });
     table.add("jsonb_set", &[b, TEXTS, b, Type::Bool], b, |_, v, _| {
         let create = v.get(3) == Some(&Value::Bool(true));
         let json = change(json_at(v, 0)?, elements(v, 1), Some(&json_at(v, 2)?), create);
-        Ok(Value::Json(json.to_string()))
+        Ok(Value::Json(json.to_string().into()))
     });
     table.add("jsonb_strip_nulls", &[b], b, |_, v, _| {
-        Ok(Value::Json(stripped(json_at(v, 0)?).to_string()))
+        Ok(Value::Json(stripped(json_at(v, 0)?).to_string().into()))
     });
 }
 
@@ -183,7 +183,7 @@ fn without(json: Json, keys: &[&str]) -> Result<Value, PgError> {
         }
         _ => return Err(PgError::new("22023", "cannot delete from scalar")),
     };
-    Ok(Value::Json(json.to_string()))
+    Ok(Value::Json(json.to_string().into()))
 }
 
 /// Sets or removes what stands at a path; elsewhere nothing changes. The path is as long as it is: the
@@ -255,16 +255,16 @@ fn building(table: &mut Table) {
     for (name, ty) in [("jsonb_build_object", Type::Jsonb), ("json_build_object", Type::Json)] {
         table.special(name, &[ANY], Gives::Type(ty), (false, true), |_, v, t| build_object(v, t));
         table.special(name, &[], Gives::Type(ty), (false, false), |_, _, _| {
-            Ok(Value::Json("{}".to_owned()))
+            Ok(Value::Json("{}".into()))
         });
     }
     for (name, ty) in [("jsonb_build_array", Type::Jsonb), ("json_build_array", Type::Json)] {
         table.special(name, &[ANY], Gives::Type(ty), (false, true), |_, v, t| {
             let values = v.iter().zip(t).map(|(value, ty)| to_json(value, *ty, &[]));
-            Ok(Value::Json(Json::Array(values.collect::<Result<_, _>>()?).to_string()))
+            Ok(Value::Json(Json::Array(values.collect::<Result<_, _>>()?).to_string().into()))
         });
         table.special(name, &[], Gives::Type(ty), (false, false), |_, _, _| {
-            Ok(Value::Json("[]".to_owned()))
+            Ok(Value::Json("[]".into()))
         });
     }
     for (name, ty) in [
@@ -276,7 +276,7 @@ fn building(table: &mut Table) {
         table.special(name, &[Accepts::AnyElement], Gives::Type(ty), (true, false), |_, v, t| {
             let value = v.first().unwrap_or(&Value::Null);
             Ok(Value::Json(
-                to_json(value, t.first().copied().unwrap_or(Type::Text), &[])?.to_string(),
+                to_json(value, t.first().copied().unwrap_or(Type::Text), &[])?.to_string().into(),
             ))
         });
     }
@@ -284,7 +284,7 @@ fn building(table: &mut Table) {
         let pairs = elements(v, 0)
             .chunks(2)
             .map(|pair| (text(pair, 0).to_owned(), Json::String(text(pair, 1).to_owned())));
-        Ok(Value::Json(json::object(pairs.collect()).to_string()))
+        Ok(Value::Json(json::object(pairs.collect()).to_string().into()))
     });
 }
 
@@ -310,7 +310,7 @@ fn build_object(values: &[Value], types: &[Type]) -> Result<Value, PgError> {
         };
         pairs.push((key, to_json(value, *ty, &[])?));
     }
-    Ok(Value::Json(json::object(pairs).to_string()))
+    Ok(Value::Json(json::object(pairs).to_string().into()))
 }
 
 fn pretty(json: &Json, depth: usize, out: &mut String) {

@@ -88,7 +88,8 @@ pub(crate) const TEXTS: Type = Type::Array(Element::Text);
 
 pub(crate) fn text(values: &[Value], at: usize) -> &str {
     match values.get(at) {
-        Some(Value::Text(text) | Value::Json(text) | Value::Numeric(text)) => text,
+        Some(Value::Text(text) | Value::Numeric(text)) => text,
+        Some(Value::Json(text)) => text,
         _ => "",
     }
 }

@@ -214,7 +214,7 @@ fn one(json: &Json, plain: bool) -> Value {
     if plain {
         json.to_plain_text().map_or(Value::Null, Value::Text)
     } else {
-        Value::Json(json.to_string())
+        Value::Json(json.to_string().into())
     }
 }
 
