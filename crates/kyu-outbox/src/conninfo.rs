@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode as DriverMode;
 
-use crate::error::Error;
+use crate::error::{Error, describe};
 use crate::tls::{SslMode, Tls, TlsWords};
 
 /// If the string names none: a host that is away must not hold the relay for minutes.
@@ -24,8 +24,7 @@ impl Conninfo {
     /// A URL (`postgresql://...`) or `key=value` pairs. The certificates that it names are read now.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let (rest, words) = take_tls_words(text).map_err(Error::Refused)?;
-        let mut config: Config =
-            rest.parse().map_err(|error| Error::Refused(format!("connection string: {error}")))?;
+        let mut config: Config = rest.parse().map_err(|error| Error::Refused(describe(&error)))?;
         let tls = Tls::load(&words).map_err(Error::Refused)?;
         config.ssl_mode(match tls.mode() {
             SslMode::Disable => DriverMode::Disable,

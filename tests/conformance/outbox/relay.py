@@ -48,8 +48,13 @@ class Relay:
 
     def fails(self) -> str:
         """It ends by itself, and this is what it says."""
-        assert self.process.wait(timeout=WAIT_SECONDS) == 1, list(self.lines)
+        try:
+            code = self.process.wait(timeout=WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = None
         self.reading.join()
+        assert code == 1, (code, *self.lines)
         return "".join(self.lines)
 
     def metrics(self) -> dict[str, float]:
