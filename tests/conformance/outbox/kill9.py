@@ -38,7 +38,7 @@ class ChangingRelay(Relay):
     """Each start reads the outbox in one of these ways."""
 
     def __init__(self, source: RealPostgres, server: Server, ways: list[list[str]], dice: random.Random):
-        super().__init__(source.url, server, "--batch-rows", "7")
+        super().__init__(source.url, server, "--batch-rows", "7", has_metrics=False)
         self.ways, self.dice, self.base = ways, dice, self.command
 
     def start(self) -> "ChangingRelay":

@@ -15,16 +15,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from kyu_server import binary, free_port  # noqa: E402
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 class Relay:
     """Runs on enter, is told to stop on exit and must do so."""
 
-    def __init__(self, source_url: str, server, *args: str):
+    def __init__(self, source_url: str, server, *args: str, has_metrics: bool = True):
         self.port = free_port()
+        metrics = ["--metrics", f"127.0.0.1:{self.port}"] if has_metrics else []
         self.command = [binary(), "outbox", "--source", source_url, "--target", server.pgmq_url,
-                        "--poll-ms", "10", "--metrics", f"127.0.0.1:{self.port}", *args]
+                        "--poll-ms", "10", *metrics, *args]
         self.process: subprocess.Popen | None = None
 
     def start(self) -> "Relay":

@@ -72,12 +72,15 @@ class RealPostgres:
         self._end(signal.SIGQUIT)
         self.start()
 
+    def stop(self) -> None:
+        """A fast shutdown: it does not wait for those who are connected, but for standbys."""
+        self._end(signal.SIGINT)
+
     def _end(self, how: signal.Signals) -> None:
         if self.process:
             self.process.send_signal(how)
             self.process.wait()
 
     def __exit__(self, *_):
-        # Fast: it does not wait for those who are connected.
-        self._end(signal.SIGINT)
+        self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)

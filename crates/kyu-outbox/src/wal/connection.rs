@@ -163,7 +163,8 @@ impl ReplicationConnection {
         if !mechanisms.split(|byte| *byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
             return Err(Error::Refused("the source offers no SCRAM-SHA-256".into()));
         }
-        let mut scram = ScramSha256::new(password, ChannelBinding::unrequested());
+        // "n": over TLS, "y" would say that the server cannot do it, and a server that can refuses.
+        let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
         let mut out = BytesMut::new();
         frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out)?;
         self.sender.write_all(&out).await?;

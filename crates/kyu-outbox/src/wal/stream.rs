@@ -19,8 +19,9 @@ use crate::error::Error;
 use crate::position::{Lsn, StreamPlace};
 use crate::source::OutboxRow;
 
-/// Rows of one step, in bytes; a step of Kyu takes 12 MiB.
-const MAX_CHUNK_BYTES: usize = 8 << 20;
+/// Rows of one step, in bytes, when no more are added. Three times as much is in memory, and what the
+/// driver makes of it; a step of Kyu takes 12 MiB.
+const MAX_CHUNK_BYTES: usize = 4 << 20;
 /// Between two words to the source: far below its `wal_sender_timeout` (60 s unless configured).
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Every so many of them ask for an answer, so that a connection that is dead shows.
@@ -267,4 +268,87 @@ fn status(lsn: Lsn, answer: bool) -> BytesMut {
     body.put_u64(u64::try_from(now.as_micros()).unwrap_or_default());
     body.put_u8(u8::from(answer));
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Target;
+
+    fn gathering(lsn: u64, rows: u64, batch_rows: usize) -> Gathering {
+        let known = StreamPlace { system: 1, timeline: 1, lsn: Lsn(lsn), rows };
+        Gathering::new(known, batch_rows, Arc::default())
+    }
+
+    fn transaction(gathering: &mut Gathering, commit: u64, ids: &[i64]) {
+        gathering.happened(Event::Begin(Lsn(commit)));
+        for id in ids {
+            gathering.happened(row(*id));
+        }
+        gathering.happened(Event::Commit(Lsn(commit + 8)));
+    }
+
+    fn row(id: i64) -> Event {
+        Event::Row(Box::new(OutboxRow {
+            xid: 7,
+            id,
+            commit: None,
+            to: Target::Queue("q".into()),
+            message: Some("{}".into()),
+            headers: None,
+            visible_at: None,
+            too_large: false,
+        }))
+    }
+
+    fn keepalive(end: u64) -> Frame {
+        let mut body = BytesMut::new();
+        body.put_u8(b'k');
+        body.put_u64(end);
+        body.put_u64(0);
+        body.put_u8(0);
+        Frame { tag: b'd', body: body.freeze(), cut: false }
+    }
+
+    #[test]
+    fn what_a_slot_sends_again_is_left_out_row_by_row() {
+        let mut gathering = gathering(20, 2, 100);
+        transaction(&mut gathering, 10, &[1, 2]);
+        transaction(&mut gathering, 20, &[3, 4, 5]);
+        transaction(&mut gathering, 30, &[6]);
+        let chunk = gathering.take();
+        let came: Vec<_> = chunk.rows.iter().map(|row| (row.id, row.commit)).collect();
+        assert_eq!(came, [(5, Some((Lsn(20), 3))), (6, Some((Lsn(30), 1)))]);
+        assert_eq!(chunk.confirm, Some(Lsn(38)));
+    }
+
+    #[test]
+    fn a_transaction_is_cut_only_if_it_is_larger_than_a_step_and_confirmed_when_it_is_over() {
+        let mut gathering = gathering(0, 0, 2);
+        gathering.happened(Event::Begin(Lsn(10)));
+        gathering.happened(row(1));
+        assert!(!gathering.is_whole() && !gathering.is_full());
+        gathering.happened(row(2));
+        assert!(gathering.is_full());
+        assert_eq!(gathering.take().confirm, None);
+        // The log goes on to its end only when all of it is in Kyu.
+        gathering.add(keepalive(99)).unwrap();
+        gathering.happened(row(3));
+        gathering.happened(Event::Commit(Lsn(18)));
+        assert!(gathering.is_whole());
+        let chunk = gathering.take();
+        assert_eq!((chunk.rows.len(), chunk.confirm), (1, Some(Lsn(18))));
+        // Between transactions a keepalive moves it, for the log of other tables.
+        gathering.add(keepalive(99)).unwrap();
+        assert_eq!(gathering.take().confirm, Some(Lsn(99)));
+    }
+
+    #[test]
+    fn an_end_of_the_stream_or_nonsense_is_an_error() {
+        let mut gathering = gathering(0, 0, 2);
+        for (tag, body) in [(b'c', &b""[..]), (b'd', b""), (b'd', b"w123"), (b'E', b"C57P01\0\0")] {
+            let frame = Frame { tag, body: bytes::Bytes::from_static(body), cut: false };
+            assert!(matches!(gathering.add(frame), Err(Error::Lost(_))), "{}", char::from(tag));
+        }
+    }
 }
