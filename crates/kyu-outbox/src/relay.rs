@@ -89,6 +89,8 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
+/// For a connection with all that belongs to it.
+pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks at how far behind it is.
 pub(crate) const LOOK_AT_LAG_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries of rows whose queue does not exist.
@@ -310,7 +312,10 @@ impl Relay {
 
 async fn connect(url: &str) -> Result<(Client, Connection), Error> {
     let Conninfo { config, tls } = Conninfo::parse(url)?;
-    let (client, connection) = config.connect(tls).await?;
+    // The driver's own timeout ends with the socket's connection.
+    let connecting = tokio::time::timeout(LOGIN_TIMEOUT, config.connect(tls)).await;
+    let (client, connection) =
+        connecting.map_err(|_| Error::Lost("no answer to the login".into()))??;
     let task = tokio::spawn(async move {
         // Whoever uses the client hears of it.
         let _ended = connection.await;

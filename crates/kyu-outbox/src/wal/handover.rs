@@ -11,7 +11,7 @@ use super::{Replication, slot};
 use crate::conninfo::Conninfo;
 use crate::error::Error;
 use crate::position::{Place, StreamPlace, WalPlace};
-use crate::relay::{Link, Relay};
+use crate::relay::{LOGIN_TIMEOUT, Link, Relay};
 use crate::source::{self, Within};
 
 /// Which log it is.
@@ -63,7 +63,9 @@ impl Relay {
         let row = link.source.query_one("SELECT session_user, current_database()", &[]).await?;
         let (user, database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let conninfo = Conninfo::parse(&self.options.source)?;
-        let mut connection = ReplicationConnection::open(&conninfo, &user, &database).await?;
+        let opening = ReplicationConnection::open(&conninfo, &user, &database);
+        let opened = tokio::time::timeout(LOGIN_TIMEOUT, opening).await;
+        let mut connection = opened.map_err(|_| Error::Lost("no answer to the login".into()))??;
         let rows = connection.query("IDENTIFY_SYSTEM").await?;
         let system = rows.first().and_then(|row| match row.as_slice() {
             [identifier, timeline, ..] => Some(System {
