@@ -24,7 +24,7 @@ import psycopg
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "pgmq")]
 
 from kyu_server import Server  # noqa: E402
-from outbox.relay import Relay  # noqa: E402
+from outbox.relay import Relay, eventually  # noqa: E402
 from outbox.source import source_postgres  # noqa: E402
 from real_postgres import RealPostgres  # noqa: E402
 
@@ -143,10 +143,14 @@ def main() -> None:
             elif victim == "Kyu":
                 server.crash()
             else:
-                older, relay = relay, ChangingRelay(source, server, *relay_of)
-                relay.start()
-                said = older.fails()
-                assert "another relay" in said, f"the older relay was not fenced: {said}"
+                older, newer = relay, ChangingRelay(source, server, *relay_of)
+                newer.start()
+                # Usually the newer one. One that has not reached Kyu since it started is newest when
+                # it does.
+                eventually(lambda: {older.process.poll(), newer.process.poll()} != {None})
+                fenced, relay = (older, newer) if newer.process.poll() is None else (newer, older)
+                said = fenced.fails()
+                assert "another relay" in said, f"it was not fenced: {said}"
         stop.set()
         for writer in writers:
             writer.join()
