@@ -24,6 +24,7 @@ pub(crate) fn show(from: kyu_broker::Explanation) -> Explanation {
         possible_from_at_ms: from.possible_from_ms,
         now_ms: from.at_ms,
         lane: None,
+        guarded_by: None,
         priority: None,
         expires_at_ms: None,
         retained_until_at_ms: None,
@@ -32,6 +33,7 @@ pub(crate) fn show(from: kyu_broker::Explanation) -> Explanation {
     };
     if let Some(message) = from.message {
         shown.lane = message.lane;
+        shown.guarded_by = message.guarded_by;
         shown.priority = Some(message.priority);
         shown.expires_at_ms = message.expires_at_ms;
         shown.retained_until_at_ms = message.retained_until_ms;
@@ -119,6 +121,7 @@ fn summary(shown: &Explanation) -> String {
 
 fn words(reason: &Reason, shown: &Explanation) -> String {
     let lane = shown.lane.as_deref().unwrap_or_default();
+    let of_guard = shown.guarded_by.as_deref().map_or(String::new(), |by| format!(" of {by}"));
     match reason {
         Reason::Delayed { until_at_ms } => format!("delayed, ready {}", span(*until_at_ms, shown)),
         Reason::Leased { delivery, until_at_ms } => {
@@ -156,13 +159,18 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
         }
         Reason::Retry { hold: Hold::Budget { ahead, until_at_ms } } => {
             let span = span(*until_at_ms, shown);
-            format!("the retry budget is spent, {ahead} before it, a token {span} at the latest")
+            format!(
+                "the retry budget{of_guard} is spent, {ahead} before it, a token {span} at the latest"
+            )
         }
         Reason::Retry { hold: Hold::Breaker { until_at_ms } } => {
-            format!("the breaker is open, attempts {}", span(*until_at_ms, shown))
+            format!("the breaker{of_guard} is open, attempts {}", span(*until_at_ms, shown))
         }
         Reason::Retry { hold: Hold::SlowStart { in_flight, allowed } } => {
-            format!("the breaker is closing and lets {allowed} attempts run ({in_flight} do)")
+            format!(
+                "the breaker{of_guard} is closing and lets {allowed} attempts run \
+                 ({in_flight} do)"
+            )
         }
     }
 }

@@ -223,6 +223,11 @@ pub enum QueueVerb {
         /// Its name.
         name: String,
     },
+    /// Retry budgets and breakers, and what they hold back.
+    Guards {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What a message is.

@@ -33,6 +33,18 @@ const LANES: View = View {
         ("NEXT TOKEN", "/next_token_at_ms"),
     ],
 };
+const GUARDS: View = View {
+    items: "items",
+    columns: &[
+        ("KEY", "/key"),
+        ("BREAKER", "/breaker/state"),
+        ("OPEN UNTIL", "/breaker/until_at_ms"),
+        ("IN FLIGHT", "/breaker/in_flight"),
+        ("ALLOWED", "/breaker/allowed"),
+        ("TOKENS", "/tokens"),
+        ("HELD", "/held"),
+    ],
+};
 pub(crate) const PEEKED: View = View {
     items: "items",
     columns: &[
@@ -140,6 +152,7 @@ pub(crate) fn queue(verb: &QueueVerb) -> Result<Request, Failure> {
         QueueVerb::Purge { name, .. } => (Call::new(Method::POST, queue_path(name, "/purge")), ONE),
         QueueVerb::Stats { name } => (Call::new(Method::GET, queue_path(name, "/stats")), ONE),
         QueueVerb::Lanes { name } => (Call::new(Method::GET, queue_path(name, "/lanes")), LANES),
+        QueueVerb::Guards { name } => (Call::new(Method::GET, queue_path(name, "/guards")), GUARDS),
     })
 }
 

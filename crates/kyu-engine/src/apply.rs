@@ -113,7 +113,7 @@ impl State {
     fn configure_queue(&mut self, id: QueueId, at_ms: UnixMs, config: &QueueConfig) {
         self.note_time(at_ms);
         self.keep_info(id);
-        self.change_guards(id, config.guard);
+        self.change_guards(id, config);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.configure(config, at_ms);
         self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
@@ -325,6 +325,7 @@ impl State {
         }
         self.keep_counters(from);
         self.keep_counters(to);
+        let guarded_by = self.queues.get(&from).and_then(|source| source.guard_keys.get(seq));
         let Some(mut message) = self.put(from, seq, None) else { return };
         let Some(source) = self.queues.get_mut(&from) else { return };
         source.totals.moved_out += 1;
@@ -373,6 +374,9 @@ impl State {
         message.phase = Phase::Ready;
         message.lane = target.lane_of(lane.as_deref());
         self.put(to, to_seq, Some(message));
+        if guarded_by.is_some() {
+            self.set_guard_value(to, to_seq, guarded_by);
+        }
         self.sweep_lanes(from);
     }
 

@@ -34,6 +34,9 @@ impl State {
             RetryEffect::GuardChanged { queue, lane, guard } => {
                 self.change_guard(*queue, lane.as_deref(), guard.as_deref());
             }
+            RetryEffect::GuardKey { queue, seq, value } => {
+                self.set_guard_value(*queue, *seq, Some(value.as_str().into()));
+            }
         }
     }
 
@@ -71,6 +74,10 @@ impl State {
             queue.next_seq = queue.next_seq.max(order + 1);
         }
         queue.totals.held += u64::from(next == Next::Parked);
+        if next == Next::Parked && queue.info.config.guard_attribute.is_some() {
+            // An acquire put it aside, perhaps without having come to those behind it.
+            self.woken.insert(id);
+        }
         message.phase = match next {
             Next::Now => Phase::Ready,
             Next::At(at_ms) => Phase::Backoff(at_ms),

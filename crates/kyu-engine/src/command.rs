@@ -476,6 +476,15 @@ pub enum Query {
         /// At most this many, to [`crate::limits::MAX_LISTED`].
         max: usize,
     },
+    /// Budgets and breakers of a queue, by what they are for.
+    Guards {
+        /// The queue.
+        queue: QueueId,
+        /// Only keys greater than this.
+        after: Option<String>,
+        /// At most this many, to [`crate::limits::MAX_LISTED`].
+        max: usize,
+    },
     /// Why a message is not delivered now, and when it could be.
     Explain {
         /// The queue.

@@ -102,6 +102,8 @@ pub struct QueueConfig {
     pub expired_to: ExpiredTo,
     /// Retry budget and breaker.
     pub guard: Option<Guard>,
+    /// The attribute of messages whose values have guards, with [`crate::GuardKey::Attribute`].
+    pub guard_attribute: Option<String>,
     /// What receipts of earlier deliveries may do.
     pub fencing: Fencing,
     /// Settings that only doors understand (policies, encryption keys), stored verbatim.
@@ -147,6 +149,7 @@ impl Default for QueueConfig {
             keep_history: false,
             expired_to: ExpiredTo::Nowhere,
             guard: None,
+            guard_attribute: None,
             fencing: Fencing::default(),
             attributes: BTreeMap::new(),
             tags: BTreeMap::new(),

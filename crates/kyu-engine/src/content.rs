@@ -114,6 +114,28 @@ impl Content {
         out.into()
     }
 
+    /// A text attribute's value in the binary form, of which nothing else is read.
+    pub(crate) fn attribute_in(encoded: &Bytes, name: &str) -> Option<String> {
+        let mut reader = Reader::new(encoded.clone());
+        reader.u8().ok()?;
+        loop {
+            match reader.u8().ok()? {
+                TAG_BODY => return None,
+                tag @ (TAG_TEXT | TAG_BINARY) => {
+                    let found = reader.bytes().ok()? == name.as_bytes();
+                    let (_, value) = (reader.bytes().ok()?, reader.bytes().ok()?);
+                    if found {
+                        let text = String::from_utf8(value.to_vec()).ok();
+                        return text.filter(|_| tag == TAG_TEXT);
+                    }
+                }
+                _ => {
+                    reader.bytes().ok()?;
+                }
+            }
+        }
+    }
+
     /// Reads the binary form; the body is not copied.
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
@@ -202,6 +224,17 @@ mod tests {
         read.properties.sort_by_key(|(property, _)| std::cmp::Reverse(*property as u8));
         assert_eq!(read, expected);
         assert_eq!(Content::add_property(&Bytes::new(), Property::Sequence, "7"), Bytes::new());
+    }
+
+    #[test]
+    fn one_attribute_is_found_in_what_is_encoded() {
+        let encoded = sample().encode();
+        let found = |name| Content::attribute_in(&encoded, name);
+        assert_eq!(found("n").as_deref(), Some("1"));
+        assert_eq!((found("b"), found("body"), found("")), (None, None, None));
+        for end in 0..encoded.len() {
+            Content::attribute_in(&encoded.slice(..end), "none");
+        }
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Effect {
                 Self::Ledger(Box::new(LedgerEffect::decode(tag, r)?))
             }
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
-            retry_number::ATTEMPT_ENDED..=retry_number::GUARD_CHANGED => {
+            retry_number::ATTEMPT_ENDED..=retry_number::GUARD_CHANGED | retry_number::GUARD_KEY => {
                 Self::Retry(RetryEffect::decode(tag, r)?)
             }
             number::RESERVED..=number::ARCHIVED => Self::Claim(ClaimEffect::decode(tag, r)?),

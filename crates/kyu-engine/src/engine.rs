@@ -115,6 +115,11 @@ impl Engine {
                 let lanes = &self.state.queue(*queue)?.lanes;
                 Answer::Lanes(lanes.stats(after.as_deref(), (*max).min(MAX_LISTED)))
             }
+            Query::Guards { queue, after, max } => {
+                let (queue, max) = (self.state.queue(*queue)?, (*max).min(MAX_LISTED));
+                let now_ms = self.state.last_time_ms;
+                Answer::Guards(queue.guard_stats(after.as_deref(), max, now_ms))
+            }
             Query::PausedLanes(queue) => {
                 let paused = &self.state.queue(*queue)?.lanes.limits.paused;
                 Answer::PausedLanes(paused.iter().map(|key| key.as_ref().to_owned()).collect())

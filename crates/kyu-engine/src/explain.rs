@@ -163,6 +163,8 @@ impl Reason {
 pub struct ExplainedMessage {
     /// Its lane.
     pub lane: Option<String>,
+    /// What its budget and breaker are for, such as `dependency=stripe`; `None` for the whole queue.
+    pub guarded_by: Option<String>,
     /// 0 to 255 (first).
     pub priority: u8,
     /// Its own expiry.

@@ -1,6 +1,7 @@
 //! The state of one retry budget and one breaker. Pure arithmetic: who is guarded, and what follows
 //! for messages, is decided in `decide/guards.rs`.
 
+use crate::guard_stats::BreakerState;
 use crate::ids::UnixMs;
 use crate::retry::{Breaker, Guard, Hold, RetryBudget};
 use crate::slow_start::{SlowStart, Step};
@@ -136,9 +137,40 @@ impl GuardState {
         self.room(config) == 0
     }
 
-    /// What holds back a message that could be tried otherwise.
-    pub(crate) fn hold(&self, config: &Guard) -> Option<Hold> {
-        if !self.is_shut(config) {
+    /// How many messages may be let go that wait for an attempt.
+    pub(crate) fn grantable(&self, config: &Guard) -> u32 {
+        let granted = match &self.circuit {
+            Circuit::Closed | Circuit::Open { .. } => 0,
+            Circuit::HalfOpen(half) => half.granted,
+            Circuit::SlowStart(slow) => slow.granted,
+        };
+        self.room(config).saturating_sub(granted)
+    }
+
+    /// So many were let go.
+    pub(crate) fn grant(&mut self, config: &Guard, messages: u32, now_ms: UnixMs) {
+        let Some(breaker) = config.breaker else { return };
+        let (granted, until_ms) = match &mut self.circuit {
+            Circuit::Closed | Circuit::Open { .. } => return,
+            Circuit::HalfOpen(half) => (&mut half.granted, &mut half.until_ms),
+            Circuit::SlowStart(slow) => (&mut slow.granted, &mut slow.until_ms),
+        };
+        *granted = granted.saturating_add(messages);
+        *until_ms = now_ms.saturating_add(breaker.open_ms);
+    }
+
+    /// Gives a token back that a retry took, which is not made now.
+    pub(crate) fn return_token(&mut self, config: &Guard) {
+        if let Some(budget) = config.budget {
+            self.tokens = self.tokens.saturating_add(TOKEN).min(budget.cap()).max(self.tokens);
+        }
+    }
+
+    /// What holds back a message that could be tried otherwise. `waits`: it was put aside, and must
+    /// be let go first.
+    pub(crate) fn hold(&self, config: &Guard, waits: bool) -> Option<Hold> {
+        let room = if waits { self.grantable(config) } else { self.room(config) };
+        if room > 0 {
             return None;
         }
         match self.circuit {
@@ -270,6 +302,28 @@ impl GuardState {
             Circuit::SlowStart(slow) if slow.is_under_way() => Some(slow.until_ms),
             Circuit::SlowStart(_) | Circuit::Closed => Some(self.idle_at_ms()),
         }
+    }
+
+    pub(crate) fn breaker_state(&self) -> BreakerState {
+        match &self.circuit {
+            Circuit::Closed => BreakerState::Closed,
+            Circuit::Open { until_ms, .. } => BreakerState::Open { until_ms: *until_ms },
+            Circuit::HalfOpen(half) => {
+                BreakerState::HalfOpen { in_flight: half.out, succeeded: half.succeeded }
+            }
+            Circuit::SlowStart(slow) => {
+                BreakerState::SlowStart { in_flight: slow.out, allowed: slow.allowed }
+            }
+        }
+    }
+
+    /// Successes and failures of the window.
+    pub(crate) fn counts(&self) -> (u32, u32) {
+        (self.successes, self.failures)
+    }
+
+    pub(crate) fn whole_tokens(&self) -> u64 {
+        self.tokens / TOKEN
     }
 
     /// Whether it lets more and more attempts through.
@@ -414,24 +468,24 @@ mod tests {
         }
         assert!(!guard.is_open());
         guard.end(&config, 0, Ended::Failure, 20);
-        assert_eq!(guard.hold(&config), shut(520));
+        assert_eq!(guard.hold(&config, false), shut(520));
         assert!(!guard.pass_time(&config, 0, 519));
         assert!(guard.pass_time(&config, 0, 520), "half open");
         guard.end(&config, 15, Ended::Failure, 530);
         assert!(!guard.is_open(), "an attempt from before says nothing");
         assert!(guard.begin(&config, 540));
         assert!(guard.begin(&config, 541));
-        assert_eq!(guard.hold(&config), shut(1_041), "all probes are under way");
+        assert_eq!(guard.hold(&config, false), shut(1_041), "all probes are under way");
         guard.end(&config, 540, success, 600);
         assert!(guard.is_shut(&config), "one more must succeed");
         guard.end(&config, 541, Ended::Failure, 700);
-        assert_eq!(guard.hold(&config), shut(1_200));
+        assert_eq!(guard.hold(&config, false), shut(1_200));
         guard.pass_time(&config, 0, 1_200);
         for _ in 0..2 {
             guard.begin(&config, 1_200);
             guard.end(&config, 1_200, success, 1_300);
         }
-        assert_eq!((guard.hold(&config), guard.circuit), (None, Circuit::Closed));
+        assert_eq!((guard.hold(&config, false), guard.circuit), (None, Circuit::Closed));
     }
 
     #[test]
@@ -445,7 +499,7 @@ mod tests {
         });
         assert_eq!(guard.due_ms(), Some(1_000));
         assert!(guard.pass_time(&config, 0, 1_000));
-        assert_eq!(guard.hold(&config), None);
+        assert_eq!(guard.hold(&config, false), None);
     }
 
     /// A guard whose probes have just succeeded.
@@ -473,11 +527,11 @@ mod tests {
         assert!(guard.is_closing());
         guard.begin(&config, 600);
         guard.begin(&config, 600);
-        assert_eq!(guard.hold(&config), Some(Hold::SlowStart { in_flight: 2, allowed: 2 }));
+        assert_eq!(guard.hold(&config, false), Some(Hold::SlowStart { in_flight: 2, allowed: 2 }));
         guard.end(&config, 550, Ended::Failure, 610);
         assert!(guard.is_shut(&config), "an attempt from before the probes' end says nothing");
         guard.end(&config, 600, Ended::Failure, 620);
-        assert_eq!(guard.hold(&config), shut(1_120));
+        assert_eq!(guard.hold(&config, false), shut(1_120));
     }
 
     #[test]

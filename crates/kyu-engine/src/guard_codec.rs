@@ -8,6 +8,7 @@ use crate::wire::{Malformed, Reader, Write};
 /// Frozen numbers of the sections.
 mod section {
     pub(super) const SLOW_START: u8 = 15;
+    pub(super) const ATTRIBUTE: u8 = 16;
 }
 
 /// Writes the sections of this file that do not hold defaults, in rising order.
@@ -16,6 +17,9 @@ pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     let percent = breaker.map(|breaker| breaker.slow_start_percent);
     if let Some(percent) = percent.filter(|p| *p != Breaker::default().slow_start_percent) {
         out.section(section::SLOW_START, |b| b.varint(u64::from(percent)));
+    }
+    if let Some(name) = &config.guard_attribute {
+        out.section(section::ATTRIBUTE, |b| b.str(name));
     }
 }
 
@@ -31,6 +35,7 @@ pub(crate) fn decode_section(
             breaker.ok_or(Malformed("slow start without a breaker"))?.slow_start_percent =
                 r.varint32()?;
         }
+        section::ATTRIBUTE => config.guard_attribute = Some(r.string()?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -39,7 +44,7 @@ pub(crate) fn decode_section(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retry::Guard;
+    use crate::retry::{Guard, GuardKey};
 
     fn config(slow_start_percent: u32) -> QueueConfig {
         let breaker = Some(Breaker { slow_start_percent, ..Breaker::default() });
@@ -49,9 +54,17 @@ mod tests {
     /// These bytes are on disks: this test may get new rows, never changed ones.
     #[test]
     fn golden_bytes_of_the_sections() {
-        for (config, golden) in
-            [(config(100), ""), (config(0), "0f0100"), (config(300), "0f02ac02")]
-        {
+        let attribute = |name: &str| QueueConfig {
+            guard: Some(Guard { key: GuardKey::Attribute, ..Guard::default() }),
+            guard_attribute: Some(name.into()),
+            ..QueueConfig::default()
+        };
+        for (config, golden) in [
+            (config(100), ""),
+            (config(0), "0f0100"),
+            (config(300), "0f02ac02"),
+            (attribute("a"), "10020161"),
+        ] {
             let mut bytes = Vec::new();
             encode_sections(&config, &mut bytes);
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

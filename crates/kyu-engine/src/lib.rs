@@ -42,6 +42,8 @@ mod finished;
 mod frame;
 mod guard;
 mod guard_codec;
+mod guard_keys;
+mod guard_stats;
 mod ids;
 mod lane;
 mod lane_limits;
@@ -87,6 +89,7 @@ pub use exchange::{
 };
 pub use explain::{Event, ExplainedMessage, Explanation, Happened, Reason, Verdict};
 pub use frame::Frame;
+pub use guard_stats::{BreakerState, GuardStats};
 pub use ids::*;
 pub use lane_policy::{Fairness, LaneLimits, RateLimit};
 pub use ledger::{

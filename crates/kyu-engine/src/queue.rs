@@ -10,6 +10,7 @@ use crate::config::{DedupScope, QueueConfig, QueueInfo, QueueKind, QueueStats, Q
 use crate::dedup::Dedup;
 use crate::finished::Finished;
 use crate::guard::GuardState;
+use crate::guard_keys::GuardKeys;
 use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
@@ -28,6 +29,8 @@ pub(crate) struct Queue {
     pub(crate) finished: Arc<Finished>,
     /// Guards that are not as new: of the queue or of messages without a lane, and of lanes.
     pub(crate) guards: BTreeMap<Option<Arc<str>>, GuardState>,
+    /// What guards by attribute are for.
+    pub(crate) guard_keys: GuardKeys,
     /// The guard of the whole queue lets nothing through.
     pub(crate) shut: bool,
     pub(crate) unique: UniqueKeys,
@@ -92,6 +95,7 @@ impl Queue {
             attempts: Attempts::default(),
             finished: Arc::default(),
             guards: BTreeMap::new(),
+            guard_keys: GuardKeys::default(),
             shut: false,
             unique: UniqueKeys::default(),
             totals: QueueTotals::default(),
@@ -146,7 +150,7 @@ impl Queue {
             done.due_ms =
                 [done.due_ms, self.lanes.limits.next_token_ms()].into_iter().flatten().min();
             if new.phase == Phase::Parked {
-                let token = self.token_due_ms(new.lane);
+                let token = self.waiting_due_ms(&self.whose(seq, new.lane));
                 done.due_ms = [done.due_ms, token].into_iter().flatten().min();
             }
         }
@@ -174,6 +178,7 @@ impl Queue {
                 self.delayed += 1;
                 self.change_lane(message.lane, Change::Blocked(message.order));
                 if message.phase == Phase::Parked {
+                    self.guard_keys.note(seq, message);
                     self.parked.entry(message.lane).or_default().insert((message.order, seq));
                     self.all_parked.insert((message.order, seq));
                 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::guard::GuardState;
+use crate::guard_keys::GuardValue;
 use crate::ids::{Seq, UnixMs};
 use crate::lane::Change;
 use crate::limits::MAX_GUARDED_LANES;
@@ -12,7 +13,31 @@ use crate::queue::Queue;
 use crate::reply::MessageHistory;
 use crate::retry::{Guard, GuardKey, Hold};
 
+/// What a message's guard is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Lane(LaneId),
+    /// By attribute.
+    Value(GuardValue),
+}
+
 impl Queue {
+    /// What a message's guard is found by.
+    pub(crate) fn whose(&self, seq: Seq, lane: LaneId) -> Whose {
+        let key = self.info.config.guard.map(|guard| guard.key);
+        match key {
+            Some(GuardKey::Attribute) => Whose::Value(self.guard_keys.get(seq)),
+            _ => Whose::Lane(lane),
+        }
+    }
+
+    /// Notes the value by which a message is guarded; returns the one before.
+    pub(crate) fn set_guard_value(&mut self, seq: Seq, value: GuardValue) -> GuardValue {
+        let message = self.messages.get(seq);
+        let value = value.filter(|_| message.is_some());
+        self.guard_keys.set(seq, value, message.as_ref())
+    }
+
     /// The guard's settings, if there is anything to them.
     pub(crate) fn guard_config(&self) -> Option<Guard> {
         self.info.config.guard.filter(|guard| guard.budget.is_some() || guard.breaker.is_some())
@@ -23,20 +48,21 @@ impl Queue {
         self.info.config.retry.is_some() || self.guard_config().is_some()
     }
 
-    /// The guard that a lane belongs to; `None` if lanes have guards and there are too many.
-    pub(crate) fn guard_key(&self, config: &Guard, lane: LaneId) -> Option<Option<Arc<str>>> {
-        let key = match config.key {
-            GuardKey::Queue => None,
-            GuardKey::Lane => self.lanes.get(lane).and_then(|lane| lane.key.clone()),
+    /// The guard of these messages; `None` if there are too many guards.
+    pub(crate) fn guard_key(&self, config: &Guard, whose: &Whose) -> Option<GuardValue> {
+        let key = match (config.key, whose) {
+            (GuardKey::Queue, _) => None,
+            (_, Whose::Lane(lane)) => self.lanes.get(*lane).and_then(|lane| lane.key.clone()),
+            (_, Whose::Value(value)) => value.clone(),
         };
         let known = key.is_none() || self.guards.contains_key(&key);
         (known || self.guards.len() < MAX_GUARDED_LANES).then_some(key)
     }
 
     /// The lane that a guard is for, if it is for one that is there.
-    fn lane_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> Option<LaneId> {
+    pub(crate) fn lane_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> Option<LaneId> {
         match (config.key, key) {
-            (GuardKey::Queue, _) => None,
+            (GuardKey::Queue | GuardKey::Attribute, _) => None,
             (GuardKey::Lane, None) => Some(LaneId::NONE),
             (GuardKey::Lane, Some(name)) => self.lanes.find(name),
         }
@@ -46,7 +72,8 @@ impl Queue {
     pub(crate) fn in_flight_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> u64 {
         match self.lane_of_guard(config, key) {
             Some(lane) => self.lanes.get(lane).map_or(0, |lane| u64::from(lane.in_flight)),
-            None if config.key == GuardKey::Queue => self.in_flight(),
+            // By attribute nobody counts them: no more than all.
+            None if config.key != GuardKey::Lane => self.in_flight(),
             None => 0,
         }
     }
@@ -55,7 +82,7 @@ impl Queue {
     pub(crate) fn has_ready_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> bool {
         match self.lane_of_guard(config, key) {
             Some(lane) => self.lanes.get(lane).is_some_and(|lane| lane.first().is_some()),
-            None => config.key == GuardKey::Queue && self.ready() > 0,
+            None => config.key != GuardKey::Lane && self.ready() > 0,
         }
     }
 
@@ -69,6 +96,7 @@ impl Queue {
         let shut = new.as_ref().is_some_and(|guard| guard.is_shut(&config));
         match (config.key, &key) {
             (GuardKey::Queue, _) => self.shut = shut,
+            (GuardKey::Attribute, _) => {}
             (GuardKey::Lane, None) => {
                 self.change_lane(LaneId::NONE, Change::Shut(shut));
             }
@@ -107,6 +135,7 @@ impl Queue {
 
     pub(crate) fn unpark(&mut self, seq: Seq, message: &Message) {
         let place = (message.order, seq);
+        self.guard_keys.note_gone(seq, message);
         self.all_parked.remove(&place);
         if let Some(lane) = self.parked.get_mut(&message.lane) {
             lane.remove(&place);
@@ -116,22 +145,32 @@ impl Queue {
         }
     }
 
-    /// The guards that have parked messages, each once, with one of its lanes.
-    pub(crate) fn guards_of_parked(&self, config: &Guard) -> Vec<LaneId> {
+    /// The guards for which messages wait, each once.
+    pub(crate) fn waited_for(&self, config: &Guard) -> Vec<Whose> {
+        let mut lanes = self.parked.keys().map(|lane| Whose::Lane(*lane));
         match config.key {
-            GuardKey::Queue => self.parked.keys().next().copied().into_iter().collect(),
-            GuardKey::Lane => self.parked.keys().copied().collect(),
+            GuardKey::Queue => lanes.next().into_iter().collect(),
+            GuardKey::Lane => lanes.collect(),
+            GuardKey::Attribute => {
+                self.guard_keys.waited_for().cloned().map(Whose::Value).collect()
+            }
         }
     }
 
-    /// Messages that wait for a token of a lane's guard, first one first.
+    /// Messages that wait for a token of a guard, first one first. By attribute, those that failed.
     pub(crate) fn parked_in(
         &self,
         config: &Guard,
-        lane: LaneId,
+        whose: &Whose,
     ) -> impl Iterator<Item = (u64, Seq)> + '_ {
-        let all = (config.key == GuardKey::Queue).then_some(&self.all_parked);
-        all.or_else(|| self.parked.get(&lane)).into_iter().flatten().copied()
+        let parked = match (config.key, whose) {
+            (GuardKey::Queue, _) => Some(&self.all_parked),
+            (_, Whose::Lane(lane)) => self.parked.get(lane),
+            (_, Whose::Value(value)) => {
+                self.guard_keys.waiting(value).map(|waiting| &waiting.retries)
+            }
+        };
+        parked.into_iter().flatten().copied()
     }
 
     /// When time next has work for the guards.
@@ -143,33 +182,43 @@ impl Queue {
         let parked = match self.guard_config() {
             None => self.all_parked.first().map(|_| 0),
             Some(config) => {
-                let lanes = self.guards_of_parked(&config).into_iter();
-                lanes.filter_map(|lane| self.token_due_ms(lane)).min()
+                let waited_for = self.waited_for(&config).into_iter();
+                waited_for.filter_map(|whose| self.waiting_due_ms(&whose)).min()
             }
         };
         [guards, parked].into_iter().flatten().min()
     }
 
-    /// When there is a token for the first message that waits for one of a lane's guard. At once if
-    /// nobody gives out tokens any more.
-    pub(crate) fn token_due_ms(&self, lane: LaneId) -> Option<UnixMs> {
+    /// When the first message that waits for a guard may go on. At once if nobody gives out tokens
+    /// any more; `None` if time alone does not bring that.
+    pub(crate) fn waiting_due_ms(&self, whose: &Whose) -> Option<UnixMs> {
         let Some(config) = self.guard_config() else { return Some(0) };
-        let Some(budget) = config.budget else { return Some(0) };
-        let Some(key) = self.guard_key(&config, lane) else { return Some(0) };
-        let Some(guard) = self.guards.get(&key) else { return Some(0) };
-        (!guard.is_open()).then(|| guard.token_at_ms(&budget, 1))
+        let guard = self.guard_key(&config, whose).and_then(|key| self.guards.get(&key));
+        let token_ms = match (guard, config.budget) {
+            (Some(guard), Some(budget)) if !guard.is_open() => guard.token_at_ms(&budget, 1),
+            (Some(_), Some(_)) => return None,
+            _ => 0,
+        };
+        let Whose::Value(value) = whose else { return Some(token_ms) };
+        if guard.is_some_and(|guard| guard.grantable(&config) == 0) {
+            return None;
+        }
+        let waiting = self.guard_keys.waiting(value)?;
+        Some(if waiting.first.is_empty() { token_ms } else { 0 })
     }
 
     /// When time next has work for one guard.
     pub(crate) fn guard_due_ms(&self, key: &Option<Arc<str>>) -> Option<UnixMs> {
         let config = self.guard_config()?;
-        let lane = match (config.key, key) {
-            (GuardKey::Lane, Some(name)) => self.lanes.find(name),
-            (GuardKey::Lane, None) => Some(LaneId::NONE),
-            (GuardKey::Queue, _) => self.parked.keys().next().copied(),
+        let parked = |lane: &LaneId| self.parked.contains_key(lane);
+        let whose = match (config.key, key) {
+            (GuardKey::Queue, _) => self.parked.keys().next().copied().map(Whose::Lane),
+            (GuardKey::Lane, _) => self.lane_of_guard(&config, key).filter(parked).map(Whose::Lane),
+            (GuardKey::Attribute, value) => {
+                self.guard_keys.waiting(value).map(|_| Whose::Value(value.clone()))
+            }
         };
-        let parked = lane.filter(|lane| self.parked.contains_key(lane));
-        let token = parked.and_then(|lane| self.token_due_ms(lane));
+        let token = whose.and_then(|whose| self.waiting_due_ms(&whose));
         let own = self.guards.get(key).and_then(GuardState::due_ms);
         [own, token].into_iter().flatten().min()
     }
@@ -185,22 +234,25 @@ impl Queue {
             past_attempts: message.past_attempts(),
             forgotten_attempts: trail.map_or(0, |trail| trail.forgotten),
             consumer: trail.and_then(|trail| trail.consumer.clone()),
-            hold: self.hold_of(&message),
+            hold: self.hold_of(seq, &message),
         })
     }
 
     /// Why a message is held back beyond what its queue's order and limits say, if it is.
-    pub(crate) fn hold_of(&self, message: &Message) -> Option<Hold> {
+    pub(crate) fn hold_of(&self, seq: Seq, message: &Message) -> Option<Hold> {
         if let Phase::Backoff(until_ms) = message.phase {
             return Some(Hold::Backoff { until_ms });
         }
         let config = self.guard_config()?;
-        let guard = self.guards.get(&self.guard_key(&config, message.lane)?)?;
-        if let Some(hold) = guard.hold(&config).filter(|_| !message.phase.in_flight()) {
+        let whose = self.whose(seq, message.lane);
+        let guard = self.guards.get(&self.guard_key(&config, &whose)?)?;
+        let waits = matches!(whose, Whose::Value(_)) && message.phase == Phase::Parked;
+        if let Some(hold) = guard.hold(&config, waits).filter(|_| !message.phase.in_flight()) {
             return Some(hold);
         }
-        let budget = config.budget.filter(|_| message.phase == Phase::Parked)?;
-        let before = self.parked_in(&config, message.lane);
+        let first = matches!(whose, Whose::Value(_)) && message.history.receives == 0;
+        let budget = config.budget.filter(|_| message.phase == Phase::Parked && !first)?;
+        let before = self.parked_in(&config, &whose);
         let ahead = before.take_while(|(order, _)| *order < message.order).count() as u64;
         Some(Hold::Budget { ahead, until_ms: guard.token_at_ms(&budget, ahead + 1) })
     }

@@ -115,6 +115,8 @@ pub enum Answer {
     MoveTasks(Vec<MoveTask>),
     /// Why a message is not delivered now.
     Explained(Box<Explanation>),
+    /// Budgets and breakers, by key; first the one without.
+    Guards(Vec<crate::GuardStats>),
     /// Lanes, by key.
     Lanes(Vec<LaneStats>),
     /// Keys of paused lanes.

@@ -3,7 +3,7 @@
 
 use crate::config::QueueConfig;
 use crate::ids::{QueueName, UnixMs};
-use crate::limits::{MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
+use crate::limits::{MAX_KEY_BYTES, MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
 
 /// When a failed message is tried again, and how often.
 ///
@@ -92,6 +92,11 @@ pub enum GuardKey {
     /// without a lane share one. While [`crate::limits::MAX_GUARDED_LANES`] lanes have guards,
     /// further ones are not guarded.
     Lane = 1,
+    /// Each value of the attribute that [`crate::QueueConfig::guard_attribute`] names, such as
+    /// `dependency`; as `Lane` otherwise. Values that are not text, empty, or longer than
+    /// [`crate::limits::MAX_KEY_BYTES`] count as none. A message has the value with which it was
+    /// sent to this queue; messages from before this setting have none.
+    Attribute = 2,
 }
 
 /// A message is delivered again only for a token; without one it is *held*
@@ -288,6 +293,16 @@ pub(crate) fn check(config: &QueueConfig) -> Result<(), &'static str> {
     }
     if let Some(retry) = &config.retry {
         retry.check()?;
+    }
+    let by_attribute = config.guard.is_some_and(|guard| guard.key == GuardKey::Attribute);
+    match &config.guard_attribute {
+        Some(name) if name.is_empty() || name.len() > MAX_KEY_BYTES => {
+            return Err("the name of a guard's attribute is empty or too long");
+        }
+        name if name.is_some() != by_attribute => {
+            return Err("a guard by attribute names the attribute, and no other does");
+        }
+        _ => {}
     }
     if let Some(budget) = config.guard.and_then(|guard| guard.budget) {
         budget.check()?;

@@ -145,7 +145,12 @@ fn encode_guard(guard: &Guard, out: &mut Vec<u8>) {
 
 fn decode_guard(r: &mut Reader) -> Result<Guard, Malformed> {
     Ok(Guard {
-        key: if r.bool()? { GuardKey::Lane } else { GuardKey::Queue },
+        key: match r.u8()? {
+            0 => GuardKey::Queue,
+            1 => GuardKey::Lane,
+            2 => GuardKey::Attribute,
+            _ => return Err(Malformed("key of a guard")),
+        },
         budget: if r.bool()? {
             let (earn_percent, floor_per_second) = (r.varint32()?, r.varint32()?);
             Some(RetryBudget { earn_percent, floor_per_second, max_tokens: r.varint32()? })

@@ -15,6 +15,7 @@ pub(crate) mod number {
     pub(crate) const RETRIED: u8 = 29;
     pub(crate) const STALE_ACK: u8 = 30;
     pub(crate) const GUARD_CHANGED: u8 = 31;
+    pub(crate) const GUARD_KEY: u8 = 60;
 }
 
 /// When a failed message may be tried again.
@@ -50,6 +51,8 @@ pub(crate) enum RetryEffect {
     StaleAck { queue: QueueId, seq: Seq, epoch: u32, delivery: u32, what: StaleAck },
     /// The guard of the queue, or of a lane, from now on; `None` forgets it.
     GuardChanged { queue: QueueId, lane: Option<String>, guard: Option<Box<GuardState>> },
+    /// The value of the attribute by which the message's guard is chosen.
+    GuardKey { queue: QueueId, seq: Seq, value: String },
 }
 
 impl RetryEffect {
@@ -95,6 +98,11 @@ impl RetryEffect {
                     guard.encode(out);
                 }
             }
+            Self::GuardKey { queue, seq, value } => {
+                head(out, number::GUARD_KEY, *queue);
+                out.varint(*seq);
+                out.str(value);
+            }
         }
     }
 
@@ -138,6 +146,9 @@ impl RetryEffect {
                 lane: r.opt_string()?,
                 guard: if r.bool()? { Some(Box::new(GuardState::decode(r)?)) } else { None },
             },
+            number::GUARD_KEY => {
+                Self::GuardKey { queue: queue(r)?, seq: r.varint()?, value: r.string()? }
+            }
             _ => return Err(Malformed("effect number")),
         })
     }
@@ -174,6 +185,7 @@ mod tests {
             (stale(StaleAck::Accepted), "1eac0201020301"),
             (stale(StaleAck::Gone), "1eac0201020302"),
             (changed(Some("l".into()), None), "1fac0201016c00"),
+            (RetryEffect::GuardKey { queue: Q, seq: 1, value: "v".into() }, "3cac02010176"),
             (changed(None, guard), "1fac02000102904e0200000000"),
         ]
     }

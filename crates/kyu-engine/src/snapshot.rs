@@ -22,6 +22,7 @@ use crate::exchange_codec::{
 };
 use crate::finished::Finished;
 use crate::guard::GuardState;
+use crate::guard_keys::GuardKeys;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::load_error::LoadError;
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
@@ -64,6 +65,8 @@ pub(crate) mod block {
     pub(super) const CLAIMS: u8 = 20;
     /// The greatest number enqueued, where it is not the last one given out.
     pub(super) const NEWEST: u8 = 21;
+    /// Values by which messages are guarded. Left out where there are none.
+    pub(super) const GUARD_KEYS: u8 = 22;
     /// A schedule, or (first) the last identifier that one got.
     pub(crate) const SCHEDULE: u8 = 19;
     /// Totals of a queue for which `QUEUE` has no place. Left out while all are 0.
@@ -107,6 +110,7 @@ struct FrozenQueue {
     dedup: Dedup,
     attempts: Attempts,
     guards: BTreeMap<Option<Arc<str>>, GuardState>,
+    guard_keys: GuardKeys,
     finished: Arc<Finished>,
     unique: UniqueShards,
     limits: FrozenLimits,
@@ -127,6 +131,7 @@ impl Frozen {
             dedup: queue.dedup.clone(),
             attempts: queue.attempts.clone(),
             guards: queue.guards.clone(),
+            guard_keys: queue.guard_keys.clone(),
             finished: queue.finished.clone(),
             unique: queue.unique.freeze(),
             limits: FrozenLimits::of(queue),
@@ -211,6 +216,12 @@ impl FrozenQueue {
                 for (seq, message) in messages.by_ref().take(BLOCK_ITEMS) {
                     encode_message(seq, &message, &mut last, &mut lanes, b);
                 }
+            })?;
+        }
+        let mut guard_keys = self.guard_keys.iter().peekable();
+        while guard_keys.peek().is_some() {
+            blocks.write(block::GUARD_KEYS, |b| {
+                GuardKeys::encode(guard_keys.by_ref().take(BLOCK_ITEMS), b);
             })?;
         }
         if self.newest_seq + 1 != self.next_seq {
@@ -510,6 +521,14 @@ impl Loader {
             }
             block::GUARDS => snapshot_retry::decode_guards(self.own_queue()?, r)?,
             block::MESSAGES => self.messages(r)?,
+            block::GUARD_KEYS => {
+                let queue = self.own_queue()?;
+                for (value, seqs) in GuardKeys::decode(r)? {
+                    for seq in seqs {
+                        queue.set_guard_value(seq, Some(value.clone()));
+                    }
+                }
+            }
             block::DEDUP | block::EXCHANGE_DEDUP => {
                 while r.remaining() > 0 {
                     let key = r.string()?;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use crate::attempts::Attempt;
 use crate::chunk::Messages;
-use crate::config::{QueueInfo, QueueTotals};
+use crate::config::{QueueConfig, QueueInfo, QueueTotals};
 use crate::dedup::Original;
 use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
 use crate::finished::{Done, Finished};
 use crate::guard::GuardState;
+use crate::guard_keys::GuardValue;
 use crate::ids::{Address, QueueId, QueueName, Seq, UnixMs};
 use crate::ledger::{Ledger, LedgerDue, LedgerEntry, LedgerKey};
 use crate::message::{FrameRef, Message, Phase};
 use crate::queue::Queue;
 use crate::rate::Buckets;
 use crate::reply::{MoveStatus, MoveTask, Refusal};
-use crate::retry::Guard;
 use crate::schedule::Schedules;
 use crate::unique::Holder;
 
@@ -148,6 +148,11 @@ enum Undo {
         lane: Option<Arc<str>>,
         old: Option<GuardState>,
     },
+    GuardValue {
+        queue: QueueId,
+        seq: Seq,
+        old: GuardValue,
+    },
     Finished {
         queue: QueueId,
         old: Arc<Finished>,
@@ -209,6 +214,10 @@ impl State {
 
     /// Puts a message in place of another. Says nothing about frames: see [`State::hold`].
     pub(crate) fn put(&mut self, id: QueueId, seq: Seq, new: Option<Message>) -> Option<Message> {
+        if new.is_none() && self.queues.get(&id)?.guard_keys.get(seq).is_some() {
+            // While the message is there, so that a roll-back finds it there again.
+            self.set_guard_value(id, seq, None);
+        }
         let queue = self.queues.get_mut(&id)?;
         let leaves = new.is_none() && queue.unique.has_holders();
         let phase = new.as_ref().map(|message| message.phase);
@@ -492,10 +501,21 @@ impl State {
         old
     }
 
+    /// Notes the value by which a message is guarded.
+    pub(crate) fn set_guard_value(&mut self, id: QueueId, seq: Seq, value: GuardValue) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let old = queue.set_guard_value(seq, value);
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::GuardValue { queue: id, seq, old });
+        }
+    }
+
     /// Other settings begin with new guards.
-    pub(crate) fn change_guards(&mut self, id: QueueId, new: Option<Guard>) {
-        let Some(queue) = self.queues.get(&id).filter(|queue| queue.info.config.guard != new)
-        else {
+    pub(crate) fn change_guards(&mut self, id: QueueId, new: &QueueConfig) {
+        let same = |config: &QueueConfig| {
+            config.guard == new.guard && config.guard_attribute == new.guard_attribute
+        };
+        let Some(queue) = self.queues.get(&id).filter(|queue| !same(&queue.info.config)) else {
             return;
         };
         let keys: Vec<_> = queue.guards.keys().cloned().collect();
@@ -576,6 +596,7 @@ impl State {
                     queue.put_guard(lane, old);
                 }
             }
+            Undo::GuardValue { queue, seq, old } => self.set_guard_value(queue, seq, old),
             Undo::Finished { queue, old } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.finished = old;

@@ -3,6 +3,7 @@
 use kyu_broker::{FOREVER, QueueConfig, QueueName};
 
 use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
+use crate::policies::Guard;
 use crate::queue::{DeadLetter, DedupScope, Overflow, QueueKind, QueueSettings};
 
 /// A queue's settings, to be shown.
@@ -32,7 +33,7 @@ pub fn of(config: &QueueConfig) -> QueueSettings {
         back_after_receives: config.back_after_receives.unwrap_or(0),
         keep_history: config.keep_history,
         expired_to: (&config.expired_to).into(),
-        guard: config.guard.map(Into::into),
+        guard: Guard::of(config),
         fencing: config.fencing.into(),
         tags: config.tags.clone(),
     }
@@ -69,7 +70,10 @@ pub fn apply(
     config.back_after_receives = Some(settings.back_after_receives).filter(|count| *count > 0);
     config.keep_history = settings.keep_history;
     config.expired_to = settings.expired_to.within(namespace);
-    config.guard = settings.guard.map(Into::into);
+    (config.guard, config.guard_attribute) = match settings.guard.map(Guard::into_engine) {
+        Some((guard, attribute)) => (Some(guard), attribute),
+        None => (None, None),
+    };
     config.fencing = settings.fencing.into();
     config.tags = settings.tags;
     Ok(())
@@ -122,10 +126,11 @@ mod tests {
                 name: "late".into(),
             }),
             guard: Some(kyu_broker::Guard {
-                key: kyu_broker::GuardKey::Lane,
+                key: kyu_broker::GuardKey::Attribute,
                 budget: Some(kyu_broker::RetryBudget::default()),
                 breaker: Some(kyu_broker::Breaker::default()),
             }),
+            guard_attribute: Some("dependency".into()),
             rate: Some(kyu_broker::RateLimit { permits: 1, interval_ms: 2, burst: 3 }),
             fairness: kyu_broker::Fairness::Weighted,
             dead_letter: Some(kyu_broker::DeadLetter {

@@ -1,6 +1,6 @@
 //! Policies of queues, between JSON and the engine.
 
-use kyu_broker::QueueName;
+use kyu_broker::{QueueConfig, QueueName};
 
 use crate::policies::{
     Backoff, Breaker, ExpiredTo, Fairness, Fencing, Guard, GuardKey, LaneLimits, RateLimit,
@@ -90,17 +90,28 @@ same_fields! {
     RateLimit { permits, interval_ms, burst }
 }
 
-impl From<kyu_broker::Guard> for Guard {
-    fn from(guard: kyu_broker::Guard) -> Self {
-        let kyu_broker::Guard { key, budget, breaker } = guard;
-        Self { key: key.into(), budget: budget.map(Into::into), breaker: breaker.map(Into::into) }
+impl Guard {
+    pub(crate) fn of(config: &QueueConfig) -> Option<Self> {
+        let kyu_broker::Guard { key, budget, breaker } = config.guard?;
+        let key = match key {
+            kyu_broker::GuardKey::Queue => GuardKey::Queue,
+            kyu_broker::GuardKey::Lane => GuardKey::Lane,
+            kyu_broker::GuardKey::Attribute => {
+                GuardKey::Attribute(config.guard_attribute.clone().unwrap_or_default())
+            }
+        };
+        Some(Self { key, budget: budget.map(Into::into), breaker: breaker.map(Into::into) })
     }
-}
 
-impl From<Guard> for kyu_broker::Guard {
-    fn from(guard: Guard) -> Self {
-        let Guard { key, budget, breaker } = guard;
-        Self { key: key.into(), budget: budget.map(Into::into), breaker: breaker.map(Into::into) }
+    /// The guard, and the attribute that it goes by.
+    pub(crate) fn into_engine(self) -> (kyu_broker::Guard, Option<String>) {
+        let (key, attribute) = match self.key {
+            GuardKey::Queue => (kyu_broker::GuardKey::Queue, None),
+            GuardKey::Lane => (kyu_broker::GuardKey::Lane, None),
+            GuardKey::Attribute(name) => (kyu_broker::GuardKey::Attribute, Some(name)),
+        };
+        let (budget, breaker) = (self.budget.map(Into::into), self.breaker.map(Into::into));
+        (kyu_broker::Guard { key, budget, breaker }, attribute)
     }
 }
 
@@ -119,6 +130,5 @@ impl From<LaneLimits> for kyu_broker::LaneLimits {
 }
 
 crate::same_words! {
-    GuardKey { Queue, Lane }
     Fairness { QuietFirst, StrictOrder, Weighted }
 }

@@ -70,7 +70,7 @@ pub enum ExpiredTo {
 }
 
 /// Protects what the consumers of a queue depend on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guard {
     /// What one budget and one breaker are for.
@@ -82,7 +82,7 @@ pub struct Guard {
 }
 
 /// What one budget and one breaker are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardKey {
     /// The queue.
@@ -90,6 +90,9 @@ pub enum GuardKey {
     Queue,
     /// Each lane: senders name the dependency as the lane.
     Lane,
+    /// Each value of this attribute (header) of messages, such as `dependency`. Messages without it
+    /// share one.
+    Attribute(String),
 }
 
 /// A message is delivered again only for a token; without one it is held until there is one.

@@ -6,6 +6,8 @@ use kyu_broker::{
     UnixMs,
 };
 
+use crate::content::DEPENDENCY;
+
 /// Shortest visibility timeout that a queue here ever has.
 pub(crate) const LEAST_VISIBILITY_MS: u64 = 1_000;
 /// Deliveries before a message is dead-lettered.
@@ -158,7 +160,7 @@ impl Role {
                     max_attempts: Some(MAX_RECEIVES),
                 }),
                 guard: Some(Guard {
-                    key: GuardKey::Queue,
+                    key: GuardKey::Attribute,
                     budget: Some(RetryBudget {
                         earn_percent: 50,
                         floor_per_second: 1,
@@ -173,6 +175,7 @@ impl Role {
                         slow_start_percent: 100,
                     }),
                 }),
+                guard_attribute: Some(DEPENDENCY.to_owned()),
                 dead_letter: letters_to(Role::RetriedDead),
                 ..base
             },

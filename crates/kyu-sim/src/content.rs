@@ -1,9 +1,12 @@
 //! Message contents that say which message they are, so that a wrong byte anywhere shows.
 
 use bytes::Bytes;
-use kyu_broker::Content;
+use kyu_broker::{Attribute, AttributeValue, Content};
 
 use crate::random::Random;
+
+/// The attribute by which guards go in simulated queues.
+pub(crate) const DEPENDENCY: &str = "dependency";
 
 /// The content of message `number` with a body of `len` bytes (at least 8).
 pub(crate) fn content(number: u64, len: usize) -> Bytes {
@@ -13,7 +16,14 @@ pub(crate) fn content(number: u64, len: usize) -> Bytes {
         body.extend_from_slice(&random.next().to_le_bytes());
     }
     body.truncate(len.max(8));
-    Content::of(body).encode()
+    // One in four depends on nothing.
+    let dependency = Some(number % 4).filter(|n| *n > 0).map(|n| format!("dependency {n}"));
+    let attributes = dependency.map(|dependency| Attribute {
+        name: DEPENDENCY.to_owned(),
+        data_type: "String".to_owned(),
+        value: AttributeValue::Text(dependency),
+    });
+    Content { attributes: attributes.into_iter().collect(), ..Content::of(body) }.encode()
 }
 
 /// Which message an encoded content claims to be.

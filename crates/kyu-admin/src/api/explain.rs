@@ -169,6 +169,8 @@ pub struct Explanation {
     pub now_ms: u64,
     /// Its lane.
     pub lane: Option<String>,
+    /// What its budget and breaker are for, such as `dependency=stripe`; `null` for the whole queue.
+    pub guarded_by: Option<String>,
     /// Its priority.
     pub priority: Option<u8>,
     /// Its own expiry.

@@ -6,6 +6,7 @@
 mod atomic;
 mod exchanges;
 mod explain;
+mod guards;
 mod lanes;
 mod ledger;
 mod messages;
@@ -22,6 +23,7 @@ pub use kyu_settings::{
 pub use atomic::*;
 pub use exchanges::*;
 pub use explain::*;
+pub use guards::*;
 pub use lanes::*;
 pub use ledger::*;
 pub use messages::*;

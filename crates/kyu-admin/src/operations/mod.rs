@@ -3,6 +3,7 @@
 mod atomic;
 mod bindings;
 mod exchanges;
+mod guards;
 mod lanes;
 mod ledger;
 mod messages;
@@ -110,6 +111,9 @@ operations! {
     /// The lanes of a queue that have messages, and what limits them.
     list_lanes: GET "/v1/queues/{queue}/lanes",
         lanes::list(api::Page, Empty) -> api::LanePage, 200;
+    /// The retry budgets and breakers of a queue, and what they hold back.
+    list_guards: GET "/v1/queues/{queue}/guards",
+        guards::list(api::Page, Empty) -> api::GuardPage, 200;
     /// The queues that dead-letter into this one.
     list_dead_letter_sources: GET "/v1/queues/{queue}/dead-letter-sources",
         queues::dead_letter_sources(api::InNamespace, Empty) -> api::QueueNames, 200;

@@ -116,9 +116,12 @@ pub(super) fn pick(
             break;
         }
         let attempt = !matches!(command.lease, Lease::Claim(_) | Lease::Take);
-        if attempt && !guards.begin(&message) {
-            // It stops the whole lane, so no order within lanes is broken.
-            picks.stop(lane);
+        if !guards.begin(seq, &message, attempt) {
+            let aside = guards.put_aside(seq, &message, effects);
+            if !aside || queue.is_fifo() || command.order != Order::OfQueue {
+                // It stops the whole lane, so no order within lanes is broken.
+                picks.stop(lane);
+            }
             bytes -= u64::from(message.frame.bytes);
             passed_over += 1;
             continue;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::by_seq::{EnqueueReserved, QueueRef, ReservedMessage};
 use crate::command::{Context, Enqueue, NewMessage};
 use crate::config::Overflow;
+use crate::content::Content;
 use crate::decide::unique::{self, Claim, Replaced};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
@@ -16,6 +17,7 @@ use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 use crate::queue::Queue;
 use crate::reply::{DuplicateOf, EnqueueRefusal, Enqueued, Refusal, Reply};
+use crate::retry_effect::RetryEffect;
 use crate::state::State;
 
 /// What a message takes in the record beside its content, in the common case.
@@ -69,6 +71,17 @@ pub(super) fn reserved(
         }));
     }
     Ok((Reply::Enqueued(results), Wait::Record))
+}
+
+/// Notes by which value of the queue's attribute the message is guarded.
+fn note_guard_key(queue: &Queue, seq: Seq, message: &NewMessage, effects: &mut Effects) {
+    let Some(name) = &queue.info.config.guard_attribute else { return };
+    let value = Content::attribute_in(&message.content, name);
+    let fits = |value: &String| !value.is_empty() && value.len() <= MAX_KEY_BYTES;
+    if let Some(value) = value.filter(fits) {
+        let queue = queue.id();
+        effects.push(Effect::Retry(RetryEffect::GuardKey { queue, seq, value }));
+    }
 }
 
 /// The queue that a group means.
@@ -203,6 +216,7 @@ impl<'a> Batch<'a> {
                 shares,
                 via: target.via,
             }));
+            note_guard_key(queue, seq, message, effects);
             if let Some(unique) = &message.unique {
                 unique::take(queue, unique, enqueued, replaces, ready_at_ms, self.ctx, effects);
             }

@@ -88,7 +88,7 @@ fn reasons(
     // A message whose guard was taken away goes on with the next tick.
     let orphan = Hold::Budget { ahead: 0, until_ms: now_ms };
     let orphan = (message.phase == Phase::Parked).then_some(orphan);
-    reasons.extend(queue.hold_of(message).or(orphan).map(Reason::Retry));
+    reasons.extend(queue.hold_of(seq, message).or(orphan).map(Reason::Retry));
     of_queue(queue, now_ms, &mut reasons);
     of_lane(queue, message, now_ms, &mut reasons);
     reasons
@@ -169,6 +169,7 @@ fn describe(queue: &Queue, seq: Seq, message: &Message) -> ExplainedMessage {
     let last = Delivery { past_attempts, ..Delivery::last(queue.id(), seq, message) };
     ExplainedMessage {
         lane: queue.lane_key(message).map(str::to_owned),
+        guarded_by: queue.guarded_by(&queue.whose(seq, message.lane)),
         priority: message.priority,
         expires_at_ms: message.expires_at_ms,
         retained_until_ms: queue.retained_until(message),

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use crate::effect::{Effect, Effects};
 use crate::guard::{Ended, GuardState};
+use crate::guard_keys::GuardValue;
 use crate::ids::{Seq, UnixMs};
-use crate::message::{LaneId, Message};
+use crate::message::Message;
 use crate::queue::Queue;
+use crate::queue_guards::Whose;
 use crate::retry::Guard;
 use crate::retry_effect::{Next, RetryEffect};
 
@@ -26,10 +28,10 @@ impl<'a> Guards<'a> {
         Self { queue, config: queue.guard_config(), now_ms, changed: BTreeMap::new() }
     }
 
-    /// The guard of a lane, to be changed.
-    fn of(&mut self, lane: LaneId) -> Option<(Guard, &mut GuardState)> {
+    /// A guard, to be changed.
+    fn of(&mut self, whose: &Whose) -> Option<(Guard, &mut GuardState)> {
         let config = self.config?;
-        let key = self.queue.guard_key(&config, lane)?;
+        let key = self.queue.guard_key(&config, whose)?;
         let (queue, now_ms) = (self.queue, self.now_ms);
         let known = || queue.guards.get(&key).cloned();
         let fresh = || GuardState::new(&config, now_ms);
@@ -39,38 +41,58 @@ impl<'a> Guards<'a> {
         Some((config, guard))
     }
 
-    /// Whether the breaker lets this message be tried; if so, the attempt begins.
-    pub(super) fn begin(&mut self, message: &Message) -> bool {
+    /// Whether the breaker lets this message be handed out; if so, the attempt begins, if it is one.
+    pub(super) fn begin(&mut self, seq: Seq, message: &Message, is_attempt: bool) -> bool {
         let Some(config) = self.config.filter(|config| config.breaker.is_some()) else {
             return true;
         };
-        let Some(key) = self.queue.guard_key(&config, message.lane) else { return true };
+        let whose = self.queue.whose(seq, message.lane);
+        let Some(key) = self.queue.guard_key(&config, &whose) else { return true };
         let now = self.changed.get(&key).map(Option::as_ref);
         let Some(guard) = now.unwrap_or_else(|| self.queue.guards.get(&key)) else { return true };
         if guard.is_shut(&config) {
             return false;
         }
         let mut guard = guard.clone();
-        if guard.begin(&config, self.now_ms) {
+        if is_attempt && guard.begin(&config, self.now_ms) {
             self.changed.insert(key, Some(guard));
         }
         true
     }
 
+    /// Puts a message aside that [`Guards::begin`] refused, where its guard does not shut a whole
+    /// lane or queue. Returns whether it did.
+    pub(super) fn put_aside(&mut self, seq: Seq, message: &Message, effects: &mut Effects) -> bool {
+        let whose = self.queue.whose(seq, message.lane);
+        if !matches!(whose, Whose::Value(_)) {
+            return false;
+        }
+        if message.history.receives > 0
+            && let Some((config, guard)) = self.of(&whose)
+        {
+            guard.return_token(&config);
+        }
+        let (queue, next) = (self.queue.id(), Next::Parked);
+        effects.push(Effect::Retry(RetryEffect::Retried { queue, seq, next, order: None }));
+        true
+    }
+
     /// An attempt is over.
-    pub(super) fn end(&mut self, message: &Message, ended: Ended) {
+    pub(super) fn end(&mut self, seq: Seq, message: &Message, ended: Ended) {
         let now_ms = self.now_ms;
-        if let Some((config, guard)) = self.of(message.lane) {
+        let whose = self.queue.whose(seq, message.lane);
+        if let Some((config, guard)) = self.of(&whose) {
             guard.end(&config, message.history.last_received_at_ms, ended, now_ms);
         }
     }
 
     /// When a message may be tried again whose delay is over.
-    pub(super) fn next(&mut self, message: &Message) -> Next {
+    pub(super) fn next(&mut self, seq: Seq, message: &Message) -> Next {
         if self.config.is_none_or(|config| config.budget.is_none()) {
             return Next::Now;
         }
-        let Some((_, guard)) = self.of(message.lane) else { return Next::Now };
+        let whose = self.queue.whose(seq, message.lane);
+        let Some((_, guard)) = self.of(&whose) else { return Next::Now };
         if guard.is_open() || !guard.take_token() { Next::Parked } else { Next::Now }
     }
 
@@ -85,9 +107,9 @@ impl<'a> Guards<'a> {
         let due = |guard: &GuardState| guard.due_ms().is_some_and(|due_ms| due_ms <= self.now_ms);
         let due = self.queue.guards.iter().filter(|(_, guard)| due(guard));
         let due: Vec<_> = due.map(|(key, guard)| (key.clone(), guard.clone())).collect();
-        let parked = self.queue.guards_of_parked(&config);
+        let parked = self.queue.waited_for(&config);
         let busy: Vec<_> =
-            parked.iter().filter_map(|lane| self.queue.guard_key(&config, *lane)).collect();
+            parked.iter().filter_map(|whose| self.queue.guard_key(&config, whose)).collect();
         for (key, mut guard) in due {
             let in_flight = self.queue.in_flight_of_guard(&config, &key);
             if guard.is_idle(self.now_ms) {
@@ -104,26 +126,29 @@ impl<'a> Guards<'a> {
             }
         }
         let mut left = most;
-        for lane in parked {
-            left -= self.release_parked(lane, left, effects);
+        for whose in parked {
+            left -= self.release_parked(&whose, left, effects);
         }
         most - left
     }
 
-    /// Lets messages go that waited for tokens of a lane's guard, at most so many.
+    /// Lets messages go that waited for a guard, at most so many.
     pub(super) fn release_parked(
         &mut self,
-        lane: LaneId,
+        whose: &Whose,
         most: usize,
         effects: &mut Effects,
     ) -> usize {
         let Some(config) = self.config else { return 0 };
-        let mut parked = self.queue.parked_in(&config, lane).peekable();
+        if let Whose::Value(value) = whose {
+            return self.release_waiting(value, most, effects);
+        }
+        let mut parked = self.queue.parked_in(&config, whose).peekable();
         if parked.peek().is_none() {
             return 0;
         }
         let mut free: Vec<Seq> = Vec::new();
-        match self.of(lane) {
+        match self.of(whose) {
             Some((_, guard)) if config.budget.is_some() => {
                 while free.len() < most && !guard.is_open() && guard.has_token() {
                     let Some((_, seq)) = parked.next() else { break };
@@ -132,6 +157,39 @@ impl<'a> Guards<'a> {
                 }
             }
             _ => free.extend(parked.map(|(_, seq)| seq).take(most)),
+        }
+        self.let_go(&free, effects)
+    }
+
+    /// By attribute: as many as may begin, those with the lowest place first; a retry takes a token.
+    fn release_waiting(&mut self, value: &GuardValue, most: usize, effects: &mut Effects) -> usize {
+        let queue = self.queue;
+        let Some(waiting) = queue.guard_keys.waiting(value) else { return 0 };
+        let now_ms = self.now_ms;
+        let mut first = waiting.first.iter().peekable();
+        let mut retries = waiting.retries.iter().peekable();
+        let mut free: Vec<Seq> = Vec::new();
+        match self.of(&Whose::Value(value.clone())) {
+            None => free.extend(first.chain(retries).map(|(_, seq)| *seq).take(most)),
+            Some((config, guard)) => {
+                let most = most.min(guard.grantable(&config) as usize);
+                while free.len() < most {
+                    let has_token = config.budget.is_none() || guard.has_token();
+                    let retry = retries.peek().filter(|_| has_token);
+                    let is_retry = match (first.peek(), retry) {
+                        (Some(first), Some(retry)) => retry < first,
+                        (None, Some(_)) => true,
+                        _ => false,
+                    };
+                    let next = if is_retry { retries.next() } else { first.next() };
+                    let Some((_, seq)) = next else { break };
+                    if is_retry && config.budget.is_some() {
+                        guard.take_token();
+                    }
+                    free.push(*seq);
+                }
+                guard.grant(&config, u32::try_from(free.len()).unwrap_or(u32::MAX), now_ms);
+            }
         }
         self.let_go(&free, effects)
     }

@@ -46,7 +46,7 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         self.remember(seq, failure.end, failure.error, effects);
-        self.guards.end(message, Ended::Failure);
+        self.guards.end(seq, message, Ended::Failure);
         if self.was_last(message) {
             let reason = MoveReason::MaxReceives;
             return dead_letter(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
@@ -56,7 +56,7 @@ impl<'a> Ending<'a> {
         let delay_ms = failure.delay_ms.unwrap_or_else(|| self.backoff_ms(seq, message));
         let at_ms = (delay_ms > 0).then(|| self.ctx.now_ms.saturating_add(delay_ms));
         if self.queue.retries() {
-            let next = at_ms.map_or_else(|| self.guards.next(message), Next::At);
+            let next = at_ms.map_or_else(|| self.guards.next(seq, message), Next::At);
             let queue = self.queue.id();
             effects.push(Effect::Retry(RetryEffect::Retried { queue, seq, next, order }));
         } else {
@@ -74,7 +74,7 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         self.remember(seq, end, None, effects);
-        self.guards.end(message, Ended::Neither);
+        self.guards.end(seq, message, Ended::Neither);
         self.release(seq, ready_at_ms, order, false, effects);
     }
 
@@ -88,17 +88,18 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         self.remember(seq, AttemptEnd::Rejected, error, effects);
-        self.guards.end(message, Ended::Neither);
+        self.guards.end(seq, message, Ended::Neither);
         let reason = MoveReason::Rejected;
         dead_letter(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
     }
 
     /// The attempt succeeded; what waits for tokens may go on.
-    pub(super) fn succeeded(&mut self, message: &Message, effects: &mut Effects) {
+    pub(super) fn succeeded(&mut self, seq: Seq, message: &Message, effects: &mut Effects) {
         let first = message.history.receives == 1;
-        self.guards.end(message, Ended::Success { first });
+        self.guards.end(seq, message, Ended::Success { first });
+        let whose = self.queue.whose(seq, message.lane);
         let most = crate::limits::MAX_BATCH;
-        self.guards.release_parked(message.lane, most, effects);
+        self.guards.release_parked(&whose, most, effects);
     }
 
     /// Notes how an attempt ended, if the queue keeps that.

@@ -37,7 +37,7 @@ pub(super) fn decide(
         };
         if *outcome == Outcome::Ack {
             acked.push(receipt.seq);
-            ending.succeeded(&message, effects);
+            ending.succeeded(receipt.seq, &message, effects);
             return Settled::Done;
         }
         if !message.phase.in_flight() {

@@ -73,7 +73,7 @@ fn one_queue(
                 let failure = Failure { end, error, delay_ms: None, to_tail: false };
                 ending.failed(seq, &message, &failure, sequences, effects);
             }
-            Phase::Backoff(_) => match ending.guards.next(&message) {
+            Phase::Backoff(_) => match ending.guards.next(seq, &message) {
                 Next::Now => promoted.push(seq),
                 next => {
                     let retried = RetryEffect::Retried { queue: id, seq, next, order: None };

@@ -352,3 +352,189 @@ fn explain_tells_how_many_a_closing_breaker_lets_run() {
     let last = reasons(&mut w, q, 10);
     assert_eq!(last, [Reason::Retry(Hold::SlowStart { in_flight: 2, allowed: 2 })]);
 }
+
+fn keyed(kind: QueueKind) -> QueueConfig {
+    let slow = Breaker { slow_start_percent: 100, ..breaker() };
+    QueueConfig {
+        kind,
+        guard_attribute: Some("dependency".into()),
+        ..guarded(GuardKey::Attribute, None, Some(slow))
+    }
+}
+
+/// Sends a message that depends on something, in a lane of its tenant.
+fn send_for(w: &mut World, queue: QueueId, tenant: &str, dependency: &str) -> Seq {
+    let new = in_lane(queue, tenant, "");
+    w.send_message(NewMessage { content: depends_on(dependency), ..new }).seq
+}
+
+fn seqs(deliveries: &[Delivery]) -> Vec<Seq> {
+    deliveries.iter().map(|delivery| delivery.receipt.seq).collect()
+}
+
+fn ack_all(w: &mut World, deliveries: &[Delivery]) {
+    for delivery in deliveries {
+        w.ack(delivery);
+    }
+    w.advance(1);
+}
+
+#[test]
+fn a_dependency_that_is_down_stops_its_own_messages_only_whatever_their_lanes_are() {
+    let mut w = World::new();
+    let q = w.queue("q", keyed(QueueKind::Standard));
+    for n in 0..12 {
+        let dependency = if n % 2 == 0 { "stripe" } else { "mail" };
+        send_for(&mut w, q, if n % 3 == 0 { "a" } else { "b" }, dependency);
+    }
+    let first = w.receive(q, 8);
+    let (stripe, mail): (Vec<_>, Vec<_>) =
+        first.into_iter().partition(|delivery| delivery.receipt.seq % 2 == 1);
+    fail_all(&mut w, q, &stripe);
+    ack_all(&mut w, &mail);
+    assert_eq!(seqs(&w.receive(q, 10)), [10, 12]);
+    let until_ms = w.now_ms + 4_999;
+    for seq in [1, 11] {
+        assert_eq!(reasons(&mut w, q, seq), [Reason::Retry(Hold::Breaker { until_ms })]);
+    }
+    assert_eq!((w.stats(q).held, w.receive(q, 10).len()), (6, 0));
+    let query = Query::Guards { queue: q, after: None, max: 10 };
+    let Answer::Guards(guards) = w.engine.query(&query).unwrap() else { panic!() };
+    let told: Vec<_> = guards
+        .iter()
+        .map(|g| (g.key.as_deref(), g.breaker.unwrap(), g.successes, g.held))
+        .collect();
+    let open = BreakerState::Open { until_ms };
+    let expected = [(Some("mail"), BreakerState::Closed, 4, 0), (Some("stripe"), open, 0, 6)];
+    assert_eq!(told, expected);
+    w.take_snapshot();
+    w.restart();
+    w.advance(4_998);
+    assert_eq!(w.receive(q, 10), []);
+    w.advance(1);
+    let probes = w.receive(q, 10);
+    assert_eq!(seqs(&probes), [1, 3], "in their order, no more than probes");
+    assert_eq!(w.stats(q).held, 4, "the others are not woken for nothing");
+    w.restart();
+    ack_all(&mut w, &probes);
+    let more = w.receive(q, 10);
+    assert_eq!(seqs(&more), [5, 7]);
+    let closing = Hold::SlowStart { in_flight: 2, allowed: 2 };
+    assert_eq!(reasons(&mut w, q, 11), [Reason::Retry(closing)]);
+    ack_all(&mut w, &more);
+    assert_eq!(seqs(&w.receive(q, 10)), [9, 11]);
+}
+
+#[test]
+fn a_fifo_group_waits_behind_a_message_whose_dependency_is_down() {
+    let mut w = World::new();
+    let q = w.queue("q.fifo", keyed(QueueKind::Fifo));
+    for n in 0..4 {
+        send_for(&mut w, q, &format!("first {n}"), "stripe");
+    }
+    let down = w.receive(q, 4);
+    fail_all(&mut w, q, &down);
+    let [head, behind] = ["stripe", "mail"].map(|to| send_for(&mut w, q, "a", to));
+    let other = send_for(&mut w, q, "b", "mail");
+    assert_eq!(seqs(&w.receive(q, 10)), [other], "not what is behind");
+    assert_eq!(w.receive(q, 10), []);
+    let behind_head = Reason::BehindInFlight { seq: head, until_ms: None };
+    assert_eq!(reasons(&mut w, q, behind), [behind_head]);
+    w.restart();
+    w.advance(5_000);
+    for expected in [2, 2] {
+        let some = w.receive(q, 10);
+        assert_eq!(some.len(), expected);
+        ack_all(&mut w, &some);
+    }
+    assert_eq!(seqs(&w.receive(q, 10)), [head, behind]);
+}
+
+#[test]
+fn a_receive_comes_past_any_number_of_messages_whose_dependency_is_down() {
+    let mut w = World::new();
+    let q = w.queue("q", keyed(QueueKind::Standard));
+    for _ in 0..1_100 {
+        send_for(&mut w, q, "a", "stripe");
+    }
+    let down = w.receive(q, 4);
+    fail_all(&mut w, q, &down);
+    let last = send_for(&mut w, q, "a", "mail");
+    let tries = (1..9).find(|_| seqs(&w.receive(q, 10)) == [last]);
+    assert_eq!(tries, Some(2));
+    w.take_snapshot();
+    w.restart();
+    assert_eq!(w.receive(q, 10), []);
+    assert_eq!(w.stats(q).held, 1_100);
+}
+
+#[test]
+fn a_message_put_aside_before_its_first_attempt_needs_no_token_and_a_retry_needs_one() {
+    let mut w = World::new();
+    let one = RetryBudget { max_tokens: 1, ..budget() };
+    let mut config = keyed(QueueKind::Standard);
+    config.guard.as_mut().unwrap().budget = Some(one);
+    let q = w.queue("q", config);
+    for _ in 0..4 {
+        send_for(&mut w, q, "a", "stripe");
+    }
+    let down = w.receive(q, 4);
+    fail_all(&mut w, q, &down);
+    let fresh = send_for(&mut w, q, "a", "stripe");
+    assert_eq!(w.receive(q, 10), []);
+    w.advance(5_000);
+    assert_eq!(seqs(&w.receive(q, 10)), [1, fresh]);
+}
+
+#[test]
+fn a_dead_letter_that_is_brought_back_depends_on_what_it_did() {
+    let mut w = World::new();
+    let dead = w.queue("dead", QueueConfig::default());
+    let dead_letter = Some(DeadLetter { target: queue_name("dead"), max_receives: 9 });
+    let q = w.queue("q", QueueConfig { dead_letter, ..keyed(QueueKind::Standard) });
+    send_for(&mut w, q, "a", "stripe");
+    let got = w.receive(q, 1);
+    let rejected = Outcome::Failed { error: "bad".into(), delay_ms: None, retry: false };
+    w.settle(got[0].receipt, rejected);
+    for _ in 0..4 {
+        send_for(&mut w, q, "a", "stripe");
+    }
+    let down = w.receive(q, 4);
+    fail_all(&mut w, q, &down);
+    w.take_snapshot();
+    w.restart();
+    let start = StartMoveTask { source: dead, destination: Some(q), max_per_second: None };
+    w.run(Command::StartMoveTask(start));
+    w.advance(0);
+    assert_eq!(w.stats(q).ready, 5);
+    assert_eq!(w.receive(q, 10), []);
+}
+
+#[test]
+fn with_other_settings_what_was_put_aside_goes_on() {
+    let mut w = World::new();
+    let others = [
+        QueueConfig::default(),
+        guarded(GuardKey::Queue, Some(budget()), Some(breaker())),
+        keyed(QueueKind::Standard),
+    ];
+    for (n, config) in others.into_iter().enumerate() {
+        let q = w.queue(&format!("q{n}"), keyed(QueueKind::Standard));
+        for _ in 0..6 {
+            send_for(&mut w, q, "a", "stripe");
+        }
+        let down = w.receive(q, 4);
+        fail_all(&mut w, q, &down);
+        assert_eq!(w.receive(q, 10), []);
+        let attribute = config.guard_attribute.as_ref().map(|_| "other".to_owned());
+        let config = Box::new(QueueConfig { guard_attribute: attribute, ..config });
+        let configure = ConfigureQueue { queue: q, config, expected_version: 1 };
+        w.run(Command::ConfigureQueue(configure));
+        w.restart();
+        w.advance(10_000);
+        let mut got = w.receive(q, 10).len();
+        w.advance(10_000); // the budget of one of them has three tokens at a time
+        got += w.receive(q, 10).len();
+        assert_eq!(got, 6, "{n}");
+    }
+}

@@ -49,7 +49,18 @@ fn step() -> impl Strategy<Value = Step> {
 const FIFO: usize = 1;
 const DEAD: usize = 3;
 
-fn config(queue: usize) -> QueueConfig {
+/// `by_attribute`: guards are for the values of an attribute.
+fn config(queue: usize, by_attribute: bool) -> QueueConfig {
+    let config = config_by_lane(queue);
+    let Some(guard) = config.guard.filter(|_| by_attribute) else { return config };
+    QueueConfig {
+        guard: Some(Guard { key: GuardKey::Attribute, ..guard }),
+        guard_attribute: Some("dependency".into()),
+        ..config
+    }
+}
+
+fn config_by_lane(queue: usize) -> QueueConfig {
     let retry = |delays, max_attempts| {
         Some(RetryPolicy { backoff: Backoff::List(delays), jitter_percent: 50, max_attempts })
     };
@@ -97,16 +108,18 @@ struct Auditor {
     /// Messages sent to the FIFO queue, in order.
     sent: Vec<(Seq, String)>,
     versions: BTreeMap<QueueId, u64>,
+    by_attribute: bool,
 }
 
 impl Auditor {
-    fn new() -> Self {
+    fn new(by_attribute: bool) -> Self {
         let mut w = World::new();
         let names = ["retrying", "ordered", "fenced", "dead"];
-        let queues = names.iter().enumerate().map(|(i, name)| w.queue(name, config(i)));
+        let queues = names.iter().enumerate();
+        let queues = queues.map(|(i, name)| w.queue(name, config(i, by_attribute)));
         let queues = queues.collect();
         let (receipts, sent, versions) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { w, queues, receipts, sent, versions }
+        Self { w, queues, receipts, sent, versions, by_attribute }
     }
 
     fn step(&mut self, step: Step) {
@@ -151,7 +164,8 @@ impl Auditor {
         let lane = (lane > 0 || fifo).then(|| format!("lane {lane}"));
         let expires_at_ms = expires_in_ms.map(|ms| self.w.now_ms + ms);
         let new = message(self.queues[queue], "x");
-        let new = NewMessage { lane: lane.clone(), expires_at_ms, ..new };
+        let content = depends_on(["", "a", "b"][self.w.now_ms as usize % 3]);
+        let new = NewMessage { lane: lane.clone(), expires_at_ms, content, ..new };
         let seq = self.w.send_message(new).seq;
         if fifo {
             self.sent.push((seq, lane.unwrap()));
@@ -227,9 +241,9 @@ impl Auditor {
     fn configure(&mut self, queue: usize, plain: bool) {
         let id = self.queues[queue];
         let version = self.versions.entry(id).or_insert(1);
-        let mut config = config(queue);
+        let mut config = config(queue, self.by_attribute);
         if plain {
-            config.guard = None;
+            (config.guard, config.guard_attribute) = (None, None);
         }
         let config = Box::new(config);
         let expected_version = *version;
@@ -292,8 +306,9 @@ proptest! {
     #[test]
     fn retries_deadlines_and_guards_lose_double_and_hold_nothing(
         steps in prop::collection::vec(step(), 1..150),
+        by_attribute in any::<bool>(),
     ) {
-        let mut auditor = Auditor::new();
+        let mut auditor = Auditor::new(by_attribute);
         for step in steps {
             auditor.step(step);
         }

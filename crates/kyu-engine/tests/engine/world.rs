@@ -202,6 +202,17 @@ pub(crate) fn message(queue: QueueId, body: &str) -> NewMessage {
     }
 }
 
+/// Content with an attribute `dependency`, unless that is empty.
+pub(crate) fn depends_on(dependency: &str) -> Bytes {
+    let attribute = Attribute {
+        name: "dependency".into(),
+        data_type: "String".into(),
+        value: AttributeValue::Text(dependency.into()),
+    };
+    let attributes = if dependency.is_empty() { vec![] } else { vec![attribute] };
+    Content { attributes, ..Content::of(dependency.to_owned()) }.encode()
+}
+
 pub(crate) fn in_lane(queue: QueueId, lane: &str, body: &str) -> NewMessage {
     NewMessage { lane: Some(lane.into()), ..message(queue, body) }
 }
