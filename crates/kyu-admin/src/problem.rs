@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use hyper::StatusCode;
-use kyu_door::access::Denied;
+use kyu_door::access::{Denied, foreign_host_text};
 use kyu_door::http::Rejection;
 
 use crate::api::{ItemError, ProblemBody};
@@ -180,6 +180,7 @@ impl From<Denied> for Problem {
             Denied::CrossSite => {
                 Self::new(Code::Forbidden, "Web pages of other sites may not use this server.")
             }
+            Denied::ForeignHost(host) => Self::new(Code::Forbidden, foreign_host_text(&host)),
             Denied::NoSignature => Self::new(
                 Code::Unauthenticated,
                 "Send the access key as HTTP Basic credentials, or sign the request (SigV4).",

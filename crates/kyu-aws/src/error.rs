@@ -1,10 +1,11 @@
 //! The one table from what went wrong to what AWS calls it: JSON name, Query code, HTTP status and
 //! text, as recorded from AWS where a recording is public.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use kyu_broker::{EnqueueRefusal, Refusal};
-use kyu_door::access::Denied;
+use kyu_door::access::{Denied, foreign_host_text};
 use kyu_door::http::{Rejection, StatusCode};
 
 use crate::limits::{MAX_BATCH_ENTRIES, MAX_MESSAGE_BYTES, MAX_QUOTED_BYTES};
@@ -218,7 +219,7 @@ impl Error {
 fn denied_row(denied: &Denied) -> Row {
     let coral = |name, query_code, status| Row::of(CORAL, name, query_code, status);
     match denied {
-        Denied::NotLoopback | Denied::CrossSite => {
+        Denied::NotLoopback | Denied::CrossSite | Denied::ForeignHost(_) => {
             coral("AccessDeniedException", "AccessDenied", StatusCode::FORBIDDEN)
         }
         Denied::NoSignature => coral(
@@ -241,8 +242,9 @@ fn denied_row(denied: &Denied) -> Row {
     }
 }
 
-fn denied_text(denied: &Denied) -> &str {
-    match denied {
+fn denied_text(denied: &Denied) -> Cow<'_, str> {
+    let text = match denied {
+        Denied::ForeignHost(host) => return foreign_host_text(host).into(),
         Denied::NotLoopback => {
             "This server has no credentials configured, so it serves its own machine only."
         }
@@ -257,7 +259,8 @@ fn denied_text(denied: &Denied) -> &str {
              Consult the service documentation for details."
         }
         Denied::Incomplete(reason) | Denied::Expired(reason) => reason,
-    }
+    };
+    text.into()
 }
 
 impl fmt::Display for Error {
@@ -320,7 +323,7 @@ impl fmt::Display for Error {
                 write!(f, "The request body must not be larger than {max_bytes} bytes.")
             }
             Self::RequestTimeout => f.write_str("The request did not arrive in time."),
-            Self::Denied(denied) => f.write_str(denied_text(denied)),
+            Self::Denied(denied) => f.write_str(&denied_text(denied)),
             Self::RequestThrottled => f.write_str("Rate exceeded."),
             Self::Internal => {
                 f.write_str("The request processing has failed because of an internal failure.")

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kyu_engine::{
-    Acquire, Answer, Command, Delivery, GiveBack, Query, QueueId, Reply, SessionId, UnixMs,
+    Acquire, Answer, Command, Delivery, GiveBack, Query, QueueId, QueueInfo, Reply, SessionId,
+    UnixMs,
 };
 use tokio::sync::oneshot;
 
@@ -14,11 +15,14 @@ use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::inbox::Inbox;
-use crate::metrics::{Counter, Metrics, MetricsSnapshot};
+use crate::metrics::{Counter, Metrics, MetricsSnapshot, QueueMetrics};
 use crate::pins::Pin;
 use crate::request::{Job, Leased, Ticket};
 use crate::thread::Threads;
 use crate::waiters::ReceiveId;
+
+/// Queues that are measured in one step, so that others get their turn in between.
+const MEASURED_QUEUES: usize = 100;
 
 /// One open broker. Clones are cheap and share it; when the last is dropped, it closes in the
 /// background. Use [`Broker::shutdown`] to wait for that.
@@ -134,6 +138,24 @@ impl Broker {
         let mut snapshot = answer.await.map_err(|_| Error::Internal)?;
         snapshot.gauges.waiting_requests = self.shared.admission.waiting() as u64;
         Ok(snapshot)
+    }
+
+    /// The first `max` queues in order of name, with what is measured of each.
+    pub async fn queue_metrics(
+        &self,
+        max: usize,
+    ) -> Result<Vec<(Arc<QueueInfo>, QueueMetrics)>, Error> {
+        let queues = self.directory().first(max);
+        let mut measured = Vec::with_capacity(queues.len());
+        for some in queues.chunks(MEASURED_QUEUES) {
+            let (reply, answer) = oneshot::channel();
+            let ids = some.iter().map(|queue| queue.id).collect();
+            self.send(Job::QueueMetrics(ids, reply))?;
+            let answers = answer.await.map_err(|_| Error::Internal)?;
+            let there = some.iter().cloned().zip(answers);
+            measured.extend(there.filter_map(|(queue, found)| Some((queue, found?))));
+        }
+        Ok(measured)
     }
 
     /// Answers all long polls and lets no receive wait any more; the first step of ending a server,

@@ -88,6 +88,11 @@ impl Directory {
             .collect()
     }
 
+    /// The first `max` queues of all namespaces, in order of name.
+    pub fn first(&self, max: usize) -> Vec<Arc<QueueInfo>> {
+        self.tables.load().by_name.from(|_| Ordering::Greater).take(max).cloned().collect()
+    }
+
     /// The namespaces that have queues, in order.
     pub fn namespaces(&self) -> Vec<String> {
         let tables = self.tables.load();

@@ -90,6 +90,9 @@ impl EngineThread {
             Job::Metrics(caller) => {
                 let _gone = caller.send(self.core.measure());
             }
+            Job::QueueMetrics(queues, caller) => {
+                let _gone = caller.send(self.core.measure_queues(&queues));
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub use bodies::Received;
 pub use broker::Broker;
 pub use directory::Directory;
 pub use error::Error;
-pub use metrics::{Counter, Gauges, Metrics, MetricsSnapshot};
+pub use metrics::{Counter, Gauges, Metrics, MetricsSnapshot, QueueMetrics};
 pub use options::{Options, Policy};
 pub use outbox::{Completion, Response};
 pub use pins::Pin;

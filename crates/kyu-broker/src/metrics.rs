@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kyu_engine::{Reply, Settled};
+use kyu_engine::{QueueStats, QueueTotals, Reply, Settled};
 
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $variant:ident => $name:literal,)+) => {
@@ -149,6 +149,19 @@ gauges! {
     log_since_snapshot_bytes => "kyu_log_since_snapshot_bytes",
     /// Bytes of the newest snapshot.
     newest_snapshot_bytes => "kyu_newest_snapshot_bytes",
+    /// Entries of the ledger.
+    ledger_entries => "kyu_ledger_entries",
+    /// Bytes of the ledger's keys, fingerprints, holders and values; all of them in RAM.
+    ledger_bytes => "kyu_ledger_bytes",
+}
+
+/// What is measured of one queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueMetrics {
+    /// Now.
+    pub stats: QueueStats,
+    /// Since it was created.
+    pub totals: QueueTotals,
 }
 
 /// Everything the broker measures, at one moment.

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::admission::Permit;
 use crate::error::Error;
 use crate::inbox::Inbox;
-use crate::metrics::MetricsSnapshot;
+use crate::metrics::{MetricsSnapshot, QueueMetrics};
 use crate::outbox::{Completion, Response};
 use crate::pins::Pin;
 use crate::waiters::ReceiveId;
@@ -48,6 +48,7 @@ pub(crate) enum Job {
     /// Receives do not wait from now on, and those that wait are answered.
     EndLongPolls,
     Metrics(oneshot::Sender<MetricsSnapshot>),
+    QueueMetrics(Vec<QueueId>, oneshot::Sender<Vec<Option<QueueMetrics>>>),
 }
 
 /// Where the result of a request goes.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::basic::{self, Secret};
@@ -43,6 +43,9 @@ pub enum Denied {
     NotLoopback,
     /// No credentials are configured, and a web page of another site sent the request.
     CrossSite,
+    /// No credentials are configured, and the request is for this host, which is no name of this
+    /// machine that is known here.
+    ForeignHost(String),
     /// Nothing says who is calling.
     NoSignature,
     /// A signature that lacks a part, or has one that cannot be read.
@@ -55,14 +58,30 @@ pub enum Denied {
     Expired(String),
 }
 
+/// What a [`Denied::ForeignHost`] says to people, in every dialect.
+pub fn foreign_host_text(host: &str) -> String {
+    format!(
+        "This server has no credentials configured, and it knows no name \"{host}\" of its machine. \
+         If that is one, start the server with --allowed-host NAME; this keeps web pages out whose \
+         names point to this machine."
+    )
+}
+
+/// Longest host that is repeated in an error: the longest name there can be.
+const MAX_HOST_CHARS: usize = 255;
+
 /// The rule of one port.
 #[derive(Debug)]
 pub enum Access {
     /// Loopback peers only; signatures, if any, are not looked at.
-    Loopback,
+    Loopback(HostNames),
     /// Signed requests only, from anywhere.
     Keys(Keys),
 }
+
+/// Names of this machine, besides those that nobody else can give to it; in lower case.
+#[derive(Debug, Default)]
+pub struct HostNames(Vec<String>);
 
 /// Configured credentials by access key id.
 pub struct Keys(HashMap<String, Key>);
@@ -82,8 +101,15 @@ impl fmt::Debug for Keys {
 impl Access {
     /// Requires keys if there are any, and loopback otherwise.
     pub fn new(credentials: Vec<Credential>) -> Self {
+        Self::with_hosts(credentials, &[])
+    }
+
+    /// As [`Access::new`]. Without keys, requests may also name this machine by one of `hosts`,
+    /// which a proxy or the system's host file gives to it.
+    pub fn with_hosts(credentials: Vec<Credential>, hosts: &[String]) -> Self {
         if credentials.is_empty() {
-            return Self::Loopback;
+            let names = hosts.iter().map(|host| host.to_ascii_lowercase());
+            return Self::Loopback(HostNames(names.collect()));
         }
         let keys = credentials.into_iter().map(|credential| {
             let user = credential.user.as_deref().unwrap_or(&credential.access_key_id).into();
@@ -103,7 +129,7 @@ impl Access {
         now_s: u64,
     ) -> Result<Principal, Denied> {
         match self {
-            Self::Loopback => admit_local(head, peer),
+            Self::Loopback(names) => names.admit(head, peer),
             Self::Keys(keys) => {
                 let claim = sigv4::Claim::of(head)?;
                 let key = keys.0.get(claim.access_key_id()).ok_or(Denied::UnknownKey)?;
@@ -114,8 +140,7 @@ impl Access {
     }
 
     /// As [`Access::admit`], for doors whose clients are people, programs without an AWS SDK, and
-    /// browsers: HTTP Basic (RFC 7617) with the same key pair is as good as a signature; and
-    /// without keys, `Host` must be a name of this machine.
+    /// browsers: HTTP Basic (RFC 7617) with the same key pair is as good as a signature.
     pub fn admit_api(
         &self,
         head: &Head,
@@ -123,53 +148,52 @@ impl Access {
         peer: SocketAddr,
         now_s: u64,
     ) -> Result<Principal, Denied> {
-        match self {
-            Self::Loopback => {
-                let host = head.headers.get(header::HOST).map(|host| host.as_bytes());
-                if !host.is_some_and(is_own_name) {
-                    return Err(Denied::CrossSite);
-                }
-                admit_local(head, peer)
-            }
-            Self::Keys(keys) => {
-                let Some((id, secret)) = basic::pair(head)? else {
-                    return self.admit(head, body, peer, now_s);
-                };
-                // Browsers add what they were once told to requests of any page.
-                check_same_site(head)?;
-                let key = keys.0.get(&id).ok_or(Denied::UnknownKey)?;
-                if !key.secret.is(&secret) {
-                    return Err(Denied::WrongSignature);
-                }
-                Ok(Principal::User(Arc::clone(&key.user)))
-            }
+        let Self::Keys(keys) = self else { return self.admit(head, body, peer, now_s) };
+        let Some((id, secret)) = basic::pair(head)? else {
+            return self.admit(head, body, peer, now_s);
+        };
+        // Browsers add what they were once told to requests of any page.
+        check_same_site(head)?;
+        let key = keys.0.get(&id).ok_or(Denied::UnknownKey)?;
+        if !key.secret.is(&secret) {
+            return Err(Denied::WrongSignature);
+        }
+        Ok(Principal::User(Arc::clone(&key.user)))
+    }
+}
+
+impl HostNames {
+    /// An open local port is within reach of every web page in the user's browser. Browsers say
+    /// which page they act for; and a page whose own name was made to point to 127.0.0.1, so that
+    /// for its browser it and this port are one site (DNS rebinding), is known by that name.
+    fn admit(&self, head: &Head, peer: SocketAddr) -> Result<Principal, Denied> {
+        if !peer.ip().to_canonical().is_loopback() {
+            return Err(Denied::NotLoopback);
+        }
+        check_same_site(head)?;
+        // Every browser sends one.
+        let host = head.headers.get(header::HOST).map(|host| host.as_bytes());
+        match host.filter(|host| !self.has(host)) {
+            Some(host) => Err(Denied::ForeignHost(
+                String::from_utf8_lossy(host).chars().take(MAX_HOST_CHARS).collect(),
+            )),
+            None => Ok(Principal::Local),
         }
     }
-}
 
-/// Whether a host is this machine's by any name that other people cannot give to it. A name of
-/// their own that they let point to 127.0.0.1 would make their page and this port one site (DNS
-/// rebinding), so that no browser warned of it.
-fn is_own_name(host: &[u8]) -> bool {
-    let Ok(host) = std::str::from_utf8(host) else { return false };
-    if host.starts_with('[') {
-        let end = host.find(']').unwrap_or(host.len());
-        return host.get(1..end).is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    fn has(&self, host: &[u8]) -> bool {
+        let Ok(host) = std::str::from_utf8(host) else { return false };
+        if host.starts_with('[') {
+            let end = host.find(']').unwrap_or(host.len());
+            return host.get(1..end).is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+        }
+        let name = host.split(':').next().unwrap_or_default().trim_end_matches('.');
+        let name = name.to_ascii_lowercase();
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<Ipv4Addr>().is_ok()
+            || self.0.contains(&name)
     }
-    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.');
-    let name = name.to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name.parse::<std::net::Ipv4Addr>().is_ok()
-}
-
-/// An open local port is within reach of every web page in the user's browser; browsers say so.
-fn admit_local(head: &Head, peer: SocketAddr) -> Result<Principal, Denied> {
-    if !peer.ip().to_canonical().is_loopback() {
-        return Err(Denied::NotLoopback);
-    }
-    check_same_site(head)?;
-    Ok(Principal::Local)
 }
 
 /// Browsers say which page a request comes from; nobody else has to.
@@ -275,19 +299,35 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_the_host_must_be_a_name_that_nobody_else_can_give() {
+    fn without_keys_the_host_must_be_a_name_that_nobody_else_can_give_or_one_that_was_said() {
+        let access = Access::with_hosts(vec![], &["Queue.test".into()]);
         let admit = |host| {
-            let head = head(&[("host", host)]);
-            Access::Loopback.admit_api(&head, b"", "127.0.0.1:5".parse().unwrap(), 0)
+            let (head, peer) = (head(&[("host", host)]), "127.0.0.1:5".parse().unwrap());
+            assert_eq!(access.admit(&head, b"", peer, 0), access.admit_api(&head, b"", peer, 0));
+            access.admit(&head, b"", peer, 0)
         };
-        for own in ["localhost", "LOCALHOST:9324", "a.localhost", "127.0.0.1:1", "[::1]:9324"] {
+        for own in [
+            "localhost",
+            "LOCALHOST:9324",
+            "a.localhost",
+            "127.0.0.1:1",
+            "[::1]:9324",
+            "queue.test:9324",
+            "QUEUE.TEST.",
+        ] {
             assert_eq!(admit(own), Ok(Principal::Local), "{own}");
         }
-        for foreign in
-            ["rebound.example:9324", "localhost.example", "[evil", "", "127.0.0.1.nip.io"]
-        {
-            assert_eq!(admit(foreign), Err(Denied::CrossSite), "{foreign}");
+        for foreign in [
+            "rebound.example:9324",
+            "localhost.example",
+            "[evil",
+            "",
+            "127.0.0.1.nip.io",
+            "a.queue.test",
+        ] {
+            assert_eq!(admit(foreign), Err(Denied::ForeignHost(foreign.into())), "{foreign}");
         }
+        assert!(access.admit(&head(&[]), b"", "127.0.0.1:5".parse().unwrap(), 0).is_ok());
     }
 
     #[test]

@@ -162,6 +162,11 @@ pub(crate) struct Settings {
         requires = "access_key_id"
     )]
     pub(crate) secret_access_key: Option<String>,
+    /// A name of this machine that clients without credentials may use in URLs, besides localhost,
+    /// *.localhost and addresses; may be given several times. Others are refused, as the name of a
+    /// web page can be made to point to this machine.
+    #[arg(long, env = "KYU_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allowed_host: Vec<String>,
     /// User of the pgmq door, who needs `--pgmq-password`. [default: the pair of `--access-key-id`;
     /// without either, everybody on this machine and nobody else]
     #[arg(long, env = "KYU_PGMQ_USER", value_name = "NAME", requires = "pgmq_password")]
@@ -204,6 +209,9 @@ pub(crate) struct Settings {
     /// [default: true for `kyu dev`, else false]
     #[arg(long, env = "KYU_SNS_SIGN_ALL", value_name = "BOOL")]
     pub(crate) sns_sign_all: Option<bool>,
+    /// Most queues with series of their own in /metrics, the first in order of name; 0 for sums only.
+    #[arg(long, env = "KYU_METRICS_QUEUES", value_name = "QUEUES", default_value_t = 1_000)]
+    pub(crate) metrics_queues: usize,
     /// Largest size of the log on disk, such as 20GiB; beyond it new messages are refused.
     #[arg(long, env = "KYU_MAX_LOG_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) max_log_bytes: Option<u64>,

@@ -15,6 +15,7 @@ mod metrics_text;
 mod open_port;
 mod pgmq;
 mod port;
+mod queue_series;
 mod server;
 
 pub use kyu_sdk::*;

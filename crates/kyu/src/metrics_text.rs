@@ -14,6 +14,7 @@ pub(crate) fn render(
     http: &Counts,
     pgmq: &PgmqCounts,
     sns: &DeliveryCounts,
+    queues_without_series: u64,
 ) -> String {
     let mut text = String::with_capacity(8 << 10);
     for (counter, value) in Counter::ALL.iter().zip(&broker.counters) {
@@ -76,6 +77,9 @@ pub(crate) fn render(
     sample(&mut text, "gauge", "kyu_http_connections", "Connections open now.", open);
     let open = pgmq.connections.open.load(Relaxed);
     sample(&mut text, "gauge", "kyu_pgmq_connections", "Connections open now.", open);
+    let name = "kyu_queues_without_series";
+    let help = "Queues of which nothing is told here but in the sums.";
+    sample(&mut text, "gauge", name, help, queues_without_series);
     text
 }
 
@@ -98,7 +102,7 @@ mod tests {
             log: Default::default(),
         };
         let (pgmq, sns) = (PgmqCounts::default(), DeliveryCounts::default());
-        let text = render(&snapshot, &Counts::default(), &pgmq, &sns);
+        let text = render(&snapshot, &Counts::default(), &pgmq, &sns, 0);
         let mut names = Vec::new();
         let lines: Vec<_> = text.lines().collect();
         for chunk in lines.chunks(3) {

@@ -5,18 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kyu_admin::Admin;
 use kyu_aws::Sqs;
-use kyu_broker::Broker;
+use kyu_broker::{Broker, Error};
+use kyu_door::access::Access;
 use kyu_door::http::{
     Counts, Handler, Head, Method, Rejection, Request, Response, StatusCode, header, text,
 };
 
-use crate::metrics_text;
+use crate::{metrics_text, queue_series};
 
 /// Answers on one HTTP port.
 pub(crate) struct Port {
     pub(crate) broker: Broker,
     pub(crate) admin: Admin,
     pub(crate) sqs: Sqs,
+    /// Who may read the names of queues in `/metrics`.
+    pub(crate) access: Access,
+    /// Most queues with series of their own in `/metrics`.
+    pub(crate) metrics_queues: usize,
     pub(crate) counts: Arc<Counts>,
     pub(crate) pgmq_counts: Arc<kyu_pgmq::wire::Counts>,
     /// Cleared when the server begins to end, so that balancers look elsewhere.
@@ -33,7 +38,7 @@ impl Handler for Port {
             match request.head.uri.path() {
                 "/livez" => return text(StatusCode::OK, "ok\n"),
                 "/readyz" => return self.readiness(),
-                "/metrics" => return self.metrics().await,
+                "/metrics" => return self.metrics(&request).await,
                 _ => {}
             }
         }
@@ -57,11 +62,9 @@ impl Port {
         }
     }
 
-    async fn metrics(&self) -> Response {
-        match self.broker.metrics().await {
-            Ok(measured) => {
-                let (pgmq, sns) = (&self.pgmq_counts, self.sqs.delivery_counts());
-                let rendered = metrics_text::render(&measured, &self.counts, pgmq, sns);
+    async fn metrics(&self, request: &Request) -> Response {
+        match self.measured(request).await {
+            Ok(rendered) => {
                 let mut response = text(StatusCode::OK, rendered);
                 let format = header::HeaderValue::from_static("text/plain; version=0.0.4");
                 response.headers_mut().insert(header::CONTENT_TYPE, format);
@@ -69,5 +72,20 @@ impl Port {
             }
             Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         }
+    }
+
+    /// Sums for everybody; of single queues only to whom the admin API would name them as well.
+    async fn measured(&self, request: &Request) -> Result<String, Error> {
+        let Request { head, body, peer } = request;
+        let now_ms = self.broker.now_ms();
+        let named = self.access.admit_api(head, body, *peer, now_ms / 1_000).is_ok();
+        let most = if named { self.metrics_queues } else { 0 };
+        let queues = self.broker.queue_metrics(most).await?;
+        let all = self.broker.metrics().await?;
+        let left_out = all.gauges.queues.saturating_sub(queues.len() as u64);
+        let (pgmq, sns) = (&self.pgmq_counts, self.sqs.delivery_counts());
+        let mut rendered = metrics_text::render(&all, &self.counts, pgmq, sns, left_out);
+        queue_series::render(&mut rendered, &queues, now_ms);
+        Ok(rendered)
     }
 }

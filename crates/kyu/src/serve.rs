@@ -101,6 +101,8 @@ fn options(
         policy.snapshot_after_log_bytes = policy.snapshot_after_log_bytes.min(max_bytes / 4);
         policy.relocate_above_bytes = policy.relocate_above_bytes.min(max_bytes / 4);
     }
+    options.metrics_queues = settings.metrics_queues;
+    options.allowed_hosts = settings.allowed_host;
     options.sqs = SqsOptions {
         account: settings.account,
         region: settings.region,

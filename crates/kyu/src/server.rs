@@ -30,10 +30,16 @@ pub struct ServerOptions {
     pub pgmq: Option<PgmqOptions>,
     /// Who may call from anywhere; empty for everybody on this machine and nobody else.
     pub credentials: Vec<Credential>,
+    /// Without credentials: names by which clients may call this machine, besides `localhost`,
+    /// `*.localhost` and addresses. Others could be those of web pages (DNS rebinding).
+    pub allowed_hosts: Vec<String>,
     /// Rules of the SQS door.
     pub sqs: SqsOptions,
     /// Bounds of the HTTP port.
     pub limits: Limits,
+    /// Most queues with series of their own in `/metrics`, the first in order of name: each has
+    /// eleven, and a collector pays for every one.
+    pub metrics_queues: usize,
 }
 
 impl ServerOptions {
@@ -44,8 +50,10 @@ impl ServerOptions {
             http: Some("127.0.0.1:9324".into()),
             pgmq: None,
             credentials: Vec::new(),
+            allowed_hosts: Vec::new(),
             sqs: SqsOptions::default(),
             limits: Limits::default(),
+            metrics_queues: 1_000,
         }
     }
 }
@@ -93,13 +101,23 @@ impl Server {
         if let Some(reserved) = reserved {
             let counts = Arc::new(Counts::default());
             let namespace = options.sqs.account.clone();
-            let access = Access::new(options.credentials.clone());
-            let admin = Admin::new(broker.clone(), access, AdminOptions { namespace });
-            let access = Access::new(options.credentials);
-            let sqs = Sqs::new(broker.clone(), access, options.sqs);
+            // Each has signing keys of its own in store.
+            let access = || Access::with_hosts(options.credentials.clone(), &options.allowed_hosts);
+            let admin = Admin::new(broker.clone(), access(), AdminOptions { namespace });
+            let sqs = Sqs::new(broker.clone(), access(), options.sqs);
+            let access = access();
             server.deliveries = Some(sqs.start_deliveries());
             let http_counts = Arc::clone(&counts);
-            let port = Port { broker, admin, sqs, counts: http_counts, pgmq_counts, ready };
+            let port = Port {
+                broker,
+                admin,
+                sqs,
+                access,
+                metrics_queues: options.metrics_queues,
+                counts: http_counts,
+                pgmq_counts,
+                ready,
+            };
             let (port, limits) = (Arc::new(port), options.limits);
             let asked = options.http.unwrap_or_default();
             let opened = OpenPort::open(reserved, HTTP_FLAG, &asked, |listener, stopped| {

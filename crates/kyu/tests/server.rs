@@ -76,12 +76,46 @@ async fn it_serves_sqs_health_and_metrics_and_keeps_what_it_took() {
     assert!(call(&server, "SendMessage", send).await.starts_with("HTTP/1.1 200"));
     let metrics = get(&server, "/metrics").await;
     assert!(metrics.contains("\nkyu_enqueued_messages_total 1\n"), "{metrics}");
+    let ready = "\nkyu_queue_ready_messages{namespace=\"000000000000\",queue=\"q\"} 1\n";
+    assert!(metrics.contains(ready), "{metrics}");
+    assert!(metrics.contains("\nkyu_ledger_entries 0\n"), "{metrics}");
     server.shutdown().await;
 
     let server = Server::start(dir.options()).await.unwrap();
     let receive = r#"{"QueueUrl":"http://x/000000000000/q"}"#;
     let received = call(&server, "ReceiveMessage", receive).await;
     assert!(received.contains(r#""Body":"kept""#), "{received}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn series_of_queues_have_a_bound_and_are_for_those_with_credentials() {
+    let dir = Dir::new();
+    let mut options = dir.options();
+    options.metrics_queues = 2;
+    let server = Server::start(options).await.unwrap();
+    for name in ["c", "a", "b"] {
+        call(&server, "CreateQueue", &format!(r#"{{"QueueName":"{name}"}}"#)).await;
+    }
+    let metrics = get(&server, "/metrics").await;
+    let shown = |name: &str| metrics.contains(&format!("queue=\"{name}\"}}"));
+    assert!(shown("a") && shown("b") && !shown("c"), "{metrics}");
+    assert!(metrics.contains("\nkyu_queues_without_series 1\n"), "{metrics}");
+    server.shutdown().await;
+
+    let mut options = dir.options();
+    options.credentials = vec![kyu_door::access::Credential {
+        access_key_id: "AKID".into(),
+        secret_access_key: "secret".into(),
+        user: None,
+    }];
+    let server = Server::start(options).await.unwrap();
+    let sums = get(&server, "/metrics").await;
+    assert!(sums.contains("\nkyu_queues 3\n") && !sums.contains("queue=\""), "{sums}");
+    let basic = "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+                 authorization: Basic QUtJRDpzZWNyZXQ=\r\n\r\n";
+    let all = ask(&server, basic).await;
+    assert!(all.contains("queue=\"c\"}"), "{all}");
     server.shutdown().await;
 }
 
@@ -94,7 +128,7 @@ async fn ending_answers_a_long_poll_instead_of_waiting_for_it() {
     let body = r#"{"QueueUrl":"http://x/000000000000/q","WaitTimeSeconds":20}"#;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "POST / HTTP/1.1\r\nhost: h\r\ncontent-type: application/x-amz-json-1.0\r\n\
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-amz-json-1.0\r\n\
          x-amz-target: AmazonSQS.ReceiveMessage\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );

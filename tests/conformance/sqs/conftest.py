@@ -19,6 +19,8 @@ from kyu_server import Server  # noqa: E402
 
 # The suite creates and purges at will; the 60-second waits of AWS have tests of their own.
 NO_WAITS = {"KYU_SQS_PURGE_WAIT_S": "0", "KYU_SQS_NAME_REUSE_WAIT_S": "0"}
+# The name that a proxy or the system's host file may give to a machine.
+NAMED = {"KYU_ALLOWED_HOST": "kyu.example,also.example"}
 
 
 def pytest_configure(config):
@@ -40,7 +42,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def server():
     """The server that the tests of one worker share."""
-    with Server(env=NO_WAITS) as shared:
+    with Server(env={**NO_WAITS, **NAMED}) as shared:
         yield shared
         shared.stop()
 

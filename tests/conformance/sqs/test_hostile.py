@@ -30,7 +30,7 @@ def assert_well(server, queue):
 
 def head(length, target="SendMessage"):
     return (
-        f"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: AmazonSQS.{target}\r\n"
+        f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AmazonSQS.{target}\r\n"
         f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
 
@@ -64,16 +64,16 @@ def exchange(server, data, timeout=30):
         b"GET\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # A TLS client on the plain port.
         b"\x00" * 4096,
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: minus\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: minus\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/9.9\r\nHost: localhost\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
-        b"GET /%00%ff/..%2f../etc HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
+        b"GET /%00%ff/..%2f../etc HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=lambda data: repr(data[:24]),
 )
@@ -123,7 +123,7 @@ def test_expect_100_continue(stage):
     server, queue = stage
     body = json.dumps({"QueueUrl": queue.url, "MessageBody": "x"}).encode()
     with socket.create_connection(server.address, 10) as connection:
-        connection.sendall(head(len(body)).replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"))
+        connection.sendall(head(len(body)).replace(b"Host: x", b"Host: localhost\r\nExpect: 100-continue"))
         assert connection.recv(65536).startswith(b"HTTP/1.1 100")
         connection.sendall(body)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -185,7 +185,7 @@ def test_ten_thousand_idle_connections(stage):
             connection = stack.enter_context(socket.create_connection(server.address, 10))
             if i % 2:
                 with contextlib.suppress(ConnectionError):
-                    connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")  # Half of a head.
+                    connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n")  # Half of a head.
             idle.append(connection)
             if i % 1_000 == 0:
                 assert_well(server, queue)

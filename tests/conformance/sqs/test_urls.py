@@ -12,9 +12,15 @@ def test_the_host_of_the_request_comes_back(server):
         assert url in sqs.list_queues(QueueNamePrefix="by-host")["QueueUrls"]
 
 
-def test_any_host_header_is_taken(server, queue):
-    answer = json_call(server.url, "GetQueueUrl", {"QueueName": queue.name}, {"Host": "kyu.example:8080"})
-    assert answer.json()["QueueUrl"] == f"http://kyu.example:8080/{ACCOUNT}/{queue.name}"
+def test_names_of_the_machine_are_taken_and_others_refused(server, queue):
+    def asked(host):
+        return json_call(server.url, "GetQueueUrl", {"QueueName": queue.name}, {"Host": host})
+
+    for host in ("kyu.example:8080", "sqs.us-east-1.localhost:4566", "[::1]:1", "192.0.2.1"):
+        assert asked(host).json()["QueueUrl"] == f"http://{host}/{ACCOUNT}/{queue.name}"
+    # A page whose name was made to point to this machine (DNS rebinding).
+    refused = asked("rebound.example:8080")
+    assert refused.status == 403 and "--allowed-host" in refused.text, refused.text
 
 
 def spellings(server, name):

@@ -1,6 +1,6 @@
 //! The server itself.
 
-use kyu_broker::{Answer, Counter, LedgerAnswer, LedgerQuery, Query};
+use kyu_broker::Counter;
 
 use crate::api::{Namespace, Namespaces, NoQuery, ServerInfo, ServerStats};
 use crate::call::Call;
@@ -30,19 +30,10 @@ pub(super) async fn stats(
 ) -> Result<Done<ServerStats>, Problem> {
     let measured = call.broker.metrics().await?;
     let counters = Counter::ALL.iter().zip(&measured.counters);
-    let ledger = match call.broker.query(Query::Ledger(LedgerQuery::Stats)).await? {
-        Answer::Ledger(LedgerAnswer::Stats(stats)) => stats,
-        _ => return Err(Problem::internal()),
-    };
-    let ledger = [("kyu_ledger_entries", ledger.entries), ("kyu_ledger_bytes", ledger.bytes)];
     let gauges = measured.gauges.samples().into_iter();
     let stats = ServerStats {
         counters: counters.map(|(counter, value)| (counter.name().to_owned(), *value)).collect(),
-        gauges: gauges
-            .map(|(name, _, value)| (name, value))
-            .chain(ledger)
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
+        gauges: gauges.map(|(name, _, value)| (name.to_owned(), value)).collect(),
     };
     Ok(stats.into())
 }

@@ -5,12 +5,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kyu_engine::{Address, Command, EndSession, Engine, Frozen};
+use kyu_engine::{
+    Address, Answer, Command, EndSession, Engine, Frozen, LedgerAnswer, LedgerQuery, LedgerStats,
+    Query, QueueId,
+};
 use kyu_log::{Disk, FileLog, Lsn, Opened, SnapshotStore, SyncMode};
 
 use super::{Core, Deliver, upkeep};
 use crate::directory::Directory;
-use crate::metrics::{Counter, Gauges, Metrics, MetricsSnapshot};
+use crate::metrics::{Counter, Gauges, Metrics, MetricsSnapshot, QueueMetrics};
 use crate::options::Policy;
 use crate::outbox::Outbox;
 use crate::pins::Pins;
@@ -164,6 +167,10 @@ impl<T: Send + 'static> Core<T> {
     /// All that is measured, now.
     pub fn measure(&self) -> MetricsSnapshot {
         let space = self.log.space().ok();
+        let ledger = match self.engine.query(&Query::Ledger(LedgerQuery::Stats)) {
+            Ok(Answer::Ledger(LedgerAnswer::Stats(stats))) => stats,
+            _ => LedgerStats::default(),
+        };
         let gauges = Gauges {
             queues: self.directory.len() as u64,
             waiting_receives: self.waiters.len() as u64,
@@ -174,9 +181,26 @@ impl<T: Send + 'static> Core<T> {
             log_full: space.map_or(0, |space| u64::from(space.full)),
             log_since_snapshot_bytes: self.log_bytes_since_snapshot(),
             newest_snapshot_bytes: self.snapshot_bytes(),
+            ledger_entries: ledger.entries,
+            ledger_bytes: ledger.bytes,
         };
         let counters = Counter::ALL.iter().map(|counter| self.metrics.get(*counter)).collect();
         MetricsSnapshot { counters, gauges, log: self.log.metrics() }
+    }
+
+    /// All that is measured of these queues, now; `None` for one that is not there.
+    pub fn measure_queues(&self, queues: &[QueueId]) -> Vec<Option<QueueMetrics>> {
+        let measure = |queue: &QueueId| {
+            let stats = self.engine.query(&Query::Stats(*queue)).ok()?;
+            let totals = self.engine.query(&Query::Totals(*queue)).ok()?;
+            match (stats, totals) {
+                (Answer::Stats(stats), Answer::Totals(totals)) => {
+                    Some(QueueMetrics { stats, totals })
+                }
+                _ => None,
+            }
+        };
+        queues.iter().map(measure).collect()
     }
 }
 
