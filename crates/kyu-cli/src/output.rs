@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use kyu_door::calendar::rfc3339;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -123,7 +124,7 @@ fn cell(name: &str, value: &Value, max_chars: usize) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(number) if name.ends_with("_at_ms") => {
-            number.as_u64().map_or_else(|| number.to_string(), utc)
+            number.as_u64().map_or_else(|| number.to_string(), rfc3339)
         }
         value => value.to_string(),
     };
@@ -143,40 +144,11 @@ fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A time as RFC 3339 has it, in UTC.
-fn utc(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let (s, ms) = (ms / 1000, ms % 1000);
-    // Days of eras of 400 years that begin in March: leap days come last.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + next;
-    let (hour, minute, second) = (s / 3600, s / 60 % 60, s % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn times() {
-        for (ms, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_764_100_799_999, "2025-11-25T19:59:59.999Z"),
-            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
-        ] {
-            assert_eq!(utc(ms), text);
-        }
-    }
 
     #[test]
     fn a_table_for_people() {

@@ -1,5 +1,5 @@
 //! What every front door needs and none should write twice: the accept loop of a port
-//! ([`accept`]); and, with the feature `http`, who is calling ([`access`]), whether the signature is
+//! ([`accept`]) and the calendar ([`calendar`]); and, with the feature `http`, who is calling ([`access`]), whether the signature is
 //! theirs ([`sigv4`]), and an HTTP/1.1 server whose every buffer, wait and connection count has a
 //! bound ([`http`]).
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
@@ -9,6 +9,7 @@ pub mod accept;
 pub mod access;
 #[cfg(feature = "http")]
 mod basic;
+pub mod calendar;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]

@@ -123,7 +123,7 @@ def test_expect_100_continue(stage):
     server, queue = stage
     body = json.dumps({"QueueUrl": queue.url, "MessageBody": "x"}).encode()
     with socket.create_connection(server.address, 10) as connection:
-        connection.sendall(head(len(body)).replace(b"Host: x", b"Host: localhost\r\nExpect: 100-continue"))
+        connection.sendall(head(len(body)).replace(b"Host: localhost", b"Host: localhost\r\nExpect: 100-continue"))
         assert connection.recv(65536).startswith(b"HTTP/1.1 100")
         connection.sendall(body)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")

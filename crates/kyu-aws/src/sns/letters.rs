@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use kyu_broker::{AttributeValue, Content, Frame, Property};
+use kyu_door::calendar::rfc3339;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -70,7 +71,7 @@ impl Notification<'_> {
     /// What is signed: the same for all subscribers of a protocol.
     pub(super) fn text_to_sign(&self, topic_arn: &str) -> String {
         let id = self.message.message_id.to_string();
-        let time = timestamp(self.message.sent_at_ms);
+        let time = rfc3339(self.message.sent_at_ms);
         let mut fields = vec![("Message", self.text), ("MessageId", &id)];
         fields.extend(self.content.property(Property::Subject).map(|text| ("Subject", text)));
         fields.extend([("Timestamp", &*time), ("TopicArn", topic_arn), ("Type", "Notification")]);
@@ -87,7 +88,7 @@ impl Notification<'_> {
             topic_arn: to.topic_arn,
             subject: self.content.property(Property::Subject),
             message: self.text,
-            timestamp: timestamp(self.message.sent_at_ms),
+            timestamp: rfc3339(self.message.sent_at_ms),
             signed: signature.map(|signature| Signed::new(signature, to.host)),
             unsubscribe_url: format!(
                 "http://{}/?Action=Unsubscribe&SubscriptionArn={}",
@@ -182,7 +183,7 @@ impl Question<'_> {
             ("Message", &self.kind.message(to)),
             ("MessageId", &self.message.message_id.to_string()),
             ("SubscribeURL", &self.subscribe_url(to)),
-            ("Timestamp", &timestamp(self.message.sent_at_ms)),
+            ("Timestamp", &rfc3339(self.message.sent_at_ms)),
             ("Token", self.token),
             ("TopicArn", to.topic_arn),
             ("Type", self.kind.name()),
@@ -198,7 +199,7 @@ impl Question<'_> {
             topic_arn: to.topic_arn,
             message: self.kind.message(to),
             subscribe_url: self.subscribe_url(to),
-            timestamp: timestamp(self.message.sent_at_ms),
+            timestamp: rfc3339(self.message.sent_at_ms),
             signed: signature.map(|signature| Signed::new(signature, to.host)),
         };
         serde_json::to_vec(&asked).unwrap_or_default()
@@ -218,33 +219,4 @@ fn text_of(fields: &[(&str, &str)]) -> String {
 /// 20 digits that rise with the place in the topic's order.
 pub(super) fn sequence_number(sequence: u64) -> String {
     10_000_000_000_000_000_000u64.saturating_add(sequence).to_string()
-}
-
-/// ISO 8601 with milliseconds, in UTC. Days to date: Howard Hinnant's `civil_from_days`.
-fn timestamp(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    let ms = ms % 1_000;
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps() {
-        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(timestamp(951_782_400_000), "2000-02-29T00:00:00.000Z");
-        assert_eq!(timestamp(1_795_237_489_007), "2026-11-21T05:04:49.007Z");
-    }
 }

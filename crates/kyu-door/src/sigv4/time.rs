@@ -1,5 +1,7 @@
 //! The one time format of SigV4: `20260131T235959Z`.
 
+use crate::calendar::Date;
+
 /// Unix seconds of a basic ISO 8601 time in UTC; `None` for any other text.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let bytes = text.as_bytes();
@@ -17,22 +19,19 @@ pub(super) fn parse(text: &str) -> Option<u64> {
         && hour < 24
         && minute < 60
         && second <= 60;
-    in_range
-        .then(|| days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
+    if !in_range {
+        return None;
+    }
+    let date = Date { year: year.into(), month: month.into(), day: day.into() };
+    let days = u64::try_from(date.unix_days()).ok()?;
+    let second_of_day = hour * 3_600 + minute * 60 + second;
+    Some(days * 86_400 + u64::from(second_of_day))
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
+fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |sum, digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
     })
-}
-
-/// Days in the proleptic Gregorian calendar, counting years from March so that the leap day is last.
-fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year / 4 - year / 100 + year / 400;
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    365 * year + leap_days + day_of_year - 719_468
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Times and intervals: texts, fields, arithmetic. Times are microseconds since 2000-01-01 00:00 UTC;
 //! the time zone is UTC.
 
+use kyu_door::calendar::Date;
+
 use crate::error::PgError;
 
 const SECOND: i64 = 1_000_000;
@@ -32,28 +34,13 @@ pub(crate) struct Civil {
     pub(crate) micros: i64,
 }
 
-/// Days since 2000-01-01 of a date (proleptic Gregorian; Howard Hinnant's `days_from_civil`).
+/// Days since 2000-01-01 of a date.
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let month = (month + 9) % 12;
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468 - EPOCH_DAYS
+    Date { year, month, day }.unix_days() - EPOCH_DAYS
 }
 
 pub(crate) fn civil(time: i64) -> Civil {
-    let days = time.div_euclid(DAY) + EPOCH_DAYS + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let Date { year, month, day } = Date::of_unix_days(time.div_euclid(DAY) + EPOCH_DAYS);
     Civil { year, month, day, micros: time.rem_euclid(DAY) }
 }
 
