@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kyu_aws::DeliveryCounts;
 use kyu_broker::{Counter, MetricsSnapshot};
+use kyu_door::accept::ConnectionCounts;
 use kyu_door::http::Counts;
 use kyu_pgmq::wire::Counts as PgmqCounts;
 
@@ -30,31 +31,11 @@ pub(crate) fn render(
         ("kyu_log_syncs_total", "Durable writes.", log.syncs),
         ("kyu_log_cold_reads_total", "Reads of segment files.", log.cold_reads),
         ("kyu_log_prewritten_segments_total", "Segments filled.", log.prewritten_segments),
-        (
-            "kyu_http_connections_total",
-            "Connections accepted.",
-            http.connections.accepted.load(Relaxed),
-        ),
-        (
-            "kyu_http_connections_refused_total",
-            "Connections refused at the limit.",
-            http.connections.refused.load(Relaxed),
-        ),
         ("kyu_http_requests_total", "Requests answered.", http.requests.load(Relaxed)),
         (
             "kyu_http_rejected_requests_total",
             "Requests that never arrived whole.",
             http.requests_rejected.load(Relaxed),
-        ),
-        (
-            "kyu_pgmq_connections_total",
-            "Connections accepted.",
-            pgmq.connections.accepted.load(Relaxed),
-        ),
-        (
-            "kyu_pgmq_connections_refused_total",
-            "Connections refused at the limit.",
-            pgmq.connections.refused.load(Relaxed),
         ),
         ("kyu_pgmq_statements_total", "Statements run.", pgmq.statements.load(Relaxed)),
         (
@@ -73,14 +54,21 @@ pub(crate) fn render(
     for (name, help, value) in counters.into_iter().chain(deliveries) {
         sample(&mut text, "counter", name, help, value);
     }
-    let open = http.connections.open.load(Relaxed);
-    sample(&mut text, "gauge", "kyu_http_connections", "Connections open now.", open);
-    let open = pgmq.connections.open.load(Relaxed);
-    sample(&mut text, "gauge", "kyu_pgmq_connections", "Connections open now.", open);
+    connections(&mut text, "kyu_http_connections", &http.connections);
+    connections(&mut text, "kyu_pgmq_connections", &pgmq.connections);
     let name = "kyu_queues_without_series";
     let help = "Queues of which nothing is told here but in the sums.";
     sample(&mut text, "gauge", name, help, queues_without_series);
     text
+}
+
+fn connections(text: &mut String, name: &str, counts: &ConnectionCounts) {
+    let [accepted, open, refused] =
+        [&counts.accepted, &counts.open, &counts.refused].map(|count| count.load(Relaxed));
+    sample(text, "counter", &format!("{name}_total"), "Connections accepted.", accepted);
+    let help = "Connections refused at the limit.";
+    sample(text, "counter", &format!("{name}_refused_total"), help, refused);
+    sample(text, "gauge", name, "Connections open now.", open);
 }
 
 fn sample(text: &mut String, kind: &str, name: &str, help: &str, value: u64) {
