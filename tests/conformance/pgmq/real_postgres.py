@@ -2,6 +2,8 @@
 
 Postgres is Debian's (`postgresql-15`). The server has a temporary directory and a free port, and runs
 as the user `postgres` if this is root, which Postgres refuses to be.
+
+    real_postgres.py COMMAND...     a suite of clients (Java, Go, node) on real pgmq, by $KYU_PGMQ_URL
 """
 
 import os
@@ -10,11 +12,14 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 import psycopg
 
-from kyu_server import free_port
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from kyu_server import free_port  # noqa: E402
 
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 SETTINGS = ["-c", "timezone=UTC", "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]
@@ -84,3 +89,15 @@ class RealPostgres:
     def __exit__(self, *_):
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def main() -> int:
+    from pgmq.install import get_embedded_install_sql
+
+    with RealPostgres(get_embedded_install_sql()) as real:
+        url = f"postgresql://postgres:any@127.0.0.1:{real.port}/postgres"
+        return subprocess.run(sys.argv[1:], env={**os.environ, "KYU_PGMQ_URL": url}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
