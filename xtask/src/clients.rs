@@ -3,7 +3,9 @@
 //! Only the Rust toolchain is taken for granted. Python comes from Debian when it is missing and this
 //! runs as root; otherwise the message says what to install. Node comes from the Python registry when
 //! the machine has none, or one that the JavaScript SDK no longer supports, such as Debian 12's:
-//! Debian's npm would bring 400 packages and three minutes.
+//! Debian's npm would bring 400 packages and three minutes. Go and the drivers of Go and Java come
+//! from Debian's archive, unpacked beside the build and not installed: what they depend on would
+//! replace parts of the machine's systemd.
 
 use std::path::{Path, PathBuf};
 
@@ -82,6 +84,41 @@ pub(crate) fn install_postgres() -> Result<(), Failure> {
     debian(&["postgresql-15"])
 }
 
+/// Go, its drivers of Postgres, and JDBC's, as `pgmq/debian-packages.txt` lists them. Java itself is taken
+/// from the machine, or installed.
+pub(crate) fn install_drivers() -> Result<(), Failure> {
+    let (directory, lock) = (drivers(), home().join("pgmq/debian-packages.txt"));
+    if !Run::new("javac").arg("-version").succeeds() {
+        debian(&["openjdk-17-jdk-headless"])?;
+    }
+    if is_installed(&directory, &lock) {
+        return Ok(());
+    }
+    remove(&directory)?;
+    let failed = |error: std::io::Error| Failure::usage(&format!("{}: {error}", lock.display()));
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    let listed = std::fs::read_to_string(&lock).map_err(failed)?;
+    let packages = listed.lines().filter(|line| !line.starts_with('#'));
+    let download = Run::new("apt-get").args(["-q", "download"]).args(packages).dir(&directory);
+    if !download.succeeds() {
+        apt_get("update").step("package lists")?;
+    }
+    download.step("Debian packages of drivers")?;
+    let unpack =
+        "for package in *.deb; do dpkg -x \"$package\" . && rm \"$package\" || exit 1; done";
+    Run::new("sh").args(["-c", unpack]).dir(&directory).step("unpacked")?;
+    mark_installed(&directory, &lock)
+}
+
+/// Where [`install_drivers`] has put a file of a Debian package: `usr/share/java/postgresql.jar`.
+pub(crate) fn driver(path: &str) -> PathBuf {
+    drivers().join(path)
+}
+
+fn drivers() -> PathBuf {
+    crate::target().join("conformance-drivers")
+}
+
 fn install_python(environment: Python) -> Result<(), Failure> {
     let (directory, lock) = (environment.directory(), environment.lock());
     if is_installed(&directory, &lock) {
@@ -158,11 +195,12 @@ fn debian(packages: &[&str]) -> Result<(), Failure> {
     if !is_root || !Run::new("apt-get").arg("--version").succeeds() {
         return Err(Failure::usage(&format!("please install: {}", packages.join(" "))));
     }
-    let quiet = |verb: &str| {
-        Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", verb])
-    };
-    quiet("update").step("package lists")?;
-    quiet("install").arg("--no-install-recommends").args(packages).step("Debian packages")
+    apt_get("update").step("package lists")?;
+    apt_get("install").arg("--no-install-recommends").args(packages).step("Debian packages")
+}
+
+fn apt_get(verb: &str) -> Run {
+    Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", verb])
 }
 
 /// A finished installation holds a copy of the lock file that it was made from.

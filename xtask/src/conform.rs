@@ -83,7 +83,45 @@ pub(crate) fn pgmq(arguments: &[String]) -> Result<(), Failure> {
         .args(cargo)
         .env("CARGO_TARGET_DIR", crate::target().join("conformance-pgmq-rust"))
         .step("pgmq: Rust pgmq crate, tokio-postgres")?;
+    go(&server)?;
+    java(&server)?;
     script("pgmq/kill9.py").step("pgmq: kill -9")
+}
+
+/// The drivers of Go: pgx, lib/pq, both with Debian's compiler.
+fn go(server: &PathBuf) -> Result<(), Failure> {
+    clients::install_drivers()?;
+    let suite = crate::target().join("conformance-pgmq-go");
+    Run::new(clients::driver("usr/lib/go-1.19/bin/go"))
+        .args(["build", "-o"])
+        .arg(&suite)
+        .env("GOROOT", clients::driver("usr/lib/go-1.19"))
+        .env("GOPATH", clients::driver("usr/share/gocode"))
+        .env("GOCACHE", clients::driver("cache"))
+        // Debian's packages are no modules, and need no C.
+        .env("GO111MODULE", "off")
+        .env("GOFLAGS", "")
+        .env("CGO_ENABLED", "0")
+        .dir(clients::home().join("pgmq/go"))
+        .step("pgmq: Go build")?;
+    beside_locked_server(server).arg(suite).step("pgmq: Go: pgx, lib/pq")
+}
+
+/// The driver of Java.
+fn java(server: &PathBuf) -> Result<(), Failure> {
+    beside_locked_server(server)
+        .args(["java", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(clients::driver("usr/share/java/postgresql.jar"))
+        .arg("pgmq/java/Suite.java")
+        .step("pgmq: JDBC")
+}
+
+/// A fresh server, and one that demands a password.
+fn beside_locked_server(server: &PathBuf) -> Run {
+    Run::new(clients::python(Python::Pgmq))
+        .args(["sdk.py", "--tls"])
+        .env("KYU_BIN", server)
+        .dir(clients::home())
 }
 
 /// The admin API under plain Python, every answer held to the OpenAPI document. Arguments go to

@@ -59,7 +59,7 @@ pub enum Type {
     Array(Element),
 }
 
-/// Composite types of the pgmq extension. Columns as in pgmq 1.13.0.
+/// Composite types of the pgmq extension, with columns as in pgmq 1.13.0, and one of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Composite {
     /// `pgmq.message_record`.
@@ -68,6 +68,8 @@ pub enum Composite {
     QueueRecord,
     /// `pgmq.metrics_result`.
     MetricsResult,
+    /// What `information_schema._pg_expandarray` gives; it has no name and no object id.
+    Numbered,
 }
 
 /// Element types of arrays.
@@ -97,6 +99,10 @@ pub enum Element {
     Timestamptz,
     /// `oid[]`.
     Oid,
+    /// `oidvector`: written with spaces between, and counted from 0.
+    OidVector,
+    /// `int2vector`, likewise.
+    Int2Vector,
     /// `"char"[]`.
     Char,
     /// `pgmq.message_record[]`.
@@ -110,6 +116,7 @@ impl Composite {
             Self::MessageRecord => "message_record",
             Self::QueueRecord => "queue_record",
             Self::MetricsResult => "metrics_result",
+            Self::Numbered => "record",
         }
     }
 
@@ -141,16 +148,22 @@ impl Composite {
                 ("queue_visible_length", Type::Int8),
                 ("default_partition_length", Type::Int8),
             ],
+            Self::Numbered => &[("x", Type::Int2), ("n", Type::Int4)],
         }
     }
 }
 
 impl Element {
+    /// The place that the first element of an array has.
+    pub fn lower_bound(self) -> i32 {
+        i32::from(!matches!(self, Self::OidVector | Self::Int2Vector))
+    }
+
     /// The type of the elements.
     pub fn ty(self) -> Type {
         match self {
             Self::Bool => Type::Bool,
-            Self::Int2 => Type::Int2,
+            Self::Int2 | Self::Int2Vector => Type::Int2,
             Self::Int4 => Type::Int4,
             Self::Int8 => Type::Int8,
             Self::Float8 => Type::Float8,
@@ -160,7 +173,7 @@ impl Element {
             Self::Json => Type::Json,
             Self::Jsonb => Type::Jsonb,
             Self::Timestamptz => Type::Timestamptz,
-            Self::Oid => Type::Oid,
+            Self::Oid | Self::OidVector => Type::Oid,
             Self::Char => Type::Char,
             Self::MessageRecord => Type::Composite(Composite::MessageRecord),
         }

@@ -118,7 +118,15 @@ pub(crate) struct Call {
     pub(crate) order_by: Vec<Order>,
     pub(crate) filter: Option<Expr>,
     pub(crate) variadic: bool,
+    pub(crate) over: Option<Over>,
     pub(crate) pos: usize,
+}
+
+/// `OVER (PARTITION BY ... ORDER BY ...)`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Over {
+    pub(crate) partition: Vec<Expr>,
+    pub(crate) order_by: Vec<Order>,
 }
 
 #[derive(Clone, Debug)]

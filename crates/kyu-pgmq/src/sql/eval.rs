@@ -127,8 +127,9 @@ impl Context<'_> {
             Node::Index { value, index } => {
                 let (value, index) = (self.value(value)?, self.value(index)?);
                 Ok(match (value, index) {
-                    (Value::Array(_, values), Value::Int(index)) => {
-                        let at = usize::try_from(index - 1).ok();
+                    (Value::Array(element, values), Value::Int(index)) => {
+                        let at = index.checked_sub(i64::from(element.lower_bound()));
+                        let at = at.and_then(|at| usize::try_from(at).ok());
                         at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
                     }
                     (Value::Json(json), Value::Int(index)) => {

@@ -146,7 +146,7 @@ impl<'a, H: Host> Executor<'a, H> {
     }
 
     /// The values of expressions for the current rows. What has effects runs once for all of them.
-    async fn row(&mut self, exprs: &[Typed]) -> Result<Row> {
+    pub(super) async fn row(&mut self, exprs: &[Typed]) -> Result<Row> {
         let mut memory = Memory::new();
         self.row_with(exprs, &mut memory).await
     }
@@ -303,6 +303,7 @@ impl<'a, H: Host> Executor<'a, H> {
             Some(grouping) => self.grouped(select, grouping, input).await?,
             None => input,
         };
+        let input = self.numbered(select, plan.depth, input).await?;
         let distinct = !matches!(select.distinct, DistinctPlan::No);
         let early = if distinct { None } else { early };
         let mut rows: Vec<Row> = Vec::new();
@@ -345,7 +346,7 @@ impl<'a, H: Host> Executor<'a, H> {
         Ok(rows)
     }
 
-    fn replace_row(&mut self, depth: usize, row: Row) {
+    pub(super) fn replace_row(&mut self, depth: usize, row: Row) {
         if let Some(place) = self.stack.get_mut(depth) {
             *place = row;
         }
@@ -447,6 +448,7 @@ impl<'a, H: Host> Executor<'a, H> {
         let plain = select.filters.is_empty()
             && select.grouping.is_none()
             && select.sets.is_empty()
+            && select.windows.is_empty()
             && matches!(select.distinct, DistinctPlan::No)
             && select.from.len() == 1;
         if ordered && plain && matches!(select.from.first(), Some(Source::Leaf(_))) {

@@ -40,6 +40,7 @@ mod plan;
 mod resolve;
 pub mod statement;
 pub mod text;
+mod window;
 
 use std::sync::Arc;
 
@@ -75,6 +76,9 @@ pub trait Session: Send {
 
     /// `current_database()`.
     fn database(&self) -> &str;
+
+    /// `pg_notify(channel, payload)`. 22023 where Postgres refuses them.
+    fn notify(&mut self, channel: &str, payload: &str) -> Result<(), PgError>;
 
     /// `pg_backend_pid()`.
     fn backend_pid(&self) -> i32;

@@ -60,6 +60,8 @@ fn by_name(name: &str) -> Option<Type> {
         "bytea" => Type::Bytea,
         "uuid" => Type::Uuid,
         "void" => Type::Void,
+        "oidvector" => Type::Array(Element::OidVector),
+        "int2vector" => Type::Array(Element::Int2Vector),
         "unknown" => Type::Unknown,
         "record" => Type::Record,
         "message_record" => Type::Composite(Composite::MessageRecord),
@@ -126,6 +128,7 @@ pub(crate) fn display(ty: Type) -> &'static str {
         Type::Composite(Composite::MessageRecord) => "pgmq.message_record",
         Type::Composite(Composite::QueueRecord) => "pgmq.queue_record",
         Type::Composite(Composite::MetricsResult) => "pgmq.metrics_result",
+        Type::Composite(Composite::Numbered) => "record",
         Type::Array(element) => display_array(element),
     }
 }
@@ -144,6 +147,8 @@ fn display_array(element: Element) -> &'static str {
         Element::Jsonb => "jsonb[]",
         Element::Timestamptz => "timestamp with time zone[]",
         Element::Oid => "oid[]",
+        Element::OidVector => "oidvector",
+        Element::Int2Vector => "int2vector",
         Element::Char => "\"char\"[]",
         Element::MessageRecord => "pgmq.message_record[]",
     }
@@ -152,6 +157,7 @@ fn display_array(element: Element) -> &'static str {
 /// `pg_type.typname`.
 pub(crate) fn catalog_name(ty: Type) -> String {
     match ty {
+        Type::Array(Element::OidVector | Element::Int2Vector) => display(ty).to_owned(),
         Type::Array(element) => format!("_{}", catalog_name(element.ty())),
         Type::Composite(composite) => composite.name().to_owned(),
         Type::Bool => "bool".to_owned(),

@@ -190,7 +190,9 @@ pub(crate) struct SelectPlan {
     pub(crate) grouping: Option<Grouping>,
     /// Set-returning functions of the select list; each adds a value to the row.
     pub(crate) sets: Vec<(usize, SetCall)>,
-    /// How many values follow those of FROM: aggregates and sets.
+    /// `row_number()`; each adds a value to the row.
+    pub(crate) windows: Vec<(usize, Window)>,
+    /// How many values follow those of FROM: aggregates, sets and windows.
     pub(crate) slots: usize,
     /// Values of the result, then those that only sort.
     pub(crate) items: Vec<Typed>,
@@ -239,6 +241,14 @@ pub(crate) enum AggregateKind {
     Text,
     Json,
     JsonObject,
+}
+
+/// `row_number() OVER (...)`: rows with equal keys are numbered in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) partition: Vec<Typed>,
+    /// Each with whether it descends, and whether NULL comes first.
+    pub(crate) order: Vec<(Typed, bool, bool)>,
 }
 
 /// A set-returning call: of the queues or built in.
@@ -297,6 +307,7 @@ pub(crate) fn is_one_call(plan: &Plan) -> bool {
         && plan.offset.is_none()
         && select.filters.is_empty()
         && select.grouping.is_none()
+        && select.windows.is_empty()
         && matches!(select.distinct, DistinctPlan::No);
     if !plain {
         return false;

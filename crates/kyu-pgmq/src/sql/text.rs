@@ -61,6 +61,11 @@ pub(crate) fn input_at(ty: Type, text: &str, now: i64) -> Result<Value, PgError>
         Type::Uuid => Value::Text(uuid(text).ok_or_else(invalid)?),
         Type::Void => Value::Void,
         Type::Record | Type::Composite(_) => return row(ty, text, now),
+        Type::Array(element) if element.lower_bound() == 0 => {
+            let values =
+                text.split_ascii_whitespace().map(|part| input_at(element.ty(), part, now));
+            Value::Array(element, values.collect::<Result<_, _>>()?)
+        }
         Type::Array(element) => return array(element, text, now),
     })
 }
@@ -323,6 +328,13 @@ fn float_text(value: f64) -> String {
 }
 
 fn output_array(element: Element, values: &[Value], into: &mut String) {
+    if element.lower_bound() == 0 {
+        for (i, value) in values.iter().enumerate() {
+            into.push_str(if i > 0 { " " } else { "" });
+            output(element.ty(), value, into);
+        }
+        return;
+    }
     into.push('{');
     for (i, value) in values.iter().enumerate() {
         if i > 0 {

@@ -68,12 +68,14 @@ fn write_int(out: &mut Vec<u8>, ty: Type, value: i64) {
 
 fn write_array(out: &mut Vec<u8>, element: Element, values: &[Value]) {
     let ty = element.ty();
-    out.extend(u32::from(!values.is_empty()).to_be_bytes());
+    // Vectors have their one dimension even when they are empty.
+    let dimensions = !values.is_empty() || element.lower_bound() == 0;
+    out.extend(u32::from(dimensions).to_be_bytes());
     out.extend(u32::from(values.contains(&Value::Null)).to_be_bytes());
     out.extend(oid::of_type(ty).to_be_bytes());
-    if !values.is_empty() {
+    if dimensions {
         out.extend(length(values.len()));
-        out.extend(1_i32.to_be_bytes());
+        out.extend(element.lower_bound().to_be_bytes());
     }
     for value in values {
         write_field(out, ty, value);

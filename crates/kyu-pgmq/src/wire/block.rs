@@ -288,7 +288,7 @@ impl<Q: Queues> Session<'_, Q> {
         let query = match statement {
             Statement::Query(query) => query,
             Statement::Notify(channel, payload) => {
-                self.notify(&channel, &payload)?;
+                self.context.say(&channel, &payload)?;
                 return Ok((Vec::new(), Vec::new(), false));
             }
             _ => return Err(PgError::new("0A000", "this statement is not supported in DO").into()),

@@ -9,7 +9,7 @@ pub const PGMQ_EXTENSION: u32 = 16_384;
 
 const COMPOSITES: [Composite; 3] =
     [Composite::MessageRecord, Composite::QueueRecord, Composite::MetricsResult];
-const ELEMENTS: [Element; 14] = [
+const ELEMENTS: [Element; 16] = [
     Element::Bool,
     Element::Int2,
     Element::Int4,
@@ -22,6 +22,8 @@ const ELEMENTS: [Element; 14] = [
     Element::Jsonb,
     Element::Timestamptz,
     Element::Oid,
+    Element::OidVector,
+    Element::Int2Vector,
     Element::Char,
     Element::MessageRecord,
 ];
@@ -92,6 +94,7 @@ pub const fn of_composite(composite: Composite) -> u32 {
         Composite::MessageRecord => 16_392,
         Composite::QueueRecord => 16_395,
         Composite::MetricsResult => 16_398,
+        Composite::Numbered => of_type(Type::Record),
     }
 }
 
@@ -119,6 +122,8 @@ pub const fn of_array(element: Element) -> u32 {
         Element::Int8 => 1_016,
         Element::Float8 => 1_022,
         Element::Oid => 1_028,
+        Element::OidVector => 30,
+        Element::Int2Vector => 22,
         Element::Timestamptz => 1_185,
         Element::Jsonb => 3_807,
         Element::MessageRecord => of_composite_array(Composite::MessageRecord),

@@ -27,11 +27,6 @@ pub(super) enum Answer {
     Copy { columns: Arc<Vec<Column>>, rows: Vec<Row>, style: Style },
 }
 
-/// Longest name of a channel, as in Postgres (`NAMEDATALEN` - 1).
-const MAX_CHANNEL_BYTES: usize = 63;
-/// Longest payload of NOTIFY, as in Postgres.
-const MAX_PAYLOAD_BYTES: usize = 7_999;
-
 fn text_column(name: impl Into<String>) -> Column {
     Column { name: name.into(), ty: Type::Text }
 }
@@ -125,6 +120,9 @@ impl<Q: Queues> Session<'_, Q> {
             }
         }
         let answer = self.perform(prepared, values).await?;
+        if self.transaction.state == State::Idle {
+            self.tell_others();
+        }
         if last && !control && self.transaction.state == State::Implicit {
             self.end(true).await?;
         }
@@ -186,14 +184,17 @@ impl<Q: Queues> Session<'_, Q> {
             Statement::Fetch(fetch) => return self.fetch_cursor(fetch).await,
             Statement::Close(name) => self.close_cursor(name.as_deref())?,
             Statement::Listen(channel) => {
-                self.host.listen(channel_name(channel)?);
+                self.host.listen(super::session::channel_name(channel)?);
                 "LISTEN"
             }
             Statement::Unlisten(channel) => {
                 self.host.unlisten(channel.as_deref());
                 "UNLISTEN"
             }
-            Statement::Notify(channel, payload) => self.notify(channel, payload)?,
+            Statement::Notify(channel, payload) => {
+                self.context.say(channel, payload)?;
+                "NOTIFY"
+            }
             Statement::Do(block) => self.run_block(block).await?,
             // Queries and control statements do not come here.
             _ => "",
@@ -364,14 +365,12 @@ impl<Q: Queues> Session<'_, Q> {
         Ok("CLOSE CURSOR")
     }
 
-    pub(super) fn notify(&mut self, channel: &str, payload: &str) -> Result<&'static str, Stop> {
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(PgError::new("22023", "payload string too long").into());
-        }
-        let channel = channel_name(channel)?.to_owned();
+    /// Sends what the session has said with NOTIFY; only between transactions.
+    pub(super) fn tell_others(&mut self) {
         let process = self.context.process;
-        self.port.queues.notify(Notification { process, channel, payload: payload.to_owned() });
-        Ok("NOTIFY")
+        for (channel, payload) in std::mem::take(&mut self.context.said) {
+            self.port.queues.notify(Notification { process, channel, payload });
+        }
     }
 
     /// The answer of a statement of the simple protocol.
@@ -421,13 +420,5 @@ pub(super) fn no_parameters(query: &sql::Prepared) -> Result<(), PgError> {
     match query.parameters.is_empty() {
         true => Ok(()),
         false => Err(PgError::new("42P02", "there is no parameter $1")),
-    }
-}
-
-fn channel_name(channel: &str) -> Result<&str, PgError> {
-    match channel.len() {
-        0 => Err(PgError::new("22023", "channel name cannot be empty")),
-        1..=MAX_CHANNEL_BYTES => Ok(channel),
-        _ => Err(PgError::new("22023", "channel name too long")),
     }
 }

@@ -56,6 +56,41 @@ pub(super) struct Context {
     pub(super) database: String,
     pub(super) process: u32,
     pub(super) in_block: bool,
+    /// What NOTIFY has said since the transaction began: channels and payloads.
+    pub(super) said: Vec<(String, String)>,
+}
+
+/// Longest name of a channel, as in Postgres (`NAMEDATALEN` - 1).
+const MAX_CHANNEL_BYTES: usize = 63;
+/// Longest payload of NOTIFY, as in Postgres.
+const MAX_PAYLOAD_BYTES: usize = 7_999;
+/// Notifications that wait for their transaction: 54000 beyond it.
+const MAX_SAID: usize = 10_000;
+
+pub(super) fn channel_name(channel: &str) -> Result<&str, PgError> {
+    match channel.len() {
+        0 => Err(PgError::new("22023", "channel name cannot be empty")),
+        1..=MAX_CHANNEL_BYTES => Ok(channel),
+        _ => Err(PgError::new("22023", "channel name too long")),
+    }
+}
+
+impl Context {
+    /// NOTIFY. Others hear it when the transaction commits; the same thing twice is said once.
+    pub(super) fn say(&mut self, channel: &str, payload: &str) -> Result<(), PgError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(PgError::new("22023", "payload string too long"));
+        }
+        let said = (channel_name(channel)?.to_owned(), payload.to_owned());
+        if self.said.len() >= MAX_SAID {
+            let message = format!("more than {MAX_SAID} notifications in a transaction");
+            return Err(PgError::new("54000", message));
+        }
+        if !self.said.contains(&said) {
+            self.said.push(said);
+        }
+        Ok(())
+    }
 }
 
 impl sql::Session for Context {
@@ -77,6 +112,10 @@ impl sql::Session for Context {
 
     fn database(&self) -> &str {
         &self.database
+    }
+
+    fn notify(&mut self, channel: &str, payload: &str) -> Result<(), PgError> {
+        self.say(channel, payload)
     }
 
     fn backend_pid(&self) -> i32 {
@@ -127,6 +166,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             database: client.startup.database,
             process,
             in_block: false,
+            said: Vec::new(),
         };
         Self {
             connection: client.connection,

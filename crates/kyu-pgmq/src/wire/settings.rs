@@ -140,6 +140,11 @@ impl Settings {
         let set = [&self.local, &self.changed, &self.initial]
             .into_iter()
             .find_map(|map| map.get(&lower).map(String::as_str));
+        // Where a transaction has said nothing, the session's default holds.
+        let set = set.or_else(|| match lower.strip_prefix("transaction_") {
+            Some("isolation" | "read_only" | "deferrable") => self.get(&format!("default_{lower}")),
+            _ => None,
+        });
         set.or_else(|| find(&lower).map(|setting| setting.default))
     }
 

@@ -27,8 +27,8 @@ pub(super) struct Transaction {
     pub(super) state: State,
     /// Whether the host has it open; not after a failure without a savepoint to go back to.
     pub(super) on_host: bool,
-    /// Savepoints in the order in which they were made.
-    savepoints: Vec<String>,
+    /// Savepoints in the order in which they were made, and how much NOTIFY had said by then.
+    savepoints: Vec<(String, usize)>,
 }
 
 /// Savepoints of one transaction: 54000 beyond it.
@@ -46,7 +46,7 @@ impl Transaction {
     fn position(&self, name: &str) -> Result<usize, PgError> {
         self.savepoints
             .iter()
-            .rposition(|savepoint| savepoint == name)
+            .rposition(|(savepoint, _)| savepoint == name)
             .ok_or_else(|| PgError::new("3B001", format!("savepoint \"{name}\" does not exist")))
     }
 }
@@ -100,6 +100,10 @@ impl<Q: Queues> Session<'_, Q> {
         self.transaction = Transaction::default();
         self.context.in_block = false;
         self.context.settings.end(commit && ended.is_ok());
+        if commit && ended.is_ok() {
+            self.tell_others();
+        }
+        self.context.said.clear();
         self.portals.retain(|_, portal| portal.held && commit);
         ended
     }
@@ -215,7 +219,7 @@ impl<Q: Queues> Session<'_, Q> {
             return Err(PgError::new("54000", message).into());
         }
         self.host.savepoint(name).await?;
-        self.transaction.savepoints.push(name.to_owned());
+        self.transaction.savepoints.push((name.to_owned(), self.context.said.len()));
         Ok("SAVEPOINT")
     }
 
@@ -233,6 +237,8 @@ impl<Q: Queues> Session<'_, Q> {
         }
         let at = self.transaction.position(name)?;
         self.host.rollback_to(name).await?;
+        let said = self.transaction.savepoints.get(at).map_or(0, |(_, said)| *said);
+        self.context.said.truncate(said);
         self.transaction.savepoints.truncate(at + 1);
         self.transaction.state = State::Block;
         Ok("ROLLBACK")

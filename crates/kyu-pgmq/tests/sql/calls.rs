@@ -236,8 +236,9 @@ async fn scans_are_told_what_they_may_leave_out() {
 async fn what_is_not_supported_is_refused_with_a_sentence() {
     for text in [
         "CREATE TABLE t (a int)",
-        "SELECT row_number() OVER () FROM pgmq.q_q",
         "DO $$ BEGIN LOOP NULL; END LOOP; END $$",
+        "SELECT row_number() OVER w FROM pgmq.q_q WINDOW w AS ()",
+        "SELECT row_number() OVER (ORDER BY vt ROWS 1 PRECEDING) FROM pgmq.q_q",
         "EXPLAIN SELECT 1",
         "DELETE FROM users",
         "SELECT * FROM pgmq.q_q FOR UPDATE SKIP LOCKED",

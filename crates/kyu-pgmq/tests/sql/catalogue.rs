@@ -76,6 +76,9 @@ async fn drivers_find_their_types() {
     rows("SELECT typname AS name, oid, typarray AS array_oid, oid::regtype::text AS regtype, typdelim AS delimiter \
         FROM pg_type t WHERE t.oid = to_regtype('hstore') ORDER BY t.oid", &[]).await;
     // JDBC
+    let is_array = "SELECT typinput = 'pg_catalog.array_in'::regproc AS is_array, typname FROM pg_catalog.pg_type \
+        WHERE oid = ANY($1::oid[]) ORDER BY oid";
+    assert_eq!(rows(is_array, &["{3802,3807}"]).await, ["f | jsonb", "t | _jsonb"]);
     rows("SELECT n.nspname = ANY(current_schemas(true)), n.nspname, t.typname FROM pg_catalog.pg_type t \
         JOIN pg_catalog.pg_namespace n ON t.typnamespace = n.oid WHERE t.oid = $1", &["3802"]).await;
     // Npgsql
@@ -93,4 +96,32 @@ async fn drivers_find_their_types() {
         JOIN pg_namespace AS ns ON (ns.oid = typnamespace) WHERE typtype IN ('b', 'r', 'm', 'e', 'd') \
         OR (typtype = 'c' AND relkind='c') OR (typtype = 'p' AND typname IN ('record', 'void', 'unknown')) \
         ORDER BY CASE WHEN typtype IN ('b', 'e', 'p') THEN 0 WHEN typtype = 'c' THEN 1 END", &[]).await;
+}
+
+/// What `java.sql.DatabaseMetaData` asks, shortened to what is special about it.
+#[tokio::test]
+async fn jdbc_reads_columns_keys_and_functions() {
+    let columns = "SELECT * FROM (SELECT c.relname, a.attname, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS attnum \
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE c.relkind = 'r') c \
+        WHERE relname LIKE 'q%' ORDER BY attnum";
+    let found = rows(columns, &[]).await;
+    assert_eq!((found.len(), found[0].as_str()), (7, "q_jobs | msg_id | 1"));
+    let keys = "SELECT result.name, result.seq FROM (SELECT a.attname AS name, a.attnum AS number, \
+        (information_schema._pg_expandarray(i.indkey)).n AS seq, information_schema._pg_expandarray(i.indkey) AS keys \
+        FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON ct.oid = a.attrelid \
+        JOIN pg_catalog.pg_index i ON a.attrelid = i.indrelid WHERE ct.relname = 'q_jobs' AND i.indisprimary) result \
+        WHERE result.number = (result.keys).x";
+    assert_eq!(rows(keys, &[]).await, ["msg_id | 1"]);
+    let index = "SELECT trim(both '\"' from pg_catalog.pg_get_indexdef(i.indexrelid, 1, false)), i.indoption[0] & 1::smallint \
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = 'q_jobs_vt_idx'";
+    assert_eq!(rows(index, &[]).await, ["vt | 0"]);
+    let arguments = "SELECT proargtypes, proargtypes[0] FROM pg_proc WHERE proname = 'purge_queue'";
+    assert_eq!(rows(arguments, &[]).await, ["25 | 25"]);
+    let words =
+        "SELECT count(*) > 50 FROM pg_get_keywords() WHERE word <> ALL ('{select,from}'::text[])";
+    assert_eq!(rows(words, &[]).await, ["t"]);
+    assert_eq!(
+        rows("SELECT current_schema(), current_schemas(true)", &[]).await,
+        ["public | {pg_catalog,public}"]
+    );
 }

@@ -107,10 +107,18 @@ pub(crate) struct FakeSession;
 
 impl Session for FakeSession {
     fn setting(&self, name: &str) -> Option<String> {
-        (name == "timezone").then(|| "UTC".to_owned())
+        match name {
+            "timezone" => Some("UTC".to_owned()),
+            "search_path" => Some("\"$user\", public".to_owned()),
+            _ => None,
+        }
     }
 
     fn set(&mut self, _: &str, _: &str, _: bool) -> Result<(), PgError> {
+        Ok(())
+    }
+
+    fn notify(&mut self, _: &str, _: &str) -> Result<(), PgError> {
         Ok(())
     }
 

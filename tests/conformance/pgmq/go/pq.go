@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"sort"
 	"strings"
@@ -93,7 +92,7 @@ func sqlCalls(driver, url string) {
 	must(tx.Commit())
 	tx, err = db.Begin()
 	must(err)
-	_, err = tx.Exec("SELECT pgmq.send($1, $2)", queue, json.RawMessage(`{"kept": true}`))
+	_, err = tx.Exec("SELECT pgmq.send($1, $2)", queue, `{"kept": true}`)
 	must(err)
 	must(tx.Commit())
 	rows, err := db.Query("SELECT * FROM pgmq.q_" + queue + " WHERE message ? 'kept'")

@@ -943,7 +943,7 @@ public class Suite {
 
     static void tlsAndScram() throws Exception {
         var url = System.getenv("KYU_PGMQ_TLS_URL");
-        for (var more : List.of("&sslmode=require", "&sslmode=prefer", "&ssl=true&sslfactory=org.postgresql.ssl.NonValidatingFactory", "&sslmode=disable")) {
+        for (var more : List.of("&sslmode=require", "&sslmode=prefer", "&sslmode=require&sslfactory=org.postgresql.ssl.NonValidatingFactory", "&sslmode=disable")) {
             try (var connection = DriverManager.getConnection(jdbc(url, more))) {
                 var queue = newQueue(connection);
                 same(List.of(1L), query(connection, "select pgmq.send(?, ?::jsonb)", queue, "\"" + "x".repeat(100_000) + "\""));

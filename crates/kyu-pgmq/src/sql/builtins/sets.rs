@@ -5,7 +5,7 @@ use super::super::decimal::{self, Decimal};
 use super::{ANY_ARRAY, Accepts, elements, int, text};
 use crate::error::PgError;
 use crate::json::{self, Json};
-use crate::types::Type;
+use crate::types::{Composite, Type};
 use crate::value::{Row, Value};
 
 /// The most rows that a function may make: 53400 beyond it.
@@ -105,6 +105,23 @@ pub(crate) static SETS: &[SetBuiltin] = &[
             let count = if int(v, 1) == 1 { elements(v, 0).len() } else { 0 };
             Ok((1..=count).map(|i| vec![Value::Int(i64::try_from(i).unwrap_or(0))]).collect())
         }
+    ),
+    set!(
+        "pg_get_keywords",
+        [],
+        &[("word", Type::Text), ("catcode", Type::Char), ("catdesc", Type::Text)],
+        None,
+        |_| Ok(super::super::parser::keywords()
+            .map(|(word, code, kind)| [word, code, kind].map(|t| Value::Text(t.to_owned())).into())
+            .collect())
+    ),
+    // Of information_schema: elements of an `int2vector` with their places.
+    set!(
+        "_pg_expandarray",
+        [ANY_ARRAY],
+        &[("x", Type::Int2), ("n", Type::Int4)],
+        Some(Type::Composite(Composite::Numbered)),
+        |v| Ok((1..).zip(elements(v, 0)).map(|(n, x)| vec![x.clone(), Value::Int(n)]).collect())
     ),
     set!("jsonb_array_elements", [JSONB], &[("value", Type::Jsonb)], Some(Type::Jsonb), |v| array(
         v, false

@@ -4,16 +4,19 @@ use std::hash::{BuildHasher, Hasher};
 
 use md5::{Digest, Md5};
 
-use super::super::names;
+use super::super::eval::Context;
+use super::super::{catalog, names};
 use super::{ANY, Accepts, Gives, Table, int, optional, string, text};
 use crate::error::PgError;
-use crate::types::Type;
+use crate::types::{Element, Type};
 use crate::value::Value;
 use crate::wire::oid;
 
 /// What `version()` says. Clients read the number after `PostgreSQL`; the rest is honest.
 pub(crate) const VERSION: &str =
     "PostgreSQL 15.0 (Kyu: the pgmq SQL API over the Postgres protocol)";
+
+const TEXT: Accepts = Accepts::Type(Type::Text);
 
 pub(super) fn register(table: &mut Table) {
     session(table);
@@ -52,19 +55,24 @@ fn random() -> u64 {
 
 fn session(table: &mut Table) {
     table.add("version", &[], Type::Text, |_, _, _| Ok(string(VERSION)));
-    table.add("current_schema", &[], Type::Name, |_, _, _| Ok(string("public")));
-    table.add(
-        "current_schemas",
-        &[Type::Bool],
-        Type::Array(crate::types::Element::Name),
-        |_, v, _| {
-            let all = v.first() == Some(&Value::Bool(true));
-            let names = if all {
-                vec![string("pg_catalog"), string("public")]
-            } else {
-                vec![string("public")]
-            };
-            Ok(Value::Array(crate::types::Element::Name, names))
+    table.add("current_schema", &[], Type::Name, |cx, _, _| {
+        Ok(optional(search_path(cx).into_iter().next()))
+    });
+    table.add("current_schemas", &[Type::Bool], Type::Array(Element::Name), |cx, v, _| {
+        let mut names = search_path(cx);
+        if v.first() == Some(&Value::Bool(true)) && !names.iter().any(|n| n == "pg_catalog") {
+            names.insert(0, "pg_catalog".to_owned());
+        }
+        Ok(Value::Array(Element::Name, names.into_iter().map(Value::Text).collect()))
+    });
+    table.special(
+        "pg_notify",
+        &[TEXT, TEXT],
+        Gives::Type(Type::Void),
+        (false, false),
+        |cx, v, _| {
+            cx.session.notify(text(v, 0), text(v, 1))?;
+            Ok(Value::Void)
         },
     );
     for name in ["current_database", "current_catalog"] {
@@ -106,6 +114,13 @@ fn session(table: &mut Table) {
     for name in ["inet_server_addr", "inet_client_addr"] {
         table.add(name, &[], Type::Text, |_, _, _| Ok(Value::Null));
     }
+}
+
+/// The schemas of `search_path` that exist. Names of `pgmq` are found without it all the same.
+fn search_path(cx: &Context<'_>) -> Vec<String> {
+    let path = cx.session.setting("search_path").unwrap_or_default();
+    let names = path.split(',').map(|name| name.trim().trim_matches(['"', '\'']).to_owned());
+    names.filter(|name| catalog::schemas().iter().any(|(_, have)| have == name)).collect()
 }
 
 fn unknown_setting(name: &str) -> PgError {
@@ -153,13 +168,13 @@ fn catalogue(table: &mut Table) {
                 }
             } else {
                 |_, v, _| {
-                    Ok(super::super::catalog::type_by_text(text(v, 0))
+                    Ok(catalog::type_by_text(text(v, 0))
                         .map_or(Value::Null, |oid| Value::Int(i64::from(oid))))
                 }
             },
         );
     }
-    let format_type = |_: &mut super::super::eval::Context<'_>, v: &[Value], _: &[Type]| {
+    let format_type = |_: &mut Context<'_>, v: &[Value], _: &[Type]| {
         let found = u32::try_from(int(v, 0)).ok().and_then(oid::to_type);
         let name = found.map_or("???", names::display);
         Ok(if v.first() == Some(&Value::Null) { Value::Null } else { string(name) })
@@ -177,8 +192,11 @@ fn catalogue(table: &mut Table) {
         "pg_function_is_visible",
         "pg_operator_is_visible",
     ] {
-        // Ids of the extension begin at 16,384; its schema is not in the search path.
-        table.add(name, &[Type::Oid], Type::Bool, |_, v, _| Ok(Value::Bool(int(v, 0) < 16_384)));
+        // Ids of the extension begin at 16,384.
+        table.add(name, &[Type::Oid], Type::Bool, |cx, v, _| {
+            let listed = || search_path(cx).iter().any(|name| name == "pgmq");
+            Ok(Value::Bool(int(v, 0) < 16_384 || listed()))
+        });
     }
     table
         .add("pg_get_userbyid", &[Type::Oid], Type::Name, |cx, _, _| Ok(string(cx.session.user())));
@@ -205,14 +223,17 @@ fn privileges(table: &mut Table) {
         Ok(optional(cx.facts.index_definition(int(v, 0))))
     });
     table.add("pg_get_indexdef", &[Type::Oid, Type::Int4, Type::Bool], Type::Text, |cx, v, _| {
-        Ok(optional(cx.facts.index_definition(int(v, 0))))
+        Ok(optional(match int(v, 1) {
+            0 => cx.facts.index_definition(int(v, 0)),
+            number => cx.facts.index_column(int(v, 0), number),
+        }))
     });
     table.add("pg_get_function_result", &[Type::Oid], Type::Text, |_, v, _| {
-        Ok(optional(super::super::catalog::function_result(int(v, 0))))
+        Ok(optional(catalog::function_result(int(v, 0))))
     });
     for name in ["pg_get_function_arguments", "pg_get_function_identity_arguments"] {
         table.add(name, &[Type::Oid], Type::Text, |_, v, _| {
-            Ok(optional(super::super::catalog::function_arguments(int(v, 0))))
+            Ok(optional(catalog::function_arguments(int(v, 0))))
         });
     }
     for name in [

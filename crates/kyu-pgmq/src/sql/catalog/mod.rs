@@ -7,7 +7,7 @@ mod relations;
 pub(crate) use objects::{
     function_arguments, function_by_text, function_result, function_text, type_by_text,
 };
-pub(crate) use relations::{columns, rows};
+pub(crate) use relations::{columns, rows, schemas};
 
 use super::functions::{Argument, FUNCTIONS, Function};
 use super::resolve::{relation_columns, relation_named};
@@ -26,6 +26,8 @@ pub(crate) const OWNER: u32 = 10;
 /// `pg_am`: heap and btree.
 pub(crate) const HEAP: u32 = 2;
 pub(crate) const BTREE: u32 = 403;
+/// `pg_proc.oid` of `array_in`.
+const ARRAY_IN: u32 = 750;
 /// Ids of functions: this and the function's number.
 const FUNCTION_BASE: u32 = 17_000;
 
@@ -185,6 +187,14 @@ impl Facts {
     pub(crate) fn index_definition(&self, oid: i64) -> Option<String> {
         let class = self.classes().into_iter().find(|class| i64::from(class.oid) == oid)?;
         definition(&class)
+    }
+
+    /// The name of an index's column, counted from 1.
+    pub(crate) fn index_column(&self, oid: i64, number: i64) -> Option<String> {
+        let class = self.classes().into_iter().find(|class| i64::from(class.oid) == oid)?;
+        class.index.as_ref()?;
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        class.columns.get(at).map(|column| super::builtins::quote_ident(&column.name))
     }
 }
 

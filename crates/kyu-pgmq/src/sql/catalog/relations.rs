@@ -8,15 +8,15 @@ use super::super::choose::category;
 use super::super::functions::{FUNCTIONS, Returns};
 use super::super::names::{array_of, catalog_name, display};
 use super::{
-    BTREE, Class, Facts, HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PGMQ_PUBLIC, PUBLIC,
-    definition, function_oid,
+    ARRAY_IN, BTREE, Class, Facts, HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PGMQ_PUBLIC,
+    PUBLIC, definition, function_oid,
 };
 use crate::types::{Element, Type};
 use crate::value::{Column, Row, Value};
 use crate::wire::oid;
 
 /// Schema, name, and `column:type` in order. Types: o oid, n name, b bool, c "char", s int2, i int4, l int8, f float8,
-/// t text, T text[], O oid[], S int2[], z timestamptz, r regproc.
+/// t text, T text[], O oid[], S int2[], v oidvector, V int2vector, z timestamptz, r regproc.
 const RELATIONS: &[(&str, &str, &str)] = &[
     ("pg_catalog", "pg_namespace", "oid:o nspname:n nspowner:o nspacl:T"),
     (
@@ -37,7 +37,7 @@ const RELATIONS: &[(&str, &str, &str)] = &[
     (
         "pg_catalog",
         "pg_proc",
-        "oid:o proname:n pronamespace:o proowner:o prolang:o procost:f prorows:f provariadic:o prosupport:r prokind:c prosecdef:b proleakproof:b proisstrict:b proretset:b provolatile:c proparallel:c pronargs:s pronargdefaults:s prorettype:o proargtypes:O proallargtypes:O proargmodes:T proargnames:T proargdefaults:t protrftypes:O prosrc:t probin:t prosqlbody:t proconfig:T proacl:T",
+        "oid:o proname:n pronamespace:o proowner:o prolang:o procost:f prorows:f provariadic:o prosupport:r prokind:c prosecdef:b proleakproof:b proisstrict:b proretset:b provolatile:c proparallel:c pronargs:s pronargdefaults:s prorettype:o proargtypes:v proallargtypes:O proargmodes:T proargnames:T proargdefaults:t protrftypes:O prosrc:t probin:t prosqlbody:t proconfig:T proacl:T",
     ),
     (
         "pg_catalog",
@@ -52,7 +52,7 @@ const RELATIONS: &[(&str, &str, &str)] = &[
     (
         "pg_catalog",
         "pg_index",
-        "indexrelid:o indrelid:o indnatts:s indnkeyatts:s indisunique:b indnullsnotdistinct:b indisprimary:b indisexclusion:b indimmediate:b indisclustered:b indisvalid:b indcheckxmin:b indisready:b indislive:b indisreplident:b indkey:S indcollation:O indclass:O indoption:S indexprs:t indpred:t",
+        "indexrelid:o indrelid:o indnatts:s indnkeyatts:s indisunique:b indnullsnotdistinct:b indisprimary:b indisexclusion:b indimmediate:b indisclustered:b indisvalid:b indcheckxmin:b indisready:b indislive:b indisreplident:b indkey:V indcollation:v indclass:v indoption:V indexprs:t indpred:t",
     ),
     (
         "pg_catalog",
@@ -256,6 +256,8 @@ fn type_of(code: &str) -> Type {
         "T" => Type::Array(Element::Text),
         "O" => Type::Array(Element::Oid),
         "S" => Type::Array(Element::Int2),
+        "v" => Type::Array(Element::OidVector),
+        "V" => Type::Array(Element::Int2Vector),
         "z" => Type::Timestamptz,
         "r" => Type::Regproc,
         _ => Type::Text,
@@ -345,7 +347,7 @@ pub(crate) fn rows(key: &str, facts: &Facts, session: &dyn Session) -> Vec<Row> 
     writer.rows
 }
 
-fn schemas() -> [(u32, &'static str); 5] {
+pub(crate) fn schemas() -> [(u32, &'static str); 5] {
     [
         (PG_CATALOG, "pg_catalog"),
         (PUBLIC, "public"),
@@ -404,6 +406,8 @@ fn type_rows(out: &mut Writer, _facts: &Facts) {
         let exact = array_of(ty)
             .filter(|array| matches!(array, Type::Array(element) if element.ty() == ty));
         let array = match ty {
+            Type::Array(Element::OidVector) => 1_013,
+            Type::Array(Element::Int2Vector) => 1_006,
             Type::Array(_) => 0,
             Type::Composite(composite) => oid::of_composite_array(composite),
             _ => exact.map_or(0, oid::of_type),
@@ -424,11 +428,22 @@ fn type_rows(out: &mut Writer, _facts: &Facts) {
             ("typdelim", text(",")),
             ("typrelid", int(class)),
             ("typelem", int(element)),
+            ("typinput", int(input_function(ty))),
             ("typarray", int(array)),
             ("typalign", text("i")),
             ("typstorage", text(if length == -1 { "x" } else { "p" })),
             ("typtypmod", int(-1)),
         ]);
+    }
+}
+
+/// Drivers tell arrays by their input function.
+fn input_function(ty: Type) -> u32 {
+    match ty {
+        Type::Array(Element::OidVector) => 54,
+        Type::Array(Element::Int2Vector) => 40,
+        Type::Array(_) => ARRAY_IN,
+        _ => 0,
     }
 }
 
@@ -499,7 +514,7 @@ fn proc_rows(out: &mut Writer) {
             ("pronargs", size(function.arguments.len())),
             ("pronargdefaults", size(defaults)),
             ("prorettype", int(oid::of_type(result))),
-            ("proargtypes", Value::Array(Element::Oid, types)),
+            ("proargtypes", Value::Array(Element::OidVector, types)),
             ("proargnames", Value::Array(Element::Text, names)),
             ("prosrc", text("")),
         ]);
@@ -520,8 +535,8 @@ fn index_rows(out: &mut Writer, facts: &Facts) {
             ("indisvalid", YES),
             ("indisready", YES),
             ("indislive", YES),
-            ("indkey", Value::Array(Element::Int2, vec![size(column)])),
-            ("indoption", Value::Array(Element::Int2, vec![int(0)])),
+            ("indkey", Value::Array(Element::Int2Vector, vec![size(column)])),
+            ("indoption", Value::Array(Element::Int2Vector, vec![int(0)])),
         ]);
     }
 }

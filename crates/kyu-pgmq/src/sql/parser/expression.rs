@@ -1,6 +1,6 @@
 //! Expressions, by precedence climbing (manual, table 4.2).
 
-use super::super::ast::{Call, Expr, Kind as ExprKind, Literal, Name, Test, TypeName};
+use super::super::ast::{Call, Expr, Kind as ExprKind, Literal, Name, Over, Test, TypeName};
 use super::super::lexer::Kind;
 use super::{Parser, Result, is_reserved};
 use crate::error::PgError;
@@ -470,10 +470,29 @@ impl Parser<'_> {
             call.filter = Some(self.expression()?);
             self.expect(")")?;
         }
-        if self.is_word("over") {
-            return Err(self.window());
+        if self.word("over") {
+            call.over = Some(self.over()?);
         }
         Ok(call)
+    }
+
+    /// `(PARTITION BY ... ORDER BY ...)`: no frames, no names of windows.
+    fn over(&mut self) -> Result<Over> {
+        if !self.mark("(") {
+            return Err(self.window());
+        }
+        let mut over = Over::default();
+        if self.words(&["partition", "by"]) {
+            over.partition = self.list(Self::expression)?;
+        }
+        if self.words(&["order", "by"]) {
+            over.order_by = self.order_list()?;
+        }
+        if !self.is_mark(")") {
+            return Err(self.window());
+        }
+        self.expect(")")?;
+        Ok(over)
     }
 
     /// `interval '1 day'`, `timestamptz '...'`, `jsonb '{}'`, `double precision '1'`.

@@ -348,6 +348,14 @@ const RESERVED_FOR_TYPES: &[&str] = &[
     "verbose",
 ];
 
+/// Word, category and its description, for `pg_get_keywords()`: reserved words only.
+pub(super) fn keywords() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let types = RESERVED_FOR_TYPES
+        .iter()
+        .map(|word| (*word, "T", "reserved (can be function or type name)"));
+    RESERVED.iter().map(|word| (*word, "R", "reserved")).chain(types)
+}
+
 fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&word) || RESERVED_FOR_TYPES.contains(&word)
 }

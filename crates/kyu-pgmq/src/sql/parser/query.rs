@@ -169,7 +169,7 @@ impl Parser<'_> {
 
     pub(super) fn window(&self) -> crate::error::PgError {
         self.refuse(
-            "window functions are not supported",
+            "of window functions, only row_number() OVER (PARTITION BY ... ORDER BY ...) is supported",
             "Read the rows and number them in the client.",
         )
     }

@@ -190,7 +190,7 @@ impl Parser<'_> {
             ("timezone".to_owned(), false)
         } else if self.word("names") {
             ("client_encoding".to_owned(), false)
-        } else if self.words(&["session", "authorization"]) {
+        } else if self.words(&["session", "authorization"]) || self.word("authorization") {
             ("session_authorization".to_owned(), false)
         } else if self.word("role") {
             ("role".to_owned(), false)

@@ -74,6 +74,9 @@ impl Resolver<'_> {
             }
         };
         if schema.is_none_or(|schema| schema == "pg_catalog") {
+            if call.over.is_some() || name == "row_number" {
+                return self.window(name, call).map(Called::Value);
+            }
             if let Some(value) = self.special(name, call)? {
                 return Ok(Called::Value(value));
             }
@@ -104,7 +107,12 @@ impl Resolver<'_> {
                 let message = "positional argument cannot follow named argument";
                 return Err(self.error("42601", message, argument.value.pos));
             }
-            arguments.values.push(self.expr(&argument.value)?);
+            let value = self.expr(&argument.value)?;
+            // The place of `? = call f(?)`'s result, which drivers declare as void (`parse_func.c`).
+            if value.ty == Type::Void && matches!(value.node, Node::Parameter(_)) {
+                continue;
+            }
+            arguments.values.push(value);
             arguments.names.push(argument.name.clone());
             arguments.positions.push(argument.value.pos);
         }
@@ -118,7 +126,8 @@ impl Resolver<'_> {
         arguments: Arguments,
         pos: usize,
     ) -> Result<Called> {
-        let system = schema.is_none_or(|schema| schema == "pg_catalog");
+        let system = schema.is_none_or(|schema| schema == "pg_catalog")
+            || (schema == Some("information_schema") && name == "_pg_expandarray");
         if system && name == "pg_sleep" {
             return self.sleep(arguments, pos);
         }

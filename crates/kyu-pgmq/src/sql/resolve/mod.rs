@@ -5,11 +5,12 @@ mod call;
 mod expression;
 mod from;
 mod select;
+mod window;
 
 use super::cast;
 use super::lexer::position;
 use super::names::{self, display};
-use super::plan::{Aggregate, Node, Plan, SetCall, Typed};
+use super::plan::{Aggregate, Node, Plan, SetCall, Typed, Window};
 use super::{statement, text};
 use crate::error::PgError;
 use crate::host::Relation;
@@ -52,6 +53,7 @@ struct Scope {
     used: bool,
     aggregates: Vec<(usize, Aggregate)>,
     sets: Vec<(usize, SetCall)>,
+    windows: Vec<(usize, Window)>,
     slots: usize,
     /// Where aggregates and set-returning functions may stand now.
     allowed: Allowed,

@@ -203,7 +203,7 @@ impl Resolver<'_> {
         result
     }
 
-    fn allow(&mut self, allowed: Allowed, clause: &'static str) {
+    pub(super) fn allow(&mut self, allowed: Allowed, clause: &'static str) {
         if let Some(scope) = self.scope() {
             scope.allowed = allowed;
             scope.clause = clause;
@@ -262,8 +262,12 @@ impl Resolver<'_> {
         };
         let aggregates = std::mem::take(&mut scope.aggregates);
         plan.sets = std::mem::take(&mut scope.sets);
+        plan.windows = std::mem::take(&mut scope.windows);
         plan.slots = scope.slots;
         if !aggregates.is_empty() || !plain.group_by.is_empty() || having.is_some() {
+            if !plan.windows.is_empty() {
+                return Err(self.windows_of_groups());
+            }
             let grouping = Grouping { keys, aggregates, having };
             self.check_grouped(&plan, &grouping, &plain.items)?;
             plan.grouping = Some(grouping);

@@ -146,9 +146,44 @@ async fn notifications_reach_an_idle_session_and_wait_for_the_end_of_a_block() {
     say("busy");
     assert_eq!(client.query("SHOW jit").await[2..], ["complete SHOW", "ready T"]);
     assert_eq!(client.query("COMMIT").await, ["complete COMMIT", "notification c busy", "ready I"]);
-    client.query("NOTIFY c, 'self'").await;
+    let own = client.query("NOTIFY c, 'self'").await;
+    assert_eq!(own, ["complete NOTIFY", "notification c self", "ready I"]);
     assert_eq!(client.query("DISCARD ALL").await.last().unwrap(), "ready I");
     assert!(rig.calls().contains(&"unlisten *".to_owned()));
+}
+
+#[tokio::test]
+async fn what_a_block_notifies_is_heard_at_its_commit_once_and_only_what_stands() {
+    let rig = Rig::open().await;
+    let mut client = rig.client().await;
+    client.query("BEGIN").await;
+    client.query("NOTIFY c, 'kept'").await;
+    client.query("SAVEPOINT s").await;
+    client.query("NOTIFY c, 'taken back'").await;
+    client.query("ROLLBACK TO s").await;
+    client.query("SELECT pg_notify('c', 'kept'), pg_notify('d', NULL)").await;
+    let told = client.query("COMMIT").await;
+    assert_eq!(told, ["complete COMMIT", "notification c kept", "notification d ", "ready I"]);
+    client.query("BEGIN").await;
+    client.query("NOTIFY c").await;
+    assert_eq!(client.query("ROLLBACK").await, ["complete ROLLBACK", "ready I"]);
+    assert!(client.query("SELECT pg_notify('', 'x')").await[0].starts_with("ERROR 22023"));
+}
+
+#[tokio::test]
+async fn transactions_take_the_sessions_default_modes() {
+    let rig = Rig::open().await;
+    let mut client = rig.client().await;
+    client.query("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE").await;
+    let shown = client.query("SHOW TRANSACTION ISOLATION LEVEL").await;
+    assert_eq!(shown[1], "row serializable");
+    client.query("BEGIN ISOLATION LEVEL READ COMMITTED").await;
+    assert_eq!(client.query("SHOW transaction_isolation").await[1], "row read committed");
+    client.query("COMMIT").await;
+    assert_eq!(client.query("SHOW transaction_isolation").await[1], "row serializable");
+    assert_eq!(client.query("SET SESSION AUTHORIZATION DEFAULT").await[0], "complete SET");
+    client.query("SET search_path TO pgmq, public").await;
+    assert_eq!(client.query("SELECT current_schema()").await[1], "row pgmq");
 }
 
 #[tokio::test]

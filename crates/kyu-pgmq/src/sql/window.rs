@@ -1,0 +1,51 @@
+//! Numbers rows for `row_number() OVER (...)`.
+
+use std::collections::BTreeMap;
+
+use super::aggregate::key_text;
+use super::execute::{Executor, order};
+use super::plan::SelectPlan;
+use crate::error::PgError;
+use crate::host::Host;
+use crate::value::{Row, Value};
+
+impl<H: Host> Executor<'_, H> {
+    /// Puts the numbers into the rows, which stay in the order in which they came.
+    pub(super) async fn numbered(
+        &mut self,
+        select: &SelectPlan,
+        depth: usize,
+        mut rows: Vec<Row>,
+    ) -> Result<Vec<Row>, PgError> {
+        for (slot, window) in &select.windows {
+            let mut partitions: BTreeMap<String, Vec<(Row, usize)>> = BTreeMap::new();
+            for (at, row) in rows.iter().enumerate() {
+                self.replace_row(depth, row.clone());
+                let partition = key_text(&self.row(&window.partition).await?);
+                let mut keys = Row::with_capacity(window.order.len());
+                for (expr, ..) in &window.order {
+                    keys.extend(self.row(std::slice::from_ref(expr)).await?);
+                }
+                partitions.entry(partition).or_default().push((keys, at));
+            }
+            for mut members in partitions.into_values() {
+                members.sort_by(|(a, _), (b, _)| {
+                    let keys = a.iter().zip(b).zip(&window.order);
+                    keys.map(|((a, b), (_, descending, first))| order(a, b, *descending, *first))
+                        .find(|order| order.is_ne())
+                        .unwrap_or(std::cmp::Ordering::Equal)
+                });
+                for (number, (_, at)) in members.into_iter().enumerate() {
+                    let number = Value::Int(i64::try_from(number + 1).unwrap_or(i64::MAX));
+                    if let Some(row) = rows.get_mut(at) {
+                        row.resize(row.len().max(select.width + slot + 1), Value::Null);
+                        if let Some(place) = row.get_mut(select.width + slot) {
+                            *place = number;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
