@@ -83,6 +83,11 @@ pub(crate) fn pgmq(arguments: &[String]) -> Result<(), Failure> {
         .args(cargo)
         .env("CARGO_TARGET_DIR", crate::target().join("conformance-pgmq-rust"))
         .step("pgmq: Rust pgmq crate, tokio-postgres")?;
+    script("pgmq/examples.py")
+        .arg(clients::node()?)
+        .arg("cargo")
+        .env("CARGO_TARGET_DIR", crate::target().join("conformance-pgmq-rust"))
+        .step("pgmq: programs that ship with clients")?;
     go(&server)?;
     java(&server)?;
     script("pgmq/kill9.py").step("pgmq: kill -9")

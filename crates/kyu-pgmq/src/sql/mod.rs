@@ -41,6 +41,7 @@ mod resolve;
 pub mod statement;
 pub mod text;
 mod window;
+pub(crate) mod zones;
 
 use std::sync::Arc;
 
@@ -164,7 +165,7 @@ impl Prepared {
         session: &mut S,
     ) -> Result<Rows, PgError> {
         let facts = if catalog::is_needed(&self.plan) {
-            catalog::Facts { relations: host.relations().await? }
+            catalog::Facts { relations: host.relations().await?, fifo_indexed: host.fifo_indexed() }
         } else {
             catalog::Facts::default()
         };

@@ -57,7 +57,10 @@ pub(crate) fn input_at(ty: Type, text: &str, now: i64) -> Result<Value, PgError>
             let Interval { months, days, micros } = datetime::parse_interval(text)?;
             Value::Interval { months, days, micros }
         }
-        Type::Bytea => Value::Bytea(bytes(text).ok_or_else(invalid)?),
+        Type::Bytea => Value::Bytea(bytes(text).ok_or_else(|| match text.strip_prefix("\\x") {
+            Some(hex) => bad_hex(hex),
+            None => invalid(),
+        })?),
         Type::Uuid => Value::Text(uuid(text).ok_or_else(invalid)?),
         Type::Void => Value::Void,
         Type::Record | Type::Composite(_) => return row(ty, text, now),
@@ -149,6 +152,14 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+fn bad_hex(hex: &str) -> PgError {
+    let message = match hex.chars().find(|c| !c.is_ascii_hexdigit() && !c.is_ascii_whitespace()) {
+        Some(digit) => format!("invalid hexadecimal digit: \"{digit}\""),
+        None => "invalid hexadecimal data: odd number of digits".to_owned(),
+    };
+    PgError::new("22023", message)
 }
 
 fn uuid(text: &str) -> Option<String> {

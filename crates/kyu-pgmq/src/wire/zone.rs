@@ -1,13 +1,13 @@
 //! The session's time zone: `timestamptz` values are instants, and written in it.
 
+use crate::sql::zones;
 use crate::types::{Element, Type};
 use crate::value::Value;
 
 /// A time zone, as far as it is known here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Zone {
-    /// UTC, and every named zone: their rules are not known here, and an instant with `+00` behind
-    /// it is still the right one.
+    /// UTC, and every named zone: an instant with `+00` behind it is the right one in all of them.
     #[default]
     Utc,
     /// Seconds east of Greenwich.
@@ -41,8 +41,11 @@ impl Zone {
         if name.len() >= 3 && rest.starts_with(['+', '-']) && !text.contains('/') {
             return offset_s(rest).map(|seconds| Self::of(-seconds));
         }
-        let plausible = |c: char| c.is_ascii_alphanumeric() || "/_+-".contains(c);
-        (!name.is_empty() && text.len() <= 64 && text.chars().all(plausible)).then_some(Self::Utc)
+        let known = matches!(
+            text.to_ascii_lowercase().as_str(),
+            "utc" | "z" | "zulu" | "local" | "default"
+        );
+        (known || zones::named(text).is_some()).then_some(Self::Utc)
     }
 
     fn of(seconds: i32) -> Self {
@@ -162,6 +165,7 @@ mod tests {
             ("+02:00", Some(Zone::Fixed(7_200))),
             ("", None),
             ("no such zone", None),
+            ("Mars/Base", None),
             ("999", None),
         ] {
             assert_eq!(Zone::parse(text), expected, "{text}");

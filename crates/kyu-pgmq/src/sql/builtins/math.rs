@@ -86,6 +86,10 @@ fn floats(table: &mut Table) {
         }
         Ok(Value::Float(float(v, 0).ln()))
     });
+    table.add("sign", &one, ty, |_, v, _| {
+        let value = float(v, 0);
+        Ok(Value::Float(if value == 0.0 || value.is_nan() { value } else { value.signum() }))
+    });
     table.add("floor", &one, ty, |_, v, _| Ok(Value::Float(float(v, 0).floor())));
     for name in ["ceil", "ceiling"] {
         table.add(name, &one, ty, |_, v, _| Ok(Value::Float(float(v, 0).ceil())));
@@ -113,6 +117,9 @@ fn numerics(table: &mut Table) {
     }
     table.add("-", &one, ty, |_, v, _| numeric(decimal(v, 0)?.negate()));
     table.add("+", &one, ty, |_, v, _| numeric(decimal(v, 0)?));
+    table.add("div", &two, ty, |_, v, _| {
+        numeric(decimal(v, 0)?.divide(decimal(v, 1)?)?.truncated(0))
+    });
     table.add("abs", &one, ty, |_, v, _| {
         Ok(Value::Numeric(text(v, 0).trim_start_matches('-').to_owned()))
     });

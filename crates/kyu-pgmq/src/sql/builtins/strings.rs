@@ -72,6 +72,16 @@ fn lists(table: &mut Table) {
         format,
     );
     table.add("quote_ident", &one, Type::Text, |_, v, _| Ok(string(quote_ident(text(v, 0)))));
+    table.special(
+        "quote_nullable",
+        &[super::Accepts::Type(Type::Text)],
+        text_type(),
+        (false, false),
+        |_, v, _| {
+            let null = v.first() == Some(&Value::Null);
+            Ok(string(if null { "NULL".to_owned() } else { quote_literal(text(v, 0)) }))
+        },
+    );
     table.add("quote_literal", &one, Type::Text, |_, v, _| Ok(string(quote_literal(text(v, 0)))));
     table.special(
         "array_to_string",
@@ -287,7 +297,22 @@ fn trimming(table: &mut Table) {
     table.add("rtrim", &two, Type::Text, |_, v, _| {
         Ok(string(text(v, 0).trim_end_matches(|c| text(v, 1).contains(c))))
     });
+    table.add("translate", &[Type::Text; 3], Type::Text, |_, v, _| {
+        let (from, to): (Vec<char>, Vec<char>) =
+            (text(v, 1).chars().collect(), text(v, 2).chars().collect());
+        let one = |c: char| match from.iter().position(|have| *have == c) {
+            Some(at) => to.get(at).copied(),
+            None => Some(c),
+        };
+        Ok(string(text(v, 0).chars().filter_map(one).collect::<String>()))
+    });
     for name in ["lpad", "rpad"] {
+        table.add(
+            name,
+            &[Type::Text, Type::Int4],
+            Type::Text,
+            if name == "lpad" { lpad } else { rpad },
+        );
         table.add(
             name,
             &[Type::Text, Type::Int4, Type::Text],
@@ -314,11 +339,9 @@ fn padding(values: &[Value]) -> Result<(String, String), PgError> {
     }
     let kept: String = text(values, 0).chars().take(length).collect();
     let missing = length - kept.chars().count();
-    let filler = if text(values, 2).is_empty() {
-        String::new()
-    } else {
-        text(values, 2).chars().cycle().take(missing).collect()
-    };
+    let with = if values.len() > 2 { text(values, 2) } else { " " };
+    // An empty text cycles to nothing.
+    let filler = with.chars().cycle().take(missing).collect();
     Ok((filler, kept))
 }
 

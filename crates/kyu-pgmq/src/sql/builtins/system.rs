@@ -191,6 +191,7 @@ fn catalogue(table: &mut Table) {
         "pg_type_is_visible",
         "pg_function_is_visible",
         "pg_operator_is_visible",
+        "pg_ts_config_is_visible",
     ] {
         // Ids of the extension begin at 16,384.
         table.add(name, &[Type::Oid], Type::Bool, |cx, v, _| {

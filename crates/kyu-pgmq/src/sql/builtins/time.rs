@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::datetime::{self, Interval};
 use super::super::decimal::Decimal;
+use super::super::zones;
 use super::{Table, float, int, string, text};
 use crate::error::PgError;
 use crate::types::Type;
@@ -173,9 +174,15 @@ fn scaled(digits: i64, scale: u32) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// `AT TIME ZONE`: UTC and offsets; names of places need a database that is not here.
+/// `AT TIME ZONE`: UTC, offsets, abbreviations, and names of places.
 fn zoned(values: &[Value], sign: i64) -> Result<Value, PgError> {
     let zone = text(values, 0);
+    if let Some(place) = zones::named(zone) {
+        let time = time(values, 1);
+        let moved =
+            if sign > 0 { zones::local(&place, time) } else { zones::instant(&place, time) };
+        return Ok(Value::Timestamp(moved));
+    }
     let unknown = || PgError::new("22023", format!("time zone \"{zone}\" not recognized"));
     let probe = format!("2000-01-01 00:00:00 {zone}");
     let offset = datetime::parse(&probe, "timestamp", 0).map_err(|_| unknown())?;

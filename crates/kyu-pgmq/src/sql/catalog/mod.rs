@@ -28,6 +28,8 @@ pub(crate) const HEAP: u32 = 2;
 pub(crate) const BTREE: u32 = 403;
 /// `pg_proc.oid` of `array_in`.
 const ARRAY_IN: u32 = 750;
+/// Of the names of FIFO indexes.
+const FIFO_SUFFIX: &str = "_fifo_idx";
 /// Ids of functions: this and the function's number.
 const FUNCTION_BASE: u32 = 17_000;
 
@@ -35,6 +37,8 @@ const FUNCTION_BASE: u32 = 17_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) relations: Vec<Relation>,
+    /// Queues that have asked for a FIFO index: it is listed, and does nothing.
+    pub(crate) fifo_indexed: Vec<String>,
 }
 
 /// A table, index or composite type.
@@ -121,9 +125,12 @@ impl Facts {
                 });
             };
             match relation {
-                Relation::Queue(_) => {
+                Relation::Queue(queue) => {
                     index(format!("{name}_pkey"), "msg_id", true);
                     index(format!("{name}_vt_idx"), "vt", false);
+                    if self.fifo_indexed.contains(queue) {
+                        index(format!("{name}{FIFO_SUFFIX}"), "headers", false);
+                    }
                 }
                 Relation::Archive(queue) => {
                     index(format!("{name}_pkey"), "msg_id", true);
@@ -203,8 +210,9 @@ pub(crate) fn definition(class: &Class) -> Option<String> {
     let column = class.columns.first().map_or("", |column| column.name.as_str());
     let unique = if *primary { "UNIQUE " } else { "" };
     let quote = super::builtins::quote_ident;
+    let method = if class.name.ends_with(FIFO_SUFFIX) { "gin" } else { "btree" };
     Some(format!(
-        "CREATE {unique}INDEX {} ON pgmq.{} USING btree ({column})",
+        "CREATE {unique}INDEX {} ON pgmq.{} USING {method} ({column})",
         quote(&class.name),
         quote(table)
     ))

@@ -16,7 +16,7 @@ use crate::value::{Column, Row, Value};
 use crate::wire::oid;
 
 /// Schema, name, and `column:type` in order. Types: o oid, n name, b bool, c "char", s int2, i int4, l int8, f float8,
-/// t text, T text[], O oid[], S int2[], v oidvector, V int2vector, z timestamptz, r regproc.
+/// t text, T text[], O oid[], S int2[], v oidvector, V int2vector, z timestamptz, r regproc, w varchar.
 const RELATIONS: &[(&str, &str, &str)] = &[
     ("pg_catalog", "pg_namespace", "oid:o nspname:n nspowner:o nspacl:T"),
     (
@@ -155,8 +155,9 @@ const RELATIONS: &[(&str, &str, &str)] = &[
     (
         "pg_catalog",
         "pg_operator",
-        "oid:o oprname:n oprnamespace:o oprowner:o oprkind:c oprleft:o oprright:o oprresult:o",
+        "oid:o oprname:n oprnamespace:o oprowner:o oprkind:c oprcanmerge:b oprcanhash:b oprleft:o oprright:o oprresult:o oprcom:o oprnegate:o oprcode:r oprrest:r oprjoin:r",
     ),
+    ("pg_catalog", "pg_ts_config", "oid:o cfgname:n cfgnamespace:o cfgowner:o cfgparser:o"),
     ("pg_catalog", "pg_aggregate", "aggfnoid:r aggkind:c aggnumdirectargs:s"),
     (
         "pg_catalog",
@@ -192,27 +193,27 @@ const RELATIONS: &[(&str, &str, &str)] = &[
     (
         "information_schema",
         "tables",
-        "table_catalog:n table_schema:n table_name:n table_type:t self_referencing_column_name:n reference_generation:t user_defined_type_catalog:n user_defined_type_schema:n user_defined_type_name:n is_insertable_into:t is_typed:t commit_action:t",
+        "table_catalog:n table_schema:n table_name:n table_type:w self_referencing_column_name:n reference_generation:w user_defined_type_catalog:n user_defined_type_schema:n user_defined_type_name:n is_insertable_into:w is_typed:w commit_action:w",
     ),
     (
         "information_schema",
         "columns",
-        "table_catalog:n table_schema:n table_name:n column_name:n ordinal_position:i column_default:t is_nullable:t data_type:t character_maximum_length:i character_octet_length:i numeric_precision:i numeric_precision_radix:i numeric_scale:i datetime_precision:i udt_catalog:n udt_schema:n udt_name:n is_identity:t is_generated:t is_updatable:t",
+        "table_catalog:n table_schema:n table_name:n column_name:n ordinal_position:i column_default:w is_nullable:w data_type:w character_maximum_length:i character_octet_length:i numeric_precision:i numeric_precision_radix:i numeric_scale:i datetime_precision:i udt_catalog:n udt_schema:n udt_name:n is_identity:w is_generated:w is_updatable:w",
     ),
     (
         "information_schema",
         "routines",
-        "specific_catalog:n specific_schema:n specific_name:n routine_catalog:n routine_schema:n routine_name:n routine_type:t data_type:t",
+        "specific_catalog:n specific_schema:n specific_name:n routine_catalog:n routine_schema:n routine_name:n routine_type:w data_type:w",
     ),
     (
         "information_schema",
         "views",
-        "table_catalog:n table_schema:n table_name:n view_definition:t",
+        "table_catalog:n table_schema:n table_name:n view_definition:w",
     ),
     (
         "information_schema",
         "table_constraints",
-        "constraint_catalog:n constraint_schema:n constraint_name:n table_catalog:n table_schema:n table_name:n constraint_type:t",
+        "constraint_catalog:n constraint_schema:n constraint_name:n table_catalog:n table_schema:n table_name:n constraint_type:w",
     ),
     (
         "information_schema",
@@ -260,6 +261,7 @@ fn type_of(code: &str) -> Type {
         "V" => Type::Array(Element::Int2Vector),
         "z" => Type::Timestamptz,
         "r" => Type::Regproc,
+        "w" => Type::Varchar,
         _ => Type::Text,
     }
 }

@@ -222,7 +222,7 @@ impl<'a> Parser<'a> {
         self.expect_word("in")?;
         let text = self.concatenation()?;
         self.expect(")")?;
-        Ok(call("strpos", vec![text, part], pos))
+        Ok(call("position", vec![text, part], pos))
     }
 }
 

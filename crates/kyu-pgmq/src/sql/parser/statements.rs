@@ -288,6 +288,10 @@ impl Parser<'_> {
         }
         self.expect_word("as")?;
         if !self.starts_query() {
+            let changes = ["insert", "update", "delete", "merge"];
+            if !changes.iter().any(|verb| self.is_word(verb)) {
+                return Err(self.unexpected());
+            }
             return Err(self.refuse("PREPARE takes a query", "Prepare a SELECT."));
         }
         Ok(Statement::Prepare { name, types, query: self.whole_query()? })

@@ -107,6 +107,12 @@ impl Resolver<'_> {
                 let message = "positional argument cannot follow named argument";
                 return Err(self.error("42601", message, argument.value.pos));
             }
+            if let Some(name) = &argument.name
+                && arguments.names.iter().flatten().any(|have| have == name)
+            {
+                let message = format!("argument name \"{name}\" used more than once");
+                return Err(self.error("42601", message, argument.value.pos));
+            }
             let value = self.expr(&argument.value)?;
             // The place of `? = call f(?)`'s result, which drivers declare as void (`parse_func.c`).
             if value.ty == Type::Void && matches!(value.node, Node::Parameter(_)) {

@@ -36,6 +36,10 @@ impl Resolver<'_> {
                 if let (Type::Varchar, Some(length)) = (to, length) {
                     return self.truncated(typed, length, pos);
                 }
+                if let (Type::Numeric, [_, scale]) = (to, ty.modifiers.as_slice()) {
+                    let scale = Typed::new(Node::Value(Value::Int(i64::from(*scale))), Type::Int4);
+                    return self.builtin_named("round", vec![typed, scale], pos);
+                }
                 Ok(typed)
             }
             Kind::Unary { op, value } => {

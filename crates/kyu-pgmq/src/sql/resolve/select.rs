@@ -583,10 +583,7 @@ fn figure(expr: &Expr) -> Option<(String, bool)> {
     match &*expr.kind {
         Kind::Column(name) => name.last().map(|name| (name.clone(), true)),
         Kind::Field { name, .. } => strong(name),
-        Kind::Call(call) => call
-            .name
-            .last()
-            .and_then(|name| strong(if name == "strpos" { "position" } else { name })),
+        Kind::Call(call) => call.name.last().and_then(|name| strong(name)),
         Kind::Cast { value, ty } => figure(value).filter(|(_, strong)| *strong).or_else(|| {
             let name = match ty.name.last()?.as_str() {
                 "integer" | "int" => "int4",

@@ -1,0 +1,1 @@
+include!(concat!(env!("PGMQ_SOURCE"), "/examples/transactions.rs"));
