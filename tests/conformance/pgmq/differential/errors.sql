@@ -238,7 +238,6 @@ TRUNCATE t
 -- @differs the same
 DROP TABLE t
 
--- @differs PL/pgSQL is refused with 0A000
 DO $$ BEGIN END $$
 
 BEGIN TRANSACTION ISOLATION LEVEL nonsense
