@@ -1,6 +1,7 @@
 //! Matchers: which publications a binding wants. Compiled by doors from their own languages (SNS
 //! filter policies), so that the engine knows values and comparisons but no syntax.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::document::{Document, Leaf, Wish};
@@ -234,7 +235,9 @@ impl Literal {
         match (self, value) {
             (Self::Null, Value::Null) => true,
             (Self::Bool(wanted), Value::Bool(flag)) => wanted == flag,
-            (Self::Number(wanted), Value::Number { value, .. }) => wanted == value,
+            (Self::Number(wanted), Value::Number { value, .. }) => {
+                compare(*wanted, *value).is_some_and(Ordering::is_eq)
+            }
             (Self::Text(wanted), Value::Text(text)) => wanted == text,
             (Self::Text(wanted), Value::Number { text, .. }) => text.as_ref() == Some(wanted),
             _ => false,
@@ -244,12 +247,26 @@ impl Literal {
 
 impl Range {
     fn has(&self, value: f64) -> bool {
-        let above =
-            self.low.is_none_or(|low| value > low.value || (low.inclusive && value == low.value));
-        let below = self
-            .high
-            .is_none_or(|high| value < high.value || (high.inclusive && value == high.value));
+        let meets = |bound: Bound, past: Ordering| {
+            let order = compare(value, bound.value);
+            order == Some(past) || (bound.inclusive && order == Some(Ordering::Equal))
+        };
+        let above = self.low.is_none_or(|low| meets(low, Ordering::Greater));
+        let below = self.high.is_none_or(|high| meets(high, Ordering::Less));
         above && below
+    }
+}
+
+/// Numbers to the sixth decimal, which is what AWS' rule engine tells apart; beyond its five
+/// billion, where it compares none, as they are.
+fn compare(one: f64, other: f64) -> Option<Ordering> {
+    const LARGEST: f64 = 5e9;
+    // The product of a number with six decimals may lie a little below its integer.
+    let micros = |value: f64| (value * 1e6 * (1.0 + 2.0 * f64::EPSILON)).trunc();
+    if one.abs() <= LARGEST && other.abs() <= LARGEST {
+        micros(one).partial_cmp(&micros(other))
+    } else {
+        one.partial_cmp(&other)
     }
 }
 
@@ -315,6 +332,14 @@ mod tests {
             (Condition::Prefix("12".into()), number(123.0), false),
             (Condition::Suffix("bc".into()), text("abc"), true),
             (Condition::SameIgnoringCase("ÄB".into()), text("äb"), true),
+            (Condition::Is(Literal::Number(100.123_456_789)), number(100.123_456_1), true),
+            (Condition::Is(Literal::Number(100.123_456)), number(100.123_457), false),
+            (Condition::Is(Literal::Number(0.000_249)), number(0.000_248_9), false),
+            (Condition::Is(Literal::Number(-5.0)), number(-5.000_000_1), true),
+            (Condition::Is(Literal::Number(6e15 + 1.0)), number(6e15), false),
+            (Condition::Is(Literal::Number(0.0)), number(-0.0), true),
+            (range(Some(0.29), None), number(0.290_000_1), false),
+            (range(Some(0.0), Some(100.0)), number(100.000_000_1), true),
             (range(Some(0.0), Some(100.0)), number(100.0), true),
             (range(Some(0.0), Some(100.0)), number(0.0), false),
             (range(None, Some(1.5)), number(-7.0), true),
