@@ -39,6 +39,8 @@ def test_attributes(sns, topic):
 def test_names_and_arns(sns):
     for name in ["", "x" * 257, *(f"bad{c}name" for c in ":;!@|^% ")]:
         refused("InvalidParameter", 400, "Invalid parameter: Topic Name", sns.create_topic, Name=name)
+    without = {"Name": "x", "Attributes": {"FifoTopic": "true"}}
+    refused("InvalidParameter", 400, "Invalid parameter: Topic Name", sns.create_topic, **without)
     sns.create_topic(Name="x" * 256)
     text = re.escape("Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1")
     refused("InvalidParameter", 400, text, sns.get_topic_attributes, TopicArn="x")

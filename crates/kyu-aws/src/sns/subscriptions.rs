@@ -122,11 +122,14 @@ async fn refusal(
     }
 }
 
-/// A plus and digits, with spaces and hyphens between them (E.164 has at most 15 digits).
+/// A plus and digits, with single dots, slashes and hyphens between them (E.164 has at most 15
+/// digits).
 fn is_phone_number(text: &str) -> bool {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
-    (1..=15).contains(&digits) && text.strip_prefix('+').unwrap_or(text).bytes().all(plain)
+    let number = text.strip_prefix('+').unwrap_or(text);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let mut parts = number.split(['.', '/', '-']);
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    digits <= 15 && parts.all(plain)
 }
 
 /// A binding that lets everything pass, in an envelope, at once.

@@ -155,6 +155,11 @@ async fn topics_and_their_attributes() {
         let failure = fails(&door, "CreateTopic", &[("Name", wrong)]).await;
         assert_eq!(failure, invalid("Topic Name"), "{wrong}");
     }
+    let fifo = [("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")];
+    for wrong in ["x", ".fifo", "a b.fifo", "t"] {
+        let create = [fifo[0], fifo[1], ("Name", wrong)];
+        assert_eq!(fails(&door, "CreateTopic", &create).await, invalid("Topic Name"), "{wrong}");
+    }
     let attributes = ok(&door, "GetTopicAttributes", &[("TopicArn", TOPIC)]).await;
     assert_eq!(attribute(&attributes, "DisplayName"), "d");
     assert_eq!(attribute(&attributes, "Owner"), "000000000000");
@@ -209,11 +214,13 @@ async fn subscriptions_and_their_attributes() {
         |protocol, endpoint| [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", endpoint)];
     for protocol in ["email", "sms", "lambda", "application", "firehose", "x"] {
         let text = format!("Amazon SNS does not support this protocol string: {protocol}");
-        assert_eq!(fails(&door, "Subscribe", &to(protocol, "+1 555-1234")).await, invalid(&text));
+        assert_eq!(fails(&door, "Subscribe", &to(protocol, "+15/555-12.34")).await, invalid(&text));
     }
-    let text = "Invalid SMS endpoint: NAA+15551234567";
-    let failure = fails(&door, "Subscribe", &to("sms", "NAA+15551234567")).await;
-    assert_eq!(failure, (400, "InvalidParameter".into(), text.into()));
+    for wrong in ["NAA+15551234567", "+15--551234567", "+15551234567.", "/+15551234567"] {
+        let text = format!("Invalid SMS endpoint: {wrong}");
+        let failure = fails(&door, "Subscribe", &to("sms", wrong)).await;
+        assert_eq!(failure, (400, "InvalidParameter".into(), text));
+    }
     // What is wrong with a policy is said whatever the protocol, and a phone is enough to try it.
     let mut wrong = to("sms", "+123123123").to_vec();
     wrong.push(("Attributes.entry.1.key", "FilterPolicy"));
