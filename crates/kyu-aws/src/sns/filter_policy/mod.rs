@@ -211,6 +211,12 @@ mod tests {
             (json!([{"anything-but": []}]), "Inside anything but list, either all values"),
             (json!([{"cidr": 1}]), "prefix match pattern must be a string"),
             (json!([{"cidr": "10.0.0.0"}]), "Malformed CIDR, one '/' required"),
+            (json!([{"cidr": "10.0.0.0/"}]), "Malformed CIDR, one '/' required"),
+            (json!([{"cidr": "bad-/64filter"}]), "Malformed CIDR, mask bits must be an integer"),
+            (json!([{"cidr": "10.0.0.0/-1"}]), "Malformed CIDR, mask bits must not be negative"),
+            (json!([{"cidr": "bad-filter/64"}]), "Nonstandard IP address: bad-filter"),
+            (json!([{"cidr": "10.0.0.0/33"}]), "IPv4 mask bits must be < 32"),
+            (json!([{"cidr": "::/300"}]), "IPv6 mask bits must be < 128"),
         ] {
             let found = problem(json!({ "key": rule }), Scope::MessageAttributes);
             assert!(found.starts_with(&format!("FilterPolicy: {text}")), "{found}");

@@ -306,13 +306,20 @@ fn network(text: &str) -> Result<Network, Problem> {
     let problem = |text: &str| Problem { text: text.to_owned(), column: None };
     let one = || problem("Malformed CIDR, one '/' required");
     let no_number = || problem("Malformed CIDR, mask bits must be an integer");
-    let split = text.split_once('/').filter(|(_, bits)| !bits.contains('/'));
-    let (first, bits) = split.ok_or_else(one)?;
-    let prefix_bits: u8 = bits.parse().map_err(|_| no_number())?;
+    let valid = |(_, bits): &(&str, &str)| !bits.is_empty() && !bits.contains('/');
+    let (first, bits) = text.split_once('/').filter(valid).ok_or_else(one)?;
+    let bits: i32 = bits.parse().map_err(|_| no_number())?;
+    if bits < 0 {
+        return Err(problem("Malformed CIDR, mask bits must not be negative"));
+    }
     let nonstandard = |_| problem(&format!("Nonstandard IP address: {first}"));
     let first: std::net::IpAddr = first.parse().map_err(nonstandard)?;
-    if prefix_bits > if first.is_ipv4() { 32 } else { 128 } {
-        return Err(no_number());
-    }
+    let (most, text) = match first {
+        std::net::IpAddr::V4(_) => (32, "IPv4 mask bits must be < 32"),
+        std::net::IpAddr::V6(_) => (128, "IPv6 mask bits must be < 128"),
+    };
+    // One address as a network is refused by AWS' rule engine; here it is one address.
+    let prefix_bits = u8::try_from(bits).ok().filter(|bits| *bits <= most);
+    let prefix_bits = prefix_bits.ok_or_else(|| problem(text))?;
     Ok(Network { first, prefix_bits })
 }
