@@ -105,3 +105,12 @@ def test_wrong_policies(sns, topic, queue, policy, problem, column):
         source = json.dumps(policy, separators=(",", ":"))
         message += f'\n at [Source: (String)"{source}"; line: 1, column: {column}]'
     refused("InvalidParameter", 400, re.escape(message), subscribe, sns, topic, queue, FilterPolicy=policy)
+
+
+def test_an_empty_policy_takes_it_away(sns, topic, queue):
+    """As the developer guide removes policies, and Terraform does."""
+    arn = subscribe(sns, topic, queue, FilterPolicy={"k": ["a"]}, RawMessageDelivery="true")
+    sns.publish(TopicArn=topic, Message="no")
+    sns.set_subscription_attributes(SubscriptionArn=arn, AttributeName="FilterPolicy", AttributeValue="{}")
+    sns.publish(TopicArn=topic, Message="yes")
+    assert queue.bodies() == ["yes"]

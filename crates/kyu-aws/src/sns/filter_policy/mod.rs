@@ -6,7 +6,7 @@ mod rules;
 
 use kyu_broker::{Filter, Matcher, Test};
 
-use json::Place;
+use json::{Node, Place};
 use rules::{Part, Policy};
 
 /// Properties at the top of a policy (SNS developer guide, "Filter policy constraints").
@@ -29,7 +29,12 @@ pub(super) fn compile(text: &str, scope: Scope) -> Result<Matcher, String> {
     if text.len() > MAX_BYTES {
         return Err(about_policy("Filter policy is too large".into()));
     }
-    let policy = read(text).map_err(about_policy)?;
+    let root = json::parse(text).map_err(|problem| about_policy(failed(&problem)))?;
+    // How policies are taken away (SNS developer guide).
+    if matches!(&root.value, json::Value::Object(members) if members.is_empty()) {
+        return Ok(Matcher::Everything);
+    }
+    let policy = read(&root).map_err(about_policy)?;
     if policy.0.len() > MAX_KEYS {
         return Err(about_policy("Filter policy can not have more than 5 keys".into()));
     }
@@ -48,12 +53,15 @@ pub(super) fn compile(text: &str, scope: Scope) -> Result<Matcher, String> {
     })
 }
 
+fn failed(problem: &str) -> String {
+    format!("failed to parse JSON. {problem}")
+}
+
 /// A text that is no JSON is quoted in complaints as it is, a policy as SNS writes it: without
 /// spaces, on one line.
-fn read(text: &str) -> Result<Policy, String> {
-    let failed = |problem| format!("failed to parse JSON. {problem}");
-    let compact = json::parse(text).map_err(failed)?.to_string();
-    let root = json::parse(&compact).map_err(failed)?;
+fn read(root: &Node) -> Result<Policy, String> {
+    let compact = root.to_string();
+    let root = json::parse(&compact).map_err(|problem| failed(&problem))?;
     rules::read(&root).map_err(|problem| match problem.column {
         None => problem.text,
         Some(column) => {
@@ -223,6 +231,9 @@ mod tests {
         }
         let huge = json!({ "key": [6e9, {"anything-but": [1, 2]}, {"numeric": ["=", -5e9]}] });
         compile(&huge.to_string(), Scope::MessageAttributes).unwrap();
+        for scope in [Scope::MessageBody, Scope::MessageAttributes] {
+            assert_eq!(compile(" { } ", scope), Ok(Matcher::Everything));
+        }
         let found = compile("[]", Scope::MessageBody).unwrap_err();
         assert!(found.starts_with("FilterPolicy: Filter is not an object"), "{found}");
     }
