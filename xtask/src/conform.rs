@@ -155,7 +155,9 @@ pub(crate) fn outbox(arguments: &[String]) -> Result<(), Failure> {
     if !arguments.is_empty() {
         return kill9(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    pytest(Python::Pgmq, &server).args(["outbox", "-q"]).step("outbox: pytest")?;
+    // A file has its own Postgres and server, which its tests share.
+    let parallel = ["outbox", "-n", WORKERS, "--dist", "loadfile", "-q"];
+    pytest(Python::Pgmq, &server).args(parallel).step("outbox: pytest")?;
     for capture in OUTBOX_CAPTURES {
         kill9(&["--kills", OUTBOX_KILLS, "--capture", capture])?;
     }
