@@ -1,10 +1,11 @@
 """The programs that ship with the clients of pgmq, as they are: they want Postgres on localhost:5432.
 
-    examples.py NODE CARGO...       NODE runs the README of pgmq-js, CARGO builds the examples of the crate
+    examples.py NODE CARGO...       NODE runs the README of pgmq-js, CARGO builds what ships in the crate
 
 So that no port of the machine is touched, this runs in a network namespace of its own (`unshare --net`,
 which needs root; without, it says so and does nothing), where Kyu has 127.0.0.1:5432. Texts of programs
-come out of the installed packages: Python and TypeScript from their READMEs, Rust from the crate.
+come out of the installed packages: Python and TypeScript from their READMEs, examples and integration tests
+of Rust from the crate.
 """
 
 import ast
@@ -38,19 +39,28 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
-def build_rust(cargo: list[str]) -> list[pathlib.Path]:
-    """The examples of the crate, built against the lock file of `rust/`."""
+def build_rust(cargo: list[str]) -> list[list[str]]:
+    """The examples and the tests of the crate, built against the lock file of `rust/`; commands to run them."""
     manifest = ["--locked", "--manifest-path", str(HOME / "pgmq/rust/Cargo.toml")]
-    described = subprocess.run(
-        [*cargo, "metadata", "--format-version", "1", *manifest], check=True, capture_output=True, text=True
-    )
-    crate = next(p for p in json.loads(described.stdout)["packages"] if p["name"] == "pgmq")
-    source = str(pathlib.Path(crate["manifest_path"]).parent)
+    described = run_for_output([*cargo, "metadata", "--format-version", "1", *manifest])
+    crate = next(p for p in json.loads(described)["packages"] if p["name"] == "pgmq")
+    environment = {**os.environ, "PGMQ_SOURCE": str(pathlib.Path(crate["manifest_path"]).parent)}
     bins = [word for name in EXAMPLES for word in ("--bin", name)]
-    environment = {**os.environ, "PGMQ_SOURCE": source}
-    subprocess.run([*cargo, "build", "--quiet", *manifest, *bins], check=True, env=environment)
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HOME / "pgmq/rust/target"))
-    return [target / "debug" / name for name in EXAMPLES]
+    built = ["--quiet", "--message-format=json-render-diagnostics", *manifest]
+    examples = run_for_output([*cargo, "build", *built, *bins], environment)
+    tests = run_for_output([*cargo, "test", "--no-run", "--test", "shipped", *built], environment)
+    commands = [[path] for path in executables(examples, EXAMPLES)]
+    return commands + [[path, "--test-threads", "8"] for path in executables(tests, ["shipped"])]
+
+
+def run_for_output(command: list[str], environment=None) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+
+
+def executables(messages: str, names: list[str]) -> list[str]:
+    """The programs of these names, from cargo's messages."""
+    found = [json.loads(line) for line in messages.splitlines()]
+    return [m["executable"] for m in found if m.get("executable") and m["target"]["name"] in names]
 
 
 def readme_python() -> list[str]:
@@ -85,30 +95,30 @@ def run_typescript(node: str, program: str) -> None:
     subprocess.run([node, "--input-type=module", "-"], input=ended, check=True, text=True, cwd=HOME / "js")
 
 
-def inside(node: str, examples: list[str]) -> None:
+def inside(node: str, commands: list[list[str]]) -> None:
     """In the namespace; a fresh server for each program."""
     loopback_up()
     programs = [(f"pgmq-py: README {n}", lambda text=text: run_python(text)) for n, text in enumerate(readme_python(), 1)]
     programs.append(("pgmq-js: README", lambda: run_typescript(node, readme_typescript())))
-    programs += [(f"crate pgmq: {pathlib.Path(e).name}", lambda e=e: subprocess.run([e], check=True)) for e in examples]
+    programs += [(f"crate pgmq: {pathlib.Path(c[0]).name}", lambda c=c: subprocess.run(c, check=True)) for c in commands]
     for name, run in programs:
         with Server("--pgmq", "127.0.0.1:5432"):
             run()
         print(f"{name}: ok", flush=True)
-    assert len(programs) >= 5, "a README has lost its programs"
+    assert len(programs) >= 6, "a README has lost its programs"
 
 
 def main() -> int:
     if sys.argv[1] == "--inside":
-        inside(sys.argv[2], sys.argv[3:])
+        inside(sys.argv[2], json.loads(sys.argv[3]))
         return 0
     node, *cargo = sys.argv[1:]
     unshare = ["unshare", "--net"]
     if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode != 0:
         print("skipped: a network namespace needs root")
         return 0
-    examples = [str(path) for path in build_rust(cargo)]
-    return subprocess.run([*unshare, sys.executable, __file__, "--inside", node, *examples], check=False).returncode
+    commands = json.dumps(build_rust(cargo))
+    return subprocess.run([*unshare, sys.executable, __file__, "--inside", node, commands], check=False).returncode
 
 
 if __name__ == "__main__":
