@@ -151,11 +151,16 @@ impl<'a, H: Host> Executor<'a, H> {
         self.row_with(exprs, &mut memory).await
     }
 
-    async fn row_with(&mut self, exprs: &[Typed], memory: &mut Memory) -> Result<Row> {
+    /// Counts a row, and lets others run now and then.
+    async fn breathe(&mut self) {
         self.evaluated = self.evaluated.wrapping_add(1);
         if self.evaluated.is_multiple_of(ROWS_BETWEEN_YIELDS) {
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn row_with(&mut self, exprs: &[Typed], memory: &mut Memory) -> Result<Row> {
+        self.breathe().await;
         loop {
             let mut context = Context {
                 stack: &self.stack,
@@ -304,6 +309,7 @@ impl<'a, H: Host> Executor<'a, H> {
             None => input,
         };
         let input = self.numbered(select, plan.depth, input).await?;
+        let moved = select.moved_columns(plan.depth);
         let distinct = !matches!(select.distinct, DistinctPlan::No);
         let early = if distinct { None } else { early };
         let mut rows: Vec<Row> = Vec::new();
@@ -314,6 +320,14 @@ impl<'a, H: Host> Executor<'a, H> {
             }
             let mut row = row;
             row.resize(select.width + select.slots, Value::Null);
+            if let Some(columns) = &moved {
+                self.breathe().await;
+                let values = columns
+                    .iter()
+                    .filter_map(|at| Some(std::mem::replace(row.get_mut(*at)?, Value::Null)));
+                rows.push(values.collect());
+                continue;
+            }
             self.replace_row(plan.depth, row);
             let before = rows.len();
             self.project(select, plan.depth, &mut rows).await?;
@@ -463,7 +477,10 @@ impl<'a, H: Host> Executor<'a, H> {
         let mut rows = vec![Row::new()];
         let mut asked = 0;
         for (i, source) in select.from.iter().enumerate() {
-            rows = self.source(source, rows, bounds, &mut cache).await?;
+            rows = match source {
+                Source::Leaf(leaf) if i == 0 => self.first_leaf(leaf, bounds).await?,
+                source => self.source(source, rows, bounds, &mut cache).await?,
+            };
             let width = width_of(source);
             let last = i + 1 == select.from.len();
             rows =
@@ -607,6 +624,19 @@ impl<'a, H: Host> Executor<'a, H> {
             rights.into_iter().zip(matched).filter(|(_, matched)| !matched).map(|(row, _)| row),
         );
         Ok(joined)
+    }
+
+    /// Rows of the first source, which nothing stands in front of: asked once, so nothing is copied.
+    async fn first_leaf(&mut self, leaf: &Leaf, bounds: &ScanBounds) -> Result<Vec<Row>> {
+        let depth = self.stack.len() - 1;
+        self.replace_row(depth, Row::new());
+        let mut rows = Arc::unwrap_or_clone(self.leaf_rows(leaf, bounds).await?);
+        if leaf.offset > 0 {
+            for row in &mut rows {
+                row.splice(0..0, std::iter::repeat_n(Value::Null, leaf.offset));
+            }
+        }
+        Ok(rows)
     }
 
     async fn leaf(

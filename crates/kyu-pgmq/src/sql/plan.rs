@@ -201,6 +201,26 @@ pub(crate) struct SelectPlan {
     pub(crate) msg_id: Option<Typed>,
 }
 
+impl SelectPlan {
+    /// Where the values of the select list stand in the row, if it is nothing but columns, each
+    /// once: such rows are moved instead of evaluated. `SELECT * FROM pgmq.read(...)` is one.
+    pub(crate) fn moved_columns(&self, at_depth: usize) -> Option<Vec<usize>> {
+        if !self.sets.is_empty() || matches!(self.distinct, DistinctPlan::On(_)) {
+            return None;
+        }
+        let mut columns = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            match item.node {
+                Node::Column { depth, index } if depth == at_depth && !columns.contains(&index) => {
+                    columns.push(index);
+                }
+                _ => return None,
+            }
+        }
+        Some(columns)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) enum DistinctPlan {
     #[default]

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::backend::Backend;
 use super::frontend::{Header, Unreadable};
 use super::limits::{
-    HANG_UP_GRACE, Limits, READ_AHEAD_BYTES, READ_BYTES, SMALL_MESSAGE_BYTES, WRITE_BYTES,
+    HANG_UP_GRACE, Limits, READ_AHEAD_BYTES, READ_BYTES, SMALL_BODY_BYTES, SMALL_MESSAGE_BYTES,
+    WRITE_BYTES,
 };
 
 /// A TCP socket, or TLS on one.
@@ -185,6 +186,13 @@ impl Connection {
     }
 
     fn cut(&mut self, header: Header, share: Option<OwnedSemaphorePermit>) -> Frame {
+        if header.total <= SMALL_BODY_BYTES {
+            // A frame that shares the buffer lives while its statement runs; reading ahead would
+            // need a new buffer each time.
+            let body = self.input.get(5..header.total).map(Bytes::copy_from_slice);
+            self.input.advance(header.total.min(self.input.len()));
+            return Frame { kind: header.kind, body: body.unwrap_or_default(), _share: share };
+        }
         let mut body = self.take(header.total);
         let body = body.split_off(5.min(body.len()));
         Frame { kind: header.kind, body, _share: share }

@@ -70,6 +70,9 @@ pub(super) const WRITE_BYTES: usize = 32 << 10;
 /// What is read at once while nothing is known of the next message.
 pub(super) const READ_BYTES: usize = 8 << 10;
 
+/// Messages up to this size are copied out of the buffer that they arrived in.
+pub(super) const SMALL_BODY_BYTES: usize = 512;
+
 /// Messages that are read ahead while a statement runs; the client waits beyond it.
 pub(super) const READ_AHEAD_BYTES: usize = 64 << 10;
 
