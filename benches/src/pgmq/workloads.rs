@@ -120,11 +120,11 @@ impl Bench<'_> {
         self.row(report, "metrics of 300,000", &self.plan(1), &mut metrics)?;
         for (name, qty) in [("read(1) + delete", 1), ("read(100) + delete", BATCH as i32)] {
             for connections in CONNECTIONS {
-                let missing = DEEP_MESSAGES.saturating_sub(self.length("deep")?);
-                self.fill("deep", Shape::Batch(FILL_BATCH), missing)?;
+                self.top_up()?;
                 self.consume(report, name, qty, &self.plan(connections))?;
             }
         }
+        self.top_up()?;
         // What one row read and did not come to delete is in flight; the rest must all come.
         let visible = "SELECT queue_visible_length FROM pgmq.metrics('deep')";
         let visible: u64 = self.query(visible)?.concat().concat().parse()?;
@@ -134,6 +134,12 @@ impl Bench<'_> {
             report.wrong(format!("{system}: {visible} were visible, {drained} came"));
         }
         self.query("SELECT pgmq.drop_queue('deep')").map(drop)
+    }
+
+    /// Makes the deep queue deep again.
+    fn top_up(&self) -> Result<(), Error> {
+        let missing = DEEP_MESSAGES.saturating_sub(self.length("deep")?);
+        self.fill("deep", Shape::Batch(FILL_BATCH), missing)
     }
 
     /// A row of reads and deletes; how many messages were deleted.
