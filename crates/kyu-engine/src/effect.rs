@@ -70,7 +70,6 @@ pub(crate) enum LeaseEnd {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "the large one is by far the most frequent")]
 pub(crate) enum Effect {
     QueueCreated {
         queue: QueueId,
