@@ -28,6 +28,8 @@ const PRIORITY: &str = "x-pgmq-priority";
 const DEDUP_ID: &str = "x-pgmq-dedup-id";
 /// The group of messages without one (pgmq's own name for it).
 pub(super) const DEFAULT_GROUP: &str = "_default_fifo_group";
+/// The lane of the group whose name is empty, which is another group to pgmq: lanes have names.
+const EMPTY_GROUP: &str = "_empty_fifo_group";
 
 /// A message to send.
 #[derive(Clone, Debug)]
@@ -61,7 +63,10 @@ impl Outgoing {
         };
         Ok(Self {
             content: content.encode(),
-            lane: text_of(GROUP).filter(|lane| !lane.is_empty()),
+            lane: text_of(GROUP).map(|lane| match lane.is_empty() {
+                true => EMPTY_GROUP.to_owned(),
+                false => lane,
+            }),
             priority,
             dedup_id: text_of(DEDUP_ID),
             message,

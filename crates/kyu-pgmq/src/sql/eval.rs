@@ -84,7 +84,13 @@ impl Context<'_> {
             }),
             Node::Is { value, test, not } => {
                 let value = self.value(value)?;
-                Ok(Value::Bool(is(&value, *test) != *not))
+                Ok(Value::Bool(match (&value, *test) {
+                    // Neither is the other's opposite: a row with some NULLs is neither.
+                    (Value::Row(_, values), Test::Null) if *not => {
+                        values.iter().all(|value| *value != Value::Null)
+                    }
+                    _ => is(&value, *test) != *not,
+                }))
             }
             Node::Distinct { left, right, not } => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
