@@ -67,3 +67,43 @@ async fn set(
         _ => Err(Problem::internal()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::test_door::Door;
+
+    /// Bodies of what a queue with these settings gives at once.
+    async fn given(settings: Value) -> String {
+        let door = Door::open();
+        door.queue("q", settings).await;
+        for (body, lane) in [("1", "a"), ("2", "a"), ("3", "a"), ("4", "b"), ("5", "b"), ("6", "b")]
+        {
+            let message = json!({ "body": body, "lane": lane });
+            door.post("/v1/queues/q/messages", message).await;
+        }
+        let got = door.receive("q").await;
+        got.iter().map(|message| message["body"].as_str().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn limits_and_weights_of_queues_and_lanes_hold_as_they_are_set() {
+        let two = json!({ "permits": 1, "interval_ms": 3_600_000, "burst": 2 });
+        let one = json!({ "permits": 1, "interval_ms": 3_600_000, "burst": 1 });
+        for (settings, expected) in [
+            (json!({}), "123456"),
+            (json!({ "max_in_flight": 4 }), "1234"),
+            (json!({ "rate": two }), "12"),
+            (json!({ "lanes": { "max_in_flight": 2 } }), "1245"),
+            (json!({ "lanes": { "rate": one } }), "14"),
+            (json!({ "lanes": { "rate": one, "max_in_flight": 2 }, "rate": one }), "1"),
+            (
+                json!({ "fairness": "weighted", "lanes": { "weights": { "b": 3 } }, "max_in_flight": 4 }),
+                "1456",
+            ),
+        ] {
+            assert_eq!(given(settings.clone()).await, expected, "{settings}");
+        }
+    }
+}

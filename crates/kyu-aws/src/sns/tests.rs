@@ -656,3 +656,44 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn each_queue_of_a_topic_guards_by_an_attribute_of_its_own() {
+    let door = Door::open();
+    ok(&door, "CreateTopic", &[("Name", "t")]).await;
+    let breaker = json!({ "min_attempts": 1, "open_ms": 60_000 });
+    let mut urls = Vec::new();
+    for (queue, by, raw) in [("a", "dependency", "true"), ("b", "region", "false")] {
+        let guard = json!({ "key": { "attribute": by }, "breaker": breaker });
+        urls.push(door.queue(queue, json!({ "kyu:Guard": guard.to_string() })).await);
+        subscribe(&door, queue, &[("RawMessageDelivery", raw)]).await;
+    }
+    let send = async |dependency: &str, region: &str| {
+        let mut more = Vec::new();
+        let entries = [("1", "dependency", dependency), ("2", "region", region)];
+        for (at, name, value) in entries {
+            for (part, text) in
+                [("Name", name), ("Value.DataType", "String"), ("Value.StringValue", value)]
+            {
+                more.push((format!("MessageAttributes.entry.{at}.{part}"), text));
+            }
+        }
+        let more: Vec<_> = more.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        publish(&door, &format!("{dependency} {region}"), &more).await;
+    };
+    send("stripe", "eu").await;
+    for url in &urls {
+        let failed = door.receive(url).await;
+        door.give_back(url, &failed[0]).await;
+    }
+    send("stripe", "us").await;
+    send("mail", "eu").await;
+    let texts = async |url: &str| {
+        let got = door.receive(url).await;
+        got.iter().map(|message| message["Body"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&urls[0]).await, ["mail eu"]);
+    let by_region = texts(&urls[1]).await;
+    assert_eq!(by_region.len(), 1);
+    assert!(by_region[0].contains("stripe us"), "{by_region:?}");
+}
