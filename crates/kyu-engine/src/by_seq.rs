@@ -49,6 +49,9 @@ pub struct ReservedMessage {
 }
 
 /// See [`crate::Command::BySeq`]. One result for each number, in order.
+///
+/// Where a transaction has claimed one of them: an acquire passes over it, a claim ends before it,
+/// and anything else is not done at all, so that a statement that waits has done all or nothing.
 #[derive(Clone, Debug)]
 pub struct BySeq {
     /// The queue.
@@ -88,8 +91,9 @@ pub enum SeqResult {
     Done(Delivery),
     /// There is no such message, or not one that the action is for.
     Missing,
-    /// A transaction has claimed it. Try again when that has ended.
-    Busy,
+    /// This session's transaction has claimed it, or one before it (see [`BySeq`]); nothing was
+    /// done. Try again when that has ended.
+    Busy(SessionId),
 }
 
 /// See [`crate::Command::Conclude`].

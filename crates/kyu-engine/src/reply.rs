@@ -462,7 +462,7 @@ impl Reply {
             Self::BySeq(results) => {
                 let deliveries = results.iter_mut().filter_map(|result| match result {
                     SeqResult::Done(delivery) => Some(delivery),
-                    SeqResult::Missing | SeqResult::Busy => None,
+                    SeqResult::Missing | SeqResult::Busy(_) => None,
                 });
                 for delivery in deliveries.filter(|d| d.frame_at >= UNPLACED) {
                     delivery.frame_at = delivery.frame_at - UNPLACED + record_at;

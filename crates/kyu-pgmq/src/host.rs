@@ -86,6 +86,10 @@ pub trait Host: Send {
     /// Notices since the last call.
     fn take_notices(&mut self) -> Vec<Notice>;
 
+    /// How long statements from now on wait for other transactions: `lock_timeout` (0 for as long as
+    /// it takes; then 55P03) and `deadlock_timeout`, after which 40P01 ends a circle of waiting.
+    fn set_patience(&mut self, _lock_timeout_ms: u64, _deadlock_timeout_ms: u64) {}
+
     /// `LISTEN channel`: notifications of the channel go to this session from the commit on.
     fn listen(&mut self, channel: &str);
 

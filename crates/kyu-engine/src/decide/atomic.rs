@@ -77,12 +77,14 @@ fn try_all(
 
 /// Whether every entry of a command succeeded.
 fn is_whole(reply: &Reply) -> bool {
+    use crate::by_seq::SeqResult;
     use crate::reply::{Extended, Settled};
     match reply {
         Reply::Enqueued(results) => results.iter().all(Result::is_ok),
         Reply::Published(results) => results.iter().all(Result::is_ok),
         Reply::Settled(results) => results.iter().all(|settled| *settled == Settled::Done),
         Reply::Extended(results) => results.iter().all(|extended| *extended == Extended::Done),
+        Reply::BySeq(results) => !results.iter().any(|r| matches!(r, SeqResult::Busy(_))),
         Reply::Ledger(LedgerReply::Claimed(claimed)) => matches!(claimed, Claimed::Run { .. }),
         _ => true,
     }

@@ -48,11 +48,20 @@ pub(super) fn decide(
     let most_receives = most_receives(state, queue, command.action);
     let mut chosen: Vec<(Seq, Message)> = Vec::new();
     let mut results = Vec::with_capacity(command.seqs.len());
+    let mut stopped_by = None;
     for seq in &command.seqs {
         let message = queue.messages.get(*seq).filter(|_| seen.insert(*seq));
         results.push(match message {
             None => SeqResult::Missing,
-            Some(message) if matches!(message.phase, Phase::Held(_)) => SeqResult::Busy,
+            // A row that does not match is not waited for.
+            Some(message) if is_fenced(&message, command.action) => SeqResult::Missing,
+            Some(Message { phase: Phase::Held(holder), .. }) => {
+                if !matches!(command.action, SeqAction::Acquire(_)) {
+                    stopped_by = Some(holder);
+                    break;
+                }
+                SeqResult::Busy(holder)
+            }
             Some(message) if !is_for(queue, &message, command.action, room, ctx) => {
                 SeqResult::Missing
             }
@@ -68,6 +77,13 @@ pub(super) fn decide(
                 SeqResult::Done(delivery)
             }
         });
+    }
+    if let Some(holder) = stopped_by {
+        if !matches!(command.action, SeqAction::Claim(_)) {
+            results.clear();
+            chosen.clear();
+        }
+        results.resize(command.seqs.len(), SeqResult::Busy(holder));
     }
     let frames = chosen.iter().map(|(_, m)| m.frame.at + u64::from(m.frame.bytes)).max();
     let frames = frames.map_or(0, |end| end.max(queue.moved_in_by));
@@ -103,6 +119,11 @@ fn most_receives(state: &State, queue: &Queue, action: SeqAction) -> u32 {
     }
 }
 
+/// Whether the action is for a message that was received another number of times.
+fn is_fenced(message: &Message, action: SeqAction) -> bool {
+    matches!(action, SeqAction::RemoveIfReceived(times) if message.history.receives != times)
+}
+
 /// Whether the action applies to a message that nobody has claimed.
 fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &Context) -> bool {
     match action {
@@ -117,9 +138,9 @@ fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &
                 && !queue.shut
                 && !is_expired(queue, message, ctx.now_ms)
         }
-        SeqAction::RemoveIfReceived(times) => message.history.receives == times,
         SeqAction::Claim(_)
         | SeqAction::Remove
+        | SeqAction::RemoveIfReceived(_)
         | SeqAction::ShowAt(_)
         | SeqAction::Archive { .. } => true,
     }

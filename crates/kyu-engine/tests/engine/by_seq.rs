@@ -163,6 +163,37 @@ fn a_message_that_is_taken_is_gone() {
 }
 
 #[test]
+fn where_a_message_is_claimed_others_do_all_or_nothing_and_claims_stop_before_it() {
+    let mut w = World::new();
+    let q = w.queue("q", QueueConfig::default());
+    let archive = w.queue("archive", QueueConfig::default());
+    for body in ["1", "2", "3", "4"] {
+        w.send(q, body);
+    }
+    by_seq(&mut w, q, &[2], SeqAction::Claim(SESSION));
+    let busy = SeqResult::Busy(SESSION);
+    let before = browse(&w, q);
+    for action in [SeqAction::Remove, SeqAction::ShowAt(0), SeqAction::Archive { to: archive }] {
+        let results = by_seq(&mut w, q, &[1, 9, 2, 3], action);
+        assert_eq!(results, [busy.clone(), busy.clone(), busy.clone(), busy.clone()]);
+        assert_eq!(browse(&w, q), before, "{action:?} did nothing");
+    }
+    let remove = |seqs: &[u64]| {
+        Command::BySeq(BySeq { queue: q, seqs: seqs.to_vec(), action: SeqAction::Remove })
+    };
+    let refused = w.try_run(Command::Atomic(vec![remove(&[1]), remove(&[2])]));
+    assert!(matches!(refused, Err(Refusal::Atomic { at: 1, .. })), "{refused:?}");
+    assert_eq!(browse(&w, q), before);
+    let fenced = by_seq(&mut w, q, &[1, 2], SeqAction::RemoveIfReceived(5));
+    assert_eq!(fenced, [SeqResult::Missing, SeqResult::Missing], "nothing to wait for");
+    // A session that waits for the second message must not lock the fourth.
+    let other = SessionId(8);
+    let results = by_seq(&mut w, q, &[1, 2, 4], SeqAction::Claim(other));
+    assert_eq!((done(&results), &results[1..]), (vec![1], &[busy.clone(), busy][..]));
+    assert_eq!(w.receive_bodies(q, 9), ["3", "4"], "passes over what is claimed");
+}
+
+#[test]
 fn a_claim_hides_and_leaves_no_trace_when_it_is_given_back() {
     let mut w = World::new();
     let q = w.queue("q", QueueConfig::default());
@@ -183,7 +214,7 @@ fn a_claim_hides_and_leaves_no_trace_when_it_is_given_back() {
     assert_eq!(w.body(&claimed[0]), "ready");
     let by_number = by_seq(&mut w, q, &[2], SeqAction::Claim(SESSION));
     assert_eq!(done(&by_number), [2]);
-    assert_eq!(by_seq(&mut w, q, &[1], SeqAction::Remove), [SeqResult::Busy]);
+    assert_eq!(by_seq(&mut w, q, &[1], SeqAction::Remove), [SeqResult::Busy(SESSION)]);
     assert_eq!(browse(&w, q), before, "others see it as it was");
     w.restart();
     w.take_snapshot();

@@ -121,7 +121,9 @@ impl Model {
         let row = self.rows.get(&seq);
         match &results[0] {
             SeqResult::Missing => assert_eq!(row, None),
-            SeqResult::Busy => assert!(row.is_some_and(|row| row.claimed_by.is_some())),
+            SeqResult::Busy(holder) => {
+                assert_eq!(row.and_then(|row| row.claimed_by), Some(holder.0));
+            }
             SeqResult::Done(_) => assert!(row.is_some_and(|row| row.claimed_by.is_none())),
         }
         matches!(results[0], SeqResult::Done(_))

@@ -7,6 +7,7 @@ use kyu_broker::{
 
 use super::failure;
 use super::limits::CONFIGURE_TRIES;
+use super::locks::{Mode, Object};
 use super::names::{self, Found};
 use super::session::Session;
 use super::time::{age_seconds, to_pg};
@@ -91,6 +92,7 @@ impl Session {
         names::table(name.as_deref(), Some("q"))?;
         names::validate(name.as_deref())?;
         let name = name.ok_or_else(failure::null_name)?;
+        let _holder = self.take_name(&name).await?;
         if self.look_up(&name).is_some() {
             self.notice_existing(&name);
             return Ok(());
@@ -154,7 +156,15 @@ impl Session {
     pub(super) async fn drop_queue(&mut self, name: Option<String>) -> Result<bool, PgError> {
         names::table(name.as_deref(), Some("q"))?;
         let shown = name.clone().unwrap_or_else(|| "<NULL>".to_owned());
-        let found = name.and_then(|name| self.look_up(&name));
+        let holder = self.take_name(&shown).await?;
+        let mut found = name.and_then(|name| self.look_up(&name));
+        if let Some(there) = &found {
+            let name = there.name().to_owned();
+            for prefix in ["q", "a"] {
+                self.take(&holder, Object::table(prefix, &name), Mode::Exclusive).await?;
+            }
+            found = self.look_up(&name);
+        }
         let info = match found {
             None => {
                 let message = format!("pgmq queue `{shown}` does not exist");
@@ -194,7 +204,11 @@ impl Session {
     }
 
     pub(super) async fn purge_queue(&mut self, name: Option<String>) -> Result<i64, PgError> {
-        match self.find(name)? {
+        let name = names::check(name)?;
+        let holder = self.holder();
+        self.take(&holder, Object::table("q", &name), Mode::Exclusive).await?;
+        let found = self.look_up(&name).ok_or_else(|| failure::no_table("q", &name))?;
+        match found {
             Found::Inside(name) => {
                 let (stats, ..) = self.stats_inside(&name).await?;
                 let before = stats.ready + stats.delayed + stats.in_flight;
@@ -262,7 +276,7 @@ impl Session {
 
     /// Columns of `metrics_result`.
     pub(super) async fn metrics(&mut self, name: Option<String>) -> Result<Row, PgError> {
-        let found = self.find(name.clone())?;
+        let found = self.find(name.clone()).await?;
         let (stats, now_ms) = match &found {
             Found::Outside(info) => {
                 let stats = self.stats_outside(info.id, &info.name.name).await?;
@@ -300,7 +314,7 @@ impl Session {
     /// Kyu's own: `metrics` and what `list_queues` says.
     pub(super) async fn q_info(&mut self, name: Option<String>) -> Result<Row, PgError> {
         let mut row = self.metrics(name.clone()).await?;
-        let found = self.find(name)?;
+        let found = self.find(name).await?;
         let listed = self.all_queues().into_iter().find(|queue| queue.name == found.name());
         row.extend(listed.map(|queue| queue.marks()).into_iter().flatten());
         Ok(row)

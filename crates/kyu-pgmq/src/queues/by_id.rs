@@ -1,20 +1,20 @@
 //! `delete`, `archive` and `set_vt`: messages named by `msg_id`, in whatever state they are.
 
-use std::time::Duration;
-
 use kyu_broker::engine::limits::MAX_BATCH;
 use kyu_broker::{
-    BySeq, Command, DeleteQueue, Error, Pin, QueueId, QueueInfo, Refusal, Reply, Seq, SeqAction,
-    SeqResult, archive_name,
+    BySeq, Command, DeleteQueue, Delivery, Error, Pin, QueueId, QueueInfo, Refusal, Reply, Seq,
+    SeqAction, SeqResult, SessionId, archive_name,
 };
 
 use super::failure::{self, null_vt};
-use super::limits::{CLAIM_WAIT_MS, MAX_TRANSACTION_MESSAGES};
+use super::limits::MAX_TRANSACTION_MESSAGES;
+use super::locks::{Object, Place};
 use super::message::{MessageRow, seq_to_id};
 use super::names::Found;
 use super::session::Session;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local, archive_command};
+use super::waiting::Own;
 use crate::error::PgError;
 
 /// The numbers that may be a message's, each once.
@@ -35,88 +35,106 @@ pub(super) enum Show {
     At(Option<i64>),
 }
 
+/// The message of a result, if the action was done.
+pub(super) fn done(result: SeqResult) -> Option<Delivery> {
+    match result {
+        SeqResult::Done(delivery) => Some(delivery),
+        SeqResult::Missing | SeqResult::Busy(_) => None,
+    }
+}
+
+/// Claims that were got, and how that ended.
+struct Claimed {
+    deliveries: Vec<Delivery>,
+    /// Keep the bodies where the deliveries say.
+    pins: Vec<Pin>,
+    end: Result<(), PgError>,
+}
+
 impl Session {
-    /// One command by numbers, without waiting for claims; [`SeqResult::Busy`] stays.
-    async fn by_seq_once(
+    /// One command by numbers, without waiting for claims.
+    pub(super) async fn by_seq(
         &self,
         info: &QueueInfo,
         seqs: &[Seq],
         action: SeqAction,
     ) -> Result<(Vec<SeqResult>, Pin), PgError> {
+        let command = Command::BySeq(BySeq { queue: info.id, seqs: seqs.to_vec(), action });
+        let submitted = self.shared.broker.submit_pinned(command).await;
+        match submitted.map_err(|error| failure::broker(error, &info.name.name))? {
+            (Reply::BySeq(results), pin) => Ok((results, pin)),
+            _ => Err(failure::broker(Error::Internal, &info.name.name)),
+        }
+    }
+
+    /// One step, however many there are; the messages that were there. `None` if a transaction has
+    /// claimed one of them: then nothing was done.
+    async fn at_once(
+        &self,
+        info: &QueueInfo,
+        seqs: &[Seq],
+        action: SeqAction,
+    ) -> Result<Option<(Vec<Delivery>, Pin)>, PgError> {
+        let is_busy = |result: &SeqResult| matches!(result, SeqResult::Busy(_));
+        if seqs.len() <= MAX_BATCH {
+            let (results, pin) = self.by_seq(info, seqs, action).await?;
+            let free = !results.iter().any(is_busy);
+            return Ok(free.then(|| (results.into_iter().filter_map(done).collect(), pin)));
+        }
         let command =
             |seqs: &[Seq]| Command::BySeq(BySeq { queue: info.id, seqs: seqs.to_vec(), action });
-        // However many there are, it is one step.
-        let whole = match seqs.len() {
-            0..=MAX_BATCH => command(seqs),
-            _ => Command::Atomic(seqs.chunks(MAX_BATCH).map(command).collect()),
-        };
-        let (reply, pin) = self
-            .shared
-            .broker
-            .submit_pinned(whole)
-            .await
-            .map_err(|error| failure::broker(error, &info.name.name))?;
-        let replies = match reply {
-            Reply::Atomic(replies) => replies,
-            single => vec![single],
+        let group = Command::Atomic(seqs.chunks(MAX_BATCH).map(command).collect());
+        let (replies, pin) = match self.shared.broker.submit_pinned(group).await {
+            Ok((Reply::Atomic(replies), pin)) => (replies, pin),
+            Err(Error::Refused(Refusal::Atomic { refusal: None, .. })) => return Ok(None),
+            Ok(_) => return Err(failure::broker(Error::Internal, &info.name.name)),
+            Err(error) => return Err(failure::broker(error, &info.name.name)),
         };
         let results = replies.into_iter().flat_map(|reply| match reply {
             Reply::BySeq(results) => results,
             _ => Vec::new(),
         });
-        Ok((results.collect(), pin))
+        Ok(Some((results.filter_map(done).collect(), pin)))
     }
 
-    /// As Postgres waits for the lock of a row, but not for ever: 55P03.
-    pub(super) async fn by_seq(
-        &self,
-        info: &QueueInfo,
-        seqs: Vec<Seq>,
-        action: SeqAction,
-    ) -> Result<(Vec<SeqResult>, Vec<Pin>), PgError> {
-        let (mut results, pin) = self.by_seq_once(info, &seqs, action).await?;
-        let mut pins = vec![pin];
-        let mut waited_ms = 0;
-        let mut pause_ms = 2;
-        let is_busy = |result: &SeqResult| *result == SeqResult::Busy;
-        while results.iter().any(is_busy) && !matches!(action, SeqAction::Acquire(_)) {
-            if waited_ms >= CLAIM_WAIT_MS {
-                let table = info.name.name.to_lowercase();
-                let message = format!("could not obtain lock on row in relation \"q_{table}\"");
-                return Err(PgError::new("55P03", message).hint(
-                    "Another transaction has read or changed the message and is still open.",
-                ));
+    /// Claims messages in order of their numbers. Where another transaction has claimed one, this
+    /// waits until that has ended, with those before it claimed and those behind it free.
+    async fn claim_in_order(&self, info: &QueueInfo, seqs: &[Seq], session: SessionId) -> Claimed {
+        let mut claimed = Claimed { deliveries: Vec::new(), pins: Vec::new(), end: Ok(()) };
+        let mut place: Option<Place<'_>> = None;
+        let mut rest = seqs;
+        while let Some(chunk) = rest.chunks(MAX_BATCH).next() {
+            let (results, pin) = match self.by_seq(info, chunk, SeqAction::Claim(session)).await {
+                Ok(answer) => answer,
+                Err(error) => return Claimed { end: Err(error), ..claimed },
+            };
+            let mut holder = None;
+            let mut known = 0;
+            for result in results {
+                if let SeqResult::Busy(by) = result {
+                    holder = Some(by);
+                    break;
+                }
+                claimed.deliveries.extend(done(result));
+                known += 1;
             }
-            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            waited_ms += pause_ms;
-            pause_ms = (pause_ms * 2).min(100);
-            let pairs = seqs.iter().zip(&mut results).filter(|(_, result)| is_busy(result));
-            let (busy, slots): (Vec<Seq>, Vec<&mut SeqResult>) =
-                pairs.map(|(s, r)| (*s, r)).unzip();
-            let (again, pin) = self.by_seq_once(info, &busy, action).await?;
-            pins.push(pin);
-            for (slot, result) in slots.into_iter().zip(again) {
-                *slot = result;
+            claimed.pins.push(pin);
+            rest = rest.get(known..).unwrap_or_default();
+            let (Some(holder), Some(seq)) = (holder, rest.first()) else { continue };
+            let row = Object::Row(info.id, *seq);
+            if place.as_ref().is_none_or(|place| place.object != row) {
+                let who = self.who(Some(session));
+                // One place at a time.
+                drop(place.take());
+                place = Some(self.shared.locks.join(who, info.id, *seq, self.patience));
+            }
+            if let Some(place) = &mut place
+                && let Err(error) = place.wait_for(holder).await
+            {
+                return Claimed { end: Err(error), ..claimed };
             }
         }
-        Ok((results, pins))
-    }
-
-    /// The ids that were there and had it done to them.
-    async fn do_outside(
-        &self,
-        info: &QueueInfo,
-        seqs: Vec<Seq>,
-        action: SeqAction,
-    ) -> Result<Vec<i64>, PgError> {
-        let mut done = Vec::new();
-        for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
-            let (results, _) = self.by_seq(info, chunk.to_vec(), action).await?;
-            let hits = chunk.iter().zip(results);
-            let hits = hits.filter(|(_, result)| matches!(result, SeqResult::Done(_)));
-            done.extend(hits.map(|(seq, _)| seq_to_id(*seq)));
-        }
-        Ok(done)
+        claimed
     }
 
     /// Claims messages for the transaction that it does not have yet.
@@ -127,18 +145,15 @@ impl Session {
         let new: Vec<Seq> = seqs.iter().filter(|seq| !known.contains_key(seq)).copied().collect();
         let session = self.claim_in(Some(&info));
         for chunk in new.chunks(MAX_TRANSACTION_MESSAGES) {
-            let action = SeqAction::Claim(session);
-            let rows = if bodies {
-                self.by_seq_rows(&info, chunk.to_vec(), action).await?
-            } else {
-                let (results, _) = self.by_seq(&info, chunk.to_vec(), action).await?;
-                let done = results.iter().filter_map(|result| match result {
-                    SeqResult::Done(delivery) => Some(MessageRow::bare(delivery)),
-                    SeqResult::Missing | SeqResult::Busy => None,
-                });
-                done.collect()
+            let Claimed { deliveries, pins, end } =
+                self.claim_in_order(&info, chunk, session).await;
+            let rows = match pins.first() {
+                Some(pin) if bodies => self.with_bodies(&info, deliveries, pin).await?,
+                _ => deliveries.iter().map(MessageRow::bare).collect(),
             };
+            // Also after an error: a savepoint may bring the transaction back to life.
             self.note_claimed(name, rows)?;
+            end?;
         }
         Ok(())
     }
@@ -173,27 +188,42 @@ impl Session {
         read_ct: Option<i64>,
     ) -> Result<Vec<i64>, PgError> {
         let seqs = seqs_of(ids);
-        match self.find(name)? {
-            Found::Outside(info) => {
-                let action = match read_ct {
-                    None => SeqAction::Remove,
-                    Some(count) => {
-                        SeqAction::RemoveIfReceived(u32::try_from(count).unwrap_or(u32::MAX))
-                    }
-                };
-                self.do_outside(&info, seqs, action).await
+        let info = match self.find(name).await? {
+            Found::Inside(name) => return self.delete_inside(&name, &seqs, read_ct).await,
+            Found::Outside(info) => info,
+        };
+        let action = match read_ct {
+            None => SeqAction::Remove,
+            Some(count) => SeqAction::RemoveIfReceived(u32::try_from(count).unwrap_or(u32::MAX)),
+        };
+        let mut deleted = Vec::new();
+        for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
+            if let Some((done, _)) = self.at_once(&info, chunk, action).await? {
+                deleted.extend(done.iter().map(|delivery| seq_to_id(delivery.receipt.seq)));
+                continue;
             }
-            Found::Inside(name) => {
-                let removed = self.change_inside(&name, &seqs, false, |local| {
-                    let right = read_ct.is_none_or(|count| i64::from(local.row.read_ct) == count);
-                    if right {
-                        local.end = End::Removed;
-                    }
-                    right
-                });
-                Ok(removed.await?.iter().map(|row| seq_to_id(row.seq)).collect())
-            }
+            let own = Own::begin(self);
+            let name = own.0.find(Some(info.name.name.clone())).await?;
+            deleted.extend(own.0.delete_inside(name.name(), chunk, read_ct).await?);
+            own.commit().await?;
         }
+        Ok(deleted)
+    }
+
+    async fn delete_inside(
+        &mut self,
+        name: &str,
+        seqs: &[Seq],
+        read_ct: Option<i64>,
+    ) -> Result<Vec<i64>, PgError> {
+        let removed = self.change_inside(name, seqs, false, |local| {
+            let right = read_ct.is_none_or(|count| i64::from(local.row.read_ct) == count);
+            if right {
+                local.end = End::Removed;
+            }
+            right
+        });
+        Ok(removed.await?.iter().map(|row| seq_to_id(row.seq)).collect())
     }
 
     pub(super) async fn archive(
@@ -202,25 +232,40 @@ impl Session {
         ids: &[i64],
     ) -> Result<Vec<i64>, PgError> {
         let seqs = seqs_of(ids);
-        match self.find(name)? {
-            Found::Outside(info) => {
-                let to = self.archive_of(&info).await?;
-                self.do_outside(&info, seqs, SeqAction::Archive { to }).await
+        let found = self.find(name).await?;
+        self.share("a", found.name()).await?;
+        let info = match found {
+            Found::Inside(name) => return self.archive_inside(&name, &seqs).await,
+            Found::Outside(info) => info,
+        };
+        let to = self.archive_of(&info).await?;
+        let mut archived = Vec::new();
+        for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
+            if let Some((done, _)) = self.at_once(&info, chunk, SeqAction::Archive { to }).await? {
+                archived.extend(done.iter().map(|delivery| seq_to_id(delivery.receipt.seq)));
+                continue;
             }
-            Found::Inside(name) => {
-                let now_ms = self.shared.broker.now_ms();
-                let before = self.changes(&name)?.engine_queue().cloned();
-                if let Some(info) = before {
-                    self.archive_of(&info).await?;
-                }
-                let archived = self.change_inside(&name, &seqs, true, |local| {
-                    local.end = End::Archived;
-                    local.row.archived_at_ms = now_ms;
-                    true
-                });
-                Ok(archived.await?.iter().map(|row| seq_to_id(row.seq)).collect())
-            }
+            let own = Own::begin(self);
+            let name = own.0.find(Some(info.name.name.clone())).await?;
+            own.0.share("a", name.name()).await?;
+            archived.extend(own.0.archive_inside(name.name(), chunk).await?);
+            own.commit().await?;
         }
+        Ok(archived)
+    }
+
+    async fn archive_inside(&mut self, name: &str, seqs: &[Seq]) -> Result<Vec<i64>, PgError> {
+        let now_ms = self.shared.broker.now_ms();
+        let before = self.changes(name)?.engine_queue().cloned();
+        if let Some(info) = before {
+            self.archive_of(&info).await?;
+        }
+        let archived = self.change_inside(name, seqs, true, |local| {
+            local.end = End::Archived;
+            local.row.archived_at_ms = now_ms;
+            true
+        });
+        Ok(archived.await?.iter().map(|row| seq_to_id(row.seq)).collect())
     }
 
     /// The archive of a queue, made if it has none: SQS makes queues without.
@@ -258,31 +303,44 @@ impl Session {
         show: Show,
     ) -> Result<Vec<MessageRow>, PgError> {
         let seqs = seqs_of(ids);
-        let found = self.find(name)?;
+        let found = self.find(name).await?;
         let now_ms = self.shared.broker.now_ms();
         let at_us = match show {
             Show::In(seconds) => seconds.map(|seconds| after(now_ms, seconds)),
             Show::At(us) => us,
         };
         let at_us = at_us.ok_or_else(|| null_vt(found.name()))?;
-        match found {
-            Found::Outside(info) => {
-                let mut rows = Vec::new();
-                for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
-                    let action = SeqAction::ShowAt(from_pg(at_us));
-                    rows.extend(self.by_seq_rows(&info, chunk.to_vec(), action).await?);
-                }
-                rows.iter_mut().for_each(|row| row.vt_us = at_us);
-                Ok(rows)
+        let info = match found {
+            Found::Inside(name) => return self.set_vt_inside(&name, &seqs, at_us).await,
+            Found::Outside(info) => info,
+        };
+        let mut rows = Vec::new();
+        for chunk in seqs.chunks(MAX_TRANSACTION_MESSAGES) {
+            let action = SeqAction::ShowAt(from_pg(at_us));
+            if let Some((done, pin)) = self.at_once(&info, chunk, action).await? {
+                rows.extend(self.with_bodies(&info, done, &pin).await?);
+                continue;
             }
-            Found::Inside(name) => {
-                let shown = self.change_inside(&name, &seqs, true, |local| {
-                    local.row.vt_us = at_us;
-                    local.shown = true;
-                    true
-                });
-                shown.await
-            }
+            let own = Own::begin(self);
+            let name = own.0.find(Some(info.name.name.clone())).await?;
+            rows.extend(own.0.set_vt_inside(name.name(), chunk, at_us).await?);
+            own.commit().await?;
         }
+        rows.iter_mut().for_each(|row| row.vt_us = at_us);
+        Ok(rows)
+    }
+
+    async fn set_vt_inside(
+        &mut self,
+        name: &str,
+        seqs: &[Seq],
+        at_us: i64,
+    ) -> Result<Vec<MessageRow>, PgError> {
+        let shown = self.change_inside(name, seqs, true, |local| {
+            local.row.vt_us = at_us;
+            local.shown = true;
+            true
+        });
+        shown.await
     }
 }

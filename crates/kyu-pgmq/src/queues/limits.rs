@@ -13,8 +13,12 @@ pub(super) const MAX_READ_MESSAGES: usize = 100_000;
 /// Bytes of one answer of a read or scan, for RAM. A read leaves the rest for the next; a scan ends
 /// with 54000.
 pub(super) const MAX_ANSWER_BYTES: usize = 256 << 20;
-/// How long an operation waits for a message that another transaction has claimed. 55P03.
-pub(super) const CLAIM_WAIT_MS: u64 = 5_000;
+/// `deadlock_timeout` of a session that sets none.
+pub(super) const DEADLOCK_TIMEOUT_MS: u64 = 1_000;
+/// Circles that end by putting somebody in front of a line, before one is said to be a deadlock.
+pub(super) const MAX_REORDERS: u32 = 16;
+/// Longest pause before the engine is asked again for a message whose claimant is not known.
+pub(super) const STRAY_CLAIM_PAUSE_MS: u64 = 1_000;
 /// Longest wait of a `..._with_poll` that names none (NULL).
 pub(super) const MAX_POLL_MS: u64 = 3_600_000;
 /// Notifications that wait for a session that reads nothing; it is ended beyond it.

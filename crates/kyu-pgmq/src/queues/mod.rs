@@ -5,6 +5,7 @@
 //!  send, read, by_id, admin, settings, topics, notify, views
 //!                one group of functions each; outside of a transaction one command each
 //!  transaction   what a transaction has done so far, and the group that commits it
+//!  locks         who waits for whose transaction
 //!  message       jsonb and headers <-> body and attributes
 //! ```
 
@@ -13,6 +14,7 @@ mod arguments;
 mod by_id;
 mod failure;
 mod limits;
+mod locks;
 mod message;
 mod names;
 mod notify;
@@ -25,6 +27,7 @@ mod time;
 mod topics;
 mod transaction;
 mod views;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -50,13 +53,15 @@ struct Shared {
     namespace: String,
     hub: notify::Hub,
     topics: topics::Topics,
+    locks: locks::Locks,
 }
 
 impl Pgmq {
     /// Over a broker; `namespace` is the account whose queues these are.
     pub fn new(broker: Broker, namespace: impl Into<String>) -> Self {
-        let (hub, topics) = (notify::Hub::default(), topics::Topics::default());
-        Self { shared: Arc::new(Shared { broker, namespace: namespace.into(), hub, topics }) }
+        let namespace = namespace.into();
+        let (hub, topics, locks) = Default::default();
+        Self { shared: Arc::new(Shared { broker, namespace, hub, topics, locks }) }
     }
 }
 

@@ -90,9 +90,11 @@ impl Session {
         Some(Found::Inside(key))
     }
 
-    /// The queue that an argument names. 42P01 if it is not there.
-    pub(super) fn find(&mut self, name: Option<String>) -> Result<Found, PgError> {
+    /// The queue that an argument names, which nobody drops or empties until the transaction is
+    /// over. 42P01 if it is not there.
+    pub(super) async fn find(&mut self, name: Option<String>) -> Result<Found, PgError> {
         let name = check(name)?;
+        self.share("q", &name).await?;
         self.look_up(&name).ok_or_else(|| no_table("q", &name))
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use kyu_broker::engine::limits::MAX_ACQUIRE;
 use kyu_broker::{
-    Acquire, Answer, Command, Conclude, Fate, Lease, Order, Query, QueueInfo, QueueRef, SeqAction,
-    SeqResult, UnixMs,
+    Acquire, Answer, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query, QueueInfo,
+    QueueRef, SeqAction, UnixMs,
 };
 
+use super::by_id::done;
 use super::failure::{self, negative_limit, null_vt};
 use super::limits::{MAX_ANSWER_BYTES, MAX_POLL_MS, MAX_READ_MESSAGES};
 use super::message::{DEFAULT_GROUP, MessageRow};
@@ -83,7 +84,7 @@ impl Session {
         name: Option<String>,
         read: Read,
     ) -> Result<Vec<MessageRow>, PgError> {
-        let found = self.find(name)?;
+        let found = self.find(name).await?;
         let qty = read.qty.unwrap_or(i64::MAX);
         let qty = usize::try_from(qty).map_err(|_| negative_limit())?.min(MAX_READ_MESSAGES);
         let (wait_ms, interval_ms) = match read.poll {
@@ -212,8 +213,7 @@ impl Session {
             let wanted = page.iter().filter(|row| is_wanted(row, asked.condition.as_ref()));
             let seqs: Vec<u64> = wanted.map(|row| row.seq).take(asked.qty - rows.len()).collect();
             if !seqs.is_empty() {
-                let action = SeqAction::Acquire(lease);
-                rows.extend(self.by_seq_rows(info, seqs, action).await?);
+                rows.extend(self.acquire_seqs(info, seqs, lease).await?);
             }
         }
         Ok(rows)
@@ -235,20 +235,26 @@ impl Session {
         Ok((received.into_iter().map(MessageRow::of).collect(), next))
     }
 
-    /// Does something with messages by their numbers; those that were there, with their bodies.
-    pub(super) async fn by_seq_rows(
+    /// Leases or claims messages by their numbers, passing over those that others have; with their
+    /// bodies.
+    async fn acquire_seqs(
         &self,
         info: &QueueInfo,
         seqs: Vec<u64>,
-        action: SeqAction,
+        lease: Lease,
     ) -> Result<Vec<MessageRow>, PgError> {
-        let (results, pins) = self.by_seq(info, seqs, action).await?;
-        let done = results.into_iter().filter_map(|result| match result {
-            SeqResult::Done(delivery) => Some(delivery),
-            SeqResult::Missing | SeqResult::Busy => None,
-        });
-        let Some(pin) = pins.first() else { return Ok(Vec::new()) };
-        let received = self.shared.broker.resolve(done.collect(), pin).await;
+        let (results, pin) = self.by_seq(info, &seqs, SeqAction::Acquire(lease)).await?;
+        let done = results.into_iter().filter_map(done).collect();
+        self.with_bodies(info, done, &pin).await
+    }
+
+    pub(super) async fn with_bodies(
+        &self,
+        info: &QueueInfo,
+        deliveries: Vec<Delivery>,
+        pin: &Pin,
+    ) -> Result<Vec<MessageRow>, PgError> {
+        let received = self.shared.broker.resolve(deliveries, pin).await;
         let received = received.map_err(|error| failure::broker(error, &info.name.name))?;
         Ok(received.into_iter().map(MessageRow::of).collect())
     }
@@ -338,6 +344,9 @@ impl Session {
         queue: kyu_broker::QueueId,
         seqs: Vec<u64>,
     ) -> Result<(), PgError> {
+        if seqs.is_empty() {
+            return Ok(());
+        }
         let session = self.claim_in(None);
         for seqs in seqs.chunks(MAX_ACQUIRE as usize) {
             let items = seqs.iter().map(|seq| (*seq, Fate::Untouched)).collect();
@@ -346,6 +355,7 @@ impl Session {
             let concluded = self.shared.broker.submit(conclude).await;
             concluded.map_err(|error| failure::broker(error, ""))?;
         }
+        self.shared.locks.let_go(session, &[]);
         Ok(())
     }
 
@@ -403,8 +413,7 @@ impl Session {
         if let Some(info) = info
             && !others.is_empty()
         {
-            let action = SeqAction::Acquire(Lease::Claim(session));
-            let rows = self.by_seq_rows(info, others, action).await?;
+            let rows = self.acquire_seqs(info, others, Lease::Claim(session)).await?;
             self.note_claimed(name, rows)?;
         }
         let local = &self.changes(name)?.local;
@@ -446,7 +455,7 @@ impl Session {
         let qty = usize::try_from(qty.unwrap_or(i64::MAX)).map_err(|_| negative_limit())?;
         let qty = qty.min(MAX_READ_MESSAGES);
         let now_us = to_pg(self.shared.broker.now_ms());
-        match self.find(name)? {
+        match self.find(name).await? {
             Found::Inside(name) => {
                 let mut table = self.table(&name, usize::MAX).await?;
                 table.retain(|row| row.vt_us <= now_us);

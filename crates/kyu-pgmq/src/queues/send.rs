@@ -12,6 +12,7 @@ use super::names::Found;
 use super::session::Session;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local};
+use super::waiting::Own;
 use crate::error::PgError;
 use kyu_broker::engine::limits::{MAX_BATCH, MAX_RESERVED};
 
@@ -66,7 +67,7 @@ impl Session {
         messages: Vec<Outgoing>,
         delay: Delay,
     ) -> Result<Vec<i64>, PgError> {
-        let seqs = match self.find(name)? {
+        let seqs = match self.find(name).await? {
             Found::Outside(info) => self.send_now(&info, &messages, delay).await?,
             Found::Inside(name) => self.send_inside(&name, messages, delay).await?,
         };
@@ -194,25 +195,25 @@ impl Session {
         names.sort();
         names.dedup();
         // More than one queue: all of them or none, so it is a transaction.
-        let own = self.transaction.is_none() && names.len() > 1;
-        if own {
-            self.begin_transaction();
+        if self.transaction.is_none() && names.len() > 1 {
+            let own = Own::begin(self);
+            let sent = own.0.send_to_each(names, messages, delay).await?;
+            own.commit().await?;
+            return Ok(sent);
         }
+        self.send_to_each(names, messages, delay).await
+    }
+
+    async fn send_to_each(
+        &mut self,
+        names: Vec<String>,
+        messages: Vec<Outgoing>,
+        delay: Delay,
+    ) -> Result<Vec<(String, Vec<i64>)>, PgError> {
         let mut sent = Vec::with_capacity(names.len());
         for name in names {
-            let result = self.send(Some(name.clone()), messages.clone(), delay).await;
-            match result {
-                Ok(ids) => sent.push((name, ids)),
-                Err(error) => {
-                    if own {
-                        self.roll_back();
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        if own {
-            self.commit_transaction().await?;
+            let ids = self.send(Some(name.clone()), messages.clone(), delay).await?;
+            sent.push((name, ids));
         }
         Ok(sent)
     }

@@ -11,6 +11,8 @@ use super::admin::Kind;
 use super::arguments::Arguments;
 use super::by_id::Show;
 use super::failure::{self, conflict};
+use super::limits::DEADLOCK_TIMEOUT_MS;
+use super::locks::Patience;
 use super::message::{MessageRow, Outgoing};
 use super::read::{Poll, Read};
 use super::send::{Delay, batch};
@@ -30,6 +32,7 @@ pub struct Session {
     listener: u64,
     pub(super) transaction: Option<Transaction>,
     notices: Vec<Notice>,
+    pub(super) patience: Patience,
 }
 
 /// Notices that wait to be told: more are dropped, so that nobody can fill RAM with them.
@@ -37,7 +40,9 @@ const MAX_NOTICES: usize = 1_000;
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, listener: u64, process: u32) -> Self {
-        Self { shared, process, listener, transaction: None, notices: Vec::new() }
+        let (lock_timeout_ms, deadlock_timeout_ms) = (0, DEADLOCK_TIMEOUT_MS);
+        let patience = Patience { lock_timeout_ms, deadlock_timeout_ms };
+        Self { shared, process, listener, transaction: None, notices: Vec::new(), patience }
     }
 
     pub(super) fn notice(&mut self, severity: &'static str, code: &'static str, message: String) {
@@ -64,17 +69,20 @@ impl Session {
         }
     }
 
-    /// Gives the claims of a transaction back that is over.
-    fn give_back(&self, transaction: &Transaction) {
-        if !transaction.claimed_in.is_empty() {
+    /// Ends a transaction: gives claims back that it leaves, then lets those go on who wait for it.
+    fn finish(&self, transaction: &Transaction, give_back: bool) {
+        if give_back && !transaction.claimed_in.is_empty() {
             let queues = transaction.claimed_in.iter().copied().collect();
             self.shared.broker.give_back(GiveBack { session: transaction.session, queues });
+        }
+        if !transaction.locked.is_empty() {
+            self.shared.locks.end(transaction.session);
         }
     }
 
     pub(super) fn roll_back(&mut self) {
         if let Some(transaction) = self.transaction.take() {
-            self.give_back(&transaction);
+            self.finish(&transaction, true);
         }
     }
 
@@ -87,9 +95,7 @@ impl Session {
             committed = self.submit_changes().await;
         }
         let Some(transaction) = self.transaction.take() else { return committed };
-        if committed.is_err() || transaction.stray {
-            self.give_back(&transaction);
-        }
+        self.finish(&transaction, committed.is_err() || transaction.stray);
         committed?;
         for (listens, channel) in &transaction.state.listens {
             self.apply_listen(*listens, channel.as_deref());
@@ -477,8 +483,11 @@ impl Session {
                 return Ok(vec![vec![table.map_or(Value::Null, Value::Text)]]);
             }
             f::VALIDATE_QUEUE_NAME => names::validate(queue.as_deref())?,
-            // Nothing needs a lock: a commit is one step.
-            f::ACQUIRE_QUEUE_LOCK => {}
+            f::ACQUIRE_QUEUE_LOCK => {
+                if let Some(queue) = queue {
+                    self.take_name(&queue).await?;
+                }
+            }
             _ => return Err(PgError::new("0A000", "this function is not built")),
         }
         Ok(void())
@@ -558,11 +567,13 @@ impl Host for Session {
 
     async fn rollback_to(&mut self, name: &str) -> Result<(), PgError> {
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        let back = transaction.roll_back_to(name)?;
+        let owner = transaction.session;
+        let undone = transaction.roll_back_to(name)?;
         transaction.stray = true;
-        for (queue, seqs) in back {
+        for (queue, seqs) in undone.claims {
             self.unclaim(queue, seqs).await?;
         }
+        self.shared.locks.let_go(owner, &undone.locks);
         Ok(())
     }
 
@@ -579,6 +590,10 @@ impl Host for Session {
 
     fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    fn set_patience(&mut self, lock_timeout_ms: u64, deadlock_timeout_ms: u64) {
+        self.patience = Patience { lock_timeout_ms, deadlock_timeout_ms };
     }
 
     fn listen(&mut self, channel: &str) {

@@ -5,6 +5,7 @@ use kyu_broker::{Command, ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfi
 
 use super::failure::{self, no_table, raise};
 use super::limits::CONFIGURE_TRIES;
+use super::locks::{Mode, Object};
 use super::names::Found;
 use super::notify;
 use super::session::Session;
@@ -16,16 +17,21 @@ use crate::value::{Row, Value};
 const FIFO_INDEX: &str = "pgmq.fifo_index";
 
 impl Session {
-    /// Changes a queue's settings; `change` gets its name and may be called again.
+    /// Changes a queue's settings, one session after the other; `change` gets the queue's name and
+    /// may be called again.
     pub(super) async fn configure(
         &mut self,
         queue: &str,
         change: impl Fn(&str, &mut QueueConfig) + Send,
     ) -> Result<(), PgError> {
+        let holder = self.holder();
+        self.take(&holder, Object::Settings(queue.to_lowercase()), Mode::Exclusive).await?;
+        self.share("q", queue).await?;
         for _ in 0..CONFIGURE_TRIES {
             let info = match self.look_up(queue) {
                 None => return Err(no_table("q", queue)),
                 Some(Found::Inside(name)) => {
+                    self.refresh(&name);
                     let changes = self.changes(&name)?;
                     let mut config = changes.config().cloned().unwrap_or_default();
                     change(&name, &mut config);
@@ -49,6 +55,17 @@ impl Session {
             }
         }
         Err(failure::conflict("the settings of the queue"))
+    }
+
+    /// Sees the settings that others have committed since the transaction first touched a queue.
+    fn refresh(&mut self, name: &str) {
+        let now = self.outside(name);
+        if let (Ok(changes), Some(now)) = (self.changes(name), now)
+            && changes.config.is_none()
+            && changes.before.as_ref().is_some_and(|before| before.id == now.id)
+        {
+            changes.before = Some(now);
+        }
     }
 
     /// The settings that a queue has now, for this session.

@@ -1,5 +1,6 @@
 //! pgmq's functions over a real broker in a directory of its own.
 
+mod locks;
 mod transactions;
 
 use std::path::PathBuf;
@@ -84,6 +85,7 @@ impl Rig {
     }
 }
 
+#[derive(Debug)]
 pub(super) struct Client(pub(super) Session);
 
 pub(super) fn text(text: &str) -> Value {

@@ -17,6 +17,7 @@ use kyu_broker::{
 
 use super::failure;
 use super::limits::{MAX_SAVED_MESSAGES, MAX_TRANSACTION_BYTES, MAX_TRANSACTION_MESSAGES};
+use super::locks::Object;
 use super::message::{MessageRow, Outgoing};
 use super::outbox::CursorMove;
 use super::time::from_pg;
@@ -32,7 +33,23 @@ pub(super) struct Transaction {
     /// It may have claims that its state does not know of.
     pub(super) stray: bool,
     pub(super) state: State,
-    savepoints: Vec<(String, State)>,
+    /// What it has locked, or waits for.
+    pub(super) locked: BTreeSet<Object>,
+    savepoints: Vec<Savepoint>,
+}
+
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    state: State,
+    locked: BTreeSet<Object>,
+}
+
+/// What a transaction gives back that goes on.
+#[derive(Debug, Default)]
+pub(super) struct Undone {
+    pub(super) claims: Vec<(QueueId, Vec<Seq>)>,
+    pub(super) locks: Vec<Object>,
 }
 
 /// What a savepoint keeps.
@@ -178,22 +195,24 @@ impl Transaction {
             claimed_in: BTreeSet::new(),
             stray: false,
             state: State::default(),
+            locked: BTreeSet::new(),
             savepoints: Vec::new(),
         }
     }
 
     pub(super) fn savepoint(&mut self, name: &str) -> Result<(), PgError> {
-        let saved: usize = self.savepoints.iter().map(|(_, state)| state.messages()).sum();
+        let saved: usize = self.savepoints.iter().map(|saved| saved.state.messages()).sum();
         if saved + self.state.messages() > MAX_SAVED_MESSAGES {
             let message = "too many messages in the savepoints of this transaction";
             return Err(failure::too_much(message, "Use fewer savepoints, or commit earlier."));
         }
-        self.savepoints.push((name.to_owned(), self.state.clone()));
+        let (state, locked) = (self.state.clone(), self.locked.clone());
+        self.savepoints.push(Savepoint { name: name.to_owned(), state, locked });
         Ok(())
     }
 
     fn position(&self, name: &str) -> Result<usize, PgError> {
-        let at = self.savepoints.iter().rposition(|(saved, _)| saved == name);
+        let at = self.savepoints.iter().rposition(|saved| saved.name == name);
         at.ok_or_else(|| PgError::new("3B001", format!("savepoint \"{name}\" does not exist")))
     }
 
@@ -203,12 +222,14 @@ impl Transaction {
         Ok(())
     }
 
-    /// Back to a savepoint; the claims since then, which are to be given back.
-    pub(super) fn roll_back_to(&mut self, name: &str) -> Result<Vec<(QueueId, Vec<Seq>)>, PgError> {
+    /// Back to a savepoint; the claims and locks since then, which are to be given back.
+    pub(super) fn roll_back_to(&mut self, name: &str) -> Result<Undone, PgError> {
         let at = self.position(name)?;
         self.savepoints.truncate(at + 1);
-        let Some((_, saved)) = self.savepoints.last() else { return Ok(Vec::new()) };
-        let undone = std::mem::replace(&mut self.state, saved.clone());
+        let Some(saved) = self.savepoints.last() else { return Ok(Undone::default()) };
+        let undone = std::mem::replace(&mut self.state, saved.state.clone());
+        let locks = self.locked.difference(&saved.locked).cloned().collect();
+        self.locked.clone_from(&saved.locked);
         let mut back = Vec::new();
         for (name, changes) in &undone.queues {
             let Some(info) = &changes.before else { continue };
@@ -220,7 +241,7 @@ impl Transaction {
                 back.push((info.id, seqs));
             }
         }
-        Ok(back)
+        Ok(Undone { claims: back, locks })
     }
 
     /// Notes a message. 54000 beyond what a transaction may hold.

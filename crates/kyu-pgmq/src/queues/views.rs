@@ -24,6 +24,7 @@ impl Session {
             Relation::TopicBindings => Ok(self.topic_bindings()),
             Relation::NotifyInsertThrottle => Ok(self.throttles()),
             Relation::Queue(name) => {
+                self.share("q", name).await?;
                 let found = self.look_up(name).ok_or_else(|| no_table("q", name))?;
                 let rows = match found {
                     Found::Outside(info) => self.pages(&info, bounds, |_| true).await?,
@@ -32,6 +33,7 @@ impl Session {
                 Ok(rows.iter().map(MessageRow::record).collect())
             }
             Relation::Archive(name) => {
+                self.share("a", name).await?;
                 let found = self.look_up(name).ok_or_else(|| no_table("a", name))?;
                 let name = found.name().to_owned();
                 let mut rows = self.archived_before(&found, &name, bounds).await?;

@@ -428,6 +428,8 @@ impl<Q: Queues> Session<'_, Q> {
         values: &[crate::value::Value],
     ) -> Result<sql::Rows, Stop> {
         let timeout_ms = self.context.settings.statement_timeout_ms();
+        let (lock_timeout_ms, deadlock_timeout_ms) = self.context.settings.patience_ms();
+        self.host.set_patience(lock_timeout_ms, deadlock_timeout_ms);
         let work = prepared.execute(values, &mut self.host, &mut self.context);
         interruptible(&mut self.connection, &self.cancel, timeout_ms, work).await
     }

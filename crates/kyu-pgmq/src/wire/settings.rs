@@ -60,6 +60,7 @@ const SETTINGS: &[Setting] = &[
     reported("client_encoding", "UTF8", Kind::Encoding),
     setting("client_min_messages", "notice", MESSAGES),
     reported("DateStyle", "ISO, MDY", Kind::DateStyle),
+    setting("deadlock_timeout", "1s", Kind::Milliseconds),
     setting("default_table_access_method", "heap", Kind::Text),
     setting("default_tablespace", "", Kind::Text),
     setting("default_transaction_deferrable", "off", Kind::Bool),
@@ -108,6 +109,8 @@ const SETTINGS: &[Setting] = &[
 
 /// Settings of the user's own, which have a dot in their names: so many of a session.
 const MAX_CUSTOM: usize = 1_000;
+/// The default of `deadlock_timeout`.
+const DEADLOCK_TIMEOUT_MS: u64 = 1_000;
 /// Longest value.
 const MAX_VALUE_BYTES: usize = 64 << 10;
 
@@ -130,6 +133,8 @@ pub(super) struct Settings {
     /// Looked up once, as every statement needs them.
     zone: Zone,
     statement_timeout_ms: u64,
+    /// `lock_timeout` and `deadlock_timeout`, if they are not what a session begins with.
+    patience_ms: Option<(u64, u64)>,
 }
 
 impl Settings {
@@ -156,6 +161,11 @@ impl Settings {
     /// `statement_timeout`; 0 is none.
     pub(super) fn statement_timeout_ms(&self) -> u64 {
         self.statement_timeout_ms
+    }
+
+    /// `lock_timeout` (0 is none) and `deadlock_timeout`.
+    pub(super) fn patience_ms(&self) -> (u64, u64) {
+        self.patience_ms.unwrap_or((0, DEADLOCK_TIMEOUT_MS))
     }
 
     /// The time zone of output.
@@ -245,6 +255,8 @@ impl Settings {
     fn touch(&mut self) {
         self.dirty = true;
         self.statement_timeout_ms = self.milliseconds("statement_timeout");
+        let deadlock_timeout_ms = self.milliseconds("deadlock_timeout").max(1);
+        self.patience_ms = Some((self.milliseconds("lock_timeout"), deadlock_timeout_ms));
         self.zone = self.get("timezone").and_then(Zone::parse).unwrap_or_default();
     }
 

@@ -116,8 +116,16 @@ impl<Q: Queues> Session<'_, Q> {
             State::Implicit => drop(self.end(false).await),
             State::Block => {
                 self.transaction.state = State::Failed;
-                // Nothing to go back to: claims are given back now, not when the client says so.
-                if self.transaction.savepoints.is_empty() && self.transaction.on_host {
+                if !self.transaction.on_host {
+                    return;
+                }
+                // Claims and locks are given back now, not when the client says so: nobody else
+                // waits for a transaction that can only go back.
+                let back = match self.transaction.savepoints.last() {
+                    Some(savepoint) => self.host.rollback_to(savepoint).await.is_ok(),
+                    None => false,
+                };
+                if !back && self.transaction.savepoints.is_empty() {
                     self.host.rollback().await;
                     self.transaction.on_host = false;
                 }

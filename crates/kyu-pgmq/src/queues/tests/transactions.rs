@@ -196,7 +196,7 @@ async fn a_queue_can_be_dropped_and_made_anew() {
     assert!(a.fails(f::SEND, vec![text("q"), json("1")]).await.starts_with("42P01"));
     a.create("q").await;
     assert_eq!(a.send("q", "1").await, 1);
-    assert_eq!(b.table("q").await, [(1, 0)]);
+    assert_eq!(b.queues().await, ["q"], "the old one");
     a.0.commit().await.unwrap();
     assert_eq!(b.read("q", 30, 1).await[0][5], json("1"));
 }
@@ -205,13 +205,14 @@ async fn a_queue_can_be_dropped_and_made_anew() {
 async fn what_others_change_meanwhile_makes_the_commit_fail_as_a_whole() {
     let rig = Rig::new();
     let (mut a, mut b) = (rig.session(), rig.session());
-    for queue in ["q", "other"] {
-        a.create(queue).await;
-    }
+    a.create("other").await;
+    let queue = rig.sqs_queue("q", kyu_broker::QueueKind::Standard).await;
     a.0.begin().await.unwrap();
     a.send("other", "1").await;
     a.send("q", "1").await;
-    b.call(f::DROP_QUEUE, vec![text("q")]).await;
+    // SQS knows no transactions that it could wait for.
+    let delete = kyu_broker::Command::DeleteQueue(kyu_broker::DeleteQueue { queue });
+    rig.broker.submit(delete).await.unwrap();
     assert_eq!(a.0.commit().await.unwrap_err().code, "40001");
     assert_eq!(b.table("other").await, []);
     // A read that only looked does not stand in anybody's way.
@@ -224,18 +225,25 @@ async fn what_others_change_meanwhile_makes_the_commit_fail_as_a_whole() {
 #[tokio::test]
 async fn workers_that_start_together_all_create_their_queue() {
     let rig = Rig::new();
-    let mut sessions: Vec<Client> = (0..4).map(|_| rig.session()).collect();
-    for c in &mut sessions {
+    let start = |mut c: Client| async move {
         c.0.begin().await.unwrap();
         c.create("q").await;
         c.create("q2").await;
-    }
-    sessions[0].send("q", "1").await;
-    for c in &mut sessions {
+        c.send("q", "1").await;
         c.0.commit().await.unwrap();
+    };
+    let workers: Vec<_> = (0..4).map(|_| tokio::spawn(start(rig.session()))).collect();
+    for worker in workers {
+        worker.await.unwrap();
     }
-    assert_eq!(sessions[1].queues().await, ["q", "q2"]);
-    assert_eq!(sessions[1].table("q").await, [(1, 0)]);
+    let mut c = rig.session();
+    assert_eq!(c.queues().await, ["q", "q2"]);
+    assert_eq!(c.table("q").await, [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    // SQS may be faster than a transaction, and does not wait for it.
+    c.0.begin().await.unwrap();
+    c.create("q3").await;
+    rig.sqs_queue("q3", kyu_broker::QueueKind::Standard).await;
+    c.0.commit().await.unwrap();
 }
 
 #[tokio::test]
