@@ -54,6 +54,14 @@ pub trait Host: Send {
         bounds: &ScanBounds,
     ) -> impl Future<Output = Result<Vec<Row>, PgError>> + Send;
 
+    /// How many rows a scan would give, if that is known without one.
+    fn count(
+        &mut self,
+        _relation: &Relation,
+    ) -> impl Future<Output = Result<Option<u64>, PgError>> + Send {
+        async { Ok(None) }
+    }
+
     /// Relations that exist now, for the catalogue.
     fn relations(&mut self) -> impl Future<Output = Result<Vec<Relation>, PgError>> + Send;
 

@@ -274,6 +274,15 @@ impl Session {
         Ok((stats, now_ms))
     }
 
+    /// `count(*)` of a queue's table.
+    pub(super) async fn count_messages(&mut self, name: &str) -> Result<u64, PgError> {
+        let stats = match self.find(Some(name.to_owned())).await? {
+            Found::Outside(info) => self.stats_outside(info.id, &info.name.name).await?,
+            Found::Inside(name) => self.stats_inside(&name).await?.0,
+        };
+        Ok(stats.ready + stats.delayed + stats.in_flight)
+    }
+
     /// Columns of `metrics_result`.
     pub(super) async fn metrics(&mut self, name: Option<String>) -> Result<Row, PgError> {
         let found = self.find(name.clone()).await?;

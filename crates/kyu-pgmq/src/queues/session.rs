@@ -537,6 +537,13 @@ impl Host for Session {
         self.rows_of(relation, bounds).await
     }
 
+    async fn count(&mut self, relation: &Relation) -> Result<Option<u64>, PgError> {
+        match relation {
+            Relation::Queue(name) => self.count_messages(name).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
     async fn relations(&mut self) -> Result<Vec<Relation>, PgError> {
         Ok(self.all_relations())
     }

@@ -104,6 +104,16 @@ impl<'a> Groups<'a> {
         }
     }
 
+    /// So many rows into the first group, whose aggregates only count.
+    pub(super) fn add_counted(&mut self, rows: u64) {
+        let inputs = self.groups.first_mut().into_iter().flat_map(|group| &mut group.inputs);
+        for state in inputs {
+            if let State::Count(count) = state {
+                *count += i64::try_from(rows).unwrap_or(i64::MAX);
+            }
+        }
+    }
+
     /// A row for each group: its first row, then the aggregates in their places.
     pub(super) fn finish(self, length: usize, width: usize) -> Result<Vec<Row>, PgError> {
         let mut rows = Vec::with_capacity(self.groups.len());

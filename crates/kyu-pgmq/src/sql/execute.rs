@@ -16,7 +16,7 @@ use super::plan::{
     BodyPlan, DistinctPlan, Leaf, LeafKind, Node, Plan, SelectPlan, SetCall, SetFunction, SortKey,
     Source, Typed,
 };
-use super::{Session, functions};
+use super::{Session, functions, read_only};
 use crate::error::PgError;
 use crate::host::{Host, OverloadId, ScanBounds};
 use crate::types::Type;
@@ -200,6 +200,13 @@ impl<'a, H: Host> Executor<'a, H> {
             }
             return Ok(vec![vec![Value::Void]]);
         }
+        self.call_host(overload, arguments).await
+    }
+
+    async fn call_host(&mut self, overload: OverloadId, arguments: Vec<Value>) -> Result<Vec<Row>> {
+        if self.session.is_read_only() {
+            read_only::refuse(overload)?;
+        }
         self.host.call(overload, arguments).await
     }
 
@@ -303,9 +310,16 @@ impl<'a, H: Host> Executor<'a, H> {
         end: Option<usize>,
     ) -> Result<Vec<Row>> {
         let bounds = self.bounds(select, plan, end).await?;
-        let input = self.input(select, &bounds).await?;
+        let counted = match select.counted() {
+            Some(relation) => self.host.count(relation).await?,
+            None => None,
+        };
+        let input = match counted {
+            Some(_) => Vec::new(),
+            None => self.input(select, &bounds).await?,
+        };
         let input = match &select.grouping {
-            Some(grouping) => self.grouped(select, grouping, input).await?,
+            Some(grouping) => self.grouped(select, grouping, input, counted).await?,
             None => input,
         };
         let input = self.numbered(select, plan.depth, input).await?;
@@ -412,7 +426,7 @@ impl<'a, H: Host> Executor<'a, H> {
                     locals: Vec::new(),
                 };
                 match context.target(target, arguments) {
-                    Ok((overload, arguments)) => self.host.call(overload, arguments).await,
+                    Ok((overload, arguments)) => self.call_host(overload, arguments).await,
                     Err(Stop::Error(error)) => Err(error),
                     Err(_) => Ok(Vec::new()),
                 }
@@ -702,12 +716,14 @@ impl<'a, H: Host> Executor<'a, H> {
         select: &SelectPlan,
         grouping: &super::plan::Grouping,
         input: Vec<Row>,
+        counted: Option<u64>,
     ) -> Result<Vec<Row>> {
         let depth = self.stack.len() - 1;
         let mut groups = aggregate::Groups::new(&grouping.aggregates);
         if grouping.keys.is_empty() {
             groups.group(Vec::new(), &vec![Value::Null; select.width]);
         }
+        groups.add_counted(counted.unwrap_or(0));
         for row in input {
             self.replace_row(depth, row.clone());
             let key = self.row(&grouping.keys).await?;

@@ -37,6 +37,7 @@ mod lexer;
 mod names;
 mod parser;
 mod plan;
+mod read_only;
 mod resolve;
 pub mod statement;
 pub mod text;
@@ -87,6 +88,11 @@ pub trait Session: Send {
     /// Whether a transaction block is open (`pg_advisory_xact_lock` and the like do not care;
     /// `txid_current` does).
     fn in_transaction(&self) -> bool;
+
+    /// Whether the transaction may change nothing (`transaction_read_only`).
+    fn is_read_only(&self) -> bool {
+        false
+    }
 }
 
 /// A query whose parameters and columns are known, ready to be executed any number of times.

@@ -319,6 +319,27 @@ pub(crate) enum LeafKind {
     Function(SetCall),
 }
 
+impl SelectPlan {
+    /// The relation whose rows it only counts, as in `SELECT count(*) FROM pgmq.q_jobs`.
+    pub(crate) fn counted(&self) -> Option<&Relation> {
+        let grouping = self.grouping.as_ref()?;
+        let counts = |(_, aggregate): &(usize, Aggregate)| {
+            aggregate.kind == AggregateKind::CountRows
+                && aggregate.filter.is_none()
+                && !aggregate.distinct
+        };
+        let plain = self.filters.is_empty()
+            && grouping.keys.is_empty()
+            && grouping.aggregates.iter().all(counts);
+        match self.from.as_slice() {
+            [Source::Leaf(Leaf { kind: LeafKind::Relation(relation), .. })] if plain => {
+                Some(relation)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Whether a plan calls the host at most once, with nothing after the call that can fail.
 pub(crate) fn is_one_call(plan: &Plan) -> bool {
     let BodyPlan::Select(select) = &plan.body else { return false };

@@ -125,6 +125,10 @@ impl sql::Session for Context {
     fn in_transaction(&self) -> bool {
         self.in_block
     }
+
+    fn is_read_only(&self) -> bool {
+        self.settings.is_read_only()
+    }
 }
 
 /// A session and all that it owns. Dropping it rolls back.

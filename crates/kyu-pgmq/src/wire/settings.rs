@@ -135,6 +135,14 @@ pub(super) struct Settings {
     statement_timeout_ms: u64,
     /// `lock_timeout` and `deadlock_timeout`, if they are not what a session begins with.
     patience_ms: Option<(u64, u64)>,
+    read_only: bool,
+}
+
+/// Settings at a savepoint.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    changed: BTreeMap<String, String>,
+    local: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -151,6 +159,25 @@ impl Settings {
             _ => None,
         });
         set.or_else(|| find(&lower).map(|setting| setting.default))
+    }
+
+    /// `transaction_read_only`.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// What a savepoint keeps.
+    pub(super) fn save(&self) -> Saved {
+        Saved { changed: self.changed.clone(), local: self.local.clone() }
+    }
+
+    /// Back to what a savepoint kept.
+    pub(super) fn restore(&mut self, saved: &Saved) {
+        if self.changed != saved.changed || self.local != saved.local {
+            self.changed.clone_from(&saved.changed);
+            self.local.clone_from(&saved.local);
+            self.touch();
+        }
     }
 
     /// The value of a setting that is a number of milliseconds; 0 is none.
@@ -257,6 +284,7 @@ impl Settings {
         self.statement_timeout_ms = self.milliseconds("statement_timeout");
         let deadlock_timeout_ms = self.milliseconds("deadlock_timeout").max(1);
         self.patience_ms = Some((self.milliseconds("lock_timeout"), deadlock_timeout_ms));
+        self.read_only = self.get("transaction_read_only") == Some("on");
         self.zone = self.get("timezone").and_then(Zone::parse).unwrap_or_default();
     }
 
@@ -466,6 +494,32 @@ mod tests {
         assert_eq!(settings.get("jit"), Some("on"));
         settings.reset_all();
         assert_eq!((settings.get("timezone"), settings.get("jit")), (Some("1"), Some("off")));
+    }
+
+    #[test]
+    fn a_savepoint_brings_settings_back() {
+        let mut settings = Settings::default();
+        settings.begin();
+        settings.set("jit", "on", false).unwrap();
+        let saved = settings.save();
+        settings.set("jit", "off", false).unwrap();
+        settings.set("timezone", "3", true).unwrap();
+        settings.restore(&saved);
+        assert_eq!((settings.get("jit"), settings.zone()), (Some("on"), Zone::Utc));
+        settings.end(false);
+        assert_eq!(settings.get("jit"), Some("off"));
+    }
+
+    #[test]
+    fn a_transaction_is_read_only_if_it_says_so_or_all_do() {
+        let mut settings = Settings::default();
+        settings.set("default_transaction_read_only", "on", false).unwrap();
+        assert!(settings.is_read_only());
+        settings.begin();
+        settings.set("transaction_read_only", "off", true).unwrap();
+        assert!(!settings.is_read_only());
+        settings.end(true);
+        assert_eq!(settings.get("transaction_read_only"), Some("on"));
     }
 
     #[test]

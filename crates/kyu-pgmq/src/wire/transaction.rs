@@ -3,6 +3,7 @@
 use super::backend::Status;
 use super::server::Queues;
 use super::session::{Session, Stop};
+use super::settings::Saved;
 use crate::error::PgError;
 use crate::host::Host;
 use crate::sql::{Statement, TransactionModes};
@@ -27,8 +28,16 @@ pub(super) struct Transaction {
     pub(super) state: State,
     /// Whether the host has it open; not after a failure without a savepoint to go back to.
     pub(super) on_host: bool,
-    /// Savepoints in the order in which they were made, and how much NOTIFY had said by then.
-    savepoints: Vec<(String, usize)>,
+    /// Savepoints in the order in which they were made.
+    savepoints: Vec<Savepoint>,
+}
+
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    settings: Saved,
+    /// How much NOTIFY had said by then.
+    said: usize,
 }
 
 /// Savepoints of one transaction: 54000 beyond it.
@@ -46,7 +55,7 @@ impl Transaction {
     fn position(&self, name: &str) -> Result<usize, PgError> {
         self.savepoints
             .iter()
-            .rposition(|(savepoint, _)| savepoint == name)
+            .rposition(|savepoint| savepoint.name == name)
             .ok_or_else(|| PgError::new("3B001", format!("savepoint \"{name}\" does not exist")))
     }
 }
@@ -81,7 +90,7 @@ impl<Q: Queues> Session<'_, Q> {
     /// Opens a transaction.
     pub(super) async fn start(&mut self, state: State) -> Result<(), PgError> {
         self.host.begin().await?;
-        self.transaction = Transaction { state, on_host: true, savepoints: Vec::new() };
+        self.transaction = Transaction { state, on_host: true, ..Transaction::default() };
         self.context.settings.begin();
         self.context.in_block = state == State::Block;
         Ok(())
@@ -122,7 +131,7 @@ impl<Q: Queues> Session<'_, Q> {
                 // Claims and locks are given back now, not when the client says so: nobody else
                 // waits for a transaction that can only go back.
                 let back = match self.transaction.savepoints.last() {
-                    Some(savepoint) => self.host.rollback_to(savepoint).await.is_ok(),
+                    Some(savepoint) => self.host.rollback_to(&savepoint.name).await.is_ok(),
                     None => false,
                 };
                 if !back && self.transaction.savepoints.is_empty() {
@@ -161,8 +170,8 @@ impl<Q: Queues> Session<'_, Q> {
         Ok(if modes.start { "START TRANSACTION" } else { "BEGIN" })
     }
 
-    /// Settings that stand for the modes of a transaction; they have no other effect, for a
-    /// transaction here is one atomic step whatever it asked for.
+    /// Settings that stand for the modes of a transaction. READ ONLY is obeyed; the others have no
+    /// other effect, for a transaction here is one atomic step whatever it asked for.
     pub(super) fn set_modes(
         &mut self,
         modes: &TransactionModes,
@@ -227,7 +236,11 @@ impl<Q: Queues> Session<'_, Q> {
             return Err(PgError::new("54000", message).into());
         }
         self.host.savepoint(name).await?;
-        self.transaction.savepoints.push((name.to_owned(), self.context.said.len()));
+        self.transaction.savepoints.push(Savepoint {
+            name: name.to_owned(),
+            settings: self.context.settings.save(),
+            said: self.context.said.len(),
+        });
         Ok("SAVEPOINT")
     }
 
@@ -245,10 +258,12 @@ impl<Q: Queues> Session<'_, Q> {
         }
         let at = self.transaction.position(name)?;
         self.host.rollback_to(name).await?;
-        let said = self.transaction.savepoints.get(at).map_or(0, |(_, said)| *said);
-        self.context.said.truncate(said);
         self.transaction.savepoints.truncate(at + 1);
         self.transaction.state = State::Block;
+        if let Some(savepoint) = self.transaction.savepoints.last() {
+            self.context.settings.restore(&savepoint.settings);
+            self.context.said.truncate(savepoint.said);
+        }
         Ok("ROLLBACK")
     }
 

@@ -18,6 +18,10 @@ async fn own_writes_are_visible_inside_and_to_others_only_after_the_commit() {
     assert!(!a.delete("q", 2).await);
     assert_eq!(a.table("q").await, [(1, 1), (3, 0)]);
     assert_eq!(b.table("q").await, [(1, 0)], "as it was");
+    for (client, count) in [(&mut a, 2), (&mut b, 1)] {
+        let counted = client.0.count(&Relation::Queue("q".into())).await.unwrap();
+        assert_eq!(counted, Some(count), "without looking at them");
+    }
     assert_eq!(b.read_ids("q", 30, 9).await, NONE, "claimed");
     assert_eq!(b.send("q", "4").await, 4);
     a.0.commit().await.unwrap();

@@ -119,3 +119,54 @@ async fn a_half_closed_connection_ends_its_long_poll() {
     assert_eq!(client.until_closed().await, [""; 0]);
     assert_eq!(rig.calls(), ["begin", "read_with_poll", "rollback", "dropped"]);
 }
+
+#[tokio::test]
+async fn a_notification_waits_for_its_commit_and_goes_with_its_savepoint() {
+    let rig = Rig::open().await;
+    let mut client = rig.client().await;
+    for (statement, answer) in [
+        ("BEGIN", "complete BEGIN"),
+        ("NOTIFY c, '1'", "complete NOTIFY"),
+        ("NOTIFY c, '1'", "complete NOTIFY"),
+        ("SAVEPOINT s", "complete SAVEPOINT"),
+        ("NOTIFY c, '2'", "complete NOTIFY"),
+        ("ROLLBACK TO s", "complete ROLLBACK"),
+        ("NOTIFY c, '3'", "complete NOTIFY"),
+    ] {
+        assert_eq!(client.query(statement).await, [answer, "ready T"], "{statement}");
+    }
+    let told = ["complete COMMIT", "notification c 1", "notification c 3", "ready I"];
+    assert_eq!(client.query("COMMIT").await, told);
+    client.query("BEGIN; NOTIFY c, '4'").await;
+    assert_eq!(client.query("ROLLBACK").await, ["complete ROLLBACK", "ready I"]);
+    let told = ["complete NOTIFY", "notification c 5", "ready I"];
+    assert_eq!(client.query("NOTIFY c, '5'").await, told);
+}
+
+#[tokio::test]
+async fn a_read_only_transaction_changes_nothing() {
+    let rig = Rig::open().await;
+    let mut client = rig.client().await;
+    client.query("BEGIN READ ONLY").await;
+    assert_eq!(client.query("SELECT pgmq.acquire_queue_lock('q')").await[2], "complete SELECT 1");
+    let refused = "ERROR 25006 cannot execute INSERT in a read-only transaction";
+    assert_eq!(client.query("SELECT pgmq.send('q', '1')").await, [refused, "ready E"]);
+    client.query("ROLLBACK").await;
+    client.query("SET default_transaction_read_only = on").await;
+    let refused = "ERROR 25006 cannot execute UPDATE in a read-only transaction";
+    let read = client.query("SELECT * FROM pgmq.read('q', 1, 1)").await;
+    assert_eq!(read, [refused, "ready I"]);
+}
+
+#[tokio::test]
+async fn a_savepoint_brings_settings_back() {
+    let rig = Rig::open().await;
+    let mut client = rig.client().await;
+    client.query("BEGIN; SET application_name = 'a'; SAVEPOINT s; SET LOCAL jit = on").await;
+    client.query("SET application_name = 'b'").await;
+    let back = client.query("ROLLBACK TO s").await;
+    assert_eq!(back, ["complete ROLLBACK", "status application_name=a", "ready T"]);
+    assert_eq!(client.query("SHOW jit").await[1], "row off");
+    client.query("COMMIT").await;
+    assert_eq!(client.query("SHOW application_name").await[1], "row a");
+}
