@@ -1,9 +1,9 @@
 //! The queues of a run: each exists for a promise that it puts to the test.
 
 use kyu_broker::{
-    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, Fairness, Guard, GuardKey, LaneLimits,
-    Overflow, QueueConfig, QueueId, QueueKind, QueueName, RateLimit, RetryBudget, RetryPolicy,
-    UnixMs,
+    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, FOREVER, Fairness, Guard, GuardKey,
+    LaneLimits, Overflow, QueueConfig, QueueId, QueueKind, QueueName, RateLimit, RetryBudget,
+    RetryPolicy, UnixMs,
 };
 
 use crate::content::DEPENDENCY;
@@ -58,6 +58,10 @@ pub(crate) enum Role {
     UrgentDead,
     /// Standard, with limits of the queue and of its lanes; paused and resumed.
     Limited,
+    /// As pgmq makes a queue; SQL sessions use it, and nobody else.
+    Table,
+    /// The archive of `Table`.
+    TableArchive,
     /// Standard; created and deleted while messages flow.
     Passing,
     /// FIFO; created and deleted while messages flow.
@@ -66,7 +70,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The roles of queues that live as long as the run.
-    pub(crate) const LASTING: [Role; 16] = [
+    pub(crate) const LASTING: [Role; 18] = [
         Role::Plain,
         Role::Lettered,
         Role::Ordered,
@@ -83,6 +87,8 @@ impl Role {
         Role::Urgent,
         Role::UrgentDead,
         Role::Limited,
+        Role::Table,
+        Role::TableArchive,
     ];
 
     /// Whose messages end here; itself if clients send to it.
@@ -123,11 +129,19 @@ impl Role {
         self.is_fifo() || self.has_dead_letters() || self == Role::Limited
     }
 
+    /// Whether the book of tables, and no other, knows what is in it.
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self, Role::Table | Role::TableArchive)
+    }
+
     pub(crate) fn passes(self) -> bool {
         matches!(self, Role::Passing | Role::OrderedPassing)
     }
 
     pub(crate) fn name(self, number: u64) -> QueueName {
+        if self == Role::TableArchive {
+            return kyu_broker::archive_name(&Role::Table.name(0));
+        }
         let name = match self {
             Role::Passing | Role::OrderedPassing => format!("passing-{number}"),
             lasting => format!("{lasting:?}"),
@@ -199,6 +213,13 @@ impl Role {
                     weights: [("lane-0".to_owned(), 3)].into(),
                     ..LaneLimits::default()
                 },
+                ..base
+            },
+            Role::Table | Role::TableArchive => QueueConfig {
+                retention_ms: FOREVER,
+                max_in_flight: u32::MAX,
+                fairness: Fairness::StrictOrder,
+                back_after_receives: None,
                 ..base
             },
             _ => base,

@@ -319,6 +319,7 @@ impl Clients {
 
 fn any_queue(auditor: &Auditor, random: &mut Random) -> Option<QueueId> {
     let mut roles = Role::LASTING.to_vec();
+    roles.retain(|role| !role.is_table());
     roles.extend([
         Role::Passing,
         Role::OrderedPassing,

@@ -103,6 +103,16 @@ events! {
     UniqueReplaced => "messages replaced by unique key",
     /// Deliveries of messages that schedules sent.
     TimedDelivery => "deliveries of scheduled messages",
+    /// Transactions of SQL committed.
+    TableCommit => "SQL transactions committed",
+    /// Transactions of SQL rolled back that had claims.
+    TableRollback => "SQL transactions rolled back with claims",
+    /// Messages by number that a transaction had claimed.
+    TableBusy => "messages found claimed",
+    /// Restarts after which the table was one that it may be.
+    TableCompared => "tables compared over a restart",
+    /// Restarts that ended claims.
+    TableClaimsLost => "restarts that ended claims",
     /// Runs of schedules missed, by their policy.
     TimedMissed => "scheduled runs missed",
     /// Runs of schedules that did not happen because of an earlier message.

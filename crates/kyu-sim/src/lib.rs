@@ -16,6 +16,7 @@ mod jobs;
 mod lives;
 mod random;
 mod run;
+mod tables;
 mod timed;
 mod topics;
 mod trace;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kyu_broker::{Acquire, Command, Lease, OpenError, Outcome, QueueId, Receipt, Settle};
+use kyu_broker::{
+    Acquire, Command, Lease, OpenError, Outcome, PurgeQueue, QueueId, Receipt, Settle,
+};
 
 use crate::audit::Wish;
 use crate::cast::{Presence, Role};
@@ -141,6 +143,7 @@ impl Run {
         }
         self.auditor.died();
         self.clients.disconnected();
+        self.tables.disconnected();
         Ok(())
     }
 
@@ -193,6 +196,7 @@ impl Run {
         ));
         let directory = self.world.core.directory().clone();
         self.auditor.restarted(&directory)?;
+        self.auditor.table_restarted(self.world.core.engine())?;
         if let Some(flip) = flipped {
             self.judge(flip)?;
         }
@@ -233,6 +237,7 @@ impl Run {
             self.ask(Wish::Command(timer.pause()));
         }
         self.lift_limits()?;
+        self.empty_tables()?;
         for _ in 0..DRAIN_ROUNDS {
             self.drain_round()?;
             self.advance(DRAIN_STEP_MS);
@@ -270,6 +275,17 @@ impl Run {
         Ok(())
     }
 
+    fn empty_tables(&mut self) -> Result<(), Violation> {
+        for role in [Role::Table, Role::TableArchive] {
+            let Some(queue) = self.auditor.queue_of(role) else { continue };
+            self.ask(Wish::Table(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 })));
+            ensure!(self.world.flush(), "the log failed without a fault");
+            self.take_answers()?;
+            self.auditor.check_table(self.world.core.engine())?;
+        }
+        Ok(())
+    }
+
     /// There is room for one more message, whatever the disk was like before.
     fn send_one(&mut self) -> Result<(), Violation> {
         let Some(send) = self.clients.send_to(Role::Plain, &self.auditor, &mut self.random) else {
@@ -292,6 +308,7 @@ impl Run {
         }
         let directory = self.world.core.directory().clone();
         self.auditor.restarted(&directory)?;
+        self.auditor.table_restarted(self.world.core.engine())?;
         self.advance(0);
         self.auditor.check_counts(self.world.core.engine())
     }

@@ -12,6 +12,7 @@ use crate::clients::{Action, Clients};
 use crate::coverage::{Coverage, Event};
 use crate::lives::Ending;
 use crate::random::Random;
+use crate::tables::Tables;
 use crate::timed::Timer;
 use crate::topics::Topic;
 use crate::trace::Trace;
@@ -76,6 +77,7 @@ pub fn run(seed: u64, options: &Options) -> Report {
         world,
         auditor: Auditor::new(START_MS),
         clients: Clients::default(),
+        tables: Tables::default(),
         slow_readers: Vec::new(),
         trace: Trace::new(options.keep_trace),
         last_ticket: 0,
@@ -92,6 +94,7 @@ pub(crate) struct Run {
     pub(crate) world: World,
     pub(crate) auditor: Auditor,
     pub(crate) clients: Clients,
+    pub(crate) tables: Tables,
     pub(crate) slow_readers: Vec<SlowReader>,
     pub(crate) trace: Trace,
     last_ticket: u64,
@@ -162,6 +165,7 @@ impl Run {
                 }
                 None => {}
             }
+            self.ask_table();
             if self.world.is_dead() {
                 return Ok(false);
             }
@@ -184,6 +188,17 @@ impl Run {
         }
         self.read_slowly()?;
         Ok(!self.world.is_dead())
+    }
+
+    fn ask_table(&mut self) {
+        self.auditor.tables.look_for_stale(self.world.core.engine());
+        if self.random.percent(60)
+            && let Some(wish) = self.tables.next(&self.auditor, &mut self.random)
+        {
+            // What is due is done first: rows are visible to the millisecond.
+            self.advance(0);
+            self.ask(wish);
+        }
     }
 
     /// Until everything is durable and answered: deliveries that nobody takes go on to those who
@@ -223,7 +238,7 @@ impl Run {
         self.auditor.submitted(ticket, wish.clone());
         let core: &mut Core<u64> = &mut self.world.core;
         match wish {
-            Wish::Command(command) => core.submit(&command, ticket),
+            Wish::Command(command) | Wish::Table(command) => core.submit(&command, ticket),
             Wish::Receive { acquire, wait_ms } => {
                 if wait_ms > 0 {
                     self.clients.waiting.push((acquire.queue, ticket));
@@ -293,6 +308,7 @@ impl Run {
     }
 
     fn check_quiet(&mut self) -> Result<(), Violation> {
+        self.auditor.check_table(self.world.core.engine())?;
         let waits = |wish: &Wish| matches!(wish, Wish::Receive { wait_ms, .. } if *wait_ms > 0);
         if self.auditor.pending.values().all(|request| waits(&request.wish)) {
             self.auditor.check_counts(self.world.core.engine())?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kyu_broker::{
     Acquire, Command, ConfigureQueue, CreateQueue, Delivery, Error, LedgerCommand, QueueInfo,
-    Refusal, Reply, Response,
+    Refusal, Reply, Response, SeqResult,
 };
 
 use super::deliveries::Asked;
@@ -17,6 +17,13 @@ pub(crate) fn deliveries_of(reply: &Reply) -> Vec<Delivery> {
     match reply {
         Reply::Acquired(deliveries) => deliveries.clone(),
         Reply::Atomic(replies) => replies.iter().flat_map(deliveries_of).collect(),
+        Reply::BySeq(results) => {
+            let done = results.iter().filter_map(|result| match result {
+                SeqResult::Done(delivery) => Some(delivery.clone()),
+                SeqResult::Missing | SeqResult::Busy(_) => None,
+            });
+            done.collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -30,6 +37,11 @@ impl Auditor {
         result: &Result<Response, Error>,
         frames: Vec<Bytes>,
     ) -> Result<(Vec<Taken>, bool), Violation> {
+        if self.is_of_table(ticket) {
+            self.coverage.note(Event::Answer);
+            self.table_answered(result, &frames)?;
+            return Ok((Vec::new(), false));
+        }
         let Some(request) = self.pending.remove(&ticket) else {
             return Err(Violation(format!("request {ticket} was answered twice or never asked")));
         };

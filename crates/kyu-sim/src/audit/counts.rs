@@ -19,7 +19,7 @@ impl Auditor {
                 continue;
             }
             let (stats, totals) = ask(engine, *id)?;
-            let there = stats.ready + stats.delayed + stats.in_flight;
+            let there = stats.ready + stats.delayed + stats.in_flight + stats.archived;
             let out = totals.acked
                 + totals.expired
                 + totals.dropped
@@ -42,6 +42,9 @@ impl Auditor {
             if book.role == Role::Timed {
                 self.check_timers(engine, totals.sent)?;
                 self.check_long_polls(*id, &stats)?;
+                continue;
+            }
+            if book.role.is_table() {
                 continue;
             }
             between(totals.sent, book.sent, name, "sent")?;
@@ -121,7 +124,7 @@ impl Auditor {
         let there = self.queues.iter().filter(|(_, book)| book.presence == Presence::There);
         for (id, book) in there {
             let (stats, totals) = ask(engine, *id)?;
-            let left = stats.ready + stats.delayed + stats.in_flight;
+            let left = stats.ready + stats.delayed + stats.in_flight + stats.archived;
             ensure!(left == 0, "{left} messages are stuck in {:?}: {stats:?}", book.role);
             self.coverage.add(Event::Expired, totals.expired);
             self.coverage.add(Event::Dropped, totals.dropped);

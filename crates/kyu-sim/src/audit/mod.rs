@@ -16,6 +16,7 @@ mod publishes;
 mod restarts;
 mod sends;
 mod settles;
+mod tables;
 mod timed;
 mod unique;
 
@@ -35,6 +36,7 @@ pub(crate) use ledger::result_of;
 use limits::LimitBook;
 use messages::{Copy, CopyKey, MessageBook};
 use sends::DedupBook;
+pub(crate) use tables::TableBook;
 use timed::TimedBook;
 
 /// What a client asked for.
@@ -44,6 +46,8 @@ pub(crate) enum Wish {
     Command(Command),
     /// A receive, perhaps a long poll.
     Receive { acquire: Acquire, wait_ms: u64 },
+    /// A command of SQL sessions; the book of tables judges its answer.
+    Table(Command),
 }
 
 /// A request without an answer so far.
@@ -112,6 +116,7 @@ pub(crate) struct Auditor {
     pub(crate) full: bool,
     pub(crate) ledger: LedgerBook,
     pub(crate) timed: TimedBook,
+    pub(crate) tables: TableBook,
     pub(crate) coverage: Coverage,
 }
 
@@ -138,6 +143,7 @@ impl Auditor {
             full: false,
             ledger: LedgerBook::default(),
             timed: TimedBook::new(now_ms),
+            tables: TableBook::default(),
             coverage: Coverage::default(),
         }
     }
@@ -145,6 +151,9 @@ impl Auditor {
     /// A request goes to the server.
     pub(crate) fn submitted(&mut self, ticket: u64, wish: Wish) {
         self.coverage.note(Event::Request);
+        if let Wish::Table(command) = wish {
+            return self.table_asked(ticket, command);
+        }
         self.event += 1;
         let (event, at_ms) = (self.event, self.now_ms);
         let mut request = Request { wish, at_ms, event, cancelled: false, touched: Vec::new() };
