@@ -191,12 +191,17 @@ impl Run {
     }
 
     fn ask_table(&mut self) {
-        self.auditor.tables.look_for_stale(self.world.core.engine());
-        if self.random.percent(60)
-            && let Some(wish) = self.tables.next(&self.auditor, &mut self.random)
-        {
-            // What is due is done first: rows are visible to the millisecond.
-            self.advance(0);
+        if !self.random.percent(60) {
+            return;
+        }
+        // What is due is done first: rows are visible to the millisecond. A full log may refuse it.
+        self.advance(0);
+        let engine = self.world.core.engine();
+        self.auditor.tables.look_for_stale(engine);
+        if engine.next_due_ms().is_some_and(|due_ms| due_ms <= self.world.now_ms) {
+            return;
+        }
+        if let Some(wish) = self.tables.next(&self.auditor, &mut self.random) {
             self.ask(wish);
         }
     }
