@@ -68,7 +68,7 @@ pub struct BySeq {
 pub enum SeqAction {
     /// Lease those that an acquire might return now; others are missing.
     Acquire(Lease),
-    /// Claim them for a transaction, in whatever phase they are.
+    /// Claim them for a transaction, in whatever phase they are; what it has claimed already too.
     Claim(SessionId),
     /// Remove them, in whatever phase they are.
     Remove,

@@ -55,6 +55,12 @@ pub(super) fn decide(
             None => SeqResult::Missing,
             // A row that does not match is not waited for.
             Some(message) if is_fenced(&message, command.action) => SeqResult::Missing,
+            Some(mut message) if is_claimed_by(queue, *seq, &message, command.action) => {
+                message.phase = queue.claims.get(seq).copied().unwrap_or(message.phase);
+                let delivery = Delivery::last(queue.id(), *seq, &message);
+                chosen.push((*seq, message));
+                SeqResult::Done(delivery)
+            }
             Some(Message { phase: Phase::Held(holder), .. }) => {
                 if !matches!(command.action, SeqAction::Acquire(_)) {
                     stopped_by = Some(holder);
@@ -124,6 +130,12 @@ fn is_fenced(message: &Message, action: SeqAction) -> bool {
     matches!(action, SeqAction::RemoveIfReceived(times) if message.history.receives != times)
 }
 
+/// Whether the claim is there already.
+fn is_claimed_by(queue: &Queue, seq: Seq, message: &Message, action: SeqAction) -> bool {
+    let SeqAction::Claim(session) = action else { return false };
+    message.phase == Phase::Held(session) && queue.claims.contains_key(&seq)
+}
+
 /// Whether the action applies to a message that nobody has claimed.
 fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &Context) -> bool {
     match action {
@@ -165,7 +177,11 @@ fn act(
     match action {
         SeqAction::Acquire(lease) => hand_out(queue, chosen, lease, None, ctx, sequences, effects),
         SeqAction::Claim(session) => {
-            effects.push(ClaimEffect::Claimed { queue: id, session, seqs: seqs() }.into());
+            let mut seqs = seqs();
+            seqs.retain(|seq| !queue.claims.contains_key(seq));
+            if !seqs.is_empty() {
+                effects.push(ClaimEffect::Claimed { queue: id, session, seqs }.into());
+            }
             unchanged()
         }
         SeqAction::Remove | SeqAction::RemoveIfReceived(_) => {

@@ -188,6 +188,8 @@ fn where_a_message_is_claimed_others_do_all_or_nothing_and_claims_stop_before_it
     assert_eq!(fenced, [SeqResult::Missing, SeqResult::Missing], "nothing to wait for");
     // A session that waits for the second message must not lock the fourth.
     let other = SessionId(8);
+    let again = by_seq(&mut w, q, &[2], SeqAction::Claim(SESSION));
+    assert!(matches!(&again[..], [SeqResult::Done(d)] if d.phase == Phase::Ready), "has it");
     let results = by_seq(&mut w, q, &[1, 2, 4], SeqAction::Claim(other));
     assert_eq!((done(&results), &results[1..]), (vec![1], &[busy.clone(), busy][..]));
     assert_eq!(w.receive_bodies(q, 9), ["3", "4"], "passes over what is claimed");

@@ -124,7 +124,10 @@ impl Model {
             SeqResult::Busy(holder) => {
                 assert_eq!(row.and_then(|row| row.claimed_by), Some(holder.0));
             }
-            SeqResult::Done(_) => assert!(row.is_some_and(|row| row.claimed_by.is_none())),
+            SeqResult::Done(_) => {
+                let claimed_by = row.unwrap().claimed_by.map(SessionId);
+                assert!(claimed_by.is_none_or(|by| action == SeqAction::Claim(by)));
+            }
         }
         matches!(results[0], SeqResult::Done(_))
     }

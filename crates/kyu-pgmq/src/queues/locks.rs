@@ -518,7 +518,12 @@ impl Place<'_> {
         };
         if !is_open {
             // It has just ended, or its claims were left by a server that could not log their end.
-            tokio::time::sleep(Duration::from_millis(self.pause_ms)).await;
+            let pause = sleep_until(after(self.pause_ms));
+            tokio::select! {
+                biased;
+                () = pause => {}
+                () = until(self.lock_timeout) => return Err(lock_timeout()),
+            }
             self.pause_ms = (self.pause_ms * 2).clamp(1, STRAY_CLAIM_PAUSE_MS);
         }
         self.wait_while(|state, place| {
@@ -534,17 +539,14 @@ impl Place<'_> {
     async fn wait_while(&mut self, waits: impl Fn(&State, &Self) -> bool) -> Result<(), PgError> {
         let mut look_at = Some(Instant::now() + self.deadlock_timeout);
         loop {
-            let (wake, lock_timeout) = (Arc::clone(&self.wake), self.lock_timeout);
+            let (wake, timeout) = (Arc::clone(&self.wake), self.lock_timeout);
             if !waits(&self.locks.lock(), self) {
                 return Ok(());
             }
             tokio::select! {
                 biased;
                 () = wake.notified() => {}
-                () = until(lock_timeout) => {
-                    let message = "canceling statement due to lock timeout";
-                    return Err(PgError::new("55P03", message));
-                }
+                () = until(timeout) => return Err(lock_timeout()),
                 () = until(look_at) => {
                     look_at = None;
                     let mut state = self.locks.lock();
@@ -563,6 +565,10 @@ impl Drop for Place<'_> {
         state.leave(&self.object, self.ticket);
         self.locks.done(state);
     }
+}
+
+fn lock_timeout() -> PgError {
+    PgError::new("55P03", "canceling statement due to lock timeout")
 }
 
 /// Completes at a time, or never.

@@ -384,6 +384,11 @@ impl Table {
                 (Some(row), SeqAction::RemoveIfReceived(times)) if row.reads != times => {
                     One::Missing
                 }
+                (Some(Row { claimed_by: Some(by), .. }), SeqAction::Claim(session))
+                    if *by == session =>
+                {
+                    One::Done(*seq)
+                }
                 (Some(Row { claimed_by: Some(session), .. }), _) => {
                     if !acquires {
                         stopped_by = Some(*session);

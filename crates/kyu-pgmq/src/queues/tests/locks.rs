@@ -139,6 +139,26 @@ async fn a_session_that_dies_and_a_savepoint_that_goes_back_let_others_go_on() {
 }
 
 #[tokio::test]
+async fn what_a_cancelled_statement_had_locked_is_the_transaction_s_to_lock_again() {
+    let (rig, mut a, mut b) = Rig::with_messages(2).await;
+    a.0.begin().await.unwrap();
+    assert!(a.delete("q", 2).await);
+    b.0.begin().await.unwrap();
+    b.0.savepoint("s").await.unwrap();
+    tokio::select! {
+        biased;
+        _ = b.try_call(f::DELETE_IDS, several(&[1, 2])) => panic!("the second is not free"),
+        () = async { while rig.pgmq.shared.locks.waiting() == 0 { tokio::task::yield_now().await } } => {}
+    }
+    b.0.rollback_to("s").await.unwrap();
+    // It once waited for itself here.
+    assert!(b.delete("q", 1).await);
+    b.0.commit().await.unwrap();
+    a.0.rollback().await;
+    assert_eq!(a.table("q").await, [(2, 0)]);
+}
+
+#[tokio::test]
 async fn two_that_wait_for_each_other_are_told_apart() {
     let (rig, mut a, mut b) = Rig::with_messages(2).await;
     a.0.begin().await.unwrap();
