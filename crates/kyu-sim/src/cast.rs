@@ -215,15 +215,20 @@ impl Role {
                 },
                 ..base
             },
-            Role::Table | Role::TableArchive => QueueConfig {
-                retention_ms: FOREVER,
-                max_in_flight: u32::MAX,
-                fairness: Fairness::StrictOrder,
-                back_after_receives: None,
-                ..base
-            },
+            Role::Table | Role::TableArchive => table(base),
             _ => base,
         }
+    }
+}
+
+/// As pgmq makes its queues.
+fn table(base: QueueConfig) -> QueueConfig {
+    QueueConfig {
+        retention_ms: FOREVER,
+        max_in_flight: u32::MAX,
+        fairness: Fairness::StrictOrder,
+        back_after_receives: None,
+        ..base
     }
 }
 

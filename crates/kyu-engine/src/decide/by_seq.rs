@@ -51,16 +51,11 @@ pub(super) fn decide(
     let mut stopped_by = None;
     for seq in &command.seqs {
         let message = queue.messages.get(*seq).filter(|_| seen.insert(*seq));
+        let message = message.map(|message| own(queue, *seq, message, command.action));
         results.push(match message {
             None => SeqResult::Missing,
             // A row that does not match is not waited for.
             Some(message) if is_fenced(&message, command.action) => SeqResult::Missing,
-            Some(mut message) if is_claimed_by(queue, *seq, &message, command.action) => {
-                message.phase = queue.claims.get(seq).copied().unwrap_or(message.phase);
-                let delivery = Delivery::last(queue.id(), *seq, &message);
-                chosen.push((*seq, message));
-                SeqResult::Done(delivery)
-            }
             Some(Message { phase: Phase::Held(holder), .. }) => {
                 if !matches!(command.action, SeqAction::Acquire(_)) {
                     stopped_by = Some(holder);
@@ -84,11 +79,11 @@ pub(super) fn decide(
             }
         });
     }
+    if stopped_by.is_some() && !matches!(command.action, SeqAction::Claim(_)) {
+        results.clear();
+        chosen.clear();
+    }
     if let Some(holder) = stopped_by {
-        if !matches!(command.action, SeqAction::Claim(_)) {
-            results.clear();
-            chosen.clear();
-        }
         results.resize(command.seqs.len(), SeqResult::Busy(holder));
     }
     let frames = chosen.iter().map(|(_, m)| m.frame.at + u64::from(m.frame.bytes)).max();
@@ -102,16 +97,19 @@ pub(super) fn decide(
             *delivery = after;
         }
     }
-    let lazy = matches!(
-        command.action,
-        SeqAction::Acquire(Lease::QueueDefault | Lease::For(_) | Lease::Claim(_))
-            | SeqAction::Claim(_)
-    );
-    let exact = queue.is_fifo() || queue.info.config.dead_letter.is_some();
-    let claims =
-        matches!(command.action, SeqAction::Claim(_) | SeqAction::Acquire(Lease::Claim(_)));
-    let wait = if lazy && (claims || !exact) { Wait::Until(frames) } else { Wait::Record };
+    let wait = if is_lazy(queue, command.action) { Wait::Until(frames) } else { Wait::Record };
     Ok((Reply::BySeq(results), wait))
+}
+
+/// Whether a crash may forget it, so that the answer need not wait for the disk.
+fn is_lazy(queue: &Queue, action: SeqAction) -> bool {
+    match action {
+        SeqAction::Claim(_) | SeqAction::Acquire(Lease::Claim(_)) => true,
+        SeqAction::Acquire(Lease::QueueDefault | Lease::For(_)) => {
+            !queue.is_fifo() && queue.info.config.dead_letter.is_none()
+        }
+        _ => false,
+    }
 }
 
 /// From this many receives on a message is dead-lettered instead of being received once more.
@@ -130,10 +128,14 @@ fn is_fenced(message: &Message, action: SeqAction) -> bool {
     matches!(action, SeqAction::RemoveIfReceived(times) if message.history.receives != times)
 }
 
-/// Whether the claim is there already.
-fn is_claimed_by(queue: &Queue, seq: Seq, message: &Message, action: SeqAction) -> bool {
-    let SeqAction::Claim(session) = action else { return false };
-    message.phase == Phase::Held(session) && queue.claims.contains_key(&seq)
+/// A message that the session has claimed already is for it as it was before.
+fn own(queue: &Queue, seq: Seq, mut message: Message, action: SeqAction) -> Message {
+    if let (SeqAction::Claim(session), Some(before)) = (action, queue.claims.get(&seq))
+        && message.phase == Phase::Held(session)
+    {
+        message.phase = *before;
+    }
+    message
 }
 
 /// Whether the action applies to a message that nobody has claimed.
