@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::Session;
 use super::aggregate;
 use super::ast::{JoinKind, SetOp};
 use super::builtins::sets::{self, MAX_ROWS, too_many_rows};
@@ -16,13 +16,12 @@ use super::plan::{
     BodyPlan, DistinctPlan, Leaf, LeafKind, Node, Plan, SelectPlan, SetCall, SetFunction, SortKey,
     Source, Typed,
 };
-use super::{Session, functions, read_only};
 use crate::error::PgError;
-use crate::host::{Host, OverloadId, ScanBounds};
+use crate::host::{Host, ScanBounds};
 use crate::types::Type;
 use crate::value::{Column, Row, Value};
 
-type Result<T> = std::result::Result<T, PgError>;
+pub(super) type Result<T> = std::result::Result<T, PgError>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Long queries let others run, and can be cancelled, after so many rows.
@@ -191,25 +190,6 @@ impl<'a, H: Host> Executor<'a, H> {
         }
     }
 
-    async fn call(&mut self, overload: OverloadId, arguments: Vec<Value>) -> Result<Vec<Row>> {
-        if overload == functions::SLEEP {
-            if let Some(Value::Float(seconds)) = arguments.first() {
-                let wait =
-                    Duration::try_from_secs_f64(seconds.clamp(0.0, 86_400.0)).unwrap_or_default();
-                tokio::time::sleep(wait).await;
-            }
-            return Ok(vec![vec![Value::Void]]);
-        }
-        self.call_host(overload, arguments).await
-    }
-
-    async fn call_host(&mut self, overload: OverloadId, arguments: Vec<Value>) -> Result<Vec<Row>> {
-        if self.session.is_read_only() {
-            read_only::refuse(overload)?;
-        }
-        self.host.call(overload, arguments).await
-    }
-
     /// A query at its own depth: deeper rows step aside meanwhile.
     async fn subquery(&mut self, plan: &Plan) -> Result<Vec<Row>> {
         let aside = self.stack.split_off(plan.depth.min(self.stack.len()));
@@ -310,18 +290,7 @@ impl<'a, H: Host> Executor<'a, H> {
         end: Option<usize>,
     ) -> Result<Vec<Row>> {
         let bounds = self.bounds(select, plan, end).await?;
-        let counted = match select.counted() {
-            Some(relation) => self.host.count(relation).await?,
-            None => None,
-        };
-        let input = match counted {
-            Some(_) => Vec::new(),
-            None => self.input(select, &bounds).await?,
-        };
-        let input = match &select.grouping {
-            Some(grouping) => self.grouped(select, grouping, input, counted).await?,
-            None => input,
-        };
+        let input = self.grouped_input(select, &bounds).await?;
         let input = self.numbered(select, plan.depth, input).await?;
         let moved = select.moved_columns(plan.depth);
         let distinct = !matches!(select.distinct, DistinctPlan::No);
@@ -486,7 +455,11 @@ impl<'a, H: Host> Executor<'a, H> {
     }
 
     /// Rows of FROM that WHERE lets pass.
-    async fn input(&mut self, select: &SelectPlan, bounds: &ScanBounds) -> Result<Vec<Row>> {
+    pub(super) async fn input(
+        &mut self,
+        select: &SelectPlan,
+        bounds: &ScanBounds,
+    ) -> Result<Vec<Row>> {
         let mut cache = BTreeMap::new();
         let mut rows = vec![Row::new()];
         let mut asked = 0;
@@ -711,7 +684,7 @@ impl<'a, H: Host> Executor<'a, H> {
         rows
     }
 
-    async fn grouped(
+    pub(super) async fn grouped(
         &mut self,
         select: &SelectPlan,
         grouping: &super::plan::Grouping,

@@ -33,6 +33,7 @@ pub(crate) mod decimal;
 mod eval;
 mod execute;
 pub mod functions;
+mod host_calls;
 mod lexer;
 mod names;
 mod parser;

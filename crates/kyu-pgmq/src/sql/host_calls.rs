@@ -1,0 +1,59 @@
+//! What a query asks of the host: functions, and rows or only how many there are.
+
+use std::time::Duration;
+
+use super::execute::{Executor, Result};
+use super::plan::SelectPlan;
+use super::{functions, read_only};
+use crate::host::{Host, OverloadId, ScanBounds};
+use crate::value::{Row, Value};
+
+impl<H: Host> Executor<'_, H> {
+    /// Calls a function that stands in an expression.
+    pub(super) async fn call(
+        &mut self,
+        overload: OverloadId,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        if overload == functions::SLEEP {
+            if let Some(Value::Float(seconds)) = arguments.first() {
+                let wait =
+                    Duration::try_from_secs_f64(seconds.clamp(0.0, 86_400.0)).unwrap_or_default();
+                tokio::time::sleep(wait).await;
+            }
+            return Ok(vec![vec![Value::Void]]);
+        }
+        self.call_host(overload, arguments).await
+    }
+
+    /// Calls a function of the queues; 25006 if it writes and the transaction is read-only.
+    pub(super) async fn call_host(
+        &mut self,
+        overload: OverloadId,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        if self.session.is_read_only() {
+            read_only::refuse(overload)?;
+        }
+        self.host.call(overload, arguments).await
+    }
+
+    /// Rows of FROM that WHERE lets pass, in their groups. Rows that are only counted are not read,
+    /// if the host knows how many there are.
+    pub(super) async fn grouped_input(
+        &mut self,
+        select: &SelectPlan,
+        bounds: &ScanBounds,
+    ) -> Result<Vec<Row>> {
+        let Some(grouping) = &select.grouping else { return self.input(select, bounds).await };
+        let counted = match select.counted() {
+            Some(relation) => self.host.count(relation).await?,
+            None => None,
+        };
+        let input = match counted {
+            Some(_) => Vec::new(),
+            None => self.input(select, bounds).await?,
+        };
+        self.grouped(select, grouping, input, counted).await
+    }
+}
