@@ -119,7 +119,8 @@ pub enum Reason {
         /// When it allows the next.
         next_token_ms: UnixMs,
     },
-    /// FIFO: a message that stands before it in its lane is in flight, or waits for its next attempt.
+    /// FIFO: a message that stands before it in its lane is in flight, or waits for its next attempt
+    /// or for its guard.
     BehindInFlight {
         /// The first such message.
         seq: Seq,

@@ -91,6 +91,9 @@ fn reasons(
     reasons.extend(queue.hold_of(seq, message).or(orphan).map(Reason::Retry));
     of_queue(queue, now_ms, &mut reasons);
     of_lane(queue, message, now_ms, &mut reasons);
+    if reasons.is_empty() {
+        reasons.extend(behind_guarded(queue, seq, message, max_receives, now_ms));
+    }
     reasons
 }
 
@@ -138,6 +141,33 @@ fn of_lane(queue: &Queue, message: &Message, now_ms: UnixMs, reasons: &mut Vec<R
         let until_ms = queue.messages.get(seq).and_then(|first| first.phase.deadline());
         reasons.push(Reason::BehindInFlight { seq, until_ms });
     }
+}
+
+/// FIFO, guards by attribute: the first message of its lane that a receive would come to is stopped
+/// by its guard, which the next receive will note (see [`Guards::put_aside`]).
+fn behind_guarded(
+    queue: &Queue,
+    seq: Seq,
+    message: &Message,
+    max_receives: u32,
+    now_ms: UnixMs,
+) -> Option<Reason> {
+    queue.info.config.guard_attribute.as_ref().filter(|_| queue.is_fifo())?;
+    let lane = queue.lanes.get(message.lane)?;
+    let passes = |first: &Message| {
+        is_expired(queue, first, now_ms) || first.history.receives >= max_receives
+    };
+    let mut rank = lane.servable_rank();
+    for _ in 0..MAX_EXPLAINED_AHEAD {
+        let first = queue.seq_at(rank?.order);
+        let there = queue.messages.get(first)?;
+        if !passes(&there) {
+            let stopped = first != seq && queue.hold_of(first, &there).is_some();
+            return stopped.then_some(Reason::BehindInFlight { seq: first, until_ms: None });
+        }
+        rank = lane.servable_after(rank?);
+    }
+    None
 }
 
 /// Whether it is a message's turn, when nothing holds it back by itself.

@@ -186,7 +186,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..4usize, 1..4u32, 0..8u8, any::<bool>()).prop_map(|(queue, max, order, session)| Step::Receive { queue, max, order, session }),
         5 => (index(), 0..7u8).prop_map(|(pick, outcome)| Step::Settle { pick, outcome }),
         2 => (0..4usize, prop::option::of(0..4u8), any::<bool>()).prop_map(|(queue, lane, paused)| Step::Pause { queue, lane, paused }),
-        2 => (0..4usize, 0..8usize).prop_map(|(queue, config)| Step::Configure { queue, config }),
+        2 => (0..4usize, 0..9usize).prop_map(|(queue, config)| Step::Configure { queue, config }),
         4 => (0..4_000u64).prop_map(Step::Time),
         2 => (0..900u64).prop_map(Step::Later),
         1 => Just(Step::Restart),
@@ -231,6 +231,12 @@ fn settings(number: usize) -> QueueConfig {
             QueueConfig { retry, guard: Some(guard(GuardKey::Queue)), ..base }
         }
         6 => QueueConfig { guard: Some(guard(GuardKey::Lane)), lanes, ..base },
+        7 => QueueConfig {
+            guard: Some(guard(GuardKey::Attribute)),
+            guard_attribute: Some("dependency".into()),
+            lanes,
+            ..base
+        },
         _ => QueueConfig { dead_letter, fairness: Fairness::Weighted, retention_ms: 6_000, ..base },
     }
 }
@@ -245,7 +251,8 @@ impl Play {
     fn new() -> Self {
         let mut w = World::new();
         let config = |n: usize| match n {
-            3 => QueueConfig { visibility_timeout_ms: 2_000, ..fifo() },
+            1 => settings(7),
+            3 => QueueConfig { kind: QueueKind::Fifo, ..settings(7) },
             n => settings(n),
         };
         let queues = (0..4).map(|n| w.queue(&format!("q{n}"), config(n))).collect();
@@ -259,7 +266,8 @@ impl Play {
                 let queue = self.queues[queue];
                 let expires_at_ms = expires_ms.map(|ms| self.w.now_ms + ms);
                 let delay_ms = Some(delay_ms);
-                let new = message(queue, "body");
+                let content = depends_on(["", "a", "b"][self.w.now_ms as usize % 3]);
+                let new = NewMessage { content, ..message(queue, "body") };
                 self.w.send_message(NewMessage { lane, delay_ms, priority, expires_at_ms, ..new });
             }
             Step::Receive { queue, max, order, session } => {
