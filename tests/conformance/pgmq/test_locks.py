@@ -9,6 +9,7 @@ import time
 
 import psycopg
 import pytest
+from pgmq.install import get_embedded_install_sql
 from psycopg import errors
 
 import real_postgres
@@ -19,7 +20,7 @@ def real():
     """The real thing, or a skip where it is not installed."""
     if not real_postgres.BIN.exists():
         pytest.skip("no Postgres here")
-    with real_postgres.RealPostgres() as started:
+    with real_postgres.RealPostgres(get_embedded_install_sql()) as started:
         yield started
 
 
