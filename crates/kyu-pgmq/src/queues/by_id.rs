@@ -18,7 +18,7 @@ use super::waiting::Own;
 use crate::error::PgError;
 
 /// The numbers that may be a message's, each once.
-fn seqs_of(ids: &[i64]) -> Vec<Seq> {
+pub(super) fn seqs_of(ids: &[i64]) -> Vec<Seq> {
     let mut seqs: Vec<Seq> =
         ids.iter().filter_map(|id| Seq::try_from(*id).ok()).filter(|seq| *seq > 0).collect();
     seqs.sort_unstable();
@@ -69,7 +69,7 @@ impl Session {
 
     /// One step, however many there are; the messages that were there. `None` if a transaction has
     /// claimed one of them: then nothing was done.
-    async fn at_once(
+    pub(super) async fn at_once(
         &self,
         info: &QueueInfo,
         seqs: &[Seq],

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  session.rs    Host: which function a call means
-//!  send, read, by_id, admin, settings, topics, notify, views
+//!  send, read, by_id, archives, admin, settings, topics, notify, views
 //!                one group of functions each; outside of a transaction one command each
 //!  transaction   what a transaction has done so far, and the group that commits it
 //!  locks         who waits for whose transaction
@@ -10,6 +10,7 @@
 //! ```
 
 mod admin;
+mod archives;
 mod arguments;
 mod by_id;
 mod failure;

@@ -184,9 +184,13 @@ impl Session {
             f::SET_VT_ID_SECONDS | f::SET_VT_ID_AT | f::SET_VT_IDS_SECONDS | f::SET_VT_IDS_AT => {
                 self.call_set_vt(overload, a).await
             }
-            f::DELETE_ID | f::DELETE_IDS | f::ARCHIVE_ID | f::ARCHIVE_IDS | f::DELETE_FENCED => {
-                self.call_by_id(overload, a).await
-            }
+            f::DELETE_ID
+            | f::DELETE_IDS
+            | f::DELETE_FENCED
+            | f::ARCHIVE_ID
+            | f::ARCHIVE_IDS
+            | f::DELETE_ARCHIVED_ID
+            | f::DELETE_ARCHIVED_IDS => self.call_by_id(overload, a).await,
             f::BIND_TOPIC
             | f::UNBIND_TOPIC
             | f::TEST_ROUTING
@@ -352,10 +356,13 @@ impl Session {
         a: &mut Arguments,
     ) -> Result<Vec<Row>, PgError> {
         let queue = a.text()?;
-        let many = matches!(overload, f::DELETE_IDS | f::ARCHIVE_IDS);
+        let many = matches!(overload, f::DELETE_IDS | f::ARCHIVE_IDS | f::DELETE_ARCHIVED_IDS);
         let of_ids = if many { a.ints()? } else { a.int()?.into_iter().collect() };
         let done = match overload {
             f::ARCHIVE_ID | f::ARCHIVE_IDS => self.archive(queue, &of_ids).await?,
+            f::DELETE_ARCHIVED_ID | f::DELETE_ARCHIVED_IDS => {
+                self.delete_archived(queue, &of_ids).await?
+            }
             // NULL equals no count.
             f::DELETE_FENCED => match a.int()? {
                 Some(read_ct) => self.delete(queue, &of_ids, Some(read_ct)).await?,
@@ -467,6 +474,9 @@ impl Session {
                 return Ok(vec![vec![Value::Bool(true)]]);
             }
             f::PURGE_QUEUE => return Ok(vec![vec![Value::Int(self.purge_queue(queue).await?)]]),
+            f::PURGE_ARCHIVE => {
+                return Ok(vec![vec![Value::Int(self.purge_archive(queue).await?)]]);
+            }
             f::METRICS => return Ok(vec![self.metrics(queue).await?]),
             f::Q_INFO => return Ok(vec![self.q_info(queue).await?]),
             f::DETACH_ARCHIVE => {

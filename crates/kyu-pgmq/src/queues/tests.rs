@@ -435,6 +435,50 @@ async fn an_archive_keeps_everything_of_a_message() {
 }
 
 #[tokio::test]
+async fn archived_messages_are_deleted_once_and_with_the_transaction() {
+    let mut rig = Rig::new();
+    let (mut a, mut b) = (rig.session(), rig.session());
+    a.create("q").await;
+    for n in 1..=6 {
+        a.send("q", "{}").await;
+        assert!(n > 4 || a.archive("q", n).await);
+    }
+    let deleted = a.call(f::DELETE_ARCHIVED_IDS, vec![text("q"), ids(&[5, 2, 2, -1])]).await;
+    assert_eq!(deleted, [[Value::Int(2)]], "message 5 is in the queue");
+    assert_eq!(a.metrics("q").await.0, 2);
+
+    a.0.begin().await.unwrap();
+    assert!(a.archive("q", 5).await);
+    let deleted = a.call(f::DELETE_ARCHIVED_IDS, vec![text("q"), ids(&[1, 2, 5])]).await;
+    assert_eq!(deleted, [[Value::Int(1)], [Value::Int(5)]]);
+    let again = a.call(f::DELETE_ARCHIVED_ID, vec![text("q"), Value::Int(1)]).await;
+    assert_eq!(again, [[Value::Bool(false)]]);
+    assert_eq!(a.archived("q").await, [(3, 0), (4, 0)]);
+    assert_eq!(b.archived("q").await, [(1, 0), (3, 0), (4, 0)], "not committed");
+    // Somebody else deletes one of them meanwhile.
+    assert_eq!(
+        b.call(f::DELETE_ARCHIVED_ID, vec![text("q"), Value::Int(1)]).await,
+        [[Value::Bool(true)]]
+    );
+    a.0.commit().await.unwrap();
+    assert_eq!(b.archived("q").await, [(3, 0), (4, 0)]);
+    assert_eq!(b.table("q").await, [(6, 0)]);
+
+    a.0.begin().await.unwrap();
+    assert_eq!(a.call(f::PURGE_ARCHIVE, vec![text("q")]).await, [[Value::Int(2)]]);
+    assert!(a.archive("q", 6).await);
+    assert_eq!(a.archived("q").await, [(6, 0)]);
+    a.0.commit().await.unwrap();
+    drop((a, b));
+    rig.restart();
+    let mut c = rig.session();
+    assert_eq!((c.archived("q").await, c.table("q").await), (vec![(6, 0)], vec![]));
+    assert_eq!(c.call(f::PURGE_ARCHIVE, vec![text("q")]).await, [[Value::Int(1)]]);
+    assert_eq!(c.archived("q").await, []);
+    assert!(c.fails(f::PURGE_ARCHIVE, vec![text("none")]).await.contains("a_none"));
+}
+
+#[tokio::test]
 async fn topics_lead_to_queues_and_go_with_them() {
     let mut rig = Rig::new();
     let mut c = rig.session();

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use kyu_broker::engine::limits::{MAX_ATOMIC, MAX_BATCH};
 use kyu_broker::{
-    Command, Conclude, ConfigureQueue, CreateQueue, DeleteQueue, EnqueueReserved, Fate, PurgeQueue,
-    QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq, SessionId, UnixMs,
-    archive_name,
+    BySeq, Command, Conclude, ConfigureQueue, CreateQueue, DeleteQueue, EnqueueReserved, Fate,
+    PurgeQueue, QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq,
+    SeqAction, SessionId, UnixMs, archive_name,
 };
 
 use super::failure;
@@ -22,6 +22,8 @@ use super::message::{MessageRow, Outgoing};
 use super::outbox::CursorMove;
 use super::time::from_pg;
 use crate::error::PgError;
+
+const COMMIT_EARLIER: &str = "Commit more often.";
 
 /// See the module.
 #[derive(Debug)]
@@ -79,6 +81,10 @@ pub(super) struct QueueChanges {
     pub(super) local: BTreeMap<Seq, Local>,
     /// Next number of a queue that this transaction made.
     pub(super) next_seq: Seq,
+    /// What the archive had before is gone.
+    pub(super) archive_purged: bool,
+    /// Messages that are gone from the archive; it had them before.
+    pub(super) unarchived: BTreeSet<Seq>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +150,8 @@ impl QueueChanges {
             config: None,
             local: BTreeMap::new(),
             next_seq: 1,
+            archive_purged: false,
+            unarchived: BTreeSet::new(),
         }
     }
 
@@ -156,6 +164,8 @@ impl QueueChanges {
             config: Some(Box::new(config)),
             local: BTreeMap::new(),
             next_seq: 1,
+            archive_purged: false,
+            unarchived: BTreeSet::new(),
         }
     }
 
@@ -246,13 +256,10 @@ impl Transaction {
 
     /// Notes a message. 54000 beyond what a transaction may hold.
     pub(super) fn note(&mut self, queue: &str, local: Local) -> Result<(), PgError> {
-        let hint = "Commit more often.";
-        if self.state.messages() >= MAX_TRANSACTION_MESSAGES {
-            return Err(failure::too_much("too many messages in one transaction", hint));
-        }
+        self.state.check_room(1)?;
         self.state.bytes += local.bytes();
         if self.state.bytes > MAX_TRANSACTION_BYTES {
-            return Err(failure::too_much("too many bytes in one transaction", hint));
+            return Err(failure::too_much("too many bytes in one transaction", COMMIT_EARLIER));
         }
         if let Some(changes) = self.state.queues.get_mut(queue) {
             changes.local.insert(local.row.seq, local);
@@ -263,7 +270,17 @@ impl Transaction {
 
 impl State {
     fn messages(&self) -> usize {
-        self.queues.values().map(|changes| changes.local.len()).sum()
+        let of = |changes: &QueueChanges| changes.local.len() + changes.unarchived.len();
+        self.queues.values().map(of).sum()
+    }
+
+    /// 54000 if so many messages more are too many.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), PgError> {
+        if self.messages() + more > MAX_TRANSACTION_MESSAGES {
+            let message = "too many messages in one transaction";
+            return Err(failure::too_much(message, COMMIT_EARLIER));
+        }
+        Ok(())
     }
 
     /// Forgets queues that it made and did nothing else with, where somebody else has made them
@@ -299,7 +316,7 @@ impl State {
         }
         if commands.len() > MAX_ATOMIC {
             let message = "too many queues and messages in one transaction";
-            return Err(failure::too_much(message, "Commit more often."));
+            return Err(failure::too_much(message, COMMIT_EARLIER));
         }
         Ok(commands)
     }
@@ -333,12 +350,24 @@ fn directory_commands(
                     expected_version: info.version,
                 }));
             }
-            if archived && archive.is_none() {
-                commands.push(archive_command(name));
+            match archive {
+                None if archived => commands.push(archive_command(name)),
+                None => {}
+                Some(queue) => unarchive_commands(queue, changes, commands),
             }
         }
         (None, Standing::Kept) => {}
     }
+}
+
+/// Comes before what is newly archived.
+fn unarchive_commands(queue: QueueId, changes: &QueueChanges, commands: &mut Vec<Command>) {
+    if changes.archive_purged {
+        commands.push(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 }));
+    }
+    let remove = |seqs| Command::BySeq(BySeq { queue, seqs, action: SeqAction::Remove });
+    let gone: Vec<Seq> = changes.unarchived.iter().copied().collect();
+    commands.extend(in_chunks(gone).map(remove));
 }
 
 fn message_commands(

@@ -1,6 +1,5 @@
 //! Relations: tables of pgmq as views of the engine's state and of the transaction's.
 
-use kyu_broker::archive_name;
 use kyu_broker::engine::limits::MAX_ACQUIRE;
 
 use super::failure::{no_table, too_much};
@@ -8,7 +7,7 @@ use super::limits::MAX_ANSWER_BYTES;
 use super::message::MessageRow;
 use super::names::Found;
 use super::session::Session;
-use super::transaction::{End, Standing};
+use super::transaction::End;
 use crate::error::PgError;
 use crate::host::{Relation, ScanBounds};
 use crate::value::Row;
@@ -35,8 +34,16 @@ impl Session {
             Relation::Archive(name) => {
                 self.share("a", name).await?;
                 let found = self.look_up(name).ok_or_else(|| no_table("a", name))?;
-                let name = found.name().to_owned();
-                let mut rows = self.archived_before(&found, &name, bounds).await?;
+                let mut rows = match (self.archive_before(&found)?, &found) {
+                    (None, _) => Vec::new(),
+                    (Some(archive), Found::Outside(_)) => {
+                        self.pages(&archive, bounds, |_| true).await?
+                    }
+                    (Some(archive), Found::Inside(name)) => {
+                        let gone = self.changes(name)?.unarchived.clone();
+                        self.pages(&archive, bounds, |row| !gone.contains(&row.seq)).await?
+                    }
+                };
                 if let Found::Inside(name) = &found {
                     let local = self.changes(name)?.local.values();
                     let archived = local.filter(|local| local.end == End::Archived);
@@ -45,30 +52,6 @@ impl Session {
                 }
                 Ok(rows.iter().map(MessageRow::archived).collect())
             }
-        }
-    }
-
-    /// What was in the archive before the transaction.
-    async fn archived_before(
-        &mut self,
-        found: &Found,
-        name: &str,
-        bounds: &ScanBounds,
-    ) -> Result<Vec<MessageRow>, PgError> {
-        let since_ms = match found {
-            Found::Outside(info) => info.created_at_ms,
-            Found::Inside(name) => {
-                let changes = self.changes(name)?;
-                match &changes.before {
-                    Some(info) if changes.standing == Standing::Kept => info.created_at_ms,
-                    _ => return Ok(Vec::new()),
-                }
-            }
-        };
-        let archive = self.shared.broker.directory().by_name(&archive_name(&self.queue_name(name)));
-        match archive.filter(|archive| archive.created_at_ms >= since_ms) {
-            Some(archive) => self.pages(&archive, bounds, |_| true).await,
-            None => Ok(Vec::new()),
         }
     }
 

@@ -229,6 +229,9 @@ functions! {
     105 OUTBOX_POSITION = pgmq.outbox_position(source: TEXT) -> Returns::One(TEXT);
     107 OUTBOX_TAKE_OVER = pgmq.outbox_take_over(source: TEXT, relay: TEXT) -> Returns::One(TEXT);
     106 OUTBOX_ADVANCE = pgmq.outbox_advance(source: TEXT, expected_position: TEXT, position: TEXT) -> Returns::One(VOID);
+    108 DELETE_ARCHIVED_ID = pgmq.delete_archived(queue_name: TEXT, msg_id: INT8) -> Returns::One(BOOL);
+    109 DELETE_ARCHIVED_IDS = pgmq.delete_archived(queue_name: TEXT, msg_ids: INT8S) -> Returns::Set(INT8);
+    110 PURGE_ARCHIVE = pgmq.purge_archive(queue_name: TEXT) -> Returns::One(INT8);
 }
 
 aliases! {

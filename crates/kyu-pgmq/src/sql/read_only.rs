@@ -10,8 +10,8 @@ fn command(function: &str) -> Option<&'static str> {
         "send" | "send_batch" | "send_topic" | "send_batch_topic" | "archive" | "bind_topic" => {
             "INSERT"
         }
-        "pop" | "delete" | "unbind_topic" => "DELETE",
-        "purge_queue" => "TRUNCATE TABLE",
+        "pop" | "delete" | "delete_archived" | "unbind_topic" => "DELETE",
+        "purge_queue" | "purge_archive" => "TRUNCATE TABLE",
         "create" | "create_non_partitioned" | "create_partitioned" | "create_unlogged" => {
             "CREATE TABLE"
         }

@@ -17,7 +17,11 @@ fn message(id: i64) -> Vec<Value> {
 /// A queue `q` with the messages 1 to 3, and a host that agrees to everything.
 fn host(answers: Vec<Vec<Vec<Value>>>) -> FakeHost {
     FakeHost {
-        relations: vec![Relation::Queue("q".to_owned()), Relation::TopicBindings],
+        relations: vec![
+            Relation::Queue("q".to_owned()),
+            Relation::Archive("q".to_owned()),
+            Relation::TopicBindings,
+        ],
         rows: (1..=3).map(message).collect(),
         answers: answers.into(),
         ..FakeHost::default()
@@ -59,7 +63,16 @@ async fn rows_are_changed_by_calls_of_pgmq() {
             "INSERT 0 1",
             vec!["send(q, {\"n\": 1}, {\"h\": 1}, 2026-01-02 03:04:05+00) Timestamptz"],
         ),
-        ("TRUNCATE pgmq.q_q", "TRUNCATE TABLE", vec!["purge_queue(q) Text"]),
+        (
+            "DELETE FROM pgmq.a_q WHERE msg_id < 3",
+            "DELETE 1",
+            vec!["delete_archived(q, {1,2}) Array(Int8)"],
+        ),
+        (
+            "TRUNCATE pgmq.q_q, pgmq.a_q",
+            "TRUNCATE TABLE",
+            vec!["purge_queue(q) Text", "purge_archive(q) Text"],
+        ),
         (
             "truncate table only pgmq.q_q, pgmq.q_r continue identity cascade",
             "TRUNCATE TABLE",
@@ -136,6 +149,8 @@ async fn bindings_and_throttles_go_by_their_functions() {
 async fn what_the_functions_cannot_do_is_refused_with_a_sentence() {
     for text in [
         "UPDATE pgmq.q_q SET read_ct = 5",
+        "UPDATE pgmq.a_q SET vt = now()",
+        "INSERT INTO pgmq.a_q (vt, message) VALUES (now(), '1')",
         "UPDATE pgmq.q_q SET vt = now(), read_ct = 5",
         "UPDATE pgmq.meta SET is_unlogged = true",
         "INSERT INTO pgmq.q_q VALUES (1)",

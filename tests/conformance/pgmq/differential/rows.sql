@@ -98,3 +98,74 @@ DELETE FROM pgmq.notify_insert_throttle
 SELECT count(*) FROM pgmq.notify_insert_throttle
 
 SELECT pgmq.drop_queue('rows')
+
+SELECT pgmq.create('kept')
+
+SELECT pgmq.send_batch('kept', ARRAY['1', '2', '3', '4', '5', '6']::jsonb[])
+
+SELECT pgmq.archive('kept', ARRAY[1, 2, 3, 4]::bigint[])
+
+DELETE FROM pgmq.a_kept WHERE msg_id = 9
+
+DELETE FROM pgmq.a_kept WHERE archived_at < now() - interval '1 day'
+
+DELETE FROM pgmq.a_kept WHERE msg_id = 1
+
+DELETE FROM pgmq.a_kept WHERE message = '2' RETURNING msg_id, message, read_ct
+
+-- @parse
+DELETE FROM pgmq.a_kept WHERE msg_id = $1 RETURNING msg_id, message
+
+SELECT msg_id FROM pgmq.a_kept ORDER BY msg_id
+
+BEGIN
+
+SELECT pgmq.archive('kept', 5)
+
+DELETE FROM pgmq.a_kept WHERE msg_id IN (1, 3, 5)
+
+DELETE FROM pgmq.a_kept WHERE msg_id IN (3, 5) RETURNING msg_id
+
+SELECT msg_id FROM pgmq.a_kept ORDER BY msg_id
+
+SAVEPOINT whole
+
+TRUNCATE pgmq.a_kept
+
+SELECT count(*) FROM pgmq.a_kept
+
+SELECT pgmq.archive('kept', 6)
+
+SELECT msg_id FROM pgmq.a_kept
+
+ROLLBACK TO whole
+
+SELECT msg_id FROM pgmq.a_kept
+
+COMMIT
+
+SELECT msg_id FROM pgmq.a_kept
+
+SELECT msg_id FROM pgmq.q_kept
+
+BEGIN
+
+TRUNCATE pgmq.a_kept
+
+SELECT pgmq.archive('kept', 6)
+
+COMMIT
+
+SELECT msg_id FROM pgmq.a_kept
+
+SELECT pgmq.send('kept', '7')
+
+TRUNCATE pgmq.q_kept, pgmq.a_kept
+
+SELECT (SELECT count(*) FROM pgmq.q_kept), (SELECT count(*) FROM pgmq.a_kept)
+
+DELETE FROM pgmq.a_no_rows
+
+TRUNCATE pgmq.a_no_rows
+
+SELECT pgmq.drop_queue('kept')

@@ -11,8 +11,10 @@
 //!  INSERT INTO pgmq.q_x (vt, message) source RETURNING r
 //!                                            SELECT r FROM (source) new(vt, message),
 //!                                                          pgmq.send('x', message, NULL, vt) q_x(msg_id)
-//!  TRUNCATE pgmq.q_x, pgmq.q_y               SELECT pgmq.purge_queue('x'), pgmq.purge_queue('y')
+//!  TRUNCATE pgmq.q_x, pgmq.a_x               SELECT pgmq.purge_queue('x'), pgmq.purge_archive('x')
 //! ```
+//!
+//! DELETE on `pgmq.a_x` is as on `pgmq.q_x`, with `pgmq.delete_archived`.
 
 use super::super::ast::{
     Alias, Argument, Body, Call, Expr, From, Item, Kind as ExprKind, Literal, Name, Plain, Select,
@@ -33,6 +35,8 @@ const SENT: &str = "sent ";
 enum Target {
     /// `pgmq.q_x`: the queue `x`.
     Queue(String),
+    /// `pgmq.a_x`: its archive.
+    Archive(String),
     TopicBindings,
     NotifyThrottle,
 }
@@ -74,19 +78,23 @@ impl Parser<'_> {
         let filter = self.condition()?;
         let returning = self.returning()?;
         let column = |name: &str| self.node(column(&[&known_as, name]), pos);
+        let is_archive = matches!(target, Target::Archive(_));
+        let delete = if is_archive { "delete_archived" } else { "delete" };
         let select = match target {
-            Target::Queue(queue) if using.is_empty() && returning.is_none() => {
+            Target::Queue(queue) | Target::Archive(queue)
+                if using.is_empty() && returning.is_none() =>
+            {
                 let items = vec![item(column("msg_id"))];
                 let ids = plain(Plain { items, from: vec![table], filter, ..Plain::default() });
                 let ids = self.node(ExprKind::ArrayQuery(Box::new(ids)), pos);
                 let arguments = vec![self.node(text(queue), pos), ids];
-                let items = vec![item(self.pgmq_call("delete", arguments, pos))];
+                let items = vec![item(self.pgmq_call(delete, arguments, pos))];
                 plain(Plain { items, ..Plain::default() })
             }
             target => {
                 let (function, arguments) = match target {
-                    Target::Queue(queue) => {
-                        ("delete", vec![self.node(text(queue), pos), column("msg_id")])
+                    Target::Queue(queue) | Target::Archive(queue) => {
+                        (delete, vec![self.node(text(queue), pos), column("msg_id")])
                     }
                     Target::TopicBindings => {
                         ("unbind_topic", vec![column("pattern"), column("queue_name")])
@@ -124,6 +132,9 @@ impl Parser<'_> {
             Target::Queue(queue) => ("vt", "msg_id", "timestamptz", "set_vt", Some(queue)),
             Target::NotifyThrottle => {
                 ("throttle_interval_ms", "queue_name", "int4", "update_notify_insert", None)
+            }
+            Target::Archive(_) => {
+                return Err(self.refuse("UPDATE does not work on archives", HINT));
             }
             Target::TopicBindings => {
                 return Err(self.refuse(
@@ -262,7 +273,8 @@ impl Parser<'_> {
                 parser.target("TRUNCATE works on the tables of queues only", PURGE_HINT)?.2;
             parser.mark("*");
             match target {
-                Target::Queue(queue) => Ok(queue),
+                Target::Queue(queue) => Ok(("purge_queue", queue)),
+                Target::Archive(queue) => Ok(("purge_archive", queue)),
                 Target::TopicBindings | Target::NotifyThrottle => {
                     Err(parser.refuse("TRUNCATE works on the tables of queues only", PURGE_HINT))
                 }
@@ -278,8 +290,10 @@ impl Parser<'_> {
         if !self.word("cascade") {
             self.word("restrict");
         }
-        let purge = |queue| self.pgmq_call("purge_queue", vec![self.node(text(queue), pos)], pos);
-        let items = tables.into_iter().map(|queue| item(purge(queue))).collect();
+        let items = tables.into_iter().map(|(purge, queue)| {
+            item(self.pgmq_call(purge, vec![self.node(text(queue), pos)], pos))
+        });
+        let items = items.collect();
         Ok(self.changing(plain(Plain { items, ..Plain::default() }), "TRUNCATE TABLE", false))
     }
 
@@ -317,7 +331,11 @@ impl Parser<'_> {
             [schema, table] if schema == "pgmq" => match table.as_str() {
                 "topic_bindings" => Some(Target::TopicBindings),
                 "notify_insert_throttle" => Some(Target::NotifyThrottle),
-                table => table.strip_prefix("q_").map(|name| Target::Queue(name.to_owned())),
+                table => match table.split_once('_') {
+                    Some(("q", name)) => Some(Target::Queue(name.to_owned())),
+                    Some(("a", name)) => Some(Target::Archive(name.to_owned())),
+                    _ => None,
+                },
             },
             _ => None,
         };
