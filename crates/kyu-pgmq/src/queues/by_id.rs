@@ -16,6 +16,7 @@ use super::time::{after, from_pg};
 use super::transaction::{End, Local, archive_command};
 use super::waiting::Own;
 use crate::error::PgError;
+use crate::host::{Relation, ScanBounds};
 
 /// The numbers that may be a message's, each once.
 pub(super) fn seqs_of(ids: &[i64]) -> Vec<Seq> {
@@ -309,7 +310,7 @@ impl Session {
             Show::In(seconds) => seconds.map(|seconds| after(now_ms, seconds)),
             Show::At(us) => us,
         };
-        let at_us = at_us.ok_or_else(|| null_vt(found.name()))?;
+        let Some(at_us) = at_us else { return self.set_no_vt(found.name(), &seqs).await };
         let info = match found {
             Found::Inside(name) => return self.set_vt_inside(&name, &seqs, at_us).await,
             Found::Outside(info) => info,
@@ -328,6 +329,18 @@ impl Session {
         }
         rows.iter_mut().for_each(|row| row.vt_us = at_us);
         Ok(rows)
+    }
+
+    /// NULL as the time: an error if there is a message that would get it.
+    async fn set_no_vt(&mut self, name: &str, seqs: &[Seq]) -> Result<Vec<MessageRow>, PgError> {
+        let table = Relation::Queue(name.to_owned());
+        for seq in seqs {
+            let bounds = ScanBounds { msg_id: Some(seq_to_id(*seq)), limit: Some(1) };
+            if !self.rows_of(&table, &bounds).await?.is_empty() {
+                return Err(null_vt(name));
+            }
+        }
+        Ok(Vec::new())
     }
 
     async fn set_vt_inside(

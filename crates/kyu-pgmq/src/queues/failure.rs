@@ -29,6 +29,12 @@ pub(super) fn null_vt(queue: &str) -> PgError {
     PgError::new("23502", message)
 }
 
+pub(super) fn null_throttle() -> PgError {
+    let message = "null value in column \"throttle_interval_ms\" of relation \
+                   \"notify_insert_throttle\" violates not-null constraint";
+    PgError::new("23502", message)
+}
+
 pub(super) fn negative_limit() -> PgError {
     PgError::new("2201W", "LIMIT must not be negative")
 }

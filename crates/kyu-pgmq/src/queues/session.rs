@@ -328,6 +328,9 @@ impl Session {
                 f::READ | f::READ_WITH_POLL => a.json()?,
                 _ => None,
             };
+            // As LIMIT, NULL is all; these two compare with it, and NULL is more than nothing.
+            let compared = matches!(order, Order::LaneByLane | Order::RoundRobin);
+            let qty = if compared { qty.or(Some(0)) } else { qty };
             Read { order, poll, conditional, ..Read::new(vt_s, qty) }
         };
         Ok(records(self.read(queue, read).await?))

@@ -3,7 +3,7 @@
 
 use kyu_broker::{Command, ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, Refusal};
 
-use super::failure::{self, no_table, raise};
+use super::failure::{self, no_table, null_throttle, raise};
 use super::limits::CONFIGURE_TRIES;
 use super::locks::{Mode, Object};
 use super::names::Found;
@@ -115,7 +115,7 @@ impl Session {
             )));
         }
         self.notice_no_trigger(&name);
-        let throttle = throttle_ms.unwrap_or(0).to_string();
+        let throttle = throttle_ms.ok_or_else(null_throttle)?.to_string();
         self.forget_notified(&name);
         self.configure(&name, |_, config| {
             config.attributes.insert(notify::SETTING.to_owned(), throttle.clone());

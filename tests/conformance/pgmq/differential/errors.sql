@@ -295,3 +295,40 @@ SELECT $1, $2
 CREATE DATABASE postgres
 
 CREATE SCHEMA IF NOT EXISTS pgmq
+
+-- NULL where nobody expects it.
+SELECT pgmq.create('nulls')
+
+SELECT pgmq.send_batch('nulls', ARRAY['{"n": 1}', '{"n": 2}']::jsonb[], ARRAY['{"x-pgmq-group": "a"}', '{"x-pgmq-group": "b"}']::jsonb[])
+
+SELECT pgmq.enable_notify_insert('nulls', NULL)
+
+SELECT pgmq.update_notify_insert('nulls', NULL)
+
+SELECT count(*) FROM pgmq.read_grouped('nulls', 0, NULL)
+
+SELECT count(*) FROM pgmq.read_grouped_rr('nulls', 0, NULL)
+
+SELECT count(*) FROM pgmq.read_grouped_head('nulls', 0, NULL)
+
+SELECT count(*) FROM pgmq.read('nulls', 0, NULL)
+
+SELECT count(*) FROM pgmq.pop('nulls', NULL)
+
+SELECT count(*) FROM pgmq.set_vt('nulls', 99, NULL::integer)
+
+SELECT count(*) FROM pgmq.set_vt('nulls', ARRAY[98, 99]::bigint[], NULL::integer)
+
+-- @differs pgmq does not look at the queue when the time is over at once
+SELECT count(*) FROM pgmq.read_with_poll('no_nulls', 1, 1, 0, 10)
+
+-- @differs the same
+SELECT count(*) FROM pgmq.read_grouped_with_poll('no_nulls', 1, 1, 0, 10)
+
+SELECT count(*) FROM pgmq.set_vt('nulls', 1, NULL::integer)
+
+SELECT pgmq.enable_notify_insert('nulls')
+
+SELECT pgmq.update_notify_insert('nulls', NULL)
+
+SELECT pgmq.drop_queue('nulls')
