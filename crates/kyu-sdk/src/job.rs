@@ -1,5 +1,6 @@
 //! Jobs: what is enqueued, and how it is tried again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kyu_broker::{Breaker, RateLimit, RetryBudget};
@@ -65,6 +66,9 @@ pub struct Limits {
     pub budget: Option<RetryBudget>,
     /// Stops attempts while most of them fail.
     pub breaker: Option<Breaker>,
+    /// Keeps budget and breaker for each value of this attribute ([`EnqueueOptions::attributes`]),
+    /// such as the dependency that a job calls, and not for all jobs together.
+    pub guard_attribute: Option<&'static str>,
 }
 
 impl Limits {
@@ -76,6 +80,7 @@ impl Limits {
         lane_rate: None,
         budget: None,
         breaker: None,
+        guard_attribute: None,
     };
 }
 
@@ -95,6 +100,9 @@ pub struct EnqueueOptions {
     pub dedup_id: Option<String>,
     /// While a job with this key waits or is worked on, no other with it is added.
     pub unique: Option<String>,
+    /// Text beside the job, by name: what [`Limits::guard_attribute`] asks for, and what clients
+    /// of other doors see as message attributes. Handlers do not get it.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A job that was accepted and is on disk.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kyu::{
-    Claimed, Context, EnqueueOptions, Job, JobError, Kyu, Layer, Limits, Next, Retry, Schedule,
-    Server, ServerOptions, Summary, Worker,
+    Breaker, Claimed, Context, EnqueueOptions, Job, JobError, Kyu, Layer, Limits, Next, Retry,
+    Schedule, Server, ServerOptions, Summary, Worker,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
@@ -356,6 +356,54 @@ async fn a_unique_job_is_added_again_only_when_it_is_done() {
         });
         assert_eq!(work(worker, &done).await.done, 1);
         assert!(!kyu.enqueue_with(&mail("ann"), &unique).await.unwrap().duplicate);
+    })
+    .await;
+}
+
+/// A dependency that is down holds up the jobs that need it, and no others.
+#[tokio::test]
+async fn a_breaker_by_attribute_holds_up_only_the_jobs_that_need_what_is_down() {
+    #[derive(Serialize, Deserialize)]
+    struct Charge {
+        to: String,
+    }
+    impl Job for Charge {
+        const QUEUE: &'static str = "charges";
+        const RETRY: Retry = QUICK;
+        const LIMITS: Limits = Limits {
+            breaker: Some(Breaker {
+                window_ms: 600_000,
+                min_attempts: 2,
+                failure_percent: 50,
+                open_ms: 600_000,
+                probes: 1,
+                slow_start_percent: 100,
+            }),
+            guard_attribute: Some("dependency"),
+            ..Limits::NONE
+        };
+    }
+    over_both(|kyu| async move {
+        for to in ["stripe", "stripe", "stripe", "paypal", "paypal", "paypal"] {
+            let attributes = [("dependency".to_owned(), to.to_owned())].into();
+            let options = EnqueueOptions { attributes, ..EnqueueOptions::default() };
+            kyu.enqueue_with(&Charge { to: to.into() }, &options).await.unwrap();
+        }
+        let (done, failed) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+        let worker = Worker::new(&kyu).concurrency(1).handle({
+            let (done, failed) = (Arc::clone(&done), Arc::clone(&failed));
+            let paid = AtomicU32::new(0);
+            move |charge: Charge, _: Context| {
+                let is_down = charge.to == "stripe";
+                let count = if is_down { &*failed } else { &paid };
+                if count.fetch_add(1, Ordering::Relaxed) == 2 {
+                    done.notify_one();
+                }
+                async move { if is_down { Err(JobError::failed("it is down")) } else { Ok(()) } }
+            }
+        });
+        assert_eq!(work(worker, &done).await.done, 3);
+        assert_eq!(failed.load(Ordering::Relaxed), 2, "the breaker of stripe has opened");
     })
     .await;
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Acquire, Answer, Broker, Claimed, Command, Content, CreateQueue, CreateSchedule, Enqueue,
-    Extend, Extended, Lease, LedgerClaim, LedgerCommand, LedgerComplete, LedgerKey, LedgerRefusal,
-    LedgerRelease, LedgerReply, MessageTemplate, NewMessage, Options, Outcome, Query, QueueConfig,
-    QueueInfo, QueueName, Receipt, Refusal, Reply, ScheduleCommand, ScheduleConfig,
-    ScheduleRefusal, ScheduleRule, ScheduleTarget, Settle, Settled, Unique, UniquePolicy,
-    UniqueScope, UpdateSchedule,
+    Acquire, Answer, Attribute, AttributeValue, Broker, Claimed, Command, Content, CreateQueue,
+    CreateSchedule, Enqueue, Extend, Extended, Lease, LedgerClaim, LedgerCommand, LedgerComplete,
+    LedgerKey, LedgerRefusal, LedgerRelease, LedgerReply, MessageTemplate, NewMessage, Options,
+    Outcome, Query, QueueConfig, QueueInfo, QueueName, Receipt, Refusal, Reply, ScheduleCommand,
+    ScheduleConfig, ScheduleRefusal, ScheduleRule, ScheduleTarget, Settle, Settled, Unique,
+    UniquePolicy, UniqueScope, UpdateSchedule,
 };
 
 use super::{
@@ -88,10 +88,7 @@ impl Embedded {
                 let (scope, policy) = (UniqueScope::UntilDone, UniquePolicy::Keep);
                 Box::new(Unique { key, scope, policy })
             }),
-            ..NewMessage::new(
-                self.queue(&outgoing.queue)?.id,
-                Content::of(outgoing.body.clone()).encode(),
-            )
+            ..NewMessage::new(self.queue(&outgoing.queue)?.id, content(outgoing).encode())
         })
     }
 
@@ -333,4 +330,14 @@ fn invalid(text: String) -> Failure {
 
 fn unexpected(reply: &Reply) -> Failure {
     invalid(format!("unexpected reply: {reply:?}"))
+}
+
+/// The same as the admin API makes of a message with these attributes.
+fn content(outgoing: &Outgoing) -> Content {
+    let attributes = outgoing.attributes.iter().map(|(name, value)| Attribute {
+        name: name.clone(),
+        data_type: "String".to_owned(),
+        value: AttributeValue::Text(value.clone()),
+    });
+    Content { attributes: attributes.collect(), ..Content::of(outgoing.body.clone()) }
 }

@@ -4,6 +4,7 @@
 mod embedded;
 mod remote;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -62,6 +63,7 @@ pub(crate) struct Outgoing {
     pub(crate) lane: Option<String>,
     pub(crate) dedup_id: Option<String>,
     pub(crate) unique: Option<String>,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl Outgoing {
@@ -75,6 +77,7 @@ impl Outgoing {
             lane: options.lane.clone(),
             dedup_id: options.dedup_id.clone(),
             unique: options.unique.clone(),
+            attributes: options.attributes.clone(),
         })
     }
 }
@@ -121,10 +124,14 @@ impl QueueSettings {
                 ..LaneLimits::default()
             },
             guard: guarded.then_some(Guard {
-                key: GuardKey::Queue,
+                key: match limits.guard_attribute {
+                    Some(_) => GuardKey::Attribute,
+                    None => GuardKey::Queue,
+                },
                 budget: limits.budget,
                 breaker: limits.breaker,
             }),
+            guard_attribute: limits.guard_attribute.filter(|_| guarded).map(str::to_owned),
             ..unlimited
         }
     }

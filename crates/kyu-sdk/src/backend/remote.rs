@@ -247,6 +247,7 @@ fn message(outgoing: &Outgoing) -> Result<Value, Failure> {
         ("lane", outgoing.lane.clone().map(Value::from)),
         ("dedup_id", outgoing.dedup_id.clone().map(Value::from)),
         ("unique", outgoing.unique.as_ref().map(|key| json!({ "key": key }))),
+        ("attributes", (!outgoing.attributes.is_empty()).then(|| json!(outgoing.attributes))),
     ];
     if let Some(object) = message.as_object_mut() {
         object.extend(fields.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
