@@ -220,18 +220,25 @@ impl Session {
                 changes.local.retain(|_, local| local.end == End::Archived);
                 Ok(count(before))
             }
-            Found::Outside(info) => {
-                let purge = Command::PurgeQueue(PurgeQueue { queue: info.id, cooldown_ms: 0 });
-                match self.shared.broker.submit(purge).await {
-                    Ok(Reply::QueuePurged { messages }) => Ok(count(messages)),
-                    Ok(_) => Err(failure::broker(Error::Internal, &info.name.name)),
-                    Err(error) => Err(failure::broker(error, &info.name.name)),
-                }
-            }
+            Found::Outside(info) => self.purge_outside(info.id, &info.name.name).await,
         }
     }
 
-    async fn stats_outside(&self, queue: QueueId, name: &str) -> Result<QueueStats, PgError> {
+    /// Empties a queue, or an archive, at once; how many messages it had.
+    pub(super) async fn purge_outside(&self, queue: QueueId, name: &str) -> Result<i64, PgError> {
+        let purge = Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 });
+        match self.shared.broker.submit(purge).await {
+            Ok(Reply::QueuePurged { messages }) => Ok(count(messages)),
+            Ok(_) => Err(failure::broker(Error::Internal, name)),
+            Err(error) => Err(failure::broker(error, name)),
+        }
+    }
+
+    pub(super) async fn stats_outside(
+        &self,
+        queue: QueueId,
+        name: &str,
+    ) -> Result<QueueStats, PgError> {
         match self.shared.broker.query(Query::Stats(queue)).await {
             Ok(Answer::Stats(stats)) => Ok(stats),
             Ok(_) => Err(failure::broker(Error::Internal, name)),
@@ -330,6 +337,6 @@ impl Session {
     }
 }
 
-fn count(n: u64) -> i64 {
+pub(super) fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -8,10 +8,9 @@
 use std::sync::Arc;
 
 use kyu_broker::engine::limits::MAX_ACQUIRE;
-use kyu_broker::{
-    Answer, Command, Error, PurgeQueue, Query, QueueInfo, Reply, Seq, SeqAction, archive_name,
-};
+use kyu_broker::{QueueInfo, Seq, SeqAction, archive_name};
 
+use super::admin::count;
 use super::by_id::seqs_of;
 use super::failure;
 use super::limits::MAX_TRANSACTION_MESSAGES;
@@ -127,20 +126,13 @@ impl Session {
         let found = self.look_up(&name).ok_or_else(|| failure::no_table("a", &name))?;
         let archive = self.archive_before(&found)?;
         let Found::Inside(name) = found else {
-            let Some(archive) = archive else { return Ok(0) };
-            let purge = Command::PurgeQueue(PurgeQueue { queue: archive.id, cooldown_ms: 0 });
-            return match self.shared.broker.submit(purge).await {
-                Ok(Reply::QueuePurged { messages }) => Ok(count(messages)),
-                Ok(_) => Err(failure::broker(Error::Internal, &name)),
-                Err(error) => Err(failure::broker(error, &name)),
+            return match archive {
+                Some(archive) => self.purge_outside(archive.id, &name).await,
+                None => Ok(0),
             };
         };
         let before = match &archive {
-            Some(archive) => match self.shared.broker.query(Query::Stats(archive.id)).await {
-                Ok(Answer::Stats(stats)) => stats.archived,
-                Ok(_) => return Err(failure::broker(Error::Internal, &name)),
-                Err(error) => return Err(failure::broker(error, &name)),
-            },
+            Some(archive) => self.stats_outside(archive.id, &name).await?.archived,
             None => 0,
         };
         let changes = self.changes(&name)?;
@@ -151,8 +143,4 @@ impl Session {
         changes.archive_purged = changes.standing == Standing::Kept;
         Ok(count(before + own as u64))
     }
-}
-
-fn count(messages: u64) -> i64 {
-    i64::try_from(messages).unwrap_or(i64::MAX)
 }

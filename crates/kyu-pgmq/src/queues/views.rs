@@ -1,5 +1,7 @@
 //! Relations: tables of pgmq as views of the engine's state and of the transaction's.
 
+use std::collections::BTreeSet;
+
 use kyu_broker::engine::limits::MAX_ACQUIRE;
 
 use super::failure::{no_table, too_much};
@@ -34,15 +36,15 @@ impl Session {
             Relation::Archive(name) => {
                 self.share("a", name).await?;
                 let found = self.look_up(name).ok_or_else(|| no_table("a", name))?;
-                let mut rows = match (self.archive_before(&found)?, &found) {
-                    (None, _) => Vec::new(),
-                    (Some(archive), Found::Outside(_)) => {
-                        self.pages(&archive, bounds, |_| true).await?
-                    }
-                    (Some(archive), Found::Inside(name)) => {
-                        let gone = self.changes(name)?.unarchived.clone();
+                let gone = match &found {
+                    Found::Inside(name) => self.changes(name)?.unarchived.clone(),
+                    Found::Outside(_) => BTreeSet::new(),
+                };
+                let mut rows = match self.archive_before(&found)? {
+                    Some(archive) => {
                         self.pages(&archive, bounds, |row| !gone.contains(&row.seq)).await?
                     }
+                    None => Vec::new(),
                 };
                 if let Found::Inside(name) = &found {
                     let local = self.changes(name)?.local.values();
