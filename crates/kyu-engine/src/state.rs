@@ -214,11 +214,12 @@ impl State {
 
     /// Puts a message in place of another. Says nothing about frames: see [`State::hold`].
     pub(crate) fn put(&mut self, id: QueueId, seq: Seq, new: Option<Message>) -> Option<Message> {
-        if new.is_none() && self.queues.get(&id)?.guard_keys.get(seq).is_some() {
+        let mut queue = self.queues.get_mut(&id)?;
+        if new.is_none() && queue.guard_keys.get(seq).is_some() {
             // While the message is there, so that a roll-back finds it there again.
             self.set_guard_value(id, seq, None);
+            queue = self.queues.get_mut(&id)?;
         }
-        let queue = self.queues.get_mut(&id)?;
         let leaves = new.is_none() && queue.unique.has_holders();
         let phase = new.as_ref().map(|message| message.phase);
         let (old, done) = queue.replace(seq, new);
