@@ -138,7 +138,7 @@ impl Auditor {
         {
             copy.perhaps_gone = None;
             copy.known = true;
-            if copy.cut_off.is_some() {
+            if copy.cut_off {
                 self.coverage.note(Event::CutOffFound);
                 self.found_somewhere(number);
             }

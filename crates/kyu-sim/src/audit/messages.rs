@@ -33,8 +33,9 @@ pub(super) struct Copy {
     pub(super) doubts: u32,
     /// Perhaps removed, or never accepted, since this event.
     pub(super) perhaps_gone: Option<u64>,
-    /// [`Copy::perhaps_gone`] if that is because the send was cut off.
-    pub(super) cut_off: Option<u64>,
+    /// Nothing but a send that was cut off makes it doubtful: a purge that was cut off after the
+    /// send is a doubt of its own, which finding the message elsewhere does not settle.
+    pub(super) cut_off: bool,
     /// Its number in the queue that it was sent to, if that was answered.
     pub(super) seq: Option<Seq>,
     /// It perhaps is not in its place any more: moved to another queue and perhaps back.
@@ -88,10 +89,9 @@ impl Auditor {
     pub(super) fn found_somewhere(&mut self, number: u64) {
         let siblings = self.copies.range_mut((number, QueueId(0))..=(number, QueueId(u32::MAX)));
         for (_, copy) in siblings {
-            if copy.cut_off.is_some() && copy.perhaps_gone == copy.cut_off {
+            if std::mem::take(&mut copy.cut_off) {
                 (copy.known, copy.perhaps_gone) = (true, None);
             }
-            copy.cut_off = None;
         }
     }
 
@@ -99,6 +99,7 @@ impl Auditor {
         let event = self.event;
         if let Some(copy) = self.copies.get_mut(key) {
             copy.perhaps_gone = Some(event);
+            copy.cut_off = false;
         }
     }
 }

@@ -17,6 +17,8 @@ mod restarts;
 mod sends;
 mod settles;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod unique;
 

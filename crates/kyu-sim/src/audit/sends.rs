@@ -241,7 +241,7 @@ impl Auditor {
             let key: CopyKey = (number, *root);
             self.not_sure(&key);
             if let Some(copy) = self.copies.get_mut(&key) {
-                copy.cut_off = copy.perhaps_gone;
+                copy.cut_off = true;
             }
             if let Some(book) = self.queues.get_mut(root) {
                 book.sent.1 += 1;

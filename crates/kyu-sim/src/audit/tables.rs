@@ -102,15 +102,21 @@ impl TableBook {
     }
 }
 
-/// Whether the answer means that everything so far is on disk.
-fn is_durable(command: &Command) -> bool {
-    !matches!(
-        command,
-        Command::Reserve(_)
+/// Tells whether an answer proves that everything before it is on disk. An acquire that finds nothing
+/// writes nothing, whatever its lease, and so waits for nothing: a crash may still undo the leases
+/// that hid the messages from it.
+pub(super) fn is_durable(command: &Command, reply: &Reply) -> bool {
+    match (command, reply) {
+        (Command::Acquire(_), Reply::Acquired(deliveries)) if deliveries.is_empty() => false,
+        (
+            Command::Reserve(_)
             | Command::GiveBack(_)
             | Command::Acquire(Acquire { lease: Lease::For(_) | Lease::Claim(_), .. })
-            | Command::BySeq(BySeq { action: SeqAction::Acquire(_) | SeqAction::Claim(_), .. })
-    )
+            | Command::BySeq(BySeq { action: SeqAction::Acquire(_) | SeqAction::Claim(_), .. }),
+            _,
+        ) => false,
+        _ => true,
+    }
 }
 
 impl Auditor {
@@ -147,7 +153,7 @@ impl Auditor {
         );
         self.check_numbers(reply, frames, &before)?;
         self.count_table(&asked.command, &expected);
-        match is_durable(&asked.command) {
+        match is_durable(&asked.command, reply) {
             true => self.tables.before.clear(),
             false => self.tables.before.push(before),
         }
