@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::options::Options;
-use crate::server::{Server, disk_usage_bytes, free_address};
+use crate::server::{HeldAddress, Server, disk_usage_bytes};
 use crate::sqs::Target;
 
 /// A Kyu and, when it is ours, what it takes to restart it.
@@ -43,7 +43,7 @@ impl Kyu {
         let data = directory.join("kyu");
         // Outside the scratch directory, which goes away: a failed start is read up here.
         let log = options.data_dir.join("kyu-bench-server.log");
-        let server = Server::start_kyu(&binary, &data, free_address()?, &log)?;
+        let server = Server::start_kyu(&binary, &data, &HeldAddress::new()?, &log)?;
         let target = Target { system, address: server.address, pid: Some(server.pid()) };
         Ok(Self { target, owned: Some(Owned { server, binary, data, log }) })
     }
@@ -52,12 +52,12 @@ impl Kyu {
     /// ready; `None` when the server is not ours.
     pub(crate) fn restart(&mut self, ending: Ending) -> Result<Option<Duration>, Error> {
         let Some(Owned { server, binary, data, log }) = self.owned.take() else { return Ok(None) };
-        let address = server.address;
+        let held = server.held();
         match ending {
             Ending::Term => server.stop()?,
             Ending::Kill => server.kill()?,
         }
-        let server = Server::start_kyu(&binary, &data, address, &log)?;
+        let server = Server::start_kyu(&binary, &data, &held, &log)?;
         self.target.pid = Some(server.pid());
         let ready_after = server.ready_after;
         self.owned = Some(Owned { server, binary, data, log });

@@ -103,11 +103,12 @@ fn run_echoes(options: &Options, directory: &ScratchDir, report: &mut Report) ->
     let all = usize::from(options.connections);
     let kinds = [("raw epoll", "echo-raw", None), ("bare hyper", "echo-hyper", Some("2"))];
     for (system, role, workers) in kinds {
-        let address = server::free_address()?;
+        let held = server::HeldAddress::new()?;
+        let address = held.address;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(role).arg(address.to_string()).args(workers);
         let log = directory.path().join("echo.log");
-        let server = Server::start(command, address, echo::READY, &log)?;
+        let server = Server::start(command, &held, echo::READY, &log)?;
         for connections in [1, all] {
             let plan = Plan {
                 target: address,

@@ -1,14 +1,15 @@
-//! The server under test as a child process: started on a free port, asked to stop, or killed.
+//! The server under test as a child process: started on a port of its own, asked to stop, or killed.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 use crate::Error;
 
@@ -22,6 +23,8 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Keeps the port for the next start as well.
+    held: HeldAddress,
     /// From its start to its ready line.
     pub ready_after: Duration,
 }
@@ -31,7 +34,7 @@ impl Server {
     /// standard error goes to `log`.
     pub(crate) fn start(
         mut command: Command,
-        address: SocketAddr,
+        held: &HeldAddress,
         ready: &'static str,
         log: &Path,
     ) -> Result<Self, Error> {
@@ -52,7 +55,8 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, address, ready_after: Duration::ZERO };
+        let (address, held) = (held.address, held.clone());
+        let mut server = Self { child, address, held, ready_after: Duration::ZERO };
         if receiver.recv_timeout(READY_LIMIT).is_err() {
             let state = server.child.try_wait()?;
             let log = log.display();
@@ -66,19 +70,24 @@ impl Server {
     pub(crate) fn start_kyu(
         binary: &Path,
         data: &Path,
-        address: SocketAddr,
+        held: &HeldAddress,
         log: &Path,
     ) -> Result<Self, Error> {
         let mut command = Command::new(binary);
-        command.arg("server").arg("--data").arg(data).arg("--http").arg(address.to_string());
+        command.arg("server").arg("--data").arg(data).arg("--http").arg(held.address.to_string());
         // Its default port may be another program's, the peer's above all.
         command.args(["--pgmq", "off"]);
-        Self::start(command, address, "kyu ready", log)
+        Self::start(command, held, "kyu ready", log)
     }
 
     /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its address, to be given to the next server.
+    pub(crate) fn held(&self) -> HeldAddress {
+        self.held.clone()
     }
 
     /// Asks the server to end and waits until it has.
@@ -112,9 +121,25 @@ impl Drop for Server {
     }
 }
 
-/// A loopback address nobody listens on at this moment.
-pub(crate) fn free_address() -> Result<SocketAddr, Error> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+/// A loopback address whose port the system gives to nobody else as long as a clone is alive. Its
+/// socket is bound and never listens: a server that sets SO_REUSEADDR, as all of ours and the peers
+/// do, binds the same address beside it, at its first start and after a restart.
+#[derive(Clone)]
+pub(crate) struct HeldAddress {
+    /// The address.
+    pub address: SocketAddr,
+    _socket: Arc<Socket>,
+}
+
+impl HeldAddress {
+    /// The system chooses the port.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().ok_or("a socket without an address")?;
+        Ok(Self { address, _socket: Arc::new(socket) })
+    }
 }
 
 /// A directory that is deleted when dropped.

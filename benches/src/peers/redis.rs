@@ -11,7 +11,7 @@ use crate::Error;
 use crate::load::{self, Answer, Next, Pace, Plan, Recorder, Traffic};
 use crate::options::Options;
 use crate::report::{Report, Row};
-use crate::server::{ScratchDir, Server, free_address};
+use crate::server::{HeldAddress, ScratchDir, Server};
 
 const STREAM: &[u8] = b"bench";
 const GROUP: &[u8] = b"workers";
@@ -30,13 +30,14 @@ pub(crate) fn run(
 ) -> Result<(), Error> {
     let data = directory.path().join("redis");
     std::fs::create_dir_all(&data)?;
-    let address = free_address()?;
+    let held = HeldAddress::new()?;
+    let address = held.address;
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--port"]).arg(address.port().to_string());
     command.args(["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir"]);
     command.arg(&data);
     let log = directory.path().join("redis.log");
-    let server = Server::start(command, address, "Ready to accept connections", &log)?;
+    let server = Server::start(command, &held, "Ready to accept connections", &log)?;
     let plan = |connections: usize| Plan {
         target: address,
         connections,

@@ -24,7 +24,7 @@ use std::process::Command;
 use crate::Error;
 use crate::options::{Options, Workload};
 use crate::report::Report;
-use crate::server::{ScratchDir, Server, free_address};
+use crate::server::{HeldAddress, ScratchDir, Server};
 
 const KYU: &str = "kyu pgmq";
 
@@ -66,11 +66,11 @@ pub(crate) fn run(
 /// A Kyu of its own, with no door but this one.
 fn start_kyu(options: &Options, directory: &ScratchDir) -> Result<Server, Error> {
     let binary = options.server_bin.as_ref().ok_or("pgmq needs --server-bin")?;
-    let address = free_address()?;
+    let held = HeldAddress::new()?;
     let mut command = Command::new(binary);
     command.arg("server").arg("--data").arg(directory.path().join("kyu-pgmq"));
-    command.args(["--http", "off", "--pgmq"]).arg(address.to_string());
-    Server::start(command, address, "kyu ready", &options.data_dir.join("kyu-bench-server.log"))
+    command.args(["--http", "off", "--pgmq"]).arg(held.address.to_string());
+    Server::start(command, &held, "kyu ready", &options.data_dir.join("kyu-bench-server.log"))
 }
 
 /// How many times faster Kyu was in each row that both systems have.

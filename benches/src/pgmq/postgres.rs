@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use super::session::{self, USER};
 use crate::Error;
 use crate::options::Options;
-use crate::server::{ScratchDir, Server, free_address};
+use crate::server::{HeldAddress, ScratchDir, Server};
 
 /// Prints pgmq's SQL.
 const PRINT_SQL: &str =
@@ -25,7 +25,8 @@ pub(super) fn start(options: &Options, directory: &ScratchDir) -> Result<Server,
     if let Some((user, group)) = ids {
         chown(&home, Some(user), Some(group))?;
     }
-    let (data, address) = (home.join("data"), free_address()?);
+    let (data, held) = (home.join("data"), HeldAddress::new()?);
+    let address = held.address;
     let mut initdb = as_user(options.postgres_bin.join("initdb"), &home, ids);
     initdb.arg("-D").arg(&data).args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C"]);
     let made = initdb.stdout(Stdio::null()).output();
@@ -40,7 +41,7 @@ pub(super) fn start(options: &Options, directory: &ScratchDir) -> Result<Server,
     postgres.arg(address.port().to_string());
     let ready = "database system is ready to accept connections";
     let log = directory.path().join("postgres.log");
-    let server = Server::start(postgres, address, ready, &log)?;
+    let server = Server::start(postgres, &held, ready, &log)?;
     session::query(address, &sql)?;
     let settings = session::query(address, "SHOW synchronous_commit; SHOW fsync")?;
     if settings != [["on"], ["on"]] {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -57,6 +58,9 @@ async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Fa
         let listener = TcpListener::bind(address).await;
         let listener =
             listener.map_err(|error| Failure::InUse(format!("--metrics {address}: {error}")))?;
+        let bound = listener.local_addr();
+        let bound = bound.map_err(|error| Failure::Failed(format!("--metrics: {error}")))?;
+        announce(bound);
         let port = Arc::new(Port(relay.lag()));
         let counts = Arc::new(Counts::default());
         tokio::spawn(serve(listener, port, Limits::default(), counts, std::future::pending()));
@@ -79,6 +83,14 @@ async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Fa
         }
     };
     ended.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// One line on standard output, for scripts that asked for port 0.
+fn announce(metrics: SocketAddr) {
+    use std::io::Write;
+    // Nobody reads it: that is no reason not to relay.
+    let mut out = std::io::stdout().lock();
+    let _unread = writeln!(out, "kyu ready metrics={metrics}").and_then(|()| out.flush());
 }
 
 /// `/metrics` of a relay.

@@ -1,5 +1,6 @@
 //! `kyu server` and `kyu dev`: start, say so, wait for a signal, end in good order.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use kyu::{PgmqOptions, Server, ServerOptions};
@@ -70,11 +71,12 @@ fn run(data: &Path, doors: Doors, settings: Settings, segment_bytes: u64) -> Res
     })
 }
 
-/// The one line on standard output, for scripts.
+/// The one line on standard output, for scripts: each door with the address that it listens at,
+/// which a script that asked for port 0 could not know otherwise.
 fn announce(server: &Server, data: &Path) {
     use std::io::Write;
-    let http = server.http_url().unwrap_or_else(|| "off".into());
-    let pgmq = server.pgmq_address().map_or_else(|| "off".into(), |address| address.to_string());
+    let said = |door: Option<SocketAddr>| door.map_or_else(|| "off".into(), |at| at.to_string());
+    let (http, pgmq) = (said(server.http_address()), said(server.pgmq_address()));
     let line = format!("kyu ready http={http} pgmq={pgmq} data={}", data.display());
     // Nobody reads it: that is no reason not to serve.
     let mut out = std::io::stdout().lock();

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from kyu_server import Server  # noqa: E402
+from kyu_server import Server, shared_server  # noqa: E402
 
 
 class Problem(Exception):
@@ -139,10 +139,9 @@ class Api:
 
 
 @pytest.fixture(scope="session")
-def server():
-    with Server() as shared:
+def server(request):
+    with shared_server(request.session) as shared:
         yield shared
-        shared.stop()
 
 
 @pytest.fixture()

@@ -13,7 +13,8 @@ import psycopg
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from kyu_server import binary, free_port  # noqa: E402
+from kyu_server import binary  # noqa: E402
+from ports import ports_of  # noqa: E402
 
 WAIT_SECONDS = 60
 
@@ -22,20 +23,28 @@ class Relay:
     """Runs on enter, is told to stop on exit and must do so."""
 
     def __init__(self, source_url: str, server, *args: str, has_metrics: bool = True):
-        self.port = free_port()
-        metrics = ["--metrics", f"127.0.0.1:{self.port}"] if has_metrics else []
+        # Of /metrics; it is another after each start, and known once the relay has said it.
+        self.port: int | None = None
+        metrics = ["--metrics", "127.0.0.1:0"] if has_metrics else []
         self.command = [binary(), "outbox", "--source", source_url, "--target", server.pgmq_url,
                         "--poll-ms", "10", *metrics, *args]
         self.process: subprocess.Popen | None = None
 
     def start(self) -> "Relay":
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.port = None
+        threading.Thread(target=self._read_port, args=(self.process,), daemon=True).start()
         # Its log is read so that it never waits for us; the last lines are kept for a report.
         self.lines: collections.deque[str] = collections.deque(maxlen=50)
         lines, stderr = self.lines, self.process.stderr
         self.reading = threading.Thread(target=lambda: lines.extend(stderr), daemon=True)
         self.reading.start()
         return self
+
+    def _read_port(self, process: subprocess.Popen) -> None:
+        for line in process.stdout:
+            if line.startswith("kyu ready"):
+                self.port = ports_of(line)["metrics"]
 
     def stop(self) -> None:
         self.process.terminate()
@@ -60,6 +69,8 @@ class Relay:
 
     def metrics(self) -> dict[str, float]:
         """Zeros as long as it does not listen yet."""
+        if self.port is None:
+            return collections.defaultdict(float)
         try:
             page = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics").read().decode()
         except urllib.error.URLError:

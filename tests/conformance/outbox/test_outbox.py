@@ -10,7 +10,7 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parents[1] / "pgmq")]
 
-from kyu_server import Server  # noqa: E402
+from kyu_server import shared_server  # noqa: E402
 from outbox.relay import Relay, eventually, messages, outbox_rows, wait_for  # noqa: E402
 from outbox.source import source_postgres  # noqa: E402
 
@@ -22,8 +22,8 @@ def source():
 
 
 @pytest.fixture(scope="module")
-def server():
-    with Server(pgmq=True) as server:
+def server(request):
+    with shared_server(request.session, pgmq=True) as server:
         yield server
 
 

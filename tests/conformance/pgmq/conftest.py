@@ -10,15 +10,14 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from kyu_server import Server  # noqa: E402
+from kyu_server import Server, shared_server  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def server():
+def server(request):
     """The server that the tests of one worker share."""
-    with Server(pgmq=True) as shared:
+    with shared_server(request.session, pgmq=True) as shared:
         yield shared
-        shared.stop()
 
 
 @pytest.fixture()

@@ -1,6 +1,6 @@
 """A real Postgres, with the real pgmq on it for recording what it answers, or with an outbox.
 
-Postgres is Debian's (`postgresql-15`). The server has a temporary directory and a free port, and runs
+Postgres is Debian's (`postgresql-15`). The server has a temporary directory and a port of its own, and runs
 as the user `postgres` if this is root, which Postgres refuses to be.
 
     real_postgres.py COMMAND...     a suite of clients (Java, Go, node) on real pgmq, by $KYU_PGMQ_URL
@@ -19,7 +19,7 @@ import psycopg
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from kyu_server import free_port  # noqa: E402
+from ports import HeldPort  # noqa: E402
 
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 SETTINGS = ["-c", "timezone=UTC", "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]
@@ -34,7 +34,9 @@ class RealPostgres:
     def __init__(self, install: str | bytes, **settings: str):
         self.install = install
         self.settings = [word for setting in settings.items() for word in ("-c", "=".join(setting))]
-        self.port = free_port()
+        # Postgres cannot say which port it was given, and binds beside ours.
+        self._held = HeldPort()
+        self.port = self._held.number
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         self.directory = tempfile.mkdtemp(prefix="kyu-real-postgres-")
         self.process = None
@@ -88,6 +90,7 @@ class RealPostgres:
 
     def __exit__(self, *_):
         self.stop()
+        self._held.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

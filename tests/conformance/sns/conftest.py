@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from kyu_server import Server  # noqa: E402
+from kyu_server import Server, shared_server  # noqa: E402
 
 
 def client(service, url):
@@ -29,11 +29,10 @@ def client(service, url):
 
 
 @pytest.fixture(scope="session")
-def server():
+def server(request):
     """The server that the tests of one worker share."""
-    with Server() as shared:
+    with shared_server(request.session) as shared:
         yield shared
-        shared.stop()
 
 
 @pytest.fixture()

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from clients import speaks_json, sqs_client  # noqa: E402
 
-from kyu_server import Server  # noqa: E402
+from kyu_server import Server, shared_server  # noqa: E402
 
 # The suite creates and purges at will; the 60-second waits of AWS have tests of their own.
 NO_WAITS = {"KYU_SQS_PURGE_WAIT_S": "0", "KYU_SQS_NAME_REUSE_WAIT_S": "0"}
@@ -40,11 +40,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
-def server():
+def server(request):
     """The server that the tests of one worker share."""
-    with Server(env={**NO_WAITS, **NAMED}) as shared:
+    with shared_server(request.session, env={**NO_WAITS, **NAMED}) as shared:
         yield shared
-        shared.stop()
 
 
 @pytest.fixture()
