@@ -20,6 +20,13 @@ pub struct Credential {
     pub user: Option<String>,
 }
 
+impl Credential {
+    /// The public and the secret half.
+    pub fn pair(&self) -> (&str, &str) {
+        (&self.access_key_id, &self.secret_access_key)
+    }
+}
+
 impl fmt::Debug for Credential {
     /// Leaves the secret out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use kyu_broker::OpenError;
+use kyu_door::credentials::{self, Reach, Weakness};
 use tokio::net::{TcpSocket, lookup_host};
 
 /// Connections that the system holds while the server is busy accepting others.
@@ -36,8 +37,45 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
+    /// What is set as a credential is none.
+    WeakCredential {
+        /// The settings that name it.
+        setting: &'static str,
+        /// The address that it should guard.
+        address: SocketAddr,
+        /// What is wrong with it.
+        weakness: Weakness,
+    },
     /// The data directory did not open.
     Open(OpenError),
+}
+
+/// Name and secret of everybody who may use a port; without any, only this machine may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guards<'a> {
+    /// The settings that they come from.
+    pub(crate) setting: &'static str,
+    /// Name and secret of each.
+    pub(crate) pairs: &'a [(&'a str, &'a str)],
+}
+
+impl Guards<'_> {
+    /// Refuses an address that others can reach without credentials, and credentials that are none.
+    fn check(&self, flag: &'static str, address: SocketAddr) -> Result<(), StartError> {
+        let reach = match address.ip().to_canonical().is_loopback() {
+            true => Reach::Loopback,
+            false => Reach::Network,
+        };
+        if self.pairs.is_empty() && reach == Reach::Network {
+            return Err(StartError::OpenToTheWorld { flag, address });
+        }
+        for (name, secret) in self.pairs {
+            credentials::check(name, secret, reach).map_err(|weakness| {
+                StartError::WeakCredential { setting: self.setting, address, weakness }
+            })?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for StartError {
@@ -56,6 +94,11 @@ impl fmt::Display for StartError {
                  Set KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY, or use {flag} 127.0.0.1:{}",
                 address.port()
             ),
+            Self::WeakCredential { setting, address, weakness } => write!(
+                f,
+                "{setting}: {weakness}, and that is no credential for {address}. Set a longer \
+                 secret, or unset both settings to serve this machine alone"
+            ),
             Self::Open(error) => error.fmt(f),
         }
     }
@@ -70,19 +113,17 @@ pub(crate) struct Reserved {
     socket: TcpSocket,
 }
 
-/// Reserves `HOST:PORT`. With `loopback_only`, refuses an address that others can reach.
+/// Reserves `HOST:PORT`, if those who may use it can be told from everybody else.
 pub(crate) async fn reserve(
     flag: &'static str,
     text: &str,
-    loopback_only: bool,
+    guards: Guards<'_>,
 ) -> Result<Reserved, StartError> {
     let failed = |source| StartError::Listen { flag, address: text.to_owned(), source };
     let mut found = lookup_host(text).await.map_err(failed)?;
     let address =
         found.next().ok_or_else(|| failed(io::Error::other("the name has no address")))?;
-    if loopback_only && !address.ip().to_canonical().is_loopback() {
-        return Err(StartError::OpenToTheWorld { flag, address });
-    }
+    guards.check(flag, address)?;
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // A restarted server must get its port back while old connections linger.
@@ -114,11 +155,13 @@ fn start_error(flag: &'static str, text: &str, source: io::Error) -> StartError 
 mod tests {
     use super::*;
 
+    const NOBODY: Guards<'_> = Guards { setting: "--key", pairs: &[] };
+
     #[tokio::test]
     async fn a_port_in_use_is_an_error_that_names_the_flag() {
-        let first = reserve("--http", "127.0.0.1:0", true).await.unwrap().listen().unwrap();
+        let first = reserve("--http", "127.0.0.1:0", NOBODY).await.unwrap().listen().unwrap();
         let address = first.local_addr().unwrap().to_string();
-        let again = async { reserve("--http", &address, true).await?.listen() };
+        let again = async { reserve("--http", &address, NOBODY).await?.listen() };
         let error = again.await.map(drop).unwrap_err();
         assert!(matches!(error, StartError::PortInUse { .. }), "{error}");
         assert!(error.to_string().contains(&format!("--http {address}")));
@@ -127,11 +170,32 @@ mod tests {
     #[tokio::test]
     async fn without_credentials_only_loopback_is_served() {
         for open in ["0.0.0.0:0", "[::]:0"] {
-            let refused = reserve("--http", open, true).await.map(drop);
+            let refused = reserve("--http", open, NOBODY).await.map(drop);
             assert!(matches!(refused, Err(StartError::OpenToTheWorld { .. })), "{open}");
         }
-        assert!(reserve("--http", "0.0.0.0:0", false).await.is_ok());
-        assert!(reserve("--http", "localhost:0", true).await.is_ok());
-        assert!(reserve("--http", "nonsense", true).await.is_err());
+        let guarded = Guards { pairs: &[("AKID", "long enough")], ..NOBODY };
+        assert!(reserve("--http", "0.0.0.0:0", guarded).await.is_ok());
+        assert!(reserve("--http", "localhost:0", NOBODY).await.is_ok());
+        assert!(reserve("--http", "nonsense", NOBODY).await.is_err());
+    }
+
+    /// `KYU_ACCESS_KEY_ID=` and `KYU_SECRET_ACCESS_KEY=`, set and empty, were a key pair: the server
+    /// started on 0.0.0.0, and `Authorization: Basic Og==` was let in.
+    #[tokio::test]
+    async fn an_empty_or_short_secret_opens_no_port() {
+        for (address, pair) in [
+            ("0.0.0.0:0", ("", "")),
+            ("127.0.0.1:0", ("", "")),
+            ("127.0.0.1:0", ("AKID", "")),
+            ("127.0.0.1:0", ("", "long enough")),
+            ("127.0.0.1:0", ("AKID", "abc")),
+            ("0.0.0.0:0", ("AKID", "seven77")),
+        ] {
+            let pairs = [("AKID", "long enough"), pair];
+            let refused = reserve("--http", address, Guards { pairs: &pairs, ..NOBODY }).await;
+            let refused = refused.map(drop).unwrap_err();
+            assert!(matches!(refused, StartError::WeakCredential { .. }), "{address} {pair:?}");
+            assert!(refused.to_string().starts_with("--key: the "), "{refused}");
+        }
     }
 }

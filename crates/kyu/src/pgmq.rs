@@ -6,10 +6,13 @@ use kyu_broker::Broker;
 use kyu_pgmq::queues::Pgmq;
 use kyu_pgmq::wire::{Counts, Door, DoorOptions};
 
-use crate::listen::{Reserved, StartError, reserve};
+use crate::listen::{Guards, Reserved, StartError, reserve};
 use crate::open_port::OpenPort;
 
 pub(crate) const FLAG: &str = "--pgmq";
+/// The pair of its own, or else of all doors.
+const USER_SETTING: &str =
+    "KYU_PGMQ_USER and KYU_PGMQ_PASSWORD (or KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY)";
 
 /// How the pgmq door is opened.
 #[derive(Debug)]
@@ -27,7 +30,10 @@ impl PgmqOptions {
     }
 
     pub(crate) async fn reserve(&self) -> Result<Reserved, StartError> {
-        reserve(FLAG, &self.address, self.door.user.is_none()).await
+        let user =
+            self.door.user.as_ref().map(|(name, password)| (name.as_str(), password.as_str()));
+        let guards = Guards { setting: USER_SETTING, pairs: user.as_slice() };
+        reserve(FLAG, &self.address, guards).await
     }
 }
 

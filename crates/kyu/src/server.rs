@@ -12,12 +12,13 @@ use kyu_door::access::{Access, Credential};
 use kyu_door::http::{Counts, serve};
 use kyu_door::limits::Limits;
 
-use crate::listen::{StartError, reserve};
+use crate::listen::{Guards, StartError, reserve};
 use crate::open_port::OpenPort;
 use crate::pgmq::{self, PgmqOptions};
 use crate::port::Port;
 
 const HTTP_FLAG: &str = "--http";
+const KEY_SETTING: &str = "KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY";
 
 /// How a server is started.
 #[derive(Debug)]
@@ -76,7 +77,9 @@ impl Server {
         // The ports first: finding one taken is quick, replaying a log may not be.
         let reserved = match &options.http {
             Some(address) => {
-                Some(reserve(HTTP_FLAG, address, options.credentials.is_empty()).await?)
+                let pairs: Vec<_> = options.credentials.iter().map(Credential::pair).collect();
+                let guards = Guards { setting: KEY_SETTING, pairs: &pairs };
+                Some(reserve(HTTP_FLAG, address, guards).await?)
             }
             None => None,
         };

@@ -39,10 +39,17 @@ def relay_of(source, server):
         return Relay(source.url, server, "--name", name, *args)
 
     yield relay_of
+    # Postgres may still be ending the connection of a relay that has stopped; a slot in use cannot be dropped.
+    eventually(lambda: not active_slots(source))
     with psycopg.connect(source.conninfo, autocommit=True) as connection:
         connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
         connection.execute("DROP PUBLICATION IF EXISTS kyu_outbox")
         connection.execute("DELETE FROM pgmq.outbox")
+
+
+def active_slots(source) -> int:
+    with psycopg.connect(source.conninfo, autocommit=True) as connection:
+        return connection.execute("SELECT count(*) FROM pg_replication_slots WHERE active").fetchone()[0]
 
 
 def slots(source):

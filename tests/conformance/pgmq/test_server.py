@@ -1,5 +1,6 @@
 """The door itself: the same queue through other doors, restarts, crashes, passwords, ports."""
 
+import contextlib
 import os
 import socket
 
@@ -102,6 +103,15 @@ def test_a_port_in_use_is_an_error_that_names_the_flag(server):
 def test_beyond_loopback_only_with_a_user():
     with pytest.raises(RuntimeError, match="--pgmq 0.0.0.0:"):
         Server("--pgmq", "0.0.0.0:0").start()
+
+
+@pytest.mark.parametrize("user, password", [("", ""), ("worker", ""), ("", "long enough"), ("worker", "abc")])
+def test_a_user_that_is_set_and_empty_is_none(user, password):
+    env = {"KYU_PGMQ_USER": user, "KYU_PGMQ_PASSWORD": password}
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with contextlib.closing(Server("--pgmq", f"{host}:0", env=env)) as empty:
+            with pytest.raises(RuntimeError, match="KYU_PGMQ_PASSWORD.*(empty|fewer)"):
+                empty.start()
 
 
 def test_two_hundred_sessions_at_once(server):

@@ -1,5 +1,6 @@
 """SigV4, when credentials are configured: who is let in, and what the others are told."""
 
+import contextlib
 import datetime
 import re
 import socket
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 from clients import json_call, query_call, send, signed, sqs_client, transmit
 from conftest import NO_WAITS, queue_factory, refused
 
-from kyu_server import Server
+from kyu_server import NotReady, Server
 
 KEY, SECRET = "AKIDKYUEXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -171,6 +172,20 @@ def test_one_half_of_the_credentials_is_an_error():
     with pytest.raises(RuntimeError, match="(?i)secret"):
         half.start()
     half.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("key, secret", [("", ""), (KEY, ""), ("", SECRET), (KEY, "abc"), (" ", "        ")])
+@pytest.mark.parametrize("by_flag", [False, True])
+def test_credentials_that_are_set_and_empty_are_none(host, key, secret, by_flag):
+    """`KYU_ACCESS_KEY_ID=` in a file of settings counted as credentials: the server started on 0.0.0.0, and
+    `Authorization: Basic Og==` was let in."""
+    words = ["--access-key-id", key, "--secret-access-key", secret] if by_flag else []
+    env = {} if by_flag else {"KYU_ACCESS_KEY_ID": key, "KYU_SECRET_ACCESS_KEY": secret}
+    with contextlib.closing(Server(*words, host=host, env=env)) as empty:
+        with pytest.raises(NotReady, match="KYU_SECRET_ACCESS_KEY.*(empty|fewer)") as refused:
+            empty.start()
+        assert refused.value.exit_code == 2
 
 
 def test_without_credentials_only_loopback_is_served():
