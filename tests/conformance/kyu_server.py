@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import queue
+import resource
 import shutil
 import signal
 import subprocess
@@ -60,9 +61,11 @@ class Server:
         env: dict[str, str] | None = None,
         host="127.0.0.1",
         pgmq: bool = False,
+        max_open_files: int | None = None,
     ):
         self.args = list(args)
         self.host = host
+        self.max_open_files = max_open_files
         self.env = env or {}
         self.owns_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="kyu-conformance-")
@@ -137,6 +140,7 @@ class Server:
             text=True,
             errors="replace",
             env={**inherited, **self.env},
+            preexec_fn=self._limit_open_files if self.max_open_files else None,
         )
         news: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read_output, args=(self.process, news), daemon=True).start()
@@ -149,6 +153,9 @@ class Server:
             raise NotReady(self.process.poll(), command, self.log())
         self.ports = ports_of(ready)
         return self
+
+    def _limit_open_files(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.max_open_files, self.max_open_files))
 
     def _read_output(self, process: subprocess.Popen, news: queue.Queue) -> None:
         """Keeps the output; gives the ready line, and None when there is no more to come."""

@@ -1,19 +1,23 @@
 //! The accept loop of every port: connections are counted and bounded, and end in good order.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 /// How long to pause when the system has no more file descriptors: time to close some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two warnings that connections cannot be accepted.
+const WARN_EVERY: Duration = Duration::from_secs(5);
 
-/// Connections beyond the limit that are told so at the same time; others are closed unheard.
+/// Connections beyond the limit that are told so at the same time; others are closed unheard. Of a
+/// small port an eighth, so that refusing takes no more descriptors than are kept for it.
 const MAX_REFUSALS: usize = 64;
 
 /// Bounds of a port's connections.
@@ -82,10 +86,12 @@ pub async fn accept<D: Dialogue>(
 ) {
     let bounds = dialogue.bounds();
     let slots = Arc::new(Semaphore::new(bounds.max_connections));
-    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+    let refusals = MAX_REFUSALS.min(bounds.max_connections / 8).max(1);
+    let refusals = Arc::new(Semaphore::new(refusals));
     let (stop, stopped) = watch::channel(false);
     let stopping = Stopping(stopped);
     let mut shutdown = pin!(shutdown);
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -93,8 +99,14 @@ pub async fn accept<D: Dialogue>(
         };
         let (stream, peer) = match accepted {
             Ok(connection) => connection,
+            // The client was gone before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            // No descriptor or no memory, of this process or of the system: it passes.
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+                    warned = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept connections at the moment");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -1,5 +1,6 @@
 //! What every front door needs and none should write twice: the accept loop of a port
-//! ([`accept`]), what counts as a credential ([`credentials`]) and the calendar ([`calendar`]); and, with the feature `http`, who is calling ([`access`]), whether the signature is
+//! ([`accept`]), what counts as a credential
+//! ([`credentials`]), how many descriptors connections may take ([`descriptors`]) and the calendar ([`calendar`]); and, with the feature `http`, who is calling ([`access`]), whether the signature is
 //! theirs ([`sigv4`]), and an HTTP/1.1 server whose every buffer, wait and connection count has a
 //! bound ([`http`]).
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
@@ -11,6 +12,7 @@ pub mod access;
 mod basic;
 pub mod calendar;
 pub mod credentials;
+pub mod descriptors;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]

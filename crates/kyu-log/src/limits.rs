@@ -1,5 +1,12 @@
 //! Every bound of the log, with its reason and what happens at it.
 
+use std::time::Duration;
+
+/// How long a file is tried to be opened while the process or the system has no descriptor or no
+/// memory for it. Longer than any door lets a connection idle in front of a login or a body; after it
+/// the log fails as if the file could not be opened, which ends the process.
+pub(crate) const OPEN_PATIENCE: Duration = Duration::from_secs(90);
+
 /// Alignment of batches and of direct I/O. 4 KiB is the largest sector that disks write atomically.
 pub const BLOCK_BYTES: u32 = 4096;
 

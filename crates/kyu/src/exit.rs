@@ -52,9 +52,9 @@ impl From<kyu::StartError> for Failure {
         let text = error.to_string();
         match error {
             kyu::StartError::PortInUse { .. } => Self::InUse(text),
-            kyu::StartError::OpenToTheWorld { .. } | kyu::StartError::WeakCredential { .. } => {
-                Self::Usage(text)
-            }
+            kyu::StartError::OpenToTheWorld { .. }
+            | kyu::StartError::WeakCredential { .. }
+            | kyu::StartError::FewDescriptors { .. } => Self::Usage(text),
             kyu::StartError::Listen { .. } => Self::Failed(text),
             kyu::StartError::Open(error) => Self::open(&error, text),
         }

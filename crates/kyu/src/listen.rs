@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use kyu_broker::OpenError;
 use kyu_door::credentials::{self, Reach, Weakness};
+use kyu_door::descriptors;
 use tokio::net::{TcpSocket, lookup_host};
 
 /// Connections that the system holds while the server is busy accepting others.
@@ -45,6 +46,11 @@ pub enum StartError {
         address: SocketAddr,
         /// What is wrong with it.
         weakness: Weakness,
+    },
+    /// The process may open so few files that hardly a connection would be left.
+    FewDescriptors {
+        /// The limit.
+        limit: usize,
     },
     /// The data directory did not open.
     Open(OpenError),
@@ -98,6 +104,12 @@ impl fmt::Display for StartError {
                 f,
                 "{setting}: {weakness}, and that is no credential for {address}. Set a longer \
                  secret, or unset both settings to serve this machine alone"
+            ),
+            Self::FewDescriptors { limit } => write!(
+                f,
+                "the process may have {limit} open files, and needs {} at the least: raise the limit \
+                 (ulimit -n, LimitNOFILE=)",
+                descriptors::FEWEST
             ),
             Self::Open(error) => error.fmt(f),
         }

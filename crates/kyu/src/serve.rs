@@ -43,6 +43,9 @@ struct Doors {
 }
 
 fn run(data: &Path, doors: Doors, settings: Settings, segment_bytes: u64) -> Result<(), Failure> {
+    if let Err(error) = kyu_door::descriptors::raise() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -9,6 +9,7 @@ use kyu_admin::{Admin, AdminOptions};
 use kyu_aws::{Deliveries, Sqs, SqsOptions};
 use kyu_broker::{Broker, OpenError, Options};
 use kyu_door::access::{Access, Credential};
+use kyu_door::descriptors;
 use kyu_door::http::{Counts, serve};
 use kyu_door::limits::Limits;
 
@@ -73,7 +74,8 @@ pub struct Server {
 
 impl Server {
     /// Opens the data directory and the ports. When it returns, every door accepts.
-    pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
+    pub async fn start(mut options: ServerOptions) -> Result<Self, StartError> {
+        share_descriptors(&mut options)?;
         // The ports first: finding one taken is quick, replaying a log may not be.
         let reserved = match &options.http {
             Some(address) => {
@@ -167,6 +169,25 @@ impl Server {
         }
         self.broker.shutdown().await;
     }
+}
+
+/// Cuts the limits of connections to what the process has descriptors for. Two doors share them two
+/// to one, as their defaults do.
+fn share_descriptors(options: &mut ServerOptions) -> Result<(), StartError> {
+    let limit = descriptors::limit();
+    if limit < descriptors::FEWEST {
+        return Err(StartError::FewDescriptors { limit });
+    }
+    let all = descriptors::for_connections(limit);
+    let pgmq_share = if options.http.is_some() { all / 3 } else { all };
+    let http_share = if options.pgmq.is_some() { all - pgmq_share } else { all };
+    let http = &mut options.limits.max_connections;
+    *http = (*http).min(http_share);
+    if let Some(pgmq) = &mut options.pgmq {
+        let pgmq = &mut pgmq.door.limits.max_connections;
+        *pgmq = (*pgmq).min(pgmq_share);
+    }
+    Ok(())
 }
 
 /// Opening reads and replays files, which must not block the runtime.

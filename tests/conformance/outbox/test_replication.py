@@ -154,6 +154,7 @@ def test_without_its_slot_it_ends_and_a_new_one_loses_and_doubles_nothing(source
     send(source, name, 1, 2, 3)
     assert messages(server, name, 3) == [1, 2, 3]
     relay.kill()
+    eventually(lambda: not active_slots(source))
     send(source, name, 4, 5, 6)
     with psycopg.connect(source.conninfo, autocommit=True) as connection:
         match how:
@@ -173,6 +174,7 @@ def test_without_its_slot_it_ends_and_a_new_one_loses_and_doubles_nothing(source
     send(source, name, 8)
     with relay_of():
         assert messages(server, name, 1) == [8]
+    eventually(lambda: not active_slots(source))
     with psycopg.connect(source.conninfo, autocommit=True) as connection:
         connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 

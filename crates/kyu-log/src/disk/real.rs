@@ -5,12 +5,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::Errno;
 
 use super::{Disk, DiskFile, DiskLock};
 use crate::buffer::AlignedBuffer;
-use crate::limits::FILL_STEP_BYTES;
+use crate::limits::{FILL_STEP_BYTES, OPEN_PATIENCE};
 
 /// Files of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +55,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        patiently(|| File::open(dir))?.sync_all()
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -77,16 +79,43 @@ impl Disk for RealDisk {
 }
 
 fn open(path: &Path, direct: bool, create: bool) -> io::Result<Box<dyn DiskFile>> {
-    let buffered =
-        OpenOptions::new().read(true).write(true).create(create).truncate(create).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(create);
+    let buffered = patiently(|| options.open(path))?;
     // Opening is where a file system says that it cannot do direct I/O (EINVAL).
     let direct = direct
         .then(|| {
             let flags = OFlags::DIRECT | OFlags::DSYNC;
-            OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path).ok()
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags(flags.bits() as i32);
+            patiently(|| options.open(path)).ok()
         })
         .flatten();
     Ok(Box::new(RealFile { buffered, direct }))
+}
+
+/// Opens as soon as the process or the system has a descriptor and memory for it, within
+/// [`OPEN_PATIENCE`]. Connections come and go: that all descriptors are taken at this moment is no
+/// reason to end the process. Only opening is tried again; a write or a sync that fails is not, for
+/// nobody knows then what is on disk.
+fn patiently(mut open: impl FnMut() -> io::Result<File>) -> io::Result<File> {
+    let began = Instant::now();
+    loop {
+        match open() {
+            Err(error) if is_exhausted(&error) && began.elapsed() < OPEN_PATIENCE => {
+                std::thread::sleep(OPEN_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Between two tries to open a file: long enough for a connection to end.
+const OPEN_PAUSE: Duration = Duration::from_millis(10);
+
+/// Whether the process or the system has run out of descriptors or memory.
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 /// Reads go through the page cache, which the kernel keeps coherent with direct writes; it gives cold
@@ -175,3 +204,35 @@ struct RealLock {
 }
 
 impl DiskLock for RealLock {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Idle connections up to the limit of descriptors, and then an ordinary send that needed the next
+    /// segment: preparing it failed with EMFILE, and that ended the process.
+    #[test]
+    fn a_file_is_opened_when_there_is_a_descriptor_again() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            let mut refusals = 3;
+            let opened = patiently(|| {
+                if refusals == 0 {
+                    return File::open("/dev/null");
+                }
+                refusals -= 1;
+                Err(errno.into())
+            });
+            assert!(opened.is_ok() && refusals == 0, "{errno}");
+        }
+    }
+
+    #[test]
+    fn other_errors_are_told_at_once() {
+        let mut tries = 0;
+        let opened = patiently(|| {
+            tries += 1;
+            Err(Errno::IO.into())
+        });
+        assert!(opened.is_err() && tries == 1);
+    }
+}
