@@ -16,7 +16,7 @@
 //! | day of week | 0-7 (0 and 7 are Sunday), `SUN`-`SAT` | `?` as `*`; `FRI#2` the second Friday, `FRIL` or `5L` the last one |
 //!
 //! Each field is a list (`1,15`) of values, ranges (`MON-FRI`), steps (`*/15`, `10-30/5`; `5/15` is
-//! from 5 on), and of what the table names. If both day fields are restricted (do not begin with
+//! from 5 on, and in a week from Sunday to Saturday: `7/2` is SUN, TUE, THU and SAT), and of what the table names. If both day fields are restricted (do not begin with
 //! `*` or `?`), a day matches that either names, as in Vixie cron; else it must match both.
 //!
 //! # Daylight saving

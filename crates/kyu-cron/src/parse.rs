@@ -29,15 +29,17 @@ struct Field {
     name: &'static str,
     min: u8,
     max: u8,
+    /// Where `*` and open steps end: Sunday has two numbers, but comes once a week.
+    last: u8,
     names: &'static [&'static str],
 }
 
-const SECOND: Field = Field { name: "second", min: 0, max: 59, names: &[] };
-const MINUTE: Field = Field { name: "minute", min: 0, max: 59, names: &[] };
-const HOUR: Field = Field { name: "hour", min: 0, max: 23, names: &[] };
-const DAY_OF_MONTH: Field = Field { name: "day of month", min: 1, max: 31, names: &[] };
-const MONTH: Field = Field { name: "month", min: 1, max: 12, names: &MONTHS };
-const DAY_OF_WEEK: Field = Field { name: "day of week", min: 0, max: 7, names: &DAYS };
+const SECOND: Field = Field { name: "second", min: 0, max: 59, last: 59, names: &[] };
+const MINUTE: Field = Field { name: "minute", min: 0, max: 59, last: 59, names: &[] };
+const HOUR: Field = Field { name: "hour", min: 0, max: 23, last: 23, names: &[] };
+const DAY_OF_MONTH: Field = Field { name: "day of month", min: 1, max: 31, last: 31, names: &[] };
+const MONTH: Field = Field { name: "month", min: 1, max: 12, last: 12, names: &MONTHS };
+const DAY_OF_WEEK: Field = Field { name: "day of week", min: 0, max: 7, last: 6, names: &DAYS };
 
 pub(crate) fn parse(expression: &str) -> Result<Cron, CronError> {
     if expression.len() > MAX_BYTES {
@@ -117,7 +119,7 @@ impl Field {
             Some((range, step)) => (range, Some(self.step(item, step)?)),
         };
         let (first, last) = match range.split_once('-') {
-            _ if range == "*" => (self.min, self.max),
+            _ if range == "*" => (self.min, self.last),
             Some((first, last)) => match (self.value(first)?, self.value(last)?) {
                 // MON-SUN: Sunday ends a week as well as it begins one.
                 (first, 0) if first > 0 && self.max == 7 => (first, 7),
@@ -125,7 +127,11 @@ impl Field {
             },
             None => {
                 let first = self.value(range)?;
-                (first, if step.is_some() { self.max } else { first })
+                match step {
+                    None => (first, first),
+                    // 7/2 begins on the Sunday that begins the week: on the other it would end.
+                    Some(_) => (if first > self.last { self.min } else { first }, self.last),
+                }
             }
         };
         if first > last {
