@@ -7,8 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as CURSOR;
 use bytes::Bytes;
 use kyu_broker::{Broker, QueueInfo, QueueName};
 use kyu_door::access::Principal;
-use kyu_door::http::{Head, header};
+use kyu_door::http::Head;
 
+use crate::condition::Conditions;
 use crate::door::AdminOptions;
 use crate::limits::{DEFAULT_PAGE, MAX_ITEMS, MAX_NAME_BYTES};
 use crate::problem::{Code, Problem};
@@ -53,35 +54,9 @@ impl Call<'_> {
         self.queue_named(&self.name(namespace, self.parameter(0)))
     }
 
-    /// The condition of `If-Match`; `None` where any version will do.
-    pub(crate) fn if_match(&self) -> Result<Option<&str>, Problem> {
-        let Some(value) = self.head.headers.get(header::IF_MATCH) else { return Ok(None) };
-        let value = value.to_str().map(str::trim).unwrap_or_default();
-        if value == "*" {
-            return Ok(None);
-        }
-        let etag = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        etag.map(Some).ok_or_else(|| Problem::invalid("If-Match takes one quoted etag, or *."))
-    }
-
-    /// Refuses if `If-Match` names another version than this.
-    pub(crate) fn check_match(&self, etag: &str) -> Result<(), Problem> {
-        match self.if_match()? {
-            Some(expected) if expected != etag => {
-                let detail = format!("The etag is {etag:?} now, and not {expected:?}.");
-                Err(Problem::new(Code::VersionConflict, detail))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether only something new may be made.
-    pub(crate) fn must_be_new(&self) -> Result<bool, Problem> {
-        match self.head.headers.get(header::IF_NONE_MATCH) {
-            None => Ok(false),
-            Some(value) if value.as_bytes() == b"*" => Ok(true),
-            Some(_) => Err(Problem::invalid("If-None-Match takes *.")),
-        }
+    /// The conditions of the request's headers.
+    pub(crate) fn conditions(&self) -> Result<Conditions, Problem> {
+        Conditions::of(self.head)
     }
 }
 

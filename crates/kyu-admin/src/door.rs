@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::header::{HeaderName, HeaderValue};
 use kyu_broker::Broker;
 use kyu_door::access::Access;
-use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response, header};
+use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use crate::call::Call;
@@ -56,7 +56,17 @@ impl Admin {
         let (operation, path) = route(&head.method, head.uri.path())?;
         let (broker, options, principal) = (&self.broker, &self.options, &principal);
         let call = Call { broker, options, principal, head, body, path };
-        Ok((operation.run)(&call).await?)
+        let mut reply = (operation.run)(&call).await?;
+        if reply.status == StatusCode::CREATED && reply.location.is_none() {
+            reply.location = Some(head.uri.path().to_owned());
+        }
+        if operation.method == Method::GET
+            && let Some(etag) = &reply.etag
+            && call.conditions()?.is_unmodified(etag)
+        {
+            (reply.status, reply.body) = (StatusCode::NOT_MODIFIED, Vec::new());
+        }
+        Ok(reply)
     }
 }
 
@@ -86,12 +96,14 @@ impl From<Problem> for Failure {
     }
 }
 
-/// The operation of a method and a path, and the values of the path's parameters.
+/// The operation of a method and a path, and the values of the path's parameters. HEAD is GET: what
+/// writes the answer leaves the body out (RFC 9110, section 9.3.2).
 pub(crate) fn route(
     method: &Method,
     path: &str,
 ) -> Result<(&'static Operation, Vec<String>), Failure> {
     let mut allow = Vec::new();
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
     for operation in OPERATIONS {
         let Some(parameters) = matched(operation.path, path) else { continue };
         if operation.method == *method {
@@ -106,6 +118,9 @@ pub(crate) fn route(
             ));
         }
         allow.push(operation.method.clone());
+        if operation.method == Method::GET {
+            allow.push(Method::HEAD);
+        }
     }
     if allow.is_empty() {
         let detail = "There is nothing at this path; see /v1/openapi.json.";
@@ -136,12 +151,15 @@ fn success(reply: Reply) -> Response {
     let mut response = Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
-    if reply.status != hyper::StatusCode::NO_CONTENT {
+    if !matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     let etag = reply.etag.and_then(|etag| HeaderValue::try_from(format!("\"{etag}\"")).ok());
     if let Some(etag) = etag {
         headers.insert(header::ETAG, etag);
+    }
+    if let Some(location) = reply.location.and_then(|path| HeaderValue::try_from(path).ok()) {
+        headers.insert(header::LOCATION, location);
     }
     guard(response)
 }

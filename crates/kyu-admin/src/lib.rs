@@ -7,6 +7,7 @@
 
 pub mod api;
 mod call;
+mod condition;
 mod content;
 mod door;
 mod exchange_settings;

@@ -23,5 +23,5 @@ pub(crate) const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 /// Messages a second of a move task, and the largest number of the engine.
 pub(crate) const MAX_PER_SECOND: u32 = 1_000_000;
-/// Attempts of a change without `If-Match` that somebody else's changes get in the way of.
+/// Attempts of a change that somebody else's changes get in the way of.
 pub(crate) const MAX_TRIES: usize = 8;

@@ -73,10 +73,16 @@ fn build() -> Value {
     document
 }
 
+/// The operations that read one thing with an etag.
+const VERSIONED: [&str; 3] = ["get_queue", "get_exchange", "get_schedule"];
+/// The description of `If-Match`.
+const IF_MATCH: &str = "Only if one of these quoted etags, or with `*` anything, is there.";
+
 const ABOUT: &str = "Everything a Kyu server does, over HTTP and JSON. Without configured \
     credentials it serves its own machine; with them, HTTP Basic or AWS SigV4 with the same key \
     pair. Times are Unix milliseconds (`_at_ms`), lengths of time milliseconds (`_ms`), sizes bytes \
-    (`_bytes`). Requests refuse fields that they do not know; answers may get new ones.";
+    (`_bytes`). Requests refuse fields that they do not know; answers may get new ones. Whatever \
+    takes GET takes HEAD.";
 
 fn generator(contract: fn(SchemaSettings) -> SchemaSettings) -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -209,6 +215,10 @@ fn responses(operation: &Operation, answers: &mut SchemaGenerator) -> Value {
         };
         responses.insert(status.to_string(), response);
     }
+    if VERSIONED.contains(&operation.id) {
+        let response = json!({ "description": "Its etag is the one of If-None-Match." });
+        responses.insert("304".to_owned(), response);
+    }
     for range in ["4XX", "5XX"] {
         let problem = json!({ "$ref": "#/components/responses/Problem" });
         responses.insert(range.to_owned(), problem);
@@ -232,12 +242,16 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         }
     }
     let conditions: &[(&str, &str)] = match operation.id {
-        "put_queue" | "put_exchange" | "put_schedule" => &[
-            ("If-Match", "Only if this is the `etag`."),
-            ("If-None-Match", "`*`: only if there is none of that name."),
-        ],
+        "put_queue" | "put_exchange" | "put_schedule" => {
+            &[("If-Match", IF_MATCH), ("If-None-Match", "`*`: only if there is none of that name.")]
+        }
+        id if VERSIONED.contains(&id) => &[(
+            "If-None-Match",
+            "The etag that the reader has: 304 if the settings are still those. Counts change \
+             without a new etag.",
+        )],
         "patch_queue" | "delete_queue" | "delete_exchange" | "delete_schedule" => {
-            &[("If-Match", "Only if this is the `etag`.")]
+            &[("If-Match", IF_MATCH)]
         }
         _ => &[],
     };

@@ -49,6 +49,8 @@ pub(crate) struct Reply {
     /// JSON; empty for 204.
     pub(crate) body: Vec<u8>,
     pub(crate) etag: Option<String>,
+    /// The path of what was made; `None` for the path of the request.
+    pub(crate) location: Option<String>,
 }
 
 /// What an operation has come to.
@@ -56,11 +58,13 @@ pub(crate) struct Done<T> {
     pub(crate) value: T,
     pub(crate) status: Option<StatusCode>,
     pub(crate) etag: Option<String>,
+    /// As in [`Reply`].
+    pub(crate) location: Option<String>,
 }
 
 impl<T> From<T> for Done<T> {
     fn from(value: T) -> Self {
-        Self { value, status: None, etag: None }
+        Self { value, status: None, etag: None, location: None }
     }
 }
 
@@ -73,7 +77,7 @@ impl<T: Serialize> Done<T> {
         } else {
             serde_json::to_vec(&self.value).map_err(|_| Problem::internal())?
         };
-        Ok(Reply { status, body, etag: self.etag })
+        Ok(Reply { status, body, etag: self.etag, location: self.location })
     }
 }
 

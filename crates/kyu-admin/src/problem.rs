@@ -80,11 +80,11 @@ codes! {
     /// The request did not arrive in time.
     RequestTimeout => "request_timeout", REQUEST_TIMEOUT;
     /// The name of the queue is taken.
-    QueueExists => "queue_exists", CONFLICT;
+    QueueExists => "queue_exists", PRECONDITION_FAILED;
     /// The name of the exchange is taken.
-    ExchangeExists => "exchange_exists", CONFLICT;
+    ExchangeExists => "exchange_exists", PRECONDITION_FAILED;
     /// The name of the schedule is taken.
-    ScheduleExists => "schedule_exists", CONFLICT;
+    ScheduleExists => "schedule_exists", PRECONDITION_FAILED;
     /// The queue is bound to the exchange.
     BindingExists => "binding_exists", CONFLICT;
     /// The queue of that name was deleted a moment ago.

@@ -1,5 +1,7 @@
 """Conversations with the API; the client checks each request and each answer against the document."""
 
+import http.client
+import json
 import urllib.request
 
 import boto3
@@ -125,6 +127,25 @@ def test_two_writers_and_an_etag(api):
         api.put(f"/v1/queues/{queue}", {"delay_ms": 2}, {"If-Match": f'"{etag}"'})
     assert (late.value.status, late.value.code) == (412, "version_conflict")
     assert late.value.body["type"] == "urn:kyu:problem:version_conflict"
+
+
+def test_a_reader_asks_for_news_only(api):
+    """HEAD and 304 have the headers of GET and no body, on a connection that goes on."""
+    path = f"/v1/queues/{api.queue()}"
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"))
+
+    def ask(method, **headers):
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+    status, got, body = ask("GET")
+    assert (status, json.loads(body)["etag"]) == (200, got["ETag"].strip('"'))
+    status, heads, nothing = ask("HEAD")
+    assert (status, nothing, heads["ETag"], heads["Content-Length"]) == (200, b"", got["ETag"], str(len(body)))
+    status, heads, nothing = ask("GET", **{"If-None-Match": f'"0-0", {got["ETag"]}'})
+    assert (status, nothing, heads["ETag"]) == (304, b"", got["ETag"])
+    assert ask("GET")[2] == body
 
 
 def test_credentials_are_basic_or_sigv4():

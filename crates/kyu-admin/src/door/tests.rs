@@ -50,10 +50,16 @@ async fn conditions_keep_two_writers_apart() {
         door.with_headers("PUT", path, headers, settings).await
     };
     let match_old = [("if-match", "\"1-1\"")];
-    assert_eq!(put(&match_old, json!({})).await.problem(), (404, "queue_not_found".into()));
+    // RFC 9110, section 13.1.1: nothing there matches no etag, not even `*`.
+    assert_eq!(put(&match_old, json!({})).await.problem(), (412, "version_conflict".into()));
+    let match_any = [("if-match", "*")];
+    assert_eq!(put(&match_any, json!({})).await.problem(), (412, "version_conflict".into()));
+    let missing = door.with_headers("DELETE", path, &match_any, Value::Null).await;
+    assert_eq!(missing.problem(), (404, "queue_not_found".into()));
     let only_new = [("if-none-match", "*")];
-    assert_eq!(put(&only_new, json!({})).await.status, 201);
-    assert_eq!(put(&only_new, json!({})).await.problem(), (409, "queue_exists".into()));
+    let created = put(&only_new, json!({})).await;
+    assert_eq!((created.status, created.header("location")), (201, path));
+    assert_eq!(put(&only_new, json!({})).await.problem(), (412, "queue_exists".into()));
     assert_eq!(put(&match_old, json!({ "delay_ms": 1 })).await.status, 200);
     let late = put(&match_old, json!({ "delay_ms": 2 })).await;
     assert_eq!(late.problem(), (412, "version_conflict".into()));
@@ -61,8 +67,39 @@ async fn conditions_keep_two_writers_apart() {
     assert_eq!(late.problem(), (412, "version_conflict".into()));
     let late = door.with_headers("DELETE", path, &match_old, Value::Null).await;
     assert_eq!(late.problem(), (412, "version_conflict".into()));
-    assert_eq!(put(&[("if-match", "*")], json!({ "delay_ms": 2 })).await.status, 200);
+    assert_eq!(put(&match_any, json!({ "delay_ms": 2 })).await.status, 200);
+    let several = [("if-match", "\"1-2\", \"1-3\"")];
+    assert_eq!(put(&several, json!({ "delay_ms": 3 })).await.status, 200);
     assert_eq!(put(&[("if-match", "1-3")], json!({})).await.problem().1, "invalid_argument");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_the_version_is_told_so() {
+    let door = Door::open();
+    for (path, settings) in [
+        ("/v1/queues/q", json!({})),
+        ("/v1/exchanges/e", json!({})),
+        (
+            "/v1/schedules/s",
+            json!({ "rule": { "kind": "every", "interval_ms": 60_000 }, "target": { "queue": "q" } }),
+        ),
+    ] {
+        let created = door.call("PUT", path, settings).await;
+        assert_eq!((created.status, created.header("location")), (201, path));
+        let etag = created.header("etag").to_owned();
+        let has = async |method: &str, etag: &str| {
+            door.with_headers(method, path, &[("if-none-match", etag)], Value::Null).await
+        };
+        for method in ["GET", "HEAD"] {
+            let same = has(method, &etag).await;
+            assert_eq!((same.status, same.body.as_str()), (304, ""), "{method} {path}");
+            assert_eq!((same.header("etag"), same.header("content-type")), (etag.as_str(), ""));
+        }
+        let other = has("GET", "\"0-0\"").await;
+        assert_eq!((other.status, other.header("etag")), (200, etag.as_str()));
+    }
+    let wrong = door.call("POST", "/v1/queues/q", Value::Null).await;
+    assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, HEAD, PUT, PATCH, DELETE"));
 }
 
 #[tokio::test]
@@ -407,7 +444,7 @@ async fn what_is_no_request_of_this_api() {
         assert_eq!(said.problem(), expected, "{method} {path} {body}");
     }
     let said = door.call("PATCH", "/v1/queues", Value::Null).await;
-    assert_eq!(said.header("allow"), "GET");
+    assert_eq!(said.header("allow"), "GET, HEAD");
     // A form of another page cannot declare JSON.
     let form = hyper::Request::post("/v1/queues/q/messages")
         .header("host", "localhost")

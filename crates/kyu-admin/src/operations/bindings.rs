@@ -70,7 +70,8 @@ pub(super) async fn create(
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(Done { value: show(&info), status: Some(status), etag: None })
+    let location = Some(format!("/v1/bindings/{}", info.id));
+    Ok(Done { status: Some(status), location, ..show(&info).into() })
 }
 
 pub(super) async fn get(

@@ -53,15 +53,13 @@ pub(super) async fn put(
 ) -> Result<Done<Exchange>, Problem> {
     let name = call.name(query.namespace, call.parameter(0));
     check_name(&name.name)?;
-    let must_be_new = call.must_be_new()?;
-    let must_exist = call.if_match()?.is_some();
+    let conditions = call.conditions()?;
     for _ in 0..MAX_TRIES {
         let existing = find(call, &name).await?;
         let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        conditions.check(existing.as_deref().map(etag).as_deref(), Code::ExchangeExists)?;
         let command = match existing {
-            Some(_) if must_be_new => return Err(Problem::of(Code::ExchangeExists)),
             Some(info) => {
-                call.check_match(&etag(&info))?;
                 let mut config = info.config.clone();
                 exchange_settings::apply(settings.clone(), &mut config)?;
                 if config == info.config {
@@ -70,7 +68,6 @@ pub(super) async fn put(
                 let (exchange, expected_version) = (name.clone(), info.version);
                 Command::ConfigureExchange(ConfigureExchange { exchange, config, expected_version })
             }
-            None if must_exist => return Err(Problem::of(Code::ExchangeNotFound)),
             None => {
                 let mut config = ExchangeConfig::default();
                 exchange_settings::apply(settings.clone(), &mut config)?;
@@ -82,8 +79,10 @@ pub(super) async fn put(
                 let info = find(call, &name).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
                 return Ok(done(&info, status));
             }
-            Err(kyu_broker::Error::Refused(Refusal::ExchangeExists(_))) if !must_be_new => {}
-            Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) if !must_exist => {}
+            // Somebody else was faster: look again, and let the caller's conditions decide.
+            Err(kyu_broker::Error::Refused(
+                Refusal::ExchangeExists(_) | Refusal::VersionConflict,
+            )) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -96,10 +95,8 @@ pub(super) async fn delete(
     _body: Empty,
 ) -> Result<Done<()>, Problem> {
     let exchange = call.name(query.namespace, call.parameter(0));
-    if call.if_match()?.is_some() {
-        let info = find(call, &exchange).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
-        call.check_match(&etag(&info))?;
-    }
+    let info = find(call, &exchange).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
+    call.conditions()?.check(Some(&etag(&info)), Code::ExchangeExists)?;
     call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await?;
     Ok(().into())
 }
@@ -119,7 +116,7 @@ fn etag(info: &ExchangeInfo) -> String {
 }
 
 fn done(info: &ExchangeInfo, status: StatusCode) -> Done<Exchange> {
-    Done { value: show(info), status: Some(status), etag: Some(etag(info)) }
+    Done { status: Some(status), etag: Some(etag(info)), ..show(info).into() }
 }
 
 fn show(info: &ExchangeInfo) -> Exchange {

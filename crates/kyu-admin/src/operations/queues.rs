@@ -66,18 +66,14 @@ pub(super) async fn put(
 ) -> Result<Done<Queue>, Problem> {
     let name = call.name(query.namespace, call.parameter(0));
     check_name(&name.name)?;
-    let must_be_new = call.must_be_new()?;
-    let must_exist = call.if_match()?.is_some();
+    let conditions = call.conditions()?;
     for _ in 0..MAX_TRIES {
         let existing = call.broker.directory().by_name(&name);
+        let current = existing.as_deref().map(etag);
+        conditions.check(current.as_deref(), Code::QueueExists)?;
         let outcome = match existing {
-            Some(_) if must_be_new => return Err(Problem::of(Code::QueueExists)),
             Some(info) => {
-                call.check_match(&etag(&info))?;
                 configure(call, &info, settings.clone()).await.map(|info| (info, StatusCode::OK))
-            }
-            None if must_exist => {
-                return Err(call.queue_named(&name).err().unwrap_or_else(Problem::internal));
             }
             None => {
                 create(call, &name, settings.clone()).await.map(|info| (info, StatusCode::CREATED))
@@ -89,9 +85,8 @@ pub(super) async fn put(
                 let stats = stats_of(call, info.id).await?;
                 return Ok(done(&info, Some(stats), status));
             }
-            // Somebody else was faster: look again, unless the caller's condition has to decide.
-            Err(problem) if problem.code == Code::QueueExists && !must_be_new => {}
-            Err(problem) if problem.code == Code::VersionConflict && !must_exist => {}
+            // Somebody else was faster: look again, and let the caller's conditions decide.
+            Err(problem) if was_outrun(&problem) => {}
             Err(problem) => return Err(problem),
         }
     }
@@ -104,21 +99,26 @@ pub(super) async fn patch(
     patch: Patch<QueueSettings>,
 ) -> Result<Done<Queue>, Problem> {
     let name = call.name(query.namespace, call.parameter(0));
-    let must_match = call.if_match()?.is_some();
+    let conditions = call.conditions()?;
     for _ in 0..MAX_TRIES {
         let info = call.queue_named(&name)?;
-        call.check_match(&etag(&info))?;
+        conditions.check(Some(&etag(&info)), Code::QueueExists)?;
         let settings = patch.apply(&kyu_settings::of(&info.config))?;
         match configure(call, &info, settings).await {
             Ok(info) => {
                 let stats = stats_of(call, info.id).await?;
                 return Ok(done(&info, Some(stats), StatusCode::OK));
             }
-            Err(problem) if problem.code == Code::VersionConflict && !must_match => {}
+            Err(problem) if was_outrun(&problem) => {}
             Err(problem) => return Err(problem),
         }
     }
     Err(Problem::of(Code::VersionConflict))
+}
+
+/// Tells whether somebody else created or changed the queue between the look and the act.
+fn was_outrun(problem: &Problem) -> bool {
+    matches!(problem.code, Code::QueueExists | Code::VersionConflict)
 }
 
 fn apply(
@@ -169,7 +169,7 @@ pub(super) async fn delete(
     _body: Empty,
 ) -> Result<Done<()>, Problem> {
     let info = call.queue(query.namespace)?;
-    call.check_match(&etag(&info))?;
+    call.conditions()?.check(Some(&etag(&info)), Code::QueueExists)?;
     match call.broker.submit(Command::DeleteQueue(DeleteQueue { queue: info.id })).await {
         Ok(_) => Ok(().into()),
         Err(kyu_broker::Error::Refused(Refusal::QueueNotFound)) => {
@@ -264,7 +264,7 @@ fn etag(info: &QueueInfo) -> String {
 }
 
 fn done(info: &QueueInfo, stats: Option<QueueStats>, status: StatusCode) -> Done<Queue> {
-    Done { value: show(info, stats), status: Some(status), etag: Some(etag(info)) }
+    Done { status: Some(status), etag: Some(etag(info)), ..show(info, stats).into() }
 }
 
 fn show(info: &QueueInfo, stats: Option<QueueStats>) -> Queue {

@@ -59,13 +59,12 @@ pub(super) async fn put(
     let name = name(call, query);
     check_name(&name.name)?;
     let config = config(call, &name.namespace, settings)?;
-    let must_be_new = call.must_be_new()?;
-    let must_exist = call.if_match()?.is_some();
+    let conditions = call.conditions()?;
     for _ in 0..MAX_TRIES {
-        let (command, status) = match find(call, &name).await? {
-            Some(_) if must_be_new => return Err(Problem::of(Code::ScheduleExists)),
+        let existing = find(call, &name).await?;
+        conditions.check(existing.as_deref().map(etag).as_deref(), Code::ScheduleExists)?;
+        let (command, status) = match existing {
             Some(info) => {
-                call.check_match(&etag(&info))?;
                 let mut config = config.clone();
                 keep_anchor(&info.config, &mut config);
                 config.attributes = info.config.attributes.clone();
@@ -76,7 +75,6 @@ pub(super) async fn put(
                 let update = UpdateSchedule { name, config, expected_version };
                 (ScheduleCommand::Update(Box::new(update)), StatusCode::OK)
             }
-            None if must_exist => return Err(Problem::of(Code::ScheduleNotFound)),
             None => {
                 let (name, config) = (name.clone(), config.clone());
                 let create = CreateSchedule { name, config, paused: false };
@@ -88,9 +86,10 @@ pub(super) async fn put(
                 return done(&info, status);
             }
             Ok(_) => return Err(Problem::internal()),
-            Err(kyu_broker::Error::Refused(Refusal::Schedule(ScheduleRefusal::Exists(_))))
-                if !must_be_new => {}
-            Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) if !must_exist => {}
+            // Somebody else was faster: look again, and let the caller's conditions decide.
+            Err(kyu_broker::Error::Refused(
+                Refusal::Schedule(ScheduleRefusal::Exists(_)) | Refusal::VersionConflict,
+            )) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -115,10 +114,8 @@ pub(super) async fn delete(
     _body: Empty,
 ) -> Result<Done<()>, Problem> {
     let name = name(call, query);
-    if call.if_match()?.is_some() {
-        let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
-        call.check_match(&etag(&info))?;
-    }
+    let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
+    call.conditions()?.check(Some(&etag(&info)), Code::ScheduleExists)?;
     submit(call, ScheduleCommand::Delete(name)).await?;
     Ok(().into())
 }
@@ -278,7 +275,7 @@ fn etag(info: &ScheduleInfo) -> String {
 }
 
 fn done(info: &ScheduleInfo, status: StatusCode) -> Result<Done<Schedule>, Problem> {
-    Ok(Done { value: show(info)?, status: Some(status), etag: Some(etag(info)) })
+    Ok(Done { status: Some(status), etag: Some(etag(info)), ..show(info)?.into() })
 }
 
 fn show(info: &ScheduleInfo) -> Result<Schedule, Problem> {
