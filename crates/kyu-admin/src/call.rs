@@ -1,5 +1,6 @@
 //! One request on its way through an operation.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -69,6 +70,22 @@ pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
     Err(Problem::invalid(format!("Names have 1 to {most} bytes and no control characters.")))
 }
 
+/// Refuses a number of the body that is beyond its limits. `field` is a JSON pointer with one name.
+pub(crate) fn within(
+    field: &str,
+    value: impl Into<Option<u64>>,
+    limits: RangeInclusive<u64>,
+) -> Result<(), Problem> {
+    match value.into() {
+        Some(value) if !limits.contains(&value) => {
+            let (name, least, most) = (field.trim_start_matches('/'), limits.start(), limits.end());
+            let detail = format!("{name} is {value}; it may be from {least} to {most}.");
+            Err(Problem::at(field, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How many items a page has.
 pub(crate) fn page_size(limit: Option<u32>, default: u32) -> Result<usize, Problem> {
     let size = limit.unwrap_or(default) as usize;
@@ -89,7 +106,7 @@ pub(crate) fn check_items(count: usize, field: &str) -> Result<(), Problem> {
         1..=MAX_ITEMS => Ok(()),
         _ => {
             let detail = format!("{field} has {count} items; 1 to {MAX_ITEMS} are allowed.");
-            Err(Problem::new(Code::LimitExceeded, detail))
+            Err(Problem::new(Code::LimitExceeded, detail).below(&format!("/{field}")))
         }
     }
 }

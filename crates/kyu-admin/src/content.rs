@@ -15,7 +15,7 @@ use crate::api::{
     AttemptEnd, AttributeValue, DeadReason, DuplicateOf, Hold, Message, MessageHistory,
     MessageState, NewMessage, PastAttempt, TypedValue, Unique, UniquePolicy,
 };
-use crate::call::Call;
+use crate::call::{Call, within};
 use crate::limits::{MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_SPAN_MS, MAX_TIME_MS};
 use crate::problem::{Code, Problem};
 
@@ -77,12 +77,8 @@ pub(crate) fn prepare(
         let detail = format!("A message of this queue may have {limit_bytes} bytes.");
         return Err(Problem::new(Code::MessageTooLarge, detail));
     }
-    if message.delay_ms.is_some_and(|delay_ms| delay_ms > MAX_SPAN_MS) {
-        return Err(Problem::invalid(format!("delay_ms may be at most {MAX_SPAN_MS}.")));
-    }
-    if message.expires_at_ms.is_some_and(|at_ms| at_ms > MAX_TIME_MS) {
-        return Err(Problem::invalid(format!("expires_at_ms may be at most {MAX_TIME_MS}.")));
-    }
+    within("/delay_ms", message.delay_ms, 0..=MAX_SPAN_MS)?;
+    check_expiry("/expires_at_ms", message.expires_at_ms, call.broker.now_ms())?;
     let by_content =
         queue.config.kind == QueueKind::Fifo && queue.config.content_based_deduplication;
     let dedup_id = message.dedup_id.or_else(|| by_content.then(|| payload.dedup_id()));
@@ -98,12 +94,31 @@ pub(crate) fn prepare(
     })
 }
 
+/// A message that has expired already would be taken and never seen: that is a mistake of the sender.
+pub(crate) fn check_expiry(
+    field: &str,
+    expires_at_ms: Option<u64>,
+    now_ms: u64,
+) -> Result<(), Problem> {
+    within(field, expires_at_ms, 0..=MAX_TIME_MS)?;
+    match expires_at_ms {
+        Some(at_ms) if at_ms <= now_ms => {
+            let name = field.trim_start_matches('/');
+            Err(Problem::at(
+                field,
+                format!("{name} is {at_ms}, and that is past: it is {now_ms} now."),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn read_attributes(
     attributes: BTreeMap<String, AttributeValue>,
 ) -> Result<Vec<Attribute>, Problem> {
     if attributes.len() > MAX_ATTRIBUTES {
         let detail = format!("A message may have {MAX_ATTRIBUTES} attributes.");
-        return Err(Problem::new(Code::LimitExceeded, detail));
+        return Err(Problem::new(Code::LimitExceeded, detail).below("/attributes"));
     }
     let read = attributes.into_iter().map(|(name, value)| {
         let (data_type, value) = match value {
@@ -114,12 +129,15 @@ fn read_attributes(
                 let value = match (value, value_base64) {
                     (Some(text), None) => kyu_broker::AttributeValue::Text(text),
                     (None, Some(encoded)) => {
-                        kyu_broker::AttributeValue::Binary(bytes_of("value_base64", &encoded)?)
+                        let bytes = bytes_of("value_base64", &encoded);
+                        let place = || format!("/attributes/{}", escaped(&name));
+                        let bytes = bytes.map_err(|problem| problem.below(&place()))?;
+                        kyu_broker::AttributeValue::Binary(bytes)
                     }
                     (None, None) | (Some(_), Some(_)) => {
-                        return Err(Problem::invalid(
-                            "An attribute has one of value and value_base64.",
-                        ));
+                        let place = format!("/attributes/{}", escaped(&name));
+                        let detail = "An attribute has one of value and value_base64.";
+                        return Err(Problem::at(&place, detail));
                     }
                 };
                 (data_type, value)
@@ -129,16 +147,24 @@ fn read_attributes(
         if !allowed.contains(&name.len()) || !allowed.contains(&data_type.len()) {
             let most = MAX_ATTRIBUTE_NAME_BYTES;
             let detail = format!("Names and types of attributes have 1 to {most} bytes.");
-            return Err(Problem::invalid(detail));
+            return Err(Problem::at(&format!("/attributes/{}", escaped(&name)), detail));
         }
         Ok(Attribute { name, data_type, value })
     });
     read.collect()
 }
 
+/// The bytes of a field in base64.
 pub(crate) fn bytes_of(field: &str, encoded: &str) -> Result<Bytes, Problem> {
-    let bytes = BASE64.decode(encoded);
-    bytes.map(Bytes::from).map_err(|error| Problem::invalid(format!("{field}: {error}")))
+    let bytes = BASE64.decode(encoded).map(Bytes::from);
+    bytes.map_err(|_| {
+        Problem::at(&format!("/{field}"), format!("{field} is not base64 with padding."))
+    })
+}
+
+/// A name as a JSON pointer has it (RFC 6901, section 3).
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn state_of(phase: Phase) -> (MessageState, Option<u64>) {
@@ -161,7 +187,8 @@ fn unique(unique: Unique) -> Result<kyu_broker::Unique, Problem> {
         (Some(ms), false) => UniqueScope::For(ms),
         (Some(ms), true) => UniqueScope::UntilDoneAndFor(ms),
         (None, false) => {
-            return Err(Problem::invalid("unique: give for_ms, or leave until_done true."));
+            let detail = "unique: give for_ms, or leave until_done true.";
+            return Err(Problem::at("/unique", detail));
         }
     };
     Ok(kyu_broker::Unique { key, scope, policy: policy.into() })

@@ -24,7 +24,7 @@ pub(crate) fn apply(
 ) -> Result<(), Problem> {
     if !(1..=MAX_MESSAGE_BYTES).contains(&settings.max_message_bytes) {
         let detail = format!("max_message_bytes may be from 1 to {MAX_MESSAGE_BYTES}.");
-        return Err(Problem::new(Code::InvalidSetting, detail));
+        return Err(Problem::new(Code::InvalidSetting, detail).below("/max_message_bytes"));
     }
     config.kind = settings.kind.into();
     config.content_based_deduplication = settings.content_based_deduplication;

@@ -12,6 +12,8 @@ mod content;
 mod door;
 mod exchange_settings;
 mod explain;
+mod form;
+mod form_limits;
 mod limits;
 mod openapi;
 mod operation;

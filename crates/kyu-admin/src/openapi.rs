@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -88,8 +89,19 @@ fn generator(contract: fn(SchemaSettings) -> SchemaSettings) -> SchemaGenerator 
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = SCHEMAS.into();
         settings.meta_schema = None;
+        settings.transforms.push(Box::new(RecursiveTransform(limit_by_type)));
     });
     contract(settings).into_generator()
+}
+
+/// A number without limits of its own has those of its type.
+fn limit_by_type(schema: &mut Schema) {
+    let most = match schema.get("format").and_then(Value::as_str) {
+        Some("uint32") => u64::from(u32::MAX),
+        Some("uint64") => u64::MAX,
+        _ => return,
+    };
+    schema.as_object_mut().map(|fields| fields.entry("maximum").or_insert_with(|| most.into()));
 }
 
 /// The definitions of requests and of answers together. A type that is different in the two gets
@@ -308,6 +320,39 @@ mod tests {
             let methods = methods.as_object().unwrap();
             methods.iter().map(move |(method, one)| (path.as_str(), method.as_str(), one))
         })
+    }
+
+    /// Whoever fills in a form is told the limits beforehand, and a program can check them.
+    #[test]
+    fn every_number_of_a_request_has_its_limits() {
+        fn walk(place: &str, schema: &Value, open: &mut Vec<String>) {
+            let kind = &schema["type"];
+            let is_number = |kind: &Value| kind == "integer" || kind == "number";
+            let numeric =
+                is_number(kind) || kind.as_array().is_some_and(|all| all.iter().any(is_number));
+            if numeric && (schema["minimum"].is_null() || schema["maximum"].is_null()) {
+                open.push(place.to_owned());
+            }
+            match schema {
+                Value::Object(fields) => {
+                    for (name, below) in fields {
+                        walk(&format!("{place}/{name}"), below, open);
+                    }
+                }
+                Value::Array(items) => items.iter().for_each(|item| walk(place, item, open)),
+                _ => {}
+            }
+        }
+        let mut generator = generator(SchemaSettings::for_deserialize);
+        for operation in OPERATIONS {
+            (operation.body)(&mut generator);
+            (operation.query)(&mut generator);
+        }
+        let mut open = Vec::new();
+        for (name, definition) in generator.take_definitions(true) {
+            walk(&name, &definition, &mut open);
+        }
+        assert!(open.is_empty(), "without limits: {open:#?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::call::Call;
 use crate::problem::{Code, Problem};
+use crate::{form, form_limits};
 
 /// What an operation does, in a box: the table has many of them.
 pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
@@ -93,6 +94,9 @@ pub(crate) struct Empty;
 pub(crate) struct Json<T>(pub(crate) T);
 /// A JSON body that may be left out for the default.
 pub(crate) struct Optional<T>(pub(crate) T);
+/// Settings as a JSON body, which may be left out where all have defaults. Their numbers are held
+/// against the limits of the schema.
+pub(crate) struct Settings<T>(pub(crate) T);
 /// A JSON body that says what is to change (RFC 7396).
 pub(crate) struct Patch<T>(pub(crate) serde_json::Value, std::marker::PhantomData<T>);
 
@@ -115,7 +119,7 @@ impl Body for Empty {
 impl<T: DeserializeOwned + JsonSchema + Send> Body for Json<T> {
     fn read(call: &Call<'_>) -> Result<Self, Problem> {
         check_type(&call.head.headers, &[JSON])?;
-        parse(call.body).map(Self)
+        form::read(call.body).map(Self)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Option<BodySchema> {
@@ -130,7 +134,7 @@ impl<T: DeserializeOwned + JsonSchema + Send + Default> Body for Optional<T> {
             return Ok(Self(T::default()));
         }
         check_type(&call.head.headers, &[JSON])?;
-        parse(call.body).map(Self)
+        form::read(call.body).map(Self)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Option<BodySchema> {
@@ -139,10 +143,28 @@ impl<T: DeserializeOwned + JsonSchema + Send + Default> Body for Optional<T> {
     }
 }
 
+impl<T: DeserializeOwned + JsonSchema + Send> Body for Settings<T> {
+    fn read(call: &Call<'_>) -> Result<Self, Problem> {
+        if call.body.is_empty() {
+            return form::of_value(serde_json::json!({})).map(Self);
+        }
+        check_type(&call.head.headers, &[JSON])?;
+        let settings = form::read(call.body)?;
+        form_limits::check::<T>(&form::read(call.body)?)?;
+        Ok(Self(settings))
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<BodySchema> {
+        let required = T::json_schema(generator).get("required").is_some();
+        let schema = generator.subschema_for::<T>();
+        Some(BodySchema { schema, required, content_type: JSON })
+    }
+}
+
 impl<T: JsonSchema + Send> Body for Patch<T> {
     fn read(call: &Call<'_>) -> Result<Self, Problem> {
         check_type(&call.head.headers, &[MERGE_PATCH, JSON])?;
-        Ok(Self(parse(call.body)?, std::marker::PhantomData))
+        Ok(Self(form::read(call.body)?, std::marker::PhantomData))
     }
 
     fn schema(_: &mut SchemaGenerator) -> Option<BodySchema> {
@@ -152,7 +174,7 @@ impl<T: JsonSchema + Send> Body for Patch<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Patch<T> {
+impl<T: Serialize + DeserializeOwned + JsonSchema> Patch<T> {
     /// The settings as the patch leaves them; what it sets to `null` has its default again.
     pub(crate) fn apply(&self, settings: &T) -> Result<T, Problem> {
         let mut value = serde_json::to_value(settings).map_err(|_| Problem::internal())?;
@@ -160,7 +182,8 @@ impl<T: Serialize + DeserializeOwned> Patch<T> {
             return Err(Problem::new(Code::MalformedRequest, "A patch is a JSON object."));
         }
         merge(&mut value, &self.0);
-        serde_json::from_value(value).map_err(malformed)
+        form_limits::check::<T>(&value)?;
+        form::of_value(value)
     }
 }
 
@@ -197,14 +220,6 @@ fn check_type(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Problem> {
     let wanted = allowed.first().copied().unwrap_or(JSON);
     let detail = format!("The body must come with \"content-type: {wanted}\".");
     Err(Problem::new(Code::UnsupportedMediaType, detail))
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(malformed)
-}
-
-fn malformed(error: serde_json::Error) -> Problem {
-    Problem::new(Code::MalformedRequest, error.to_string())
 }
 
 /// Reads the query string.

@@ -128,6 +128,8 @@ codes! {
 pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: Cow<'static, str>,
+    /// The place in the body that is wrong, as a JSON pointer.
+    pub(crate) pointer: Option<String>,
     /// The command of an atomic group.
     pub(crate) at: Option<usize>,
     pub(crate) retry_after_ms: Option<u64>,
@@ -135,7 +137,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), at: None, retry_after_ms: None }
+        Self { code, detail: detail.into(), pointer: None, at: None, retry_after_ms: None }
     }
 
     /// The title says it all.
@@ -145,6 +147,17 @@ impl Problem {
 
     pub(crate) fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidArgument, detail)
+    }
+
+    /// A value in the body that is not allowed; `field` is a JSON pointer below what was being read.
+    pub(crate) fn at(field: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { pointer: Some(field.to_owned()), ..Self::invalid(detail) }
+    }
+
+    /// The same problem, seen from what holds the part that was being read: `/messages/3`.
+    pub(crate) fn below(self, place: &str) -> Self {
+        let pointer = format!("{place}{}", self.pointer.unwrap_or_default());
+        Self { pointer: Some(pointer), ..self }
     }
 
     /// The broker answered what it cannot answer.
@@ -159,6 +172,7 @@ impl Problem {
             status: self.code.status().as_u16(),
             detail: self.detail.to_string(),
             code: self.code.name().to_owned(),
+            pointer: self.pointer.clone(),
             at: self.at.map(|at| at as u64),
             retry_after_ms: self.retry_after_ms,
         }
@@ -166,7 +180,11 @@ impl Problem {
 
     /// As the result of one item of a batch.
     pub(crate) fn item(&self) -> ItemError {
-        ItemError { code: self.code.name().to_owned(), detail: self.detail.to_string() }
+        ItemError {
+            code: self.code.name().to_owned(),
+            detail: self.detail.to_string(),
+            pointer: self.pointer.clone(),
+        }
     }
 }
 

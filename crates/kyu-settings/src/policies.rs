@@ -19,6 +19,7 @@ pub struct RetryPolicy {
     /// The last attempt: a message that fails in it goes to the dead-letter queue. `null` for the
     /// dead-letter rule's `max_receives` alone.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
 }
 
@@ -29,29 +30,37 @@ pub enum Backoff {
     /// Always the same.
     Fixed {
         /// The delay.
+        #[schemars(range(max = 2_592_000_000_u64))]
         delay_ms: u64,
     },
     /// `first_ms`, then `step_ms` more each time, at most `max_ms`.
     Linear {
         /// The first delay.
+        #[schemars(range(max = 2_592_000_000_u64))]
         first_ms: u64,
         /// What each delay adds to the one before.
+        #[schemars(range(max = 2_592_000_000_u64))]
         step_ms: u64,
         /// The longest delay.
+        #[schemars(range(max = 2_592_000_000_u64))]
         max_ms: u64,
     },
     /// `first_ms`, then each delay `factor_percent` of the one before, at most `max_ms`.
     Exponential {
         /// The first delay.
+        #[schemars(range(max = 2_592_000_000_u64))]
         first_ms: u64,
         /// 200 doubles each time.
+        #[schemars(range(min = 100, max = 10_000))]
         factor_percent: u32,
         /// The longest delay.
+        #[schemars(range(max = 2_592_000_000_u64))]
         max_ms: u64,
     },
     /// These in order; the last one repeats. 1 to 64.
     List {
         /// The delays.
+        #[schemars(length(min = 1, max = 64), inner(range(max = 2_592_000_000_u64)))]
         delays_ms: Vec<u64>,
     },
 }
@@ -100,10 +109,13 @@ pub enum GuardKey {
 #[serde(default, deny_unknown_fields)]
 pub struct RetryBudget {
     /// Hundredths of a token that the acknowledgement of a first attempt earns.
+    #[schemars(range(max = 1_000))]
     pub earn_percent: u32,
     /// Tokens that come each second, whatever happens.
+    #[schemars(range(min = 1, max = 100_000))]
     pub floor_per_second: u32,
     /// Most tokens that are saved.
+    #[schemars(range(max = 1_000_000))]
     pub max_tokens: u32,
 }
 
@@ -118,14 +130,19 @@ impl Default for RetryBudget {
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
     /// Attempts are counted over windows of this length.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub window_ms: u64,
     /// It does not open by fewer attempts in a window than this.
+    #[schemars(range(min = 1))]
     pub min_attempts: u32,
     /// It opens when this many of a hundred attempts failed.
+    #[schemars(range(min = 1, max = 100))]
     pub failure_percent: u8,
     /// How long it stays open, and how long a probe may take.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub open_ms: u64,
     /// Attempts that are let through half open.
+    #[schemars(range(min = 1, max = 1_000))]
     pub probes: u32,
     /// After the probes it closes step by step: so many attempts may be under way as probes
     /// succeeded, and by how many percent that grows with each good round; 0 closes it at once.
@@ -183,6 +200,7 @@ pub struct RateLimit {
 #[serde(default, deny_unknown_fields)]
 pub struct LaneLimits {
     /// Most messages of one lane under lease at one time.
+    #[schemars(range(min = 1))]
     pub max_in_flight: Option<u32>,
     /// Deliveries of one lane.
     pub rate: Option<RateLimit>,
@@ -190,7 +208,15 @@ pub struct LaneLimits {
     #[schemars(range(min = 1, max = 1000))]
     pub default_weight: u32,
     /// Weights by lane.
+    #[schemars(schema_with = "weights")]
     pub weights: BTreeMap<String, u32>,
+}
+
+fn weights(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "integer", "minimum": 1, "maximum": 1000 },
+    })
 }
 
 impl Default for LaneLimits {

@@ -103,6 +103,7 @@ pub struct PutRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_base64: Option<String>,
     /// How long it is remembered, to 366 days; `null`: for ever.
+    #[schemars(range(max = 31_622_400_000_u64))]
     pub keep_ms: Option<u64>,
 }
 
@@ -168,6 +169,7 @@ pub struct ListEntries {
     /// Only keys that begin so.
     pub prefix: Option<String>,
     /// Most items of the answer, from 1 to 1000; 100 if left out.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

@@ -46,9 +46,11 @@ pub struct NewMessage {
     pub attributes: BTreeMap<String, AttributeValue>,
     /// Not received before this has passed; the queue's delay if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: Option<u64>,
     /// Expires at this time if it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
     pub expires_at_ms: Option<u64>,
     /// 0 to 255, which is received first.
     #[serde(skip_serializing_if = "is_zero")]
@@ -164,15 +166,19 @@ pub struct SendResults {
 pub struct Receive {
     /// Most messages, from 1 to 1000; 1 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub max_messages: Option<u32>,
     /// Most bytes of messages; the first is exempt. At most and by default 4 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 4_194_304))]
     pub max_bytes: Option<u64>,
     /// How long to wait for the first message, to 60 s; the queue's setting if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 60_000))]
     pub wait_ms: Option<u64>,
     /// How long the messages are leased, to 12 hours; the queue's visibility timeout if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 43_200_000_u64))]
     pub lease_ms: Option<u64>,
     /// FIFO queues: the same key within five minutes gives the same messages and receipts again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -386,6 +392,7 @@ pub struct Browse {
     /// Only those that are ready.
     pub only_ready: Option<bool>,
     /// Most messages, from 1 to 1000; 10 if left out. A page has at most 4 MiB of them.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
 }
 
@@ -405,6 +412,7 @@ pub struct Peek {
     /// The namespace; the server's own if left out.
     pub namespace: Option<String>,
     /// Most messages, from 1 to 1000; 10 if left out. There are at most 4 MiB of them.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
 }
 
@@ -440,6 +448,7 @@ pub struct SettleItem {
     /// Release and failed only: not received again before this has passed; if left out, what the
     /// queue's retry policy says if the attempt counts, otherwise at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: Option<u64>,
     /// Release only: to the end of the queue instead of its old place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -501,6 +510,7 @@ pub struct ExtendItem {
     /// Its receipt.
     pub receipt: String,
     /// Milliseconds from now; 0 gives the message back at once.
+    #[schemars(range(max = 43_200_000_u64))]
     pub lease_ms: u64,
 }
 

@@ -50,6 +50,7 @@ pub struct Page {
     /// The namespace; the server's own if left out.
     pub namespace: Option<String>,
     /// Most items of the answer, from 1 to 1000; 100 if left out.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
@@ -67,6 +68,9 @@ pub struct ItemError {
     pub code: String,
     /// What to do about it, for people.
     pub detail: String,
+    /// The field of the request that is wrong (JSON pointer, RFC 6901).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
 }
 
 /// The answer to a request that was not carried out (RFC 9457, `application/problem+json`).
@@ -85,6 +89,10 @@ pub struct ProblemBody {
     /// Stable name of the problem; programs decide by it.
     #[schemars(schema_with = "crate::openapi::code_schema")]
     pub code: String,
+    /// The field of the body that is wrong (JSON pointer, RFC 6901); `null` where it is none, or more
+    /// than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
     /// In an atomic group: the command that was refused, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<u64>,

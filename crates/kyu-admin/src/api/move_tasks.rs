@@ -12,7 +12,7 @@ pub struct NewMoveTask {
     pub destination: Option<String>,
     /// Most messages a second; as fast as possible if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_per_second: Option<u32>,
 }
 

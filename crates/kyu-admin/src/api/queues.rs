@@ -120,6 +120,7 @@ pub struct ListQueues {
     /// Whether to count messages; `true` if left out.
     pub stats: Option<bool>,
     /// Most items of the answer, from 1 to 1000; 100 if left out.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

@@ -20,6 +20,7 @@ pub struct ScheduleSettings {
     pub message: ScheduledMessage,
     /// Each run comes later by a time from 0 to this, to spread load.
     #[serde(default)]
+    #[schemars(range(max = 86_400_000))]
     pub jitter_ms: u64,
     /// What becomes of runs that could not happen in time.
     #[serde(default)]
@@ -29,9 +30,11 @@ pub struct ScheduleSettings {
     pub overlap: OverlapPolicy,
     /// No run is due before.
     #[serde(default)]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
     pub from_at_ms: Option<u64>,
     /// No run is due at this time or later.
     #[serde(default)]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
     pub until_at_ms: Option<u64>,
 }
 
@@ -50,9 +53,11 @@ pub enum ScheduleRule {
     /// Every so many milliseconds.
     Every {
         /// The interval.
+        #[schemars(range(min = 1_000, max = 315_360_000_000_u64))]
         interval_ms: u64,
         /// A time of the row; now, if left out.
         #[serde(default)]
+        #[schemars(range(max = 253_402_300_799_999_u64))]
         anchor_at_ms: Option<u64>,
     },
 }
@@ -91,9 +96,11 @@ pub struct ScheduledMessage {
     pub priority: u8,
     /// Delay; for queues.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: Option<u64>,
     /// It expires this long after its run; for queues.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 315_576_000_000_u64))]
     pub expires_after_ms: Option<u64>,
 }
 
@@ -104,6 +111,7 @@ pub enum CatchUp {
     /// Only the latest happens, and only if it is at most this late.
     Skip {
         /// In milliseconds.
+        #[schemars(range(max = 315_576_000_000_u64))]
         grace_ms: u64,
     },
     /// The latest happens, however late it is.
@@ -112,6 +120,7 @@ pub enum CatchUp {
     /// All happen, in order, but only the latest so many.
     All {
         /// At most so many.
+        #[schemars(range(min = 1, max = 500))]
         max: u32,
     },
 }
@@ -227,6 +236,7 @@ pub struct RunsQuery {
     /// The namespace; the server's own if left out.
     pub namespace: Option<String>,
     /// Most runs; 10 if left out.
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
 }
 
@@ -238,6 +248,7 @@ pub struct RunsPreview {
     pub settings: ScheduleSettings,
     /// Only runs due after this; now, if left out.
     #[serde(default)]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
     pub after_at_ms: Option<u64>,
 }
 

@@ -103,6 +103,68 @@ async fn a_reader_that_has_the_version_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_form_is_told_which_field_is_wrong() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let late = json!({ "body": "x", "delay_ms": 315_576_000_001_u64 });
+    let past = json!({ "body": "x", "expires_at_ms": 1_000 });
+    let typed = json!({ "body": "x", "attributes": { "a/b": { "data_type": "T" } } });
+    for (method, path, body, pointer) in [
+        ("POST", "messages", late.clone(), "/delay_ms"),
+        ("POST", "messages", past.clone(), "/expires_at_ms"),
+        ("POST", "messages", typed, "/attributes/a~1b"),
+        (
+            "POST",
+            "messages",
+            json!({ "body": "x", "unique": { "key": "k", "until_done": false } }),
+            "/unique",
+        ),
+        ("POST", "messages", json!({ "body_base64": "!" }), "/body_base64"),
+        ("POST", "messages/batch", json!({ "messages": [] }), "/messages"),
+        ("POST", "receive", json!({ "lease_ms": 43_200_001 }), "/lease_ms"),
+        ("POST", "receive", json!({ "max_messages": 0 }), "/max_messages"),
+        (
+            "POST",
+            "settle",
+            json!({ "items": [{ "receipt": "", "outcome": "ack" }, { "receipt": "", "outcome": "ack", "error": "e" }] }),
+            "/items/1",
+        ),
+        (
+            "POST",
+            "extend",
+            json!({ "items": [{ "receipt": "", "lease_ms": 43_200_001 }] }),
+            "/items/0/lease_ms",
+        ),
+        ("POST", "move-tasks", json!({ "max_per_second": 0 }), "/max_per_second"),
+    ] {
+        let said = door.call(method, &format!("/v1/queues/q/{path}"), body.clone()).await;
+        assert_eq!(said.status, 400, "{body}");
+        let problem: Value = serde_json::from_str(&said.body).unwrap();
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+    // In a batch and in a group the whole way is told.
+    let batch = json!({ "messages": [{ "body": "x" }, past] });
+    let results = door.post("/v1/queues/q/messages/batch", batch).await;
+    assert_eq!(results["results"][1]["error"]["pointer"], "/messages/1/expires_at_ms");
+    let group = json!({ "commands": [{ "op": "send", "queue": "q", "messages": [late] }] });
+    let said = door.call("POST", "/v1/atomic", group).await;
+    let problem: Value = serde_json::from_str(&said.body).unwrap();
+    assert_eq!(
+        (&problem["pointer"], &problem["at"]),
+        (&json!("/commands/0/messages/0/delay_ms"), &json!(0))
+    );
+    let said = door
+        .call(
+            "PATCH",
+            "/v1/queues/q",
+            json!({ "guard": { "budget": { "max_tokens": 1_000_001 } } }),
+        )
+        .await;
+    let problem: Value = serde_json::from_str(&said.body).unwrap();
+    assert_eq!(problem["pointer"], "/guard/budget/max_tokens");
+}
+
+#[tokio::test]
 async fn lists_come_in_pages() {
     let door = Door::open();
     for at in 0..5 {

@@ -8,7 +8,6 @@ use kyu_broker::{
 use super::{ledger, messages, publish};
 use crate::api::{Atomic, AtomicCommand, AtomicResult, AtomicResults, InNamespace};
 use crate::call::{Call, check_items};
-use crate::content;
 use crate::operation::{Done, Json};
 use crate::problem::Problem;
 
@@ -20,7 +19,11 @@ pub(super) async fn run(
     check_items(atomic.commands.len(), "commands")?;
     let namespace = call.namespace(query.namespace);
     let commands = atomic.commands.into_iter().enumerate().map(|(at, command)| {
-        prepare(call, &namespace, command).map_err(|problem| Problem { at: Some(at), ..problem })
+        let of_command = |problem: Problem| Problem {
+            at: Some(at),
+            ..problem.below(&format!("/commands/{at}"))
+        };
+        prepare(call, &namespace, command).map_err(of_command)
     });
     let mut commands = commands.collect::<Result<Vec<Command>, _>>()?;
     for _ in 0..2 {
@@ -55,7 +58,7 @@ fn prepare(call: &Call<'_>, namespace: &str, command: AtomicCommand) -> Result<C
         AtomicCommand::Send { queue, messages } => {
             let queue = call.queue_named(&name(&queue))?;
             check_items(messages.len(), "messages")?;
-            let messages = messages.into_iter().map(|one| content::prepare(one, &queue, call));
+            let messages = messages::prepare_all(call, &queue, messages);
             Command::Enqueue(Enqueue { messages: messages.collect::<Result<_, _>>()? })
         }
         AtomicCommand::Publish { exchange, messages } => {

@@ -12,7 +12,7 @@ use crate::api::{Exchange, ExchangePage, ExchangeSettings, InNamespace, Page};
 use crate::call::{Call, after, check_name, cursor, list_size};
 use crate::exchange_settings;
 use crate::limits::{MAX_ITEMS, MAX_TRIES};
-use crate::operation::{Done, Empty, Optional};
+use crate::operation::{Done, Empty, Settings};
 use crate::problem::{Code, Problem};
 
 pub(super) async fn list(
@@ -49,7 +49,7 @@ pub(super) async fn get(
 pub(super) async fn put(
     call: &Call<'_>,
     query: InNamespace,
-    Optional(settings): Optional<ExchangeSettings>,
+    Settings(settings): Settings<ExchangeSettings>,
 ) -> Result<Done<Exchange>, Problem> {
     let name = call.name(query.namespace, call.parameter(0));
     check_name(&name.name)?;

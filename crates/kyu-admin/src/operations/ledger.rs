@@ -137,7 +137,8 @@ pub(super) fn complete_command(
         (None, Some(encoded)) => bytes_of("result_base64", &encoded)?,
         (None, None) => Bytes::new(),
         (Some(_), Some(_)) => {
-            return Err(Problem::invalid("A completion has one of result and result_base64."));
+            let detail = "A completion has one of result and result_base64.";
+            return Err(Problem::at("/result", detail));
         }
     };
     Ok(LedgerCommand::Complete(LedgerComplete { key, token, result, keep_ms }))
@@ -148,7 +149,7 @@ pub(super) fn put_command(key: LedgerKey, put: PutRecord) -> Result<LedgerComman
         (Some(text), None) => Bytes::from(text),
         (None, Some(encoded)) => bytes_of("value_base64", &encoded)?,
         (None, None) | (Some(_), Some(_)) => {
-            return Err(Problem::invalid("A record has one of value and value_base64."));
+            return Err(Problem::at("/value", "A record has one of value and value_base64."));
         }
     };
     let (expected, keep_ms) = (put.expected_version, put.keep_ms);

@@ -11,7 +11,7 @@ use crate::api::{
     ReceivedMessages, SendBatch, SendResult, SendResults, Sent, Settle, SettleItem, SettleResult,
     SettleResults, SettleStatus,
 };
-use crate::call::{Call, check_items, page_size};
+use crate::call::{Call, check_items, page_size, within};
 use crate::content;
 use crate::explain;
 use crate::limits::{
@@ -39,8 +39,7 @@ pub(super) async fn send_batch(
 ) -> Result<Done<SendResults>, Problem> {
     let queue = call.queue(query.namespace)?;
     check_items(batch.messages.len(), "messages")?;
-    let prepared = batch.messages.into_iter().map(|one| content::prepare(one, &queue, call));
-    let prepared: Vec<Result<kyu_broker::NewMessage, Problem>> = prepared.collect();
+    let prepared: Vec<_> = prepare_all(call, &queue, batch.messages).collect();
     let good = prepared.iter().filter_map(|one| one.as_ref().ok().cloned()).collect();
     let mut enqueued = enqueue(call, good).await?.into_iter();
     let results = prepared.into_iter().map(|one| {
@@ -54,6 +53,18 @@ pub(super) async fn send_batch(
         }
     });
     Ok(SendResults { results: results.collect() }.into())
+}
+
+/// The broker's messages, or what is wrong with each.
+pub(super) fn prepare_all(
+    call: &Call<'_>,
+    queue: &QueueInfo,
+    messages: Vec<NewMessage>,
+) -> impl Iterator<Item = Result<kyu_broker::NewMessage, Problem>> {
+    messages.into_iter().enumerate().map(move |(at, one)| {
+        let below = |problem: Problem| problem.below(&format!("/messages/{at}"));
+        content::prepare(one, queue, call).map_err(below)
+    })
 }
 
 async fn enqueue(
@@ -86,9 +97,7 @@ pub(super) async fn receive(
 ) -> Result<Done<ReceivedMessages>, Problem> {
     let queue = call.queue(query.namespace)?;
     let wait_ms = receive.wait_ms.unwrap_or(queue.config.receive_wait_ms);
-    if wait_ms > MAX_WAIT_MS {
-        return Err(Problem::invalid(format!("wait_ms may be at most {MAX_WAIT_MS}.")));
-    }
+    within("/wait_ms", wait_ms, 0..=MAX_WAIT_MS)?;
     let acquire = acquire(&queue, &receive)?;
     let received = call.broker.receive(acquire, wait_ms).await?;
     let messages = received.into_iter().map(content::show).collect::<Result<_, _>>()?;
@@ -98,24 +107,15 @@ pub(super) async fn receive(
 
 fn acquire(queue: &QueueInfo, receive: &Receive) -> Result<Acquire, Problem> {
     let max_messages = receive.max_messages.unwrap_or(1);
-    if !(1..=MAX_ITEMS).contains(&(max_messages as usize)) {
-        return Err(Problem::invalid(format!("max_messages may be from 1 to {MAX_ITEMS}.")));
-    }
+    within("/max_messages", u64::from(max_messages), 1..=MAX_ITEMS as u64)?;
     let max_bytes = receive.max_bytes.unwrap_or(MAX_RECEIVE_BYTES);
-    if max_bytes > MAX_RECEIVE_BYTES {
-        return Err(Problem::invalid(format!("max_bytes may be at most {MAX_RECEIVE_BYTES}.")));
-    }
-    let lease = match receive.lease_ms {
-        None => Lease::QueueDefault,
-        Some(lease_ms) if lease_ms <= MAX_LEASE_MS => Lease::For(lease_ms),
-        Some(_) => {
-            return Err(Problem::invalid(format!("lease_ms may be at most {MAX_LEASE_MS}.")));
-        }
-    };
+    within("/max_bytes", max_bytes, 0..=MAX_RECEIVE_BYTES)?;
+    within("/lease_ms", receive.lease_ms, 0..=MAX_LEASE_MS)?;
+    let lease = receive.lease_ms.map_or(Lease::QueueDefault, Lease::For);
     let attempt_id = receive.attempt_id.clone();
     let longest = kyu_broker::engine::limits::MAX_KEY_BYTES;
     if attempt_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > longest) {
-        return Err(Problem::invalid(format!("attempt_id has 1 to {longest} bytes.")));
+        return Err(Problem::at("/attempt_id", format!("attempt_id has 1 to {longest} bytes.")));
     }
     Ok(Acquire {
         max_bytes,
@@ -212,12 +212,9 @@ pub(super) fn settle_command(
     items: Vec<SettleItem>,
 ) -> Result<kyu_broker::Settle, Problem> {
     check_items(items.len(), "items")?;
-    let items = items.into_iter().map(|item| {
-        check_fields(&item)?;
+    let items = items.into_iter().enumerate().map(|(at, item)| -> Result<_, Problem> {
+        check_fields(&item).map_err(|problem| problem.below(&format!("/items/{at}")))?;
         let delay_ms = item.delay_ms.unwrap_or(0);
-        if delay_ms > MAX_SPAN_MS {
-            return Err(Problem::invalid(format!("delay_ms may be at most {MAX_SPAN_MS}.")));
-        }
         let outcome = match item.outcome {
             Outcome::Ack => kyu_broker::Outcome::Ack,
             Outcome::Dead => kyu_broker::Outcome::Dead,
@@ -247,7 +244,7 @@ fn check_fields(item: &SettleItem) -> Result<(), Problem> {
         Outcome::Ack | Outcome::Dead => !of_release && !of_failed && item.delay_ms.is_none(),
     };
     if allowed {
-        return Ok(());
+        return within("/delay_ms", item.delay_ms, 0..=MAX_SPAN_MS);
     }
     Err(Problem::invalid(
         "to_tail and counted belong to the outcome \"release\", error and retry to \"failed\", \
@@ -317,8 +314,9 @@ pub(super) fn extend_command(
     items: Vec<ExtendItem>,
 ) -> Result<kyu_broker::Extend, Problem> {
     check_items(items.len(), "items")?;
-    if items.iter().any(|item| item.lease_ms > MAX_LEASE_MS) {
-        return Err(Problem::invalid(format!("lease_ms may be at most {MAX_LEASE_MS}.")));
+    for (at, item) in items.iter().enumerate() {
+        within("/lease_ms", item.lease_ms, 0..=MAX_LEASE_MS)
+            .map_err(|problem| problem.below(&format!("/items/{at}")))?;
     }
     let items = items.iter().map(|item| (receipt(&item.receipt), item.lease_ms));
     Ok(kyu_broker::Extend { queue, items: items.collect() })

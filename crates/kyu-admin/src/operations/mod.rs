@@ -16,7 +16,7 @@ mod server;
 use hyper::Method;
 
 use crate::api;
-use crate::operation::{Body, Done, Empty, Json, Operation, Optional, Patch, query};
+use crate::operation::{Body, Done, Empty, Json, Operation, Optional, Patch, Settings, query};
 
 /// One row: what it does; name, method and path; where the code is; query, body and answer; status.
 macro_rules! operations {
@@ -88,7 +88,7 @@ operations! {
     /// Create a queue, or replace the settings of the one that is there: what is left out gets its
     /// default. `If-None-Match: *` only creates, `If-Match` only replaces the version that it names.
     put_queue: PUT "/v1/queues/{queue}",
-        queues::put(api::InNamespace, Optional<api::QueueSettings>) -> api::Queue, 200 or 201;
+        queues::put(api::InNamespace, Settings<api::QueueSettings>) -> api::Queue, 200 or 201;
     /// Change some settings (JSON merge patch, RFC 7396): what is `null` gets its default again,
     /// and an object with a `kind` is replaced as a whole.
     patch_queue: PATCH "/v1/queues/{queue}",
@@ -142,7 +142,7 @@ operations! {
         exchanges::get(api::InNamespace, Empty) -> api::Exchange, 200;
     /// Create an exchange, or replace the settings of the one that is there; as with queues.
     put_exchange: PUT "/v1/exchanges/{exchange}",
-        exchanges::put(api::InNamespace, Optional<api::ExchangeSettings>) -> api::Exchange, 200 or 201;
+        exchanges::put(api::InNamespace, Settings<api::ExchangeSettings>) -> api::Exchange, 200 or 201;
     /// Delete an exchange and its bindings. What was published stays in the queues.
     delete_exchange: DELETE "/v1/exchanges/{exchange}",
         exchanges::delete(api::InNamespace, Empty) -> (), 204;
@@ -190,7 +190,7 @@ operations! {
     /// Create a schedule, or replace the settings of the one that is there. Said again, it changes
     /// nothing.
     put_schedule: PUT "/v1/schedules/{schedule}",
-        schedules::put(api::InNamespace, Json<api::ScheduleSettings>) -> api::Schedule, 200 or 201;
+        schedules::put(api::InNamespace, Settings<api::ScheduleSettings>) -> api::Schedule, 200 or 201;
     /// Delete a schedule. What it has sent stays.
     delete_schedule: DELETE "/v1/schedules/{schedule}",
         schedules::delete(api::InNamespace, Empty) -> (), 204;
@@ -208,7 +208,7 @@ operations! {
         schedules::next_runs(api::RunsQuery, Empty) -> api::NextRuns, 200;
     /// The runs that settings would bring, without a schedule.
     preview_schedule: POST "/v1/schedule-previews",
-        schedules::preview(api::RunsQuery, Json<api::RunsPreview>) -> api::NextRuns, 200;
+        schedules::preview(api::RunsQuery, Settings<api::RunsPreview>) -> api::NextRuns, 200;
 
     /// What runs here.
     get_server: GET "/v1/server",

@@ -3,7 +3,7 @@
 use kyu_broker::{Answer, CancelMoveTask, Command, Query, QueueInfo, Reply, StartMoveTask};
 
 use crate::api::{InNamespace, MoveStatus, MoveTask, MoveTasks, NewMoveTask};
-use crate::call::Call;
+use crate::call::{Call, within};
 use crate::limits::MAX_PER_SECOND;
 use crate::operation::{Done, Empty, Optional};
 use crate::problem::{Code, Problem};
@@ -21,11 +21,10 @@ pub(super) async fn start(
         }
     };
     if destination == Some(source.id) {
-        return Err(Problem::invalid("The destination is the queue itself."));
+        return Err(Problem::at("/destination", "The destination is the queue itself."));
     }
-    if new.max_per_second.is_some_and(|rate| !(1..=MAX_PER_SECOND).contains(&rate)) {
-        return Err(Problem::invalid(format!("max_per_second may be from 1 to {MAX_PER_SECOND}.")));
-    }
+    let rate = new.max_per_second.map(u64::from);
+    within("/max_per_second", rate, 1..=u64::from(MAX_PER_SECOND))?;
     let command =
         StartMoveTask { source: source.id, destination, max_per_second: new.max_per_second };
     let Reply::MoveTaskStarted { task } =

@@ -69,9 +69,8 @@ pub(super) fn read_bodies(messages: &mut [Publication]) -> Result<(), Problem> {
         let content = Content::decode(message.content.clone());
         let body = content.map_err(|_| Problem::internal())?.body;
         message.facts.body = match std::str::from_utf8(&body) {
-            Ok(text) => {
-                facts::of_body(text).map_err(|error| Problem::invalid(format!("body: {error}.")))?
-            }
+            Ok(text) => facts::of_body(text)
+                .map_err(|error| Problem::at("/body", format!("body: {error}.")))?,
             Err(_) => BodyFacts::Opaque,
         };
     }

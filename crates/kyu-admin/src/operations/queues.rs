@@ -14,7 +14,7 @@ use crate::api::{
 };
 use crate::call::{Call, after, check_name, cursor, list_size};
 use crate::limits::MAX_TRIES;
-use crate::operation::{Done, Empty, Optional, Patch};
+use crate::operation::{Done, Empty, Patch, Settings};
 use crate::problem::{Code, Problem};
 
 pub(super) async fn list(
@@ -62,7 +62,7 @@ pub(super) async fn get(
 pub(super) async fn put(
     call: &Call<'_>,
     query: InNamespace,
-    Optional(settings): Optional<QueueSettings>,
+    Settings(settings): Settings<QueueSettings>,
 ) -> Result<Done<Queue>, Problem> {
     let name = call.name(query.namespace, call.parameter(0));
     check_name(&name.name)?;

@@ -14,10 +14,10 @@ use crate::api::{
     RunsQuery, Schedule, SchedulePage, ScheduleRule, ScheduleRun, ScheduleSettings, ScheduleTarget,
     ScheduleTotals, ScheduledMessage,
 };
-use crate::call::{Call, after, check_name, cursor, list_size, page_size};
+use crate::call::{Call, after, check_name, cursor, list_size, page_size, within};
 use crate::content::{Payload, show_attributes, text_or_base64};
 use crate::limits::{DEFAULT_RUNS, MAX_ITEMS, MAX_SPAN_MS, MAX_TIME_MS, MAX_TRIES};
-use crate::operation::{Done, Empty, Json};
+use crate::operation::{Done, Empty, Settings};
 use crate::problem::{Code, Problem};
 
 pub(super) async fn list(
@@ -54,7 +54,7 @@ pub(super) async fn get(
 pub(super) async fn put(
     call: &Call<'_>,
     query: InNamespace,
-    Json(settings): Json<ScheduleSettings>,
+    Settings(settings): Settings<ScheduleSettings>,
 ) -> Result<Done<Schedule>, Problem> {
     let name = name(call, query);
     check_name(&name.name)?;
@@ -167,15 +167,13 @@ pub(super) async fn next_runs(
 pub(super) async fn preview(
     call: &Call<'_>,
     query: RunsQuery,
-    Json(preview): Json<RunsPreview>,
+    Settings(preview): Settings<RunsPreview>,
 ) -> Result<Done<NextRuns>, Problem> {
     let max = page_size(query.limit, DEFAULT_RUNS)?;
     let namespace = call.namespace(query.namespace);
     let config = Box::new(config(call, &namespace, preview.settings)?);
     let after_ms = preview.after_at_ms.unwrap_or_else(|| call.broker.now_ms());
-    if after_ms > MAX_TIME_MS {
-        return Err(Problem::invalid(format!("after_at_ms may be at most {MAX_TIME_MS}.")));
-    }
+    within("/after_at_ms", after_ms, 0..=MAX_TIME_MS)?;
     runs(call, ScheduleQuery::Preview { config, after_ms, max }).await
 }
 
@@ -228,15 +226,13 @@ fn config(
             kyu_broker::ScheduleRule::Every { interval_ms, anchor_ms: anchor_at_ms }
         }
     };
-    let times = [settings.from_at_ms, settings.until_at_ms];
-    if times.into_iter().flatten().any(|at_ms| at_ms > MAX_TIME_MS) {
-        return Err(Problem::invalid(format!("Times may be at most {MAX_TIME_MS}.")));
-    }
+    within("/from_at_ms", settings.from_at_ms, 0..=MAX_TIME_MS)?;
+    within("/until_at_ms", settings.until_at_ms, 0..=MAX_TIME_MS)?;
     let target = match settings.target {
         ScheduleTarget::Queue(name) => kyu_broker::ScheduleTarget::Queue(named(name)),
         ScheduleTarget::Exchange(name) => kyu_broker::ScheduleTarget::Exchange(named(name)),
     };
-    let message = template(call, settings.message)?;
+    let message = template(call, settings.message).map_err(|problem| problem.below("/message"))?;
     Ok(ScheduleConfig {
         jitter_ms: settings.jitter_ms,
         catch_up: match settings.catch_up {
@@ -255,11 +251,8 @@ fn template(call: &Call<'_>, message: ScheduledMessage) -> Result<MessageTemplat
     let ScheduledMessage { body, body_base64, attributes, .. } = message;
     let body = body.or_else(|| body_base64.is_none().then(String::new));
     let payload = Payload::read(body, body_base64, attributes, call)?;
-    let spans = [message.delay_ms, message.expires_after_ms];
-    if spans.into_iter().flatten().any(|span_ms| span_ms > MAX_SPAN_MS) {
-        let detail = format!("delay_ms and expires_after_ms may be at most {MAX_SPAN_MS}.");
-        return Err(Problem::invalid(detail));
-    }
+    within("/delay_ms", message.delay_ms, 0..=MAX_SPAN_MS)?;
+    within("/expires_after_ms", message.expires_after_ms, 0..=MAX_SPAN_MS)?;
     Ok(MessageTemplate {
         size_bytes: u32::try_from(payload.size_bytes).unwrap_or(u32::MAX),
         content: payload.content.encode(),
