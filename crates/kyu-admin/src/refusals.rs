@@ -1,7 +1,7 @@
 //! What each refusal of the broker means to a caller. No arm for "the rest": a new refusal must be
 //! given an answer.
 
-use kyu_broker::{EnqueueRefusal, Error, LedgerRefusal, Refusal, ScheduleRefusal};
+use kyu_broker::{EnqueueRefusal, Error, LedgerRefusal, PublishError, Refusal, ScheduleRefusal};
 
 use crate::problem::{Code, Problem};
 
@@ -55,6 +55,15 @@ impl From<Refusal> for Problem {
             Refusal::NotInAtomic => Self::of(Code::NotInAtomic),
             Refusal::Ledger(refusal) => refusal.into(),
             Refusal::Schedule(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Unreadable(reason) => Self::at("/body", format!("body: {reason}.")),
+            PublishError::Broker(error) => error.into(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod limits;
 mod message;
 mod message_attributes;
+mod message_id;
 mod policy;
 mod queue_attributes;
 mod receipt;

@@ -94,8 +94,8 @@ impl SentMessage<'_> {
 
 /// 20 digits that rise with the position in the queue; `None` where order means nothing.
 pub(crate) fn sequence_number(queue: &QueueInfo, seq: Seq) -> Option<String> {
-    /// Makes 20 digits without leading zeros, as AWS' are.
-    const FIRST: u64 = 10_000_000_000_000_000_000;
+    /// Makes 20 digits without leading zeros, as AWS' are, and none of those that topics count with.
+    const FIRST: u64 = 18_000_000_000_000_000_000;
     (queue.config.kind == QueueKind::Fifo).then(|| FIRST.saturating_add(seq).to_string())
 }
 

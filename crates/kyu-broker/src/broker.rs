@@ -14,6 +14,7 @@ use crate::bodies::{Bodies, Received};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::error::Error;
+use crate::filtered::Filtered;
 use crate::inbox::Inbox;
 use crate::metrics::{Counter, Metrics, MetricsSnapshot, QueueMetrics};
 use crate::pins::Pin;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) receives: AtomicU64,
     pub(crate) sessions: AtomicU64,
     pub(crate) threads: Mutex<Threads>,
+    pub(crate) filtered: Filtered,
 }
 
 impl Broker {

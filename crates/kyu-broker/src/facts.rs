@@ -7,20 +7,29 @@ use kyu_engine::{Attribute, AttributeValue, BodyFacts, Document, Place, Properti
 use serde_json::Value as Json;
 
 /// Bytes of all paths in a body; each is as long as its names together, so that a short body could
-/// name very many. [`TooDeep`].
+/// name very many. [`Unreadable::TooDeep`].
 const MAX_PATH_BYTES: usize = 16 << 20;
 
-/// A body whose leaves cannot be named within bounds.
+/// Why a body cannot be filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooDeep;
+pub enum Unreadable {
+    /// Its leaves cannot be named within bounds.
+    TooDeep,
+    /// Two lists in one object have the same path, because a name has a dot in it. Which of them
+    /// has what a filter wants would have to be guessed.
+    SamePath,
+}
 
-impl fmt::Display for TooDeep {
+impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body is too deep for a filter")
+        f.write_str(match self {
+            Self::TooDeep => "the body is too deep for a filter",
+            Self::SamePath => "two lists of the body have the same path for a filter",
+        })
     }
 }
 
-impl std::error::Error for TooDeep {}
+impl std::error::Error for Unreadable {}
 
 /// The attributes. Binary ones cannot be filtered (SNS developer guide, "Message filtering").
 pub fn of_attributes(attributes: &[Attribute]) -> Properties {
@@ -45,48 +54,87 @@ fn values(attribute: &Attribute, text: &str) -> Vec<Value> {
 
 /// The leaves of a body that is a JSON object, by the names that lead to them; a list's elements
 /// all have the list's name. A name with a dot in it and two names count as the same (recorded).
-pub fn of_body(body: &str) -> Result<BodyFacts, TooDeep> {
+pub fn of_body(body: &str) -> Result<BodyFacts, Unreadable> {
     let Ok(Json::Object(object)) = serde_json::from_str(body) else {
         return Ok(BodyFacts::Opaque);
     };
-    let mut document = Document::default();
-    let mut path_bytes = 0;
-    collect(&Json::Object(object), "", None, &mut document, &mut path_bytes)?;
-    Ok(BodyFacts::Document(document))
+    let mut reader = Reader::default();
+    reader.object(&object, None, None)?;
+    if reader.has_dotted_names && have_same_path(&mut reader.lists) {
+        return Err(Unreadable::SamePath);
+    }
+    Ok(BodyFacts::Document(reader.document))
 }
 
-fn collect(
-    value: &Json,
-    path: &str,
-    place: Place,
-    into: &mut Document,
-    path_bytes: &mut usize,
-) -> Result<(), TooDeep> {
-    match value {
-        Json::Object(object) => {
-            for (key, below) in object {
-                *path_bytes += path.len() + key.len() + 1;
-                if *path_bytes > MAX_PATH_BYTES {
-                    return Err(TooDeep);
-                }
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect(below, &path, place, into, path_bytes)?;
+/// A body that is being read. The depth of calls is that of the JSON, which its parser bounds.
+#[derive(Default)]
+struct Reader {
+    document: Document,
+    path_bytes: usize,
+    has_dotted_names: bool,
+    /// Where each list stands that is no element of another one: such a list stands alone.
+    lists: Vec<(Place, String)>,
+}
+
+impl Reader {
+    fn object(
+        &mut self,
+        object: &serde_json::Map<String, Json>,
+        path: Option<&str>,
+        place: Place,
+    ) -> Result<(), Unreadable> {
+        for (name, below) in object {
+            self.path_bytes += path.map_or(0, str::len) + name.len() + 1;
+            if self.path_bytes > MAX_PATH_BYTES {
+                return Err(Unreadable::TooDeep);
             }
-        }
-        Json::Array(list) => {
-            let elements = into.list(place);
-            for element in list {
-                let place = into.element(elements);
-                collect(element, path, place, into, path_bytes)?;
+            self.has_dotted_names |= name.contains('.');
+            let below_path = path.map(|path| format!("{path}.{name}"));
+            let below_path = below_path.as_deref().unwrap_or(name);
+            if below.is_array() {
+                self.lists.push((place, below_path.to_owned()));
             }
+            self.value(below, below_path, place)?;
         }
-        value => {
-            if let Some(value) = leaf(value) {
-                into.leaf(path, place, value);
-            }
-        }
+        Ok(())
     }
-    Ok(())
+
+    fn value(&mut self, value: &Json, path: &str, place: Place) -> Result<(), Unreadable> {
+        match value {
+            Json::Object(object) => return self.object(object, Some(path), place),
+            Json::Array(values) => {
+                let list = self.document.list(place, path);
+                for value in values {
+                    // Other values stand where the list stands.
+                    let is_element = matches!(value, Json::Object(_) | Json::Array(_));
+                    let place = if is_element { self.document.element(list) } else { place };
+                    self.value(value, path, place)?;
+                }
+            }
+            value => {
+                if let Some(value) = leaf(value) {
+                    self.document.leaf(path, place, value);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether of two lists that stand in the same place one has a path that is, or leads on from, the
+/// other's.
+fn have_same_path(lists: &mut [(Place, String)]) -> bool {
+    // Sorted by names, a path stands right before those that lead on from it.
+    lists.sort_by(|(place, path), (other_place, other)| {
+        place.cmp(other_place).then_with(|| path.split('.').cmp(other.split('.')))
+    });
+    lists.windows(2).any(|two| match two {
+        [(place, path), (other_place, other)] => {
+            let leads_on = |rest: &str| rest.is_empty() || rest.starts_with('.');
+            place == other_place && other.strip_prefix(path.as_str()).is_some_and(leads_on)
+        }
+        _ => false,
+    })
 }
 
 fn leaf(value: &Json) -> Option<Value> {
@@ -108,19 +156,43 @@ mod tests {
         let body = r#"{"a":{"b":[{"c":1},[{"c":"x"}]],"d":[]},"a.e":null}"#;
         let BodyFacts::Document(found) = of_body(body).unwrap() else { panic!() };
         let mut expected = Document::default();
-        let list = expected.list(None);
+        let list = expected.list(None, "a.b");
         let first = expected.element(list);
         expected.leaf("a.b.c", first, Value::Number { value: 1.0, text: None });
         let second = expected.element(list);
-        let inner = expected.list(second);
+        let inner = expected.list(second, "a.b");
         let innermost = expected.element(inner);
         expected.leaf("a.b.c", innermost, Value::Text("x".into()));
         // An empty list has no leaves.
-        expected.list(None);
+        expected.list(None, "a.d");
         expected.leaf("a.e", None, Value::Null);
         assert_eq!(found, expected);
         for opaque in ["", "[1]", "\"x\"", "{"] {
             assert_eq!(of_body(opaque), Ok(BodyFacts::Opaque), "{opaque}");
+        }
+    }
+
+    #[test]
+    fn values_of_a_list_stand_around_it_and_lists_of_one_path_are_refused() {
+        let BodyFacts::Document(found) = of_body(r#"{"t":["x",{"n":null}],"":{"k":1}}"#).unwrap()
+        else {
+            panic!()
+        };
+        let mut expected = Document::default();
+        expected.leaf(".k", None, Value::Number { value: 1.0, text: None });
+        let list = expected.list(None, "t");
+        expected.leaf("t", None, Value::Text("x".into()));
+        let element = expected.element(list);
+        expected.leaf("t.n", element, Value::Null);
+        assert_eq!(found, expected);
+        for (body, is_clear) in [
+            (r#"{"a":{"b":[{"c":1}]},"a.b":[{"c":2}]}"#, false),
+            (r#"{"a":[{"b":[1]}],"a.b":[2],"a-b":[]}"#, false),
+            (r#"{"a":{"b":[{"c":1}]},"a.b":{"c":2},"a.bc":[]}"#, true),
+            (r#"{"l":[{"a.b":[1]},{"a":{"b":[1]}}]}"#, true),
+            (r#"{"l":[[1],[2]],"a.b":1}"#, true),
+        ] {
+            assert_eq!(of_body(body).is_ok(), is_clear, "{body}");
         }
     }
 

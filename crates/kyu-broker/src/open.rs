@@ -15,6 +15,7 @@ use crate::broker::{Broker, Shared};
 use crate::clock::Clock;
 use crate::core::{Core, CoreOptions, Deliver, OpenError};
 use crate::engine_thread::EngineThread;
+use crate::filtered::Filtered;
 use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::request::{Job, Ticket, deliver};
@@ -100,6 +101,7 @@ impl Broker {
             receives,
             sessions: AtomicU64::new(1),
             threads,
+            filtered: Filtered::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -1,13 +1,15 @@
 //! The whole broker, threads and all, on a real directory.
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kyu_broker::{
-    Acquire, Answer, Broker, Command, Content, CreateQueue, DeleteQueue, Enqueue, Error, Lease,
-    NewMessage, OpenError, Options, Order, Outcome, Query, QueueId, QueueName, Refusal, Reply,
-    Settle,
+    Acquire, Answer, Bind, BindingConfig, Broker, Command, Condition, Content, Counter,
+    CreateExchange, CreateQueue, DeleteQueue, Enqueue, Error, ExchangeConfig, Facts, Filter, Lease,
+    Literal, Matcher, NewMessage, OpenError, Options, Order, Outcome, Publication, Publish, Query,
+    QueueId, QueueName, Refusal, Reply, Settle, Test,
 };
 
 /// A directory that is removed with the test.
@@ -273,4 +275,57 @@ fn flip_in_a_segment(dir: &std::path::Path, needle: &[u8]) {
         }
     }
     panic!("no segment has it");
+}
+
+/// Every publish to an exchange whose bindings filter bodies went through the engine twice: refused
+/// for want of what is in the body, and then again.
+#[tokio::test]
+async fn a_publish_that_needs_its_body_read_is_refused_once_and_then_foreseen() {
+    let dir = Dir::new();
+    let broker = dir.open().unwrap();
+    let queue = create(&broker).await;
+    let exchange = QueueName { namespace: "test".into(), name: "x".into() };
+    let create = CreateExchange { name: exchange.clone(), config: ExchangeConfig::default() };
+    broker.submit(Command::CreateExchange(create)).await.unwrap();
+    let condition = Condition::Is(Literal::Text("yes".into()));
+    let test = Test { path: "wanted".into(), conditions: vec![condition] };
+    let config = BindingConfig {
+        protocol: "queue".into(),
+        address: "q".into(),
+        target: name(),
+        matcher: Matcher::Body(Filter { alternatives: vec![vec![test]] }),
+        bare: true,
+        active: true,
+        dead_letter: None,
+        attributes: BTreeMap::new(),
+    };
+    let bind = Bind { exchange: exchange.clone(), config };
+    broker.submit(Command::Bind(bind)).await.unwrap();
+    let publish = |body: &'static str| {
+        Command::Publish(Publish {
+            exchange: exchange.clone(),
+            messages: vec![Publication {
+                content: Content::of(body).encode(),
+                size_bytes: 10,
+                facts: Facts::default(),
+                bare_allowed: true,
+                lane: None,
+                dedup_id: None,
+                content_dedup_id: None,
+            }],
+        })
+    };
+    let refused = async || {
+        let metrics = broker.metrics().await.unwrap();
+        metrics.counters[Counter::Refusals as usize]
+    };
+    let before = refused().await;
+    for body in [r#"{"wanted":"yes"}"#, r#"{"wanted":"no"}"#, "{}"] {
+        broker.submit_publish(publish(body)).await.unwrap();
+    }
+    let group = Command::Atomic(vec![publish(r#"{"wanted":"yes"}"#)]);
+    broker.submit_publish(group).await.unwrap();
+    assert_eq!(refused().await - before, 1);
+    assert_eq!(ready(&broker, queue).await, 2);
+    broker.shutdown().await;
 }

@@ -30,6 +30,9 @@ pub const MAX_ADDRESS_BYTES: usize = 4_096;
 /// Conditions of a binding's matcher (an SNS filter policy has up to 150 combinations, each of up
 /// to five conditions). `Refusal::InvalidConfig`.
 pub const MAX_MATCHER_CONDITIONS: usize = 1_000;
+/// Comparisons of leaves of bodies with conditions of filters in one publish: about a second of the
+/// engine's thread. `LimitExceeded`.
+pub const MAX_FILTER_WORK: usize = 200_000_000;
 /// How long an exchange remembers deduplication ids (SNS FIFO topics: five minutes).
 pub const DEDUP_WINDOW_MS: u64 = 300_000;
 /// Exchanges or bindings of one answer. `Refusal::LimitExceeded`.

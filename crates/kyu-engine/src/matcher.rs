@@ -151,6 +151,16 @@ impl Matcher {
         }
     }
 
+    /// The most comparisons that a publication with these facts can cost.
+    pub(crate) fn work(&self, facts: &Facts) -> usize {
+        match (self, &facts.body) {
+            (Self::Body(_), BodyFacts::Document(document)) => {
+                document.size().saturating_mul(self.conditions())
+            }
+            _ => 0,
+        }
+    }
+
     /// How many conditions it has: its share of the work of a publish.
     pub(crate) fn conditions(&self) -> usize {
         match self {
@@ -374,7 +384,7 @@ mod tests {
     #[test]
     fn what_is_absent_from_one_element_of_a_list() {
         let mut document = Document::default();
-        let list = document.list(None);
+        let list = document.list(None, "r");
         for (kind, error) in [("a", None), ("b", Some("bad"))] {
             let element = document.element(list);
             document.leaf("r.kind", element, text(kind));

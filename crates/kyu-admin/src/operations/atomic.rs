@@ -1,8 +1,7 @@
 //! Atomic groups.
 
 use kyu_broker::{
-    Claimed, Command, Enqueue, LedgerCommand, LedgerKey, LedgerRelease, LedgerReply, Publish,
-    Refusal, Reply,
+    Claimed, Command, Enqueue, LedgerCommand, LedgerKey, LedgerRelease, LedgerReply, Publish, Reply,
 };
 
 use super::{ledger, messages, publish};
@@ -25,30 +24,14 @@ pub(super) async fn run(
         };
         prepare(call, &namespace, command).map_err(of_command)
     });
-    let mut commands = commands.collect::<Result<Vec<Command>, _>>()?;
-    for _ in 0..2 {
-        match call.broker.submit(Command::Atomic(commands.clone())).await {
-            Ok(Reply::Atomic(replies)) => {
-                let results = replies.into_iter().map(show).collect::<Result<_, _>>()?;
-                return Ok(AtomicResults { results }.into());
-            }
-            Ok(_) => return Err(Problem::internal()),
-            Err(kyu_broker::Error::Refused(refusal)) if wants_bodies(&refusal) => {
-                for command in &mut commands {
-                    if let Command::Publish(publish) = command {
-                        publish::read_bodies(&mut publish.messages)?;
-                    }
-                }
-            }
-            Err(error) => return Err(error.into()),
+    let commands = commands.collect::<Result<Vec<Command>, _>>()?;
+    match call.broker.submit_publish(Command::Atomic(commands)).await? {
+        Reply::Atomic(replies) => {
+            let results = replies.into_iter().map(show).collect::<Result<_, _>>()?;
+            Ok(AtomicResults { results }.into())
         }
+        _ => Err(Problem::internal()),
     }
-    Err(Problem::internal())
-}
-
-fn wants_bodies(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Atomic { refusal: Some(inner), .. }
-        if **inner == Refusal::BodyFactsRequired)
 }
 
 fn prepare(call: &Call<'_>, namespace: &str, command: AtomicCommand) -> Result<Command, Problem> {

@@ -1,8 +1,7 @@
 //! Publishing to exchanges.
 
 use kyu_broker::{
-    BodyFacts, Command, Content, EnqueueRefusal, Facts, Publication, Publish, QueueName, Refusal,
-    Reply, facts,
+    BodyFacts, Command, EnqueueRefusal, Facts, Publication, Publish, QueueName, Reply, facts,
 };
 
 use crate::api::{
@@ -63,38 +62,15 @@ pub(super) fn prepare(message: NewPublication, call: &Call<'_>) -> Result<Public
     })
 }
 
-/// Adds what filters of bodies look at.
-pub(super) fn read_bodies(messages: &mut [Publication]) -> Result<(), Problem> {
-    for message in messages {
-        let content = Content::decode(message.content.clone());
-        let body = content.map_err(|_| Problem::internal())?.body;
-        message.facts.body = match std::str::from_utf8(&body) {
-            Ok(text) => facts::of_body(text)
-                .map_err(|error| Problem::at("/body", format!("body: {error}.")))?,
-            Err(_) => BodyFacts::Opaque,
-        };
-    }
-    Ok(())
-}
-
-/// Publishes; if a binding filters bodies, reads them and publishes again.
 async fn publish(
     call: &Call<'_>,
     exchange: QueueName,
-    mut messages: Vec<Publication>,
+    messages: Vec<Publication>,
 ) -> Result<Vec<Result<kyu_broker::Published, EnqueueRefusal>>, Problem> {
-    for _ in 0..2 {
-        let command = Publish { exchange: exchange.clone(), messages: messages.clone() };
-        match call.broker.submit(Command::Publish(command)).await {
-            Ok(Reply::Published(results)) => return Ok(results),
-            Ok(_) => return Err(Problem::internal()),
-            Err(kyu_broker::Error::Refused(Refusal::BodyFactsRequired)) => {
-                read_bodies(&mut messages)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
+    match call.broker.submit_publish(Command::Publish(Publish { exchange, messages })).await? {
+        Reply::Published(results) => Ok(results),
+        _ => Err(Problem::internal()),
     }
-    Err(Problem::internal())
 }
 
 pub(super) fn show(published: &kyu_broker::Published) -> Published {

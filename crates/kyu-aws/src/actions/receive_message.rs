@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use kyu_broker::{Acquire, Lease, Order, Property, QueueInfo, QueueKind, Received, Refusal};
+use kyu_broker::{
+    Acquire, Lease, MessageId, Order, Property, QueueInfo, QueueKind, Received, Refusal,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
@@ -14,6 +16,7 @@ use crate::limits::{
 };
 use crate::message::{LOCAL_SENDER_ID, check_id, sequence_number};
 use crate::message_attributes::{ReceivedValue, Selection};
+use crate::message_id;
 use crate::receipt::Handle;
 use crate::sns::envelope;
 use crate::wire::{List, Pairs, Protocol, Response, Text, Utf8, Uuid};
@@ -216,6 +219,7 @@ impl Reader<'_> {
         signature: Option<&envelope::Signature>,
     ) -> Result<Message, Error> {
         let mut content = received.message.content().map_err(|_| Error::Internal)?;
+        let message_id = self.message_id(&received, &content);
         let system_attributes = self.system.iter().filter_map(|attribute| {
             self.system_attribute(*attribute, &received, &content).map(|v| (attribute.name(), v))
         });
@@ -225,7 +229,7 @@ impl Reader<'_> {
         }
         content.attributes.retain(|attribute| self.selection.has(&attribute.name));
         Ok(Message {
-            message_id: Uuid(received.message.message_id),
+            message_id: Uuid(message_id),
             receipt_handle: Handle(received.delivery.receipt),
             body_md5: digest::of_body(&content.body),
             system_attributes,
@@ -233,6 +237,10 @@ impl Reader<'_> {
             attributes: Pairs(content.attributes.into_iter().map(ReceivedValue::named).collect()),
             body: Utf8(content.body),
         })
+    }
+
+    fn message_id(&self, received: &Received, content: &kyu_broker::Content) -> MessageId {
+        message_id::shown(received, content, &self.queue.name.name)
     }
 
     fn system_attribute(
@@ -253,14 +261,17 @@ impl Reader<'_> {
             A::SequenceNumber => sequence_number(&self.queue, delivery.receipt.seq),
             // A dead-letter queue takes the message's own id, so that nothing meets a duplicate there.
             A::MessageDeduplicationId if delivery.dead_letter_source.is_some() => {
-                message.dedup_id.as_ref().map(|_| message.message_id.to_string())
+                message.dedup_id.as_ref().map(|_| self.message_id(received, content).to_string())
             }
             // A FIFO topic may have sent it to a standard queue, which knows no such ids.
             A::MessageDeduplicationId => {
-                let fifo = self.queue.config.kind == QueueKind::Fifo;
-                message.dedup_id.clone().filter(|_| fifo)
+                message.dedup_id.clone().filter(|_| self.queue.config.kind == QueueKind::Fifo)
             }
-            A::MessageGroupId => message.lane.clone(),
+            A::MessageGroupId => {
+                let of_fifo_topic = content.property(Property::Sequence).is_some();
+                let ordered = self.queue.config.kind == QueueKind::Fifo;
+                message.lane.clone().filter(|_| ordered || !of_fifo_topic)
+            }
             A::TraceHeader => content.property(Property::TraceHeader).map(str::to_owned),
             A::DeadLetterQueueSourceArn => {
                 delivery.dead_letter_source.as_ref().map(|source| self.call.arn_of(source))

@@ -157,4 +157,6 @@ const HAS_NO_RESULT: &[&str] = &[
 ];
 
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 mod tests;

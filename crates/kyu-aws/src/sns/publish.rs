@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use kyu_broker::{
     Attribute, AttributeValue, BodyFacts, Command, Content, EnqueueRefusal, Facts, Property,
-    Publication, Publish, Published, QueueName, Refusal, Reply, facts,
+    Publication, Publish, PublishError, Published, QueueName, Reply, facts,
 };
 use kyu_door::access::Principal;
 use serde_json::Value;
@@ -111,33 +111,20 @@ fn write_published(published: &Published, out: &mut Output) {
     out.optional("SequenceNumber", sequence.as_deref());
 }
 
-/// Publishes; if a subscription filters bodies, reads them and publishes again.
 async fn publish(
     call: &Call<'_>,
     exchange: QueueName,
-    mut messages: Vec<Publication>,
+    messages: Vec<Publication>,
 ) -> Result<Vec<Result<Published, EnqueueRefusal>>, Error> {
-    for _ in 0..2 {
-        let command = Publish { exchange: exchange.clone(), messages: messages.clone() };
-        match call.broker.submit(Command::Publish(command)).await {
-            Ok(Reply::Published(results)) => return Ok(results),
-            Ok(_) => return Err(Error::internal()),
-            Err(kyu_broker::Error::Refused(Refusal::BodyFactsRequired)) => {
-                for message in &mut messages {
-                    let content = Content::decode(message.content.clone());
-                    let body = content.map_err(|_| Error::internal())?.body;
-                    message.facts.body = match std::str::from_utf8(&body) {
-                        Ok(body) => facts::of_body(body).map_err(|_| {
-                            Error::invalid("Message Reason: too deep for a filter policy")
-                        })?,
-                        Err(_) => BodyFacts::Opaque,
-                    };
-                }
-            }
-            Err(error) => return Err(error.into()),
+    let command = Command::Publish(Publish { exchange, messages });
+    match call.broker.submit_publish(command).await {
+        Ok(Reply::Published(results)) => Ok(results),
+        Ok(_) => Err(Error::internal()),
+        Err(PublishError::Unreadable(reason)) => {
+            Err(Error::invalid(format!("Message Reason: {reason}")))
         }
+        Err(PublishError::Broker(error)) => Err(error.into()),
     }
-    Err(Error::internal())
 }
 
 /// Why a publication was not taken that is right in itself.

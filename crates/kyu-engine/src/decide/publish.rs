@@ -10,7 +10,7 @@ use crate::decide::{Decided, Wait};
 use crate::effect::{Effect, Effects, ExchangeEffect, PublishedEffect};
 use crate::exchange::{BindingConfig, Exchange};
 use crate::ids::MessageId;
-use crate::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_ROUTES};
+use crate::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
 use crate::matcher::{BodyFacts, Matcher};
 use crate::queue::Queue;
 use crate::reply::{EnqueueRefusal, Published, Refusal, Reply};
@@ -36,8 +36,13 @@ pub(super) fn decide(
     };
     let mut results = Vec::with_capacity(command.messages.len());
     // The command as a whole is refused before it has any effect.
+    let mut work: usize = 0;
     for publication in &command.messages {
         press.check(publication)?;
+        work = work.saturating_add(press.filter_work(publication));
+    }
+    if work > MAX_FILTER_WORK {
+        return Err(Refusal::LimitExceeded("comparisons of filters in one publish"));
     }
     let mut routes = 0;
     for (at, publication) in command.messages.iter().enumerate() {
@@ -79,11 +84,19 @@ impl<'a> Press<'a> {
             return Err(Refusal::PublicationTooLarge { max_bytes });
         }
         let unread = publication.facts.body == BodyFacts::Unread;
-        let mut active = self.exchange.bindings.values().filter(|binding| binding.config.active);
-        if unread && active.any(|binding| matches!(binding.config.matcher, Matcher::Body(_))) {
+        if unread && self.active().any(|config| matches!(config.matcher, Matcher::Body(_))) {
             return Err(Refusal::BodyFactsRequired);
         }
         Ok(())
+    }
+
+    fn active(&self) -> impl Iterator<Item = &BindingConfig> {
+        self.exchange.bindings.values().map(|binding| &binding.config).filter(|one| one.active)
+    }
+
+    fn filter_work(&self, publication: &Publication) -> usize {
+        let work = self.active().map(|config| config.matcher.work(&publication.facts));
+        work.fold(0, usize::saturating_add)
     }
 
     fn dedup_id<'p>(&self, publication: &'p Publication) -> Option<&'p str> {
