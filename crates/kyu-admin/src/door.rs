@@ -51,7 +51,7 @@ impl Admin {
     }
 
     async fn answer(&self, request: &Request) -> Result<Reply, Failure> {
-        let Request { head, body, peer } = request;
+        let Request { head, body, peer, .. } = request;
         let principal = self.access.admit_api(head, body, *peer, now_s()).map_err(Problem::from)?;
         let (operation, path) = route(&head.method, head.uri.path())?;
         let (broker, options, principal) = (&self.broker, &self.options, &principal);

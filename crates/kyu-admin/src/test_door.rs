@@ -82,7 +82,12 @@ impl Door {
     pub(crate) async fn say(&self, request: hyper::Request<Vec<u8>>) -> Said {
         let (head, body) = request.into_parts();
         let peer = "127.0.0.1:50000".parse().unwrap();
-        hear(self.admin.handle(Request { head, body: body.into(), peer }).await).await
+        hear(
+            self.admin
+                .handle(Request { head, body: body.into(), peer, local: None, secure: false })
+                .await,
+        )
+        .await
     }
 
     /// A request with these headers; a JSON body unless it is null.

@@ -1,6 +1,7 @@
 //! How a queue is named: URLs, ARNs, and what a queue's name may be.
 
 use kyu_broker::QueueName;
+use kyu_door::origin::Origin;
 
 use crate::door::SqsOptions;
 use crate::error::{Error, quoted};
@@ -57,9 +58,9 @@ pub(crate) fn of_path(path: &str, options: &SqsOptions) -> Option<QueueName> {
     Some(QueueName { namespace: account.to_owned(), name: name.to_owned() })
 }
 
-/// The URL by which a client that came to `host` reaches a queue.
-pub(crate) fn url_of(host: &str, queue: &QueueName) -> String {
-    format!("http://{host}/{}/{}", queue.namespace, queue.name)
+/// The URL by which a client reaches a queue.
+pub(crate) fn url_of(origin: &Origin, queue: &QueueName) -> String {
+    format!("{origin}/{}/{}", queue.namespace, queue.name)
 }
 
 /// `arn:aws:sqs:REGION:ACCOUNT:NAME`

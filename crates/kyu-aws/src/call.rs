@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kyu_broker::{Broker, Command, ConfigureQueue, QueueConfig, QueueInfo, QueueName, Refusal};
 use kyu_door::access::Principal;
+use kyu_door::origin::Origin;
 
 use crate::address;
 use crate::door::SqsOptions;
@@ -19,8 +20,8 @@ pub(crate) struct Call<'r> {
     pub(crate) options: &'r SqsOptions,
     pub(crate) principal: &'r Principal,
     pub(crate) protocol: Protocol,
-    /// The host that the client came to, for the URLs in its answers.
-    pub(crate) host: &'r str,
+    /// Where the client reaches this server, for the URLs in its answers.
+    pub(crate) origin: &'r Origin,
     /// The queue that the request's own path names: Query allows that instead of `QueueUrl`.
     pub(crate) path_queue: Option<QueueName>,
     /// The HTTP header in which X-Ray names the trace that the request belongs to.
@@ -62,7 +63,7 @@ impl Call<'_> {
 
     /// The URL of a queue, as this client reaches it.
     pub(crate) fn url_of(&self, queue: &QueueName) -> String {
-        address::url_of(self.host, queue)
+        address::url_of(self.origin, queue)
     }
 
     /// Changes a queue's settings: reads, lets `change` edit, and writes only if nobody else wrote

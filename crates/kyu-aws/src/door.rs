@@ -5,10 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use kyu_broker::Broker;
 use kyu_door::access::{Access, Principal};
 use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response};
+use kyu_door::origin::Origins;
 
 use crate::actions;
 use crate::address;
@@ -27,8 +28,6 @@ const TRACE_HEADER: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The Query code of a JSON error, for clients that were written when there was only Query.
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
-/// The host in queue URLs for a client that names none.
-const DEFAULT_HOST: &str = "localhost:9324";
 
 /// What an operator may choose about SQS.
 #[derive(Clone, Debug)]
@@ -41,6 +40,8 @@ pub struct SqsOptions {
     pub purge_cooldown_ms: u64,
     /// Time before a deleted queue's name may be used again; AWS has 60 s.
     pub name_reuse_wait_ms: u64,
+    /// Where clients reach this server, for the URLs in answers.
+    pub origins: Origins,
     /// What concerns SNS alone.
     pub sns: SnsOptions,
 }
@@ -53,6 +54,7 @@ impl Default for SqsOptions {
             region: "us-east-1".into(),
             purge_cooldown_ms: 0,
             name_reuse_wait_ms: 0,
+            origins: Origins::trusting_loopback(),
             sns: SnsOptions::default(),
         }
     }
@@ -93,7 +95,7 @@ impl Sqs {
         protocol: Protocol,
         id: &RequestId,
     ) -> Result<(Protocol, Bytes), Failure> {
-        let Request { head, body, peer } = request;
+        let Request { head, body, peer, .. } = request;
         let admitted = self.access.admit(head, body, *peer, now_s());
         let in_url = head.uri.query().unwrap_or("").as_bytes();
         let is_stranger = admitted.is_err();
@@ -103,12 +105,13 @@ impl Sqs {
             Err(_) if !is_signed(head) && is_link(protocol, head, in_url, body) => Principal::Local,
             Err(denied) => return Err(Error::Denied(denied).into()),
         };
+        let origin = self.options.origins.of(head, request.arrival());
         let call = Call {
             broker: &self.broker,
             options: &self.options,
             principal: &principal,
             protocol,
-            host: host(head),
+            origin: &origin,
             path_queue: address::of_path(head.uri.path(), &self.options),
             trace_header: text_of(head, TRACE_HEADER),
             signed: is_signed(head),
@@ -221,10 +224,6 @@ fn json_action(head: &Head) -> Option<&str> {
 /// A header of visible ASCII; `None` if it is not there or something else.
 fn text_of(head: &Head, name: HeaderName) -> Option<&str> {
     head.headers.get(name)?.to_str().ok()
-}
-
-fn host(head: &Head) -> &str {
-    text_of(head, HOST).or_else(|| head.uri.authority().map(|a| a.as_str())).unwrap_or(DEFAULT_HOST)
 }
 
 fn now_s() -> u64 {

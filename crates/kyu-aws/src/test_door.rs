@@ -85,7 +85,12 @@ impl Door {
     pub(crate) async fn say(&self, request: hyper::Request<Vec<u8>>) -> Said {
         let (head, body) = request.into_parts();
         let peer = "127.0.0.1:50000".parse().unwrap();
-        hear(self.sqs.handle(Request { head, body: body.into(), peer }).await).await
+        hear(
+            self.sqs
+                .handle(Request { head, body: body.into(), peer, local: None, secure: false })
+                .await,
+        )
+        .await
     }
 
     /// What is said of a request that could not be read.

@@ -18,4 +18,6 @@ pub mod http;
 #[cfg(feature = "http")]
 pub mod limits;
 #[cfg(feature = "http")]
+pub mod origin;
+#[cfg(feature = "http")]
 pub mod sigv4;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use kyu_door::origin::Origin;
 
 /// A durable work queue that speaks the protocols your clients already speak.
 #[derive(Debug, Parser)]
@@ -186,6 +187,16 @@ pub(crate) struct Settings {
     /// Private key (PEM) of `--tls-cert`.
     #[arg(long, env = "KYU_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Where clients reach the HTTP port, such as https://queue.example.com: URLs in answers (of
+    /// queues, to confirm and to end subscriptions, of certificates) begin so. [default: what a
+    /// trusted proxy says, or else the Host of the request]
+    #[arg(long, env = "KYU_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<Origin>,
+    /// Address or network (10.0.0.0/8) of proxies whose Forwarded and X-Forwarded-Proto, -Host and
+    /// -Port are believed; may be given several times; `none` for no proxy. [default: this machine
+    /// while only it can reach the server, else none]
+    #[arg(long, env = "KYU_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
+    pub(crate) trusted_proxy: Vec<String>,
     /// AWS region in ARNs.
     #[arg(long, env = "KYU_REGION", default_value = "us-east-1")]
     pub(crate) region: String,
@@ -200,10 +211,13 @@ pub(crate) struct Settings {
     /// its deletions take time.
     #[arg(long, env = "KYU_SQS_NAME_REUSE_WAIT_S", value_name = "SECONDS", default_value_t = 0)]
     pub(crate) sqs_name_reuse_wait_s: u32,
-    /// Which HTTP endpoints may subscribe to SNS topics: `any`, only those on the `public` internet
-    /// (so that nobody can make this server call services of its own network), or none (`off`).
-    #[arg(long, env = "KYU_SNS_ENDPOINTS", value_name = "WHICH", default_value = "any")]
-    pub(crate) sns_endpoints: SnsEndpoints,
+    /// Which HTTP endpoints may subscribe to SNS topics: `any`, with this machine and private
+    /// networks, only those on the `public` internet (so that nobody can make this server call
+    /// services of its own network), or none (`off`). Never its own ports, link-local addresses
+    /// and metadata services. [default: any while only this machine can reach the server, else
+    /// public]
+    #[arg(long, env = "KYU_SNS_ENDPOINTS", value_name = "WHICH")]
+    pub(crate) sns_endpoints: Option<SnsEndpoints>,
     /// Sign SNS messages in SQS queues too, for every topic, as AWS does: a signature takes 2.3 ms of
     /// a core. With `false` those of topics with the attribute SignatureVersion are signed.
     /// [default: true for `kyu dev`, else false]

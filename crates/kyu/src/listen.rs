@@ -148,6 +148,11 @@ pub(crate) async fn reserve(
 }
 
 impl Reserved {
+    /// The address, with the port that the system chose if none was asked for.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
     /// Accepts connections from now on.
     pub(crate) fn listen(self) -> Result<tokio::net::TcpListener, StartError> {
         let Self { flag, text, socket } = self;

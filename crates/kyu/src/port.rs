@@ -76,7 +76,7 @@ impl Port {
 
     /// Sums for everybody; of single queues only to whom the admin API would name them as well.
     async fn measured(&self, request: &Request) -> Result<String, Error> {
-        let Request { head, body, peer } = request;
+        let Request { head, body, peer, .. } = request;
         let now_ms = self.broker.now_ms();
         let named = self.access.admit_api(head, body, *peer, now_ms / 1_000).is_ok();
         let most = if named { self.metrics_queues } else { 0 };

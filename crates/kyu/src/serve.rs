@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use kyu::{PgmqOptions, Server, ServerOptions};
 use kyu_aws::{EndpointRule, SnsOptions, SqsOptions};
 use kyu_door::access::Credential;
+use kyu_door::origin::{Network, Origins};
 use kyu_pgmq::wire::Tls;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -114,21 +115,37 @@ fn options(
         purge_cooldown_ms: u64::from(settings.sqs_purge_wait_s) * 1_000,
         name_reuse_wait_ms: u64::from(settings.sqs_name_reuse_wait_s) * 1_000,
         sns: SnsOptions {
-            endpoints: match settings.sns_endpoints {
-                SnsEndpoints::Any => EndpointRule::Any,
-                SnsEndpoints::Public => EndpointRule::Public,
-                SnsEndpoints::Off => EndpointRule::Off,
-            },
             key_dir: Some(data.to_owned()),
             sign_all: settings.sns_sign_all.unwrap_or(false),
+            ..SnsOptions::default()
         },
+        origins: Origins { public_url: settings.public_url, ..Origins::default() },
     };
+    options.trusted_proxies = trusted_proxies(&settings.trusted_proxy)?;
+    options.sns_endpoints = settings.sns_endpoints.map(|which| match which {
+        SnsEndpoints::Any => EndpointRule::Any,
+        SnsEndpoints::Public => EndpointRule::Public,
+        SnsEndpoints::Off => EndpointRule::Off,
+    });
     if let (Some(access_key_id), Some(secret_access_key)) =
         (settings.access_key_id, settings.secret_access_key)
     {
         options.credentials = vec![Credential { access_key_id, secret_access_key, user: None }];
     }
     Ok(options)
+}
+
+/// The networks of `--trusted-proxy`; `None` for the default.
+fn trusted_proxies(given: &[String]) -> Result<Option<Vec<Network>>, Failure> {
+    match given {
+        [] => Ok(None),
+        [none] if none == "none" => Ok(Some(Vec::new())),
+        given => {
+            let wrong = |problem| Failure::Usage(format!("--trusted-proxy: {problem}"));
+            let networks = given.iter().map(|one| one.parse().map_err(wrong));
+            networks.collect::<Result<_, _>>().map(Some)
+        }
+    }
 }
 
 /// The pgmq door: its own user, or the one of all doors.

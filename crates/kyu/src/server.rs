@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kyu_admin::{Admin, AdminOptions};
-use kyu_aws::{Deliveries, Sqs, SqsOptions};
+use kyu_aws::{Deliveries, EndpointRule, SnsOptions, Sqs, SqsOptions};
 use kyu_broker::{Broker, OpenError, Options};
 use kyu_door::access::{Access, Credential};
 use kyu_door::descriptors;
 use kyu_door::http::{Counts, serve};
 use kyu_door::limits::Limits;
+use kyu_door::origin::{Network, Origins};
 
-use crate::listen::{Guards, StartError, reserve};
+use crate::listen::{Guards, Reserved, StartError, reserve};
 use crate::open_port::OpenPort;
 use crate::pgmq::{self, PgmqOptions};
 use crate::port::Port;
@@ -35,8 +36,15 @@ pub struct ServerOptions {
     /// Without credentials: names by which clients may call this machine, besides `localhost`,
     /// `*.localhost` and addresses. Others could be those of web pages (DNS rebinding).
     pub allowed_hosts: Vec<String>,
-    /// Rules of the SQS door.
+    /// Rules of the SQS door. Which proxies are trusted, which endpoints may subscribe and what the
+    /// server's own addresses are is filled in from what follows, and from the ports.
     pub sqs: SqsOptions,
+    /// Proxies whose forwarded headers are believed; `None` for those on this machine if only it can
+    /// reach the HTTP port, and nobody else.
+    pub trusted_proxies: Option<Vec<Network>>,
+    /// Which HTTP endpoints may subscribe to topics; `None` for all if only this machine can reach
+    /// the server, and else public ones.
+    pub sns_endpoints: Option<EndpointRule>,
     /// Bounds of the HTTP port.
     pub limits: Limits,
     /// Most queues with series of their own in `/metrics`, the first in order of name: each has
@@ -54,6 +62,8 @@ impl ServerOptions {
             credentials: Vec::new(),
             allowed_hosts: Vec::new(),
             sqs: SqsOptions::default(),
+            trusted_proxies: None,
+            sns_endpoints: None,
             limits: Limits::default(),
             metrics_queues: 1_000,
         }
@@ -89,12 +99,17 @@ impl Server {
             Some(options) => Some((options.reserve().await?, options)),
             None => None,
         };
+        let ports = Ports {
+            http: reserved.as_ref().and_then(Reserved::address),
+            pgmq: pgmq.as_ref().and_then(|(reserved, _)| reserved.address()),
+        };
+        let sqs = ports.fill_in(options.sqs, options.trusted_proxies, options.sns_endpoints);
         let broker = open(options.broker).await.map_err(StartError::Open)?;
         let ready = Arc::new(AtomicBool::new(true));
         let pgmq_counts = Arc::new(kyu_pgmq::wire::Counts::default());
         let pgmq = match pgmq {
             Some((reserved, pgmq)) => {
-                let account = options.sqs.account.clone();
+                let account = sqs.account.clone();
                 let counts = Arc::clone(&pgmq_counts);
                 Some(pgmq::open(reserved, pgmq, broker.clone(), account, counts)?)
             }
@@ -105,11 +120,11 @@ impl Server {
             Self { broker: broker.clone(), http, pgmq, ready: Arc::clone(&ready), deliveries };
         if let Some(reserved) = reserved {
             let counts = Arc::new(Counts::default());
-            let namespace = options.sqs.account.clone();
+            let namespace = sqs.account.clone();
             // Each has signing keys of its own in store.
             let access = || Access::with_hosts(options.credentials.clone(), &options.allowed_hosts);
             let admin = Admin::new(broker.clone(), access(), AdminOptions { namespace });
-            let sqs = Sqs::new(broker.clone(), access(), options.sqs);
+            let sqs = Sqs::new(broker.clone(), access(), sqs);
             let access = access();
             server.deliveries = Some(sqs.start_deliveries());
             let http_counts = Arc::clone(&counts);
@@ -188,6 +203,42 @@ fn share_descriptors(options: &mut ServerOptions) -> Result<(), StartError> {
         *pgmq = (*pgmq).min(pgmq_share);
     }
     Ok(())
+}
+
+/// Where the doors will listen.
+struct Ports {
+    http: Option<SocketAddr>,
+    pgmq: Option<SocketAddr>,
+}
+
+impl Ports {
+    /// The rules of the SQS door, with what follows from the ports where the operator has not said:
+    /// who calls from elsewhere must not reach through this server what only its machine and its
+    /// network can, and must not be believed to be a proxy.
+    fn fill_in(
+        &self,
+        sqs: SqsOptions,
+        trusted_proxies: Option<Vec<Network>>,
+        endpoints: Option<EndpointRule>,
+    ) -> SqsOptions {
+        let own_addresses: Vec<_> = [self.http, self.pgmq].into_iter().flatten().collect();
+        let is_local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        let proxies = if self.http.as_ref().is_none_or(is_local) {
+            Origins::trusting_loopback().trusted_proxies
+        } else {
+            Vec::new()
+        };
+        let by_ports = if own_addresses.iter().all(is_local) {
+            EndpointRule::Any
+        } else {
+            EndpointRule::Public
+        };
+        SqsOptions {
+            origins: Origins { trusted_proxies: trusted_proxies.unwrap_or(proxies), ..sqs.origins },
+            sns: SnsOptions { endpoints: endpoints.unwrap_or(by_ports), own_addresses, ..sqs.sns },
+            ..sqs
+        }
+    }
 }
 
 /// Opening reads and replays files, which must not block the runtime.

@@ -2,16 +2,32 @@
 
 use kyu_broker::{BindingConfig, BindingId, BindingInfo};
 
+use crate::door::SqsOptions;
+
 /// Attributes of a binding that are the door's own and not shown.
 pub(super) const OWN: &str = "kyu:";
 /// The secret half of the token.
 pub(super) const SECRET: &str = "kyu:secret";
-/// The host by which the subscriber reaches this server.
-pub(super) const HOST: &str = "kyu:host";
+/// The origin by which the subscriber reaches this server; before there were others than `http`,
+/// its host.
+pub(super) const ORIGIN: &str = "kyu:host";
 /// There if the confirmation was signed by somebody who may call this server.
 pub(super) const AUTHENTICATED: &str = "kyu:authenticated";
 /// There if Unsubscribe must be signed.
 pub(super) const GUARDED: &str = "kyu:guarded";
+
+/// What the URLs in messages to an endpoint begin with: the configured origin, or else that of the
+/// call that subscribed it, for nobody calls when a message is delivered.
+pub(super) fn origin(stored: Option<&str>, options: &SqsOptions) -> String {
+    if let Some(origin) = &options.origins.public_url {
+        return origin.to_string();
+    }
+    match stored {
+        Some(origin) if origin.contains("://") => origin.to_owned(),
+        Some(host) => format!("http://{host}"),
+        None => "http://localhost".to_owned(),
+    }
+}
 
 /// How long an endpoint may take; then the subscription that waits for it ends, as AWS ends it.
 pub(super) const PENDING_MS: u64 = 48 * 3_600_000;

@@ -20,7 +20,8 @@ pub(crate) fn wrap(
     let Some(topic_arn) = content.property(Property::Topic) else { return };
     let text = String::from_utf8_lossy(&content.body);
     let subscription_arn = format!("{topic_arn}:{via}");
-    let to = Addressee { host: call.host, topic_arn, subscription_arn: &subscription_arn };
+    let to =
+        Addressee { origin: call.origin.as_str(), topic_arn, subscription_arn: &subscription_arn };
     let wrapped = Notification { message, content, text: &text }.wrapped(to, signature);
     content.body = wrapped.into();
     content.attributes.clear();

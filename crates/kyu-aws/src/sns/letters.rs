@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::signing::Signature;
 
-/// Who a message is for, and where the server is for that one.
+/// Who a message is for, and what the URLs of this server begin with for that one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addressee<'a> {
-    pub(super) host: &'a str,
+    pub(super) origin: &'a str,
     pub(super) topic_arn: &'a str,
     pub(super) subscription_arn: &'a str,
 }
@@ -58,11 +58,11 @@ struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    fn new(signature: &'a Signature, host: &str) -> Self {
+    fn new(signature: &'a Signature, origin: &str) -> Self {
         Self {
             signature_version: signature.version,
             signature: &signature.signature,
-            signing_cert_url: format!("http://{host}{}", signature.certificate_path),
+            signing_cert_url: format!("{origin}{}", signature.certificate_path),
         }
     }
 }
@@ -89,10 +89,10 @@ impl Notification<'_> {
             subject: self.content.property(Property::Subject),
             message: self.text,
             timestamp: rfc3339(self.message.sent_at_ms),
-            signed: signature.map(|signature| Signed::new(signature, to.host)),
+            signed: signature.map(|signature| Signed::new(signature, to.origin)),
             unsubscribe_url: format!(
-                "http://{}/?Action=Unsubscribe&SubscriptionArn={}",
-                to.host, to.subscription_arn
+                "{}/?Action=Unsubscribe&SubscriptionArn={}",
+                to.origin, to.subscription_arn
             ),
             message_attributes: attributes(self.content),
         };
@@ -172,9 +172,9 @@ struct Asked<'a> {
 
 impl Question<'_> {
     fn subscribe_url(&self, to: Addressee<'_>) -> String {
-        let Addressee { host, topic_arn, .. } = to;
+        let Addressee { origin, topic_arn, .. } = to;
         let token = self.token;
-        format!("http://{host}/?Action=ConfirmSubscription&TopicArn={topic_arn}&Token={token}")
+        format!("{origin}/?Action=ConfirmSubscription&TopicArn={topic_arn}&Token={token}")
     }
 
     /// What is signed.
@@ -200,7 +200,7 @@ impl Question<'_> {
             message: self.kind.message(to),
             subscribe_url: self.subscribe_url(to),
             timestamp: rfc3339(self.message.sent_at_ms),
-            signed: signature.map(|signature| Signed::new(signature, to.host)),
+            signed: signature.map(|signature| Signed::new(signature, to.origin)),
         };
         serde_json::to_vec(&asked).unwrap_or_default()
     }

@@ -26,6 +26,7 @@ mod tags;
 mod topic_attributes;
 mod topics;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,12 +45,20 @@ use output::Output;
 pub struct SnsOptions {
     /// Which endpoints may subscribe by HTTP and HTTPS.
     pub endpoints: EndpointRule,
+    /// Where this server listens: no subscriber can make it call itself.
+    pub own_addresses: Vec<SocketAddr>,
     /// Where the key is kept that messages are signed with; `None` for a new one at each start.
     pub key_dir: Option<PathBuf>,
     /// Sign the messages of every standard topic for SQS subscribers too, not only of those that
     /// were given a `SignatureVersion`. A signature takes 2.3 ms of a core in version 1 and
     /// 0.6 ms in version 2.
     pub sign_all: bool,
+}
+
+impl SnsOptions {
+    fn reach(&self) -> http::Reach {
+        http::Reach::new(self.endpoints, self.own_addresses.clone())
+    }
 }
 
 /// What the door knows about SNS beside what the broker keeps.

@@ -7,7 +7,7 @@ use kyu_broker::{
     NewMessage, Query, QueueConfig, QueueInfo, Refusal, Reply,
 };
 
-use super::confirmation::{self, AUTHENTICATED, GUARDED, HOST};
+use super::confirmation::{self, AUTHENTICATED, GUARDED, ORIGIN};
 use super::error::{Code, Error};
 use super::http::{self, Control};
 use super::letters::Confirmation;
@@ -94,14 +94,14 @@ pub(super) async fn ask(
 ) -> Result<(), Error> {
     let queue = queue(call, info).await?;
     let token = confirmation::token(info.id, &info.config).ok_or_else(Error::internal)?;
-    let host = info.config.attributes.get(HOST).cloned();
+    let origin = info.config.attributes.get(ORIGIN);
     let control = Control {
         kind,
         endpoint: info.config.address.clone(),
         topic_arn: address::topic_arn(&info.exchange, call.options),
         subscription_arn: address::subscription_arn(&info.exchange, info.id, call.options),
         token,
-        host: host.unwrap_or_else(|| call.host.to_owned()),
+        host: origin.cloned().unwrap_or_else(|| call.origin.to_string()),
     };
     let body = serde_json::to_vec(&control).map_err(|_| Error::internal())?;
     let message = NewMessage {

@@ -164,9 +164,14 @@ fn of_endpoint(
     }
     let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
     let endpoint = endpoint.ok_or_else(|| Error::missing("Endpoint"))?;
-    let parsed = Endpoint::parse(endpoint);
-    if !parsed.is_some_and(|parsed| parsed.is(protocol)) {
-        return Err(Error::invalid("Endpoint must match the specified protocol"));
+    let parsed = Endpoint::parse(endpoint).filter(|parsed| parsed.is(protocol));
+    let parsed =
+        parsed.ok_or_else(|| Error::invalid("Endpoint must match the specified protocol"))?;
+    // What a name resolves to is asked at each connection.
+    if parsed.address().is_some_and(|address| !call.options.sns.reach().allows(address)) {
+        let host = parsed.host();
+        let text = format!("Endpoint Reason: this server may not connect to {host}");
+        return Err(Error::invalid(text));
     }
     let unguessable = || Error::internal();
     let name = confirmation::random_hex(16).map_err(|_| unguessable())?;
@@ -175,7 +180,7 @@ fn of_endpoint(
         active: false,
         attributes: BTreeMap::from([
             (confirmation::SECRET.to_owned(), secret),
-            (confirmation::HOST.to_owned(), call.host.to_owned()),
+            (confirmation::ORIGIN.to_owned(), call.origin.to_string()),
         ]),
         ..binding(protocol, endpoint, http::queue_of(name))
     })

@@ -13,6 +13,7 @@ use http_body_util::Full;
 pub use hyper::http::request::Parts as Head;
 pub use hyper::{HeaderMap, Method, StatusCode, header};
 
+use crate::origin::Arrival;
 pub use server::{Counts, serve};
 
 /// A request that arrived whole.
@@ -24,6 +25,17 @@ pub struct Request {
     pub body: Bytes,
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// This end; `None` if the system did not say.
+    pub local: Option<SocketAddr>,
+    /// Whether it came over TLS that ended here.
+    pub secure: bool,
+}
+
+impl Request {
+    /// How it came here.
+    pub fn arrival(&self) -> Arrival {
+        Arrival { peer: self.peer, local: self.local, secure: self.secure }
+    }
 }
 
 /// An answer; its body is in memory, so that it leaves in one write.

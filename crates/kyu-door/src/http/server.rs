@@ -19,6 +19,7 @@ use super::stall::StallGuard;
 use super::{Handler, Rejection, Request, Response};
 use crate::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use crate::limits::Limits;
+use crate::origin::Arrival;
 
 /// What a port has seen, for metrics.
 #[derive(Debug, Default)]
@@ -69,11 +70,11 @@ impl<H: Handler> Dialogue for Port<H> {
         mut stopping: Stopping,
     ) {
         let port = &*self;
+        let arrival = Arrival { peer, local: stream.local_addr().ok(), secure: false };
         let io = TokioIo::new(StallGuard::new(stream, port.limits.write_stall_timeout));
-        let service =
-            service_fn(
-                |request| async move { Ok::<_, Infallible>(answer(port, request, peer).await) },
-            );
+        let service = service_fn(|request| async move {
+            Ok::<_, Infallible>(answer(port, request, arrival).await)
+        });
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -106,14 +107,15 @@ impl<H: Handler> Dialogue for Port<H> {
 async fn answer<H: Handler>(
     port: &Port<H>,
     request: hyper::Request<Incoming>,
-    peer: SocketAddr,
+    arrival: Arrival,
 ) -> Response {
     port.counts.requests.fetch_add(1, Relaxed);
     let (head, body) = request.into_parts();
     match port.budget.read(body, &port.limits).await {
         Ok(held) => {
             let body = held.bytes.clone();
-            port.handler.handle(Request { head, body, peer }).await
+            let Arrival { peer, local, secure } = arrival;
+            port.handler.handle(Request { head, body, peer, local, secure }).await
         }
         Err(reason) => {
             port.counts.requests_rejected.fetch_add(1, Relaxed);

@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
+use super::reach::Reach;
+
 /// Longest time from the first packet to the end of the answer, as AWS has it.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read, so that the connection can be used again. Of a longer one the
@@ -29,55 +31,6 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Connections that one subscriber keeps open for its next messages.
 const MAX_IDLE: usize = 8;
-
-/// Which addresses may be subscribed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EndpointRule {
-    /// Every address: the server stands beside what it serves, as a rule in the same network.
-    #[default]
-    Any,
-    /// Only addresses of the public internet: not this machine, not private networks, not link-local
-    /// ones. Asked of every address that a name resolves to, at each connection.
-    Public,
-    /// No HTTP subscriptions.
-    Off,
-}
-
-impl EndpointRule {
-    fn allows(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Public => is_public(address.to_canonical()),
-            Self::Off => false,
-        }
-    }
-}
-
-/// Whether an address is reachable from everywhere (the IANA registries of special-purpose
-/// addresses, as far as they name networks that a server may stand in).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            !(v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || v4.is_documentation()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 192 && b == 0)
-                || (a == 198 && (18..20).contains(&b)))
-        }
-        IpAddr::V6(v6) => {
-            let [first, second, ..] = v6.segments();
-            // Global unicast is 2000::/3; of that, translation prefixes lead back to IPv4.
-            first & 0xe000 == 0x2000 && first != 0x2002 && !(first == 0x2001 && second < 0x200)
-        }
-    }
-}
 
 /// A subscriber's address, taken apart.
 #[derive(Clone, Debug)]
@@ -129,6 +82,17 @@ impl Endpoint {
         scheme == if self.tls { "https" } else { "http" }
     }
 
+    /// The address, where the URL has one and no name.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        let address: IpAddr = self.host.parse().ok()?;
+        Some(SocketAddr::new(address, self.port))
+    }
+
+    /// The host that the URL names.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The request with a letter.
     fn request(&self, letter: &Letter) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(letter.body.clone()));
@@ -177,14 +141,14 @@ type Connection = SendRequest<Full<Bytes>>;
 
 /// Makes connections; one for all subscribers.
 pub(crate) struct Connector {
-    rule: EndpointRule,
+    reach: Reach,
     /// Reading the system's certificates takes some milliseconds, which only `https` needs.
     tls: OnceCell<TlsConnector>,
 }
 
 impl Connector {
-    pub(crate) fn new(rule: EndpointRule) -> Self {
-        Self { rule, tls: OnceCell::new() }
+    pub(crate) fn new(reach: Reach) -> Self {
+        Self { reach, tls: OnceCell::new() }
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, PostError> {
@@ -192,7 +156,7 @@ impl Connector {
         let addresses: Vec<SocketAddr> =
             addresses.map_err(|problem| failed(&endpoint.host, problem))?.collect();
         let allowed: Vec<_> =
-            addresses.iter().copied().filter(|at| self.rule.allows(at.ip())).collect();
+            addresses.iter().copied().filter(|at| self.reach.allows(*at)).collect();
         if allowed.is_empty() && !addresses.is_empty() {
             return Err(PostError::Forbidden(endpoint.host.clone()));
         }
@@ -338,32 +302,6 @@ mod tests {
         assert_eq!((plain.host.as_str(), plain.port, plain.target.path()), ("::1", 80, "/"));
         for wrong in ["", "x", "/x", "http://", "ftp://x", "http:x", "https://", "http://a b/"] {
             assert!(Endpoint::parse(wrong).is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn public_addresses() {
-        for (address, public) in [
-            ("127.0.0.1", false),
-            ("10.1.2.3", false),
-            ("172.31.0.1", false),
-            ("192.168.0.1", false),
-            ("169.254.169.254", false),
-            ("100.64.0.1", false),
-            ("0.0.0.0", false),
-            ("224.0.0.1", false),
-            ("::1", false),
-            ("fe80::1", false),
-            ("fd00::1", false),
-            ("2002:7f00:1::", false),
-            ("::ffff:127.0.0.1", false),
-            ("8.8.8.8", true),
-            ("2a00:1450::1", true),
-        ] {
-            let address: IpAddr = address.parse().unwrap();
-            assert_eq!(EndpointRule::Public.allows(address), public, "{address}");
-            assert!(EndpointRule::Any.allows(address));
-            assert!(!EndpointRule::Off.allows(address));
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Office;
 use super::endpoint::{Endpoint, Letter};
-use crate::sns::confirmation::HOST;
+use crate::sns::confirmation::{self, ORIGIN};
 use crate::sns::delivery_policy::{DEFAULT_CONTENT_TYPE, DeliveryPolicy};
 use crate::sns::letters::{Addressee, Confirmation, Notification, Question};
 use crate::sns::signing::{Hash, Signature};
@@ -33,6 +33,7 @@ pub(crate) struct Control {
     pub(crate) topic_arn: String,
     pub(crate) subscription_arn: String,
     pub(crate) token: String,
+    /// The origin by which the endpoint reaches this server; once its host.
     pub(crate) host: String,
 }
 
@@ -50,8 +51,9 @@ pub(super) async fn of_control(
     hash: Hash,
 ) -> Option<Addressed> {
     let endpoint = Endpoint::parse(&control.endpoint)?;
+    let origin = confirmation::origin(Some(&control.host), &office.options);
     let to = Addressee {
-        host: &control.host,
+        origin: &origin,
         topic_arn: &control.topic_arn,
         subscription_arn: &control.subscription_arn,
     };
@@ -78,8 +80,9 @@ pub(super) async fn of_notification(
     let endpoint = Endpoint::parse(&binding.config.address)?;
     let topic_arn = address::topic_arn(&binding.exchange, &office.options);
     let subscription_arn = format!("{topic_arn}:{}", binding.id);
-    let host = binding.config.attributes.get(HOST).map_or("localhost", String::as_str);
-    let to = Addressee { host, topic_arn: &topic_arn, subscription_arn: &subscription_arn };
+    let origin = binding.config.attributes.get(ORIGIN).map(String::as_str);
+    let origin = &confirmation::origin(origin, &office.options);
+    let to = Addressee { origin, topic_arn: &topic_arn, subscription_arn: &subscription_arn };
     let own_text = match binding.config.protocol.as_str() {
         "https" => content.property(Property::HttpsBody),
         _ => content.property(Property::HttpBody),

@@ -6,6 +6,7 @@
 
 mod endpoint;
 mod letter;
+mod reach;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 
 pub(super) use endpoint::Endpoint;
-pub use endpoint::EndpointRule;
 pub(super) use letter::Control;
+pub use reach::EndpointRule;
+pub(super) use reach::Reach;
 
 use super::Sns;
 use crate::door::SqsOptions;
@@ -99,7 +101,7 @@ impl Deliveries {
         let (stop, stopped) = watch::channel(false);
         let heard = sns.posts.heard.lock().unwrap_or_else(PoisonError::into_inner).take();
         let task = heard.map(|heard| {
-            let connector = Arc::new(Connector::new(options.sns.endpoints));
+            let connector = Arc::new(Connector::new(options.sns.reach()));
             let extra = Arc::new(Semaphore::new(MAX_EXTRA));
             let office = Arc::new(Office { broker, options, sns, connector, extra });
             tokio::spawn(supervise(office, heard, stopped))

@@ -305,7 +305,11 @@ async fn an_address_that_is_not_allowed_is_not_asked() {
     let deliveries = door.start_deliveries();
     let mut endpoint = Endpoint::open().await;
     ok(&door, "CreateTopic", &[("Name", "t")]).await;
-    subscribe(&door, &endpoint.url(), &[]).await;
+    let url = endpoint.url();
+    let to = [("TopicArn", TOPIC), ("Protocol", "http"), ("Endpoint", &*url)];
+    let text = "Endpoint Reason: this server may not connect to 127.0.0.1";
+    assert_eq!(fails(&door, "Subscribe", &to).await, invalid(text));
+    subscribe(&door, &url.replace("127.0.0.1", "localhost"), &[]).await;
     // The question is dropped at the first try: nobody will ever answer it.
     let empty = async || match door.broker().directory().list(NAMESPACE, "").first() {
         None => false,
