@@ -217,6 +217,7 @@ impl From<Denied> for Problem {
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         match rejection {
+            Rejection::SeveralHosts => Self::invalid("The request has more than one Host header."),
             Rejection::BodyTooLarge { max_bytes } => Self::new(
                 Code::RequestTooLarge,
                 format!("The body of a request may have {max_bytes} bytes."),

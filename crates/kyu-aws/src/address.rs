@@ -51,8 +51,9 @@ pub(crate) fn of_url(url: &str, options: &SqsOptions) -> Result<QueueName, Error
 /// The queue that the path of a request means; `None` for the root.
 pub(crate) fn of_path(path: &str, options: &SqsOptions) -> Option<QueueName> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let mut segments = path.trim_matches('/').rsplit('/');
-    let name = segments.next().filter(|name| !name.is_empty())?;
+    // As in a signed path, empty segments and dots mean nothing.
+    let mut segments = path.rsplit('/').filter(|segment| !matches!(*segment, "" | "."));
+    let name = segments.next()?;
     let is_account = |text: &&str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
     let account = segments.next().filter(is_account).unwrap_or(&options.account);
     Some(QueueName { namespace: account.to_owned(), name: name.to_owned() })
@@ -93,6 +94,8 @@ mod tests {
         for url in [
             "http://localhost:9324/000000000000/q",
             "http://localhost:9324/000000000000/q/",
+            "http://localhost:9324//000000000000//q",
+            "http://localhost:9324/./000000000000/./q",
             "https://sqs.us-east-1.amazonaws.com/000000000000/q",
             "http://sqs.us-east-1.localhost:9324/000000000000/q",
             "http://localhost:9324/queue/us-east-1/000000000000/q",

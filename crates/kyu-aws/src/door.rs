@@ -22,6 +22,8 @@ use crate::wire::{Input, Protocol, form};
 /// Service and action of a JSON request.
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TARGET_PREFIX: &str = "AmazonSQS.";
+/// How a Query request says what its body is.
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 /// The trace of a request, as X-Ray puts it there.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 /// Says which request an answer belongs to.
@@ -120,6 +122,7 @@ impl Sqs {
             body,
         };
         if protocol == Protocol::Json {
+            self.access.check_signs(head, TARGET.as_str()).map_err(Error::Denied)?;
             let action = json_action(head).ok_or(Error::UnknownOperation)?;
             let done = actions::run(action, &call, Input::Json(body), protocol, id).await;
             return Ok((protocol, done.unwrap_or(Err(Error::UnknownOperation))?));
@@ -200,12 +203,15 @@ fn is_link(protocol: Protocol, head: &Head, in_url: &[u8], body: &[u8]) -> bool 
             .is_ok_and(|parameters| sns::is_addressed(&parameters) && sns::is_link(&parameters))
 }
 
-/// JSON requests say so in two ways, and each alone is enough to know how to answer.
+/// A form is Query, whatever its other headers say; JSON requests say so in two ways, and each alone
+/// is enough to know how to answer.
 fn protocol_of(head: &Head) -> Protocol {
     let starts_with = |name: HeaderName, start: &[u8]| {
         head.headers.get(name).is_some_and(|value| value.as_bytes().starts_with(start))
     };
-    if head.headers.contains_key(TARGET) || starts_with(CONTENT_TYPE, b"application/x-amz-json") {
+    let is_form = starts_with(CONTENT_TYPE, FORM);
+    let has_target = head.headers.contains_key(TARGET) && head.method == Method::POST;
+    if starts_with(CONTENT_TYPE, b"application/x-amz-json") || (has_target && !is_form) {
         Protocol::Json
     } else if starts_with(ACCEPT, b"application/json") {
         Protocol::QueryJson

@@ -412,6 +412,9 @@ impl From<EnqueueRefusal> for Error {
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
         match rejection {
+            Rejection::SeveralHosts => {
+                Self::MalformedInput("The request has more than one Host header.".into())
+            }
             Rejection::BodyTooLarge { max_bytes } => Self::RequestTooLarge { max_bytes },
             Rejection::BodyTimeout => Self::RequestTimeout,
             Rejection::BodyBroken => Self::MalformedInput("The request body broke off.".into()),

@@ -146,6 +146,19 @@ impl Access {
         }
     }
 
+    /// Checks that the signature of an admitted request covers a header by which the door goes. Who
+    /// can send a request on, and change it on the way, must not change its meaning.
+    pub fn check_signs(&self, head: &Head, name: &str) -> Result<(), Denied> {
+        match self {
+            Self::Loopback(_) => Ok(()),
+            Self::Keys(_) if !head.headers.contains_key(name) => Ok(()),
+            Self::Keys(_) => match sigv4::Claim::of(head)?.signs(name) {
+                true => Ok(()),
+                false => Err(Denied::Incomplete(format!("'{name}' must be a signed header."))),
+            },
+        }
+    }
+
     /// As [`Access::admit`], for doors whose clients are people, programs without an AWS SDK, and
     /// browsers: HTTP Basic (RFC 7617) with the same key pair is as good as a signature.
     pub fn admit_api(
@@ -292,6 +305,26 @@ mod tests {
             let refused = admit_api(&right, &[("authorization", broken)]);
             assert!(matches!(refused, Err(Denied::Incomplete(_))), "{broken}: {refused:?}");
         }
+    }
+
+    /// The header chooses the action: a signature without it could be replayed for another one.
+    #[test]
+    fn a_header_that_chooses_the_action_must_be_signed() {
+        let check = |access: &Access, signed: &str, more: &[(&str, &str)]| {
+            let value = format!(
+                "AWS4-HMAC-SHA256 Credential=A/20261121/r/s/aws4_request, SignedHeaders={signed}, \
+                 Signature={}",
+                "0".repeat(64)
+            );
+            let all = [&[("authorization", &*value), ("x-amz-date", "20261121T040000Z")], more];
+            access.check_signs(&head(&all.concat()), "x-amz-target")
+        };
+        let (access, target) = (keys("s"), [("x-amz-target", "AmazonSQS.DeleteQueue")]);
+        assert_eq!(check(&access, "host;x-amz-date;x-amz-target", &target), Ok(()));
+        let refused = check(&access, "host;x-amz-date", &target);
+        assert!(matches!(refused, Err(Denied::Incomplete(_))), "{refused:?}");
+        assert_eq!(check(&access, "host;x-amz-date", &[]), Ok(()));
+        assert_eq!(check(&Access::new(vec![]), "host", &target), Ok(()));
     }
 
     #[test]

@@ -83,6 +83,106 @@ async fn a_conversation_in_query() {
     assert!(said.body.contains("<Tag><Key>k</Key><Value>v</Value></Tag>"), "{}", said.body);
 }
 
+/// Amazon::SQS::Simple (Perl) sends `x-amz-target` with every form. It was answered in JSON, which
+/// it cannot read.
+#[tokio::test]
+async fn a_form_is_query_whatever_its_target_says() {
+    let door = Door::open();
+    let said = |content_type: Option<&'static str>, target: &'static str, body: &'static str| {
+        let request = hyper::Request::post("/").header("host", HOST).header("x-amz-target", target);
+        let request = match content_type {
+            Some(content_type) => request.header("content-type", content_type),
+            None => request,
+        };
+        door.say(request.body(body.as_bytes().to_vec()).unwrap())
+    };
+    let form = "application/x-www-form-urlencoded;charset=utf-8";
+    let body = "Action=CreateQueue&QueueName=q&Version=2012-11-05";
+    for target in ["AmazonSQSv20121105.CreateQueue", "AmazonSQS.CreateQueue", "AmazonSQS.Other"] {
+        let said = said(Some(form), target, body).await;
+        assert_eq!((said.status, said.header("content-type")), (200, "text/xml"), "{target}");
+        assert!(said.body.contains("<QueueUrl>"), "{}", said.body);
+    }
+    for content_type in [None, Some("application/json"), Some("application/x-amz-json-1.0")] {
+        let said = said(content_type, "AmazonSQS.ListQueues", "{}").await;
+        assert_eq!(said.header("content-type"), "application/x-amz-json-1.0", "{content_type:?}");
+        assert_eq!(said.status, 200);
+    }
+}
+
+/// AWS documents `Attribute.Name` beside `Attribute.1.Name`, and boto 2 sends it.
+#[tokio::test]
+async fn a_list_of_one_needs_no_number() {
+    let door = Door::open();
+    let form = async |form: &str| {
+        let said = door.form("/", form).await;
+        assert_eq!(said.status, 200, "{form}: {}", said.body);
+        said.body
+    };
+    form("Action=CreateQueue&QueueName=q&Attribute.Name=DelaySeconds&Attribute.Value=0&Tag.Key=a&Tag.Value=b").await;
+    form(
+        "Action=SetQueueAttributes&QueueUrl=q&Attribute.Name=VisibilityTimeout&Attribute.Value=35",
+    )
+    .await;
+    form("Action=TagQueue&QueueUrl=q&Tag.Key=c&Tag.Value=d").await;
+    form(
+        "Action=AddPermission&QueueUrl=q&Label=l&AWSAccountId=123456789012&ActionName=SendMessage",
+    )
+    .await;
+    let shown = form("Action=GetQueueAttributes&QueueUrl=q&AttributeName=VisibilityTimeout").await;
+    assert!(shown.contains("<Value>35</Value>"), "{shown}");
+    form("Action=SendMessage&QueueUrl=q&MessageBody=m&MessageAttribute.Name=n&MessageAttribute.Value.DataType=String&MessageAttribute.Value.StringValue=v").await;
+    form("Action=SendMessageBatch&QueueUrl=q&SendMessageBatchRequestEntry.Id=1&SendMessageBatchRequestEntry.MessageBody=m").await;
+    let received = form("Action=ReceiveMessage&QueueUrl=q&MaxNumberOfMessages=10&MessageAttributeName=n&AttributeName=SenderId").await;
+    assert_eq!(received.matches("<Message>").count(), 2, "{received}");
+    assert!(received.contains("<StringValue>v</StringValue>"), "{received}");
+    let handle = received.split("<ReceiptHandle>").nth(1).unwrap().split('<').next().unwrap();
+    let handle = handle.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let entry = format!(
+        "ChangeMessageVisibilityBatchRequestEntry.Id=1&ChangeMessageVisibilityBatchRequestEntry.ReceiptHandle={handle}&ChangeMessageVisibilityBatchRequestEntry.VisibilityTimeout=60"
+    );
+    let changed = form(&format!("Action=ChangeMessageVisibilityBatch&QueueUrl=q&{entry}")).await;
+    assert!(changed.contains("<ChangeMessageVisibilityBatchResultEntry><Id>1</Id>"), "{changed}");
+    let entry = format!(
+        "DeleteMessageBatchRequestEntry.Id=1&DeleteMessageBatchRequestEntry.ReceiptHandle={handle}"
+    );
+    let deleted = form(&format!("Action=DeleteMessageBatch&QueueUrl=q&{entry}")).await;
+    assert!(deleted.contains("<DeleteMessageBatchResultEntry><Id>1</Id>"), "{deleted}");
+    form("Action=UntagQueue&QueueUrl=q&TagKey=a").await;
+    assert_eq!(form("Action=ListQueueTags&QueueUrl=q").await.matches("<Tag>").count(), 1);
+    // The same of SNS' lists and maps.
+    let sns = async |action: &str, rest: &str| {
+        form(&format!("Action={action}&Version=2010-03-31&{rest}")).await
+    };
+    let topic = "TopicArn=arn:aws:sns:us-east-1:000000000000:t";
+    let resource = topic.replace("TopicArn", "ResourceArn");
+    sns("CreateTopic", "Name=t&Attributes.entry.key=DisplayName&Attributes.entry.value=d&Tags.member.Key=a&Tags.member.Value=b").await;
+    let endpoint = "Protocol=sqs&Endpoint=arn:aws:sqs:us-east-1:000000000000:q";
+    sns(
+        "Subscribe",
+        &format!(
+            "{topic}&{endpoint}&Attributes.entry.key=RawMessageDelivery&Attributes.entry.value=true"
+        ),
+    )
+    .await;
+    sns("Publish", &format!("{topic}&Message=m&MessageAttributes.entry.Name=n&MessageAttributes.entry.Value.DataType=String&MessageAttributes.entry.Value.StringValue=w")).await;
+    let batch =
+        "PublishBatchRequestEntries.member.Id=1&PublishBatchRequestEntries.member.Message=m";
+    let published = sns("PublishBatch", &format!("{topic}&{batch}")).await;
+    assert!(published.contains("<Id>1</Id>"), "{published}");
+    sns(
+        "AddPermission",
+        &format!("{topic}&Label=l&AWSAccountId.member=123456789012&ActionName.member=Publish"),
+    )
+    .await;
+    sns("TagResource", &format!("{resource}&Tags.member.Key=c&Tags.member.Value=d")).await;
+    sns("UntagResource", &format!("{resource}&TagKeys.member=a")).await;
+    let tags = sns("ListTagsForResource", &resource).await;
+    assert_eq!(tags.matches("<Key>").count(), 1, "{tags}");
+    let shown = sns("GetTopicAttributes", topic).await;
+    assert!(shown.contains("<value>d</value>"), "{shown}");
+}
+
 #[tokio::test]
 async fn query_by_url_as_recorded() {
     let door = Door::open();

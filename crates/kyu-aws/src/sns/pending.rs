@@ -21,14 +21,15 @@ use crate::wire::form::Node;
 const RETENTION_MS: u64 = 14 * 24 * 3_600_000;
 
 /// ConfirmSubscription: the subscription that waits for this token receives from now on. Confirming
-/// again changes nothing. The topic must be one of this region; which one, AWS does not ask.
+/// again changes nothing. The topic must be that of the subscription: a token proves no more.
 pub(super) async fn confirm(
     call: &Call<'_>,
     parameters: &Node<'_>,
     out: &mut Output,
 ) -> Result<(), Error> {
     let topic = parameters.text("TopicArn").unwrap_or_default();
-    address::topic_of(topic, "TopicArn", call.options).map_err(|_| Error::invalid("Topic"))?;
+    let topic = address::topic_of(topic, "TopicArn", call.options);
+    let topic = topic.map_err(|_| Error::invalid("Topic"))?;
     let token = input::required(parameters, "Token")?;
     if !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Error::new(Code::InvalidParameter, "Invalid token"));
@@ -41,7 +42,8 @@ pub(super) async fn confirm(
             None => None,
         };
         let info = info.filter(|info| {
-            confirmation::is_token_of(token, info)
+            info.exchange == topic
+                && confirmation::is_token_of(token, info)
                 && !confirmation::has_lapsed(info, call.broker.now_ms())
         });
         let info = info.ok_or_else(|| Error::invalid("Token"))?;

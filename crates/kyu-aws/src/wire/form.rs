@@ -118,12 +118,16 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a flattened list, in the order of their numbers. One parameter without a
-    /// number is a list of one, an empty one an empty list: old clients send both.
+    /// number is a list of one, and so is one structure (`Attribute.Name`); an empty parameter is an
+    /// empty list: AWS documents and old clients send all three.
     pub(crate) fn elements(&self) -> Result<Vec<&Self>, Problem> {
         match self {
             Self::Leaf(text) if text.is_empty() => Ok(Vec::new()),
             Self::Leaf(_) => Ok(vec![self]),
             Self::Branch(children) => {
+                if !children.iter().any(|(name, _)| name.parse::<u32>().is_ok()) {
+                    return Ok(vec![self]);
+                }
                 let numbered = children.iter().map(|(name, node)| {
                     let number = name.parse::<u32>();
                     number.map(|number| (number, node)).map_err(|_| {

@@ -44,6 +44,9 @@ pub type Response = hyper::Response<Full<Bytes>>;
 /// Why a request never became a [`Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
+    /// It has more than one `Host` (RFC 9112 section 3.2): a proxy and this server may each believe
+    /// another one. The connection is closed after the answer.
+    SeveralHosts,
     /// The body is larger than the limit. The connection is closed after the answer.
     BodyTooLarge {
         /// The limit.

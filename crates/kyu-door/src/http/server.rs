@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -111,7 +111,12 @@ async fn answer<H: Handler>(
 ) -> Response {
     port.counts.requests.fetch_add(1, Relaxed);
     let (head, body) = request.into_parts();
-    match port.budget.read(body, &port.limits).await {
+    let hosts = head.headers.get_all(HOST).iter().count();
+    let read = match hosts {
+        0 | 1 => port.budget.read(body, &port.limits).await,
+        _ => Err(Rejection::SeveralHosts),
+    };
+    match read {
         Ok(held) => {
             let body = held.bytes.clone();
             let Arrival { peer, local, secure } = arrival;

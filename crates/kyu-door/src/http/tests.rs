@@ -79,6 +79,19 @@ fn small() -> Limits {
     Limits { max_body_bytes: 100_000, large_body_budget_bytes: 0, ..Limits::default() }
 }
 
+/// A proxy in front may have judged by the first, and this server by the last.
+#[tokio::test]
+async fn several_hosts_are_refused() {
+    let running = start(Limits::default()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let request = b"POST / HTTP/1.1\r\nhost: a\r\nHost: b\r\ncontent-length: 1\r\n\r\nx";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("SeveralHosts"), "{answer}");
+    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+}
+
 #[tokio::test]
 async fn bodies_arrive_whole_whatever_their_framing() {
     let server = start(small()).await;

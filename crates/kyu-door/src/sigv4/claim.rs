@@ -98,6 +98,11 @@ impl<'a> Claim<'a> {
         self.credential.split('/').next().unwrap_or_default()
     }
 
+    /// Whether the signature covers a header, whose name is in lower case.
+    pub fn signs(&self, name: &str) -> bool {
+        self.signed_headers.split(';').any(|signed| signed == name)
+    }
+
     /// Checks time and signature.
     pub fn verify(
         &self,
@@ -109,19 +114,24 @@ impl<'a> Claim<'a> {
         let scope = self.scope()?;
         self.check_time(&scope, now_s)?;
         let names: Vec<&str> = self.signed_headers.split(';').collect();
-        if !names.contains(&"host") || !names.is_sorted() {
+        if !self.signs("host") || !names.is_sorted() {
             return Err(incomplete(
                 "'Host' must be a signed header, and signed headers be sorted.",
             ));
         }
-        let hash = canonical::hash(head, &self.signed_headers, body)?;
-        let text = format!(
-            "{ALGORITHM}\n{}\n{}/{}/{}/aws4_request\n{hash}",
-            self.signed_at, scope.date, scope.region, scope.service
-        );
-        let mac = signer.sign(&scope, text.as_bytes()).ok_or(Denied::WrongSignature)?;
-        // Takes the same time wherever the first difference is.
-        mac.verify_slice(&self.signature).map_err(|_| Denied::WrongSignature)
+        for path in canonical::paths(head.uri.path()) {
+            let hash = canonical::hash(head, &path, &self.signed_headers, body)?;
+            let text = format!(
+                "{ALGORITHM}\n{}\n{}/{}/{}/aws4_request\n{hash}",
+                self.signed_at, scope.date, scope.region, scope.service
+            );
+            let mac = signer.sign(&scope, text.as_bytes()).ok_or(Denied::WrongSignature)?;
+            // Takes the same time wherever the first difference is.
+            if mac.verify_slice(&self.signature).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Denied::WrongSignature)
     }
 
     fn scope(&self) -> Result<Scope<'_>, Denied> {

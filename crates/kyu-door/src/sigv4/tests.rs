@@ -50,24 +50,56 @@ fn check(head: &Head, body: &[u8], now_s: u64) -> Result<(), Denied> {
     claim.verify(&signer, head, body, now_s)
 }
 
+/// The cases of AWS' published suite that concern the path. Those whose path could not be sent as it
+/// stands there (a space, a letter beyond ASCII) are sent encoded, as every client must.
 #[test]
-fn the_aws_suite_get_vanilla() {
-    let head = head(
-        "GET",
-        "/",
-        &[
+fn the_aws_suite_paths() {
+    const ROOT: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+    for (case, path, signature) in [
+        ("get-vanilla", "/", ROOT),
+        ("get-relative", "/example/..", ROOT),
+        ("get-relative-relative", "/example1/example2/../..", ROOT),
+        ("get-slash", "//", ROOT),
+        ("get-slash-dot-slash", "/./", ROOT),
+        (
+            "get-slash-pointless-dot",
+            "/./example",
+            "ef75d96142cf21edca26f06005da7988e4f8dc83a165a80865db7089db637ec5",
+        ),
+        (
+            "get-slashes",
+            "//example//",
+            "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84",
+        ),
+        (
+            "get-space",
+            "/example%20space/",
+            "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741",
+        ),
+        (
+            "get-unreserved",
+            "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+            "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f",
+        ),
+        (
+            "get-utf8",
+            "/%E1%88%B4",
+            "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
+        ),
+    ] {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature={signature}"
+        );
+        let sent = [
             ("host", "example.amazonaws.com"),
             ("x-amz-date", "20150830T123600Z"),
-            (
-                "authorization",
-                "AWS4-HMAC-SHA256 \
-                 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
-                 SignedHeaders=host;x-amz-date, \
-                 Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-            ),
-        ],
-    );
-    assert_eq!(check(&head, b"", 1_440_938_160), Ok(()));
+            ("authorization", &*authorization),
+        ];
+        assert_eq!(check(&head("GET", path, &sent), b"", 1_440_938_160), Ok(()), "{case}");
+        let other = head("GET", &format!("{path}x"), &sent);
+        assert_eq!(check(&other, b"", 1_440_938_160), Err(Denied::WrongSignature), "{case}");
+    }
 }
 
 #[test]

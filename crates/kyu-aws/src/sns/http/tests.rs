@@ -152,6 +152,11 @@ async fn an_endpoint_confirms_receives_and_is_told_of_the_end() {
     let wrong = question["Token"].as_str().unwrap().replace(['a', '1'], "b");
     let confirm = [("TopicArn", TOPIC), ("Token", wrong.as_str())];
     assert_eq!(fails(&door, "ConfirmSubscription", &confirm).await, invalid("Token"));
+    // Who knows the token of one topic cannot confirm by the name of another.
+    ok(&door, "CreateTopic", &[("Name", "other")]).await;
+    let other = TOPIC.replace(":t", ":other");
+    let confirm = [("TopicArn", &*other), ("Token", question["Token"].as_str().unwrap())];
+    assert_eq!(fails(&door, "ConfirmSubscription", &confirm).await, invalid("Token"));
     let link = door.get(&path_of(&question["SubscribeURL"]), "*/*").await;
     assert_eq!(element(&link.body, "SubscriptionArn"), arn);
     let attributes = ok(&door, "GetSubscriptionAttributes", &get).await;
