@@ -46,8 +46,11 @@ def test_an_endpoint_confirms_by_the_link_and_receives(sns, topic, endpoint):
     assert [one["SubscriptionArn"] for one in listed] == ["PendingConfirmation"]
     assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["SubscriptionsPending"] == "1"
 
-    # Recorded: which topic of the region the link names does not matter.
-    confirmed = get(message["SubscribeURL"].replace(topic, topic + "x"))
+    # AWS takes any topic of the region here (recorded); a token should not be worth more than its own topic.
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(message["SubscribeURL"].replace(topic, topic + "x"))
+    assert caught.value.code == 400
+    confirmed = get(message["SubscribeURL"])
     arn = confirmed.split("<SubscriptionArn>")[1].split("<")[0]
     assert "ConfirmSubscriptionResponse" in confirmed
     assert arn in get(message["SubscribeURL"]), "confirming again changes nothing"
