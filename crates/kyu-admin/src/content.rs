@@ -77,7 +77,7 @@ pub(crate) fn prepare(
         let detail = format!("A message of this queue may have {limit_bytes} bytes.");
         return Err(Problem::new(Code::MessageTooLarge, detail));
     }
-    within("/delay_ms", message.delay_ms, 0..=MAX_SPAN_MS)?;
+    let delay_ms = delay_of(message.delay_ms, message.ready_at_ms, call.broker.now_ms())?;
     check_expiry("/expires_at_ms", message.expires_at_ms, call.broker.now_ms())?;
     let by_content =
         queue.config.kind == QueueKind::Fifo && queue.config.content_based_deduplication;
@@ -85,13 +85,33 @@ pub(crate) fn prepare(
     Ok(kyu_broker::NewMessage {
         queues: vec![queue.id],
         content: payload.content.encode(),
-        delay_ms: message.delay_ms,
+        delay_ms,
         expires_at_ms: message.expires_at_ms,
         priority: message.priority,
         lane: message.lane,
         dedup_id,
         unique: message.unique.map(unique).transpose()?.map(Box::new),
     })
+}
+
+/// The delay that a message asks for, by a span or by an instant.
+fn delay_of(
+    delay_ms: Option<u64>,
+    ready_at_ms: Option<u64>,
+    now_ms: u64,
+) -> Result<Option<u64>, Problem> {
+    within("/delay_ms", delay_ms, 0..=MAX_SPAN_MS)?;
+    match (delay_ms, ready_at_ms) {
+        (delay_ms, None) => Ok(delay_ms),
+        (None, Some(at_ms)) => {
+            within("/ready_at_ms", at_ms, 0..=now_ms.saturating_add(MAX_SPAN_MS))?;
+            Ok(Some(at_ms.saturating_sub(now_ms)))
+        }
+        (Some(_), Some(_)) => {
+            let detail = "A message has one of delay_ms and ready_at_ms.";
+            Err(Problem::at("/ready_at_ms", detail))
+        }
+    }
 }
 
 /// A message that has expired already would be taken and never seen: that is a mistake of the sender.
@@ -249,6 +269,7 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
     let (sender, trace_header) = (property(Property::SenderId), property(Property::TraceHeader));
     let (topic, subject) = (property(Property::Topic), property(Property::Subject));
     let (body, body_base64) = text_or_base64(&content.body);
+    let scheduled_at_ms = content.scheduled_at_ms();
     let attributes = show_attributes(content.attributes);
     let (state, state_until_at_ms) = state_of(delivery.phase);
     let first_ms = delivery.first_received_at_ms;
@@ -269,6 +290,7 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
         dead_letter_source: delivery.dead_letter_source.map(|source| source.name.clone()),
         dead_reason: delivery.dead_reason.map(Into::into),
         past_attempts: delivery.past_attempts.into_iter().map(Into::into).collect(),
+        scheduled_at_ms,
         binding_id: delivery.via.map(|binding| binding.to_string()),
         sender,
         trace_header,

@@ -11,6 +11,8 @@ pub(crate) const DEFAULT_PAGE: u32 = 100;
 pub(crate) const DEFAULT_PEEK: u32 = 10;
 /// Runs of a schedule to tell where the request does not say.
 pub(crate) const DEFAULT_RUNS: u32 = 10;
+/// Runs that one request of a backfill brings where it does not say.
+pub(crate) const MAX_BACKFILLED: u32 = 1_000;
 /// Bytes of the messages of one receive, as they all are in memory: four largest ones.
 pub(crate) const MAX_RECEIVE_BYTES: u64 = 4 << 20;
 /// Latest expiry, the end of the year 9999: what other programs can read as a date.

@@ -262,9 +262,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "The etag that the reader has: 304 if the settings are still those. Counts change \
              without a new etag.",
         )],
-        "patch_queue" | "delete_queue" | "delete_exchange" | "delete_schedule" => {
-            &[("If-Match", IF_MATCH)]
-        }
+        "patch_queue" | "patch_schedule" | "delete_queue" | "delete_exchange"
+        | "delete_schedule" => &[("If-Match", IF_MATCH)],
         _ => &[],
     };
     for (name, about) in conditions {

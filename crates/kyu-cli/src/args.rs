@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use kyu_client::{ClientOptions, Credentials};
+use kyu_settings::duration_ms;
 
 use crate::failure::Failure;
+use crate::instant::instant_ms;
 use crate::output::Format;
 
 /// Which server, and as whom.
@@ -110,9 +112,9 @@ pub enum Verb {
         /// Receipts.
         #[arg(required = true)]
         receipts: Vec<String>,
-        /// From now.
-        #[arg(long)]
-        lease_ms: u64,
+        /// For so long from now, such as 30s.
+        #[arg(long, alias = "lease-ms", value_name = "TIME", value_parser = duration_ms)]
+        lease: u64,
     },
     /// Move dead letters back to where they came from, or elsewhere.
     Redrive(RedriveArgs),
@@ -256,12 +258,16 @@ pub struct SendArgs {
     /// One message for each line of standard input.
     #[arg(long, conflicts_with = "body")]
     pub(crate) lines: bool,
-    /// Not received before this has passed.
-    #[arg(long)]
-    pub(crate) delay_ms: Option<u64>,
-    /// Expires at this time, in Unix milliseconds.
-    #[arg(long)]
-    pub(crate) expires_at_ms: Option<u64>,
+    /// Not received before this has passed, such as 5m, 1h30m, or a number of milliseconds.
+    #[arg(long, alias = "delay-ms", value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) delay: Option<u64>,
+    /// Not received before this instant, such as 2026-12-24T18:00+01:00 or
+    /// 2026-12-24T18:00[Europe/Berlin].
+    #[arg(long, value_name = "INSTANT", value_parser = instant_ms, conflicts_with = "delay")]
+    pub(crate) at: Option<u64>,
+    /// Expires at this instant, or so long from now (+1h).
+    #[arg(long, alias = "expires-at-ms", value_name = "INSTANT", value_parser = instant_ms)]
+    pub(crate) expires_at: Option<u64>,
     /// 0 to 255, which is received first.
     #[arg(long)]
     pub(crate) priority: Option<u8>,
@@ -278,12 +284,12 @@ pub struct ReceiveArgs {
     /// Most messages.
     #[arg(long, default_value_t = 1)]
     pub(crate) max: u32,
-    /// How long to wait for the first, to 60000.
-    #[arg(long)]
-    pub(crate) wait_ms: Option<u64>,
-    /// How long the messages are leased.
-    #[arg(long)]
-    pub(crate) lease_ms: Option<u64>,
+    /// How long to wait for the first, to 60s.
+    #[arg(long, alias = "wait-ms", value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) wait: Option<u64>,
+    /// How long the messages are leased, to 12h; the queue's visibility timeout if left out.
+    #[arg(long, alias = "lease-ms", value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) lease: Option<u64>,
     /// Acknowledge them when they are printed.
     #[arg(long)]
     pub(crate) ack: bool,
@@ -297,9 +303,9 @@ pub struct ReleaseArgs {
     /// Receipts.
     #[arg(required = true)]
     pub(crate) receipts: Vec<String>,
-    /// Not received again before this has passed.
-    #[arg(long)]
-    pub(crate) delay_ms: Option<u64>,
+    /// Not received again before this has passed, such as 5m.
+    #[arg(long, alias = "delay-ms", value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) delay: Option<u64>,
     /// The attempt does not count.
     #[arg(long)]
     pub(crate) uncounted: bool,
@@ -395,12 +401,37 @@ pub enum ScheduleVerb {
         /// Its name.
         name: String,
     },
-    /// Create a schedule, or replace the one of that name.
+    /// Create a schedule, or change what is given of the one of that name.
     Put {
         /// Its name.
         name: String,
         #[command(flatten)]
         settings: ScheduleArgs,
+        /// Replace the one of that name: what is not given gets its default.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Change what is given of a schedule that is there.
+    Set {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        settings: ScheduleArgs,
+    },
+    /// Run again, now, what was due in a time that is past.
+    Backfill {
+        /// Its name.
+        name: String,
+        /// From this instant on, such as 2026-12-24T18:00Z, or so long ago: -2d.
+        #[arg(long, value_name = "INSTANT", value_parser = instant_ms, allow_hyphen_values = true)]
+        from: u64,
+        /// Before this instant; now if left out.
+        #[arg(long, value_name = "INSTANT", value_parser = instant_ms, allow_hyphen_values = true)]
+        until: Option<u64>,
+        /// What happens while the message of an earlier run is still in the queue: allow, skip,
+        /// replace; the schedule's own policy if left out.
+        #[arg(long)]
+        overlap: Option<String>,
     },
     /// The runs that settings would bring, without a schedule.
     Preview {
@@ -447,23 +478,29 @@ pub enum ScheduleVerb {
 #[derive(Debug, Args)]
 pub struct ScheduleArgs {
     /// A cron expression of five fields, or six with seconds first.
-    #[arg(long, value_name = "EXPRESSION", required_unless_present = "every_ms")]
+    #[arg(long, value_name = "EXPRESSION")]
     pub(crate) cron: Option<String>,
-    /// The time zone of the expression, such as Europe/Berlin.
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
-    pub(crate) time_zone: String,
-    /// An interval instead.
-    #[arg(long, conflicts_with = "cron")]
-    pub(crate) every_ms: Option<u64>,
+    /// The time zone of the expression, such as Europe/Berlin; UTC if none was ever given.
+    #[arg(long, value_name = "ZONE", conflicts_with = "every")]
+    pub(crate) time_zone: Option<String>,
+    /// An interval instead, such as 15m.
+    #[arg(
+        long,
+        alias = "every-ms",
+        value_name = "TIME",
+        value_parser = duration_ms,
+        conflicts_with = "cron"
+    )]
+    pub(crate) every: Option<u64>,
     /// The queue that its messages go into.
-    #[arg(long, required_unless_present = "exchange")]
+    #[arg(long)]
     pub(crate) queue: Option<String>,
     /// The exchange that its messages are published to.
     #[arg(long, conflicts_with = "queue")]
     pub(crate) exchange: Option<String>,
     /// The body of its messages.
-    #[arg(long, default_value = "")]
-    pub(crate) body: String,
+    #[arg(long)]
+    pub(crate) body: Option<String>,
     /// More settings, such as `jitter_ms=60000`, `overlap=skip`, `message.lane=l`.
     #[arg(value_name = "NAME=VALUE")]
     pub(crate) more: Vec<String>,

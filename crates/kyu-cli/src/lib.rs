@@ -5,8 +5,10 @@
 mod args;
 mod confirm;
 mod failure;
+mod instant;
 mod output;
 mod requests;
+mod schedules;
 mod verbs;
 
 pub use args::{Connection, Verb};

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use kyu_door::calendar::rfc3339;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::instant::{in_words, now_ms};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -42,7 +42,7 @@ pub(crate) fn print(answer: &Value, view: View, format: Format) -> Result<(), Fa
         Format::Json if answer.is_null() => return Ok(()),
         Format::Json => format!("{answer:#}\n"),
         Format::Jsonl => items(answer, view).iter().map(|item| format!("{item}\n")).collect(),
-        Format::Table => table(answer, view),
+        Format::Table => table(answer, view, now_ms()),
     };
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -63,18 +63,38 @@ fn items(answer: &Value, view: View) -> Vec<&Value> {
     }
 }
 
-fn table(answer: &Value, view: View) -> String {
+/// How the instants of an item are shown.
+#[derive(Clone, Copy)]
+struct Clock<'v> {
+    now_ms: u64,
+    /// The zone of the item's schedule.
+    zone: Option<&'v str>,
+}
+
+/// The clock by which an item lives.
+fn clock_of<'v>(answer: &'v Value, item: &'v Value, now_ms: u64) -> Clock<'v> {
+    let zone = item.pointer("/settings/rule/time_zone").or_else(|| answer.get("time_zone"));
+    Clock { now_ms, zone: zone.and_then(Value::as_str) }
+}
+
+fn table(answer: &Value, view: View, now_ms: u64) -> String {
     if view.columns.is_empty() {
-        return fields(answer);
+        return fields(answer, now_ms);
     }
-    let headings = view.columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
-    let mut rows: Vec<Vec<String>> = vec![headings];
+    let headings: Vec<String> = view.columns.iter().map(|(heading, _)| (*heading).into()).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    if headings.iter().any(|heading| !heading.is_empty()) {
+        rows.push(headings);
+    }
+    // One column has the line for itself.
+    let max_chars = if view.columns.len() == 1 { MAX_FIELD_CHARS } else { MAX_CELL_CHARS };
     let mut numeric = vec![true; view.columns.len()];
     for item in items(answer, view) {
+        let clock = clock_of(answer, item, now_ms);
         let cells = view.columns.iter().zip(&mut numeric).map(|((_, pointer), numeric)| {
             let value = item.pointer(pointer).unwrap_or(&Value::Null);
             *numeric &= value.is_null() || (value.is_number() && !pointer.ends_with("_at_ms"));
-            cell(pointer, value, MAX_CELL_CHARS)
+            cell(pointer, value, clock, max_chars)
         });
         rows.push(cells.collect());
     }
@@ -98,33 +118,34 @@ fn table(answer: &Value, view: View) -> String {
 }
 
 /// `name: value` for every field, those inside others with dots.
-fn fields(answer: &Value) -> String {
-    fn walk(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
+fn fields(answer: &Value, now_ms: u64) -> String {
+    fn walk(path: &str, value: &Value, clock: Clock<'_>, into: &mut Vec<(String, String)>) {
         match value {
             Value::Object(object) if !object.is_empty() => {
                 for (name, below) in object {
                     let path =
                         if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    walk(&path, below, into);
+                    walk(&path, below, clock, into);
                 }
             }
-            value => into.push((path.to_owned(), cell(path, value, MAX_FIELD_CHARS))),
+            value => into.push((path.to_owned(), cell(path, value, clock, MAX_FIELD_CHARS))),
         }
     }
     let mut lines = Vec::new();
     if !answer.is_null() {
-        walk("", answer, &mut lines);
+        walk("", answer, clock_of(answer, answer, now_ms), &mut lines);
     }
     let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     lines.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
-fn cell(name: &str, value: &Value, max_chars: usize) -> String {
+fn cell(name: &str, value: &Value, clock: Clock<'_>, max_chars: usize) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(number) if name.ends_with("_at_ms") => {
-            number.as_u64().map_or_else(|| number.to_string(), rfc3339)
+            let words = |ms| in_words(ms, clock.zone, clock.now_ms);
+            number.as_u64().map_or_else(|| number.to_string(), words)
         }
         value => value.to_string(),
     };
@@ -159,13 +180,22 @@ mod tests {
             { "name": "long\u{1b}[2J" },
         ]});
         assert_eq!(
-            table(&answer, view),
+            table(&answer, view, 0),
             "NAME      READY\na            12\nlong\u{fffd}[2J      -\n"
         );
         assert_eq!(
-            fields(&json!({ "a": { "b": 1, "c_at_ms": 0 }, "d": [1] })),
-            "a.b        1\na.c_at_ms  1970-01-01T00:00:00.000Z\nd          [1]\n"
+            fields(&json!({ "a": { "b": 1, "c_at_ms": 0 }, "d": [1] }), 5_000),
+            "a.b        1\na.c_at_ms  1970-01-01 00:00:00Z (5 s ago)\nd          [1]\n"
         );
+        // A schedule's times are those of its zone.
+        let next =
+            json!({ "next_at_ms": 0, "settings": { "rule": { "time_zone": "Asia/Tokyo" } } });
+        assert!(
+            fields(&next, 0)
+                .starts_with("next_at_ms               1970-01-01 09:00:00+09:00 (now)\n")
+        );
+        let sentence = View { items: "", columns: &[("", "/summary")] };
+        assert_eq!(table(&json!({ "summary": "ready" }), sentence, 0), "ready\n");
     }
 
     #[test]

@@ -4,11 +4,11 @@ use kyu_client::{Call, Method, encoded};
 use serde_json::{Value, json};
 
 use crate::args::{
-    ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs, ScheduleArgs,
-    ScheduleVerb,
+    ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs, ScheduleVerb,
 };
 use crate::failure::Failure;
 use crate::output::{ONE, View};
+use crate::schedules;
 
 pub(crate) const QUEUES: View = View {
     items: "items",
@@ -118,7 +118,17 @@ const SCHEDULES: View = View {
 const RUNS: View =
     View { items: "items", columns: &[("DUE", "/due_at_ms"), ("RUNS", "/run_at_ms")] };
 
-fn pairs(settings: &[String]) -> Result<Value, Failure> {
+const BACKFILLED: View = View {
+    items: "runs",
+    columns: &[
+        ("DUE", "/due_at_ms"),
+        ("OUTCOME", "/outcome"),
+        ("MESSAGE ID", "/message_id"),
+        ("FAILURE", "/failure"),
+    ],
+};
+
+pub(crate) fn pairs(settings: &[String]) -> Result<Value, Failure> {
     kyu_settings::of_pairs(settings).map_err(Failure::Usage)
 }
 
@@ -182,16 +192,25 @@ pub(crate) fn exchange(verb: &ExchangeVerb) -> Result<Request, Failure> {
     })
 }
 
+pub(crate) fn schedule_path(schedule: &str, rest: &str) -> String {
+    format!("/v1/schedules/{}{rest}", encoded(schedule))
+}
+
 pub(crate) fn schedule(verb: &ScheduleVerb) -> Result<Request, Failure> {
-    let path = |name: &str, rest: &str| format!("/v1/schedules/{}{rest}", encoded(name));
+    let path = schedule_path;
     Ok(match verb {
         ScheduleVerb::List => (Call::new(Method::GET, "/v1/schedules"), SCHEDULES),
         ScheduleVerb::Get { name } => (Call::new(Method::GET, path(name, "")), ONE),
-        ScheduleVerb::Put { name, settings } => {
-            (Call::new(Method::PUT, path(name, "")).body(schedule_json(settings)?), ONE)
+        // What is there already decides what is asked: `schedules.rs`.
+        ScheduleVerb::Put { name, settings, .. } | ScheduleVerb::Set { name, settings } => {
+            (Call::new(Method::PUT, path(name, "")).body(schedules::whole(settings)?), ONE)
+        }
+        ScheduleVerb::Backfill { name, from, until, overlap } => {
+            let body = json!({ "from_at_ms": from, "until_at_ms": until, "overlap": overlap });
+            (Call::new(Method::POST, path(name, "/backfill")).body(body), BACKFILLED)
         }
         ScheduleVerb::Preview { settings, max } => {
-            let body = json!({ "settings": schedule_json(settings)? });
+            let body = json!({ "settings": schedules::whole(settings)? });
             let call = Call::new(Method::POST, "/v1/schedule-previews").body(body);
             (call.query("limit", Some(max.to_string())), RUNS)
         }
@@ -204,29 +223,6 @@ pub(crate) fn schedule(verb: &ScheduleVerb) -> Result<Request, Failure> {
         ScheduleVerb::Run { name } => (Call::new(Method::POST, path(name, "/run")), ONE),
         ScheduleVerb::Delete { name, .. } => (Call::new(Method::DELETE, path(name, "")), ONE),
     })
-}
-
-fn schedule_json(args: &ScheduleArgs) -> Result<Value, Failure> {
-    let mut settings = pairs(&args.more)?;
-    let rule = match args.every_ms {
-        Some(interval_ms) => json!({ "kind": "every", "interval_ms": interval_ms }),
-        None => {
-            json!({ "kind": "cron", "expression": args.cron, "time_zone": args.time_zone })
-        }
-    };
-    let target = match &args.exchange {
-        Some(exchange) => json!({ "exchange": exchange }),
-        None => json!({ "queue": args.queue }),
-    };
-    if let Value::Object(fields) = &mut settings {
-        fields.insert("rule".to_owned(), rule);
-        fields.insert("target".to_owned(), target);
-        let message = fields.entry("message").or_insert_with(|| json!({}));
-        if let Value::Object(message) = message {
-            message.insert("body".to_owned(), args.body.as_str().into());
-        }
-    }
-    Ok(settings)
 }
 
 /// Entries to look at. Releasing takes two requests and is not here.
@@ -276,7 +272,7 @@ pub(crate) fn release(args: &ReleaseArgs) -> Call {
         Some(error) => json!({ "outcome": "failed", "error": error }),
         None => json!({ "outcome": "release", "counted": !args.uncounted }),
     };
-    if let (Some(delay_ms), Value::Object(fields)) = (args.delay_ms, &mut outcome) {
+    if let (Some(delay_ms), Value::Object(fields)) = (args.delay, &mut outcome) {
         fields.insert("delay_ms".to_owned(), delay_ms.into());
     }
     settle(&args.queue, &args.receipts, &outcome)

@@ -14,6 +14,7 @@ use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output::{Format, ONE, View, print};
 use crate::requests::{self, Request, exchange_path, queue_path};
+use crate::schedules;
 
 /// Messages of one request where there are many.
 const BATCH: usize = 1_000;
@@ -57,8 +58,8 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             shell.each(requests::settle(&queue, &receipts, &json!({ "outcome": "dead" }))).await
         }
         Verb::Release(args) => shell.each(requests::release(&args)).await,
-        Verb::Extend { queue, receipts, lease_ms } => {
-            let items = receipts.iter().map(|one| json!({ "receipt": one, "lease_ms": lease_ms }));
+        Verb::Extend { queue, receipts, lease } => {
+            let items = receipts.iter().map(|one| json!({ "receipt": one, "lease_ms": lease }));
             let body = json!({ "items": items.collect::<Vec<_>>() });
             shell.each(Call::new(Method::POST, queue_path(&queue, "/extend")).body(body)).await
         }
@@ -69,7 +70,15 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
         }
         Verb::Explain { queue, seq } => {
             let path = queue_path(&queue, &format!("/messages/{seq}/explain"));
-            shell.ask((Call::new(Method::GET, path), ONE)).await
+            shell.explain(Call::new(Method::GET, path)).await
+        }
+        Verb::Schedule(ScheduleVerb::Put { name, settings, replace: false }) => {
+            let answer = schedules::put(&mut shell.client, &name, &settings, false).await?;
+            shell.print(&answer, ONE)
+        }
+        Verb::Schedule(ScheduleVerb::Set { name, settings }) => {
+            let answer = schedules::put(&mut shell.client, &name, &settings, true).await?;
+            shell.print(&answer, ONE)
         }
         Verb::Schedule(verb) => shell.ask(requests::schedule(&verb)?).await,
         Verb::Pause(args) => shell.ask(requests::pause(&args, "pause")).await,
@@ -128,6 +137,20 @@ impl Shell<'_> {
         self.print(&answer, view)
     }
 
+    /// The answer in a sentence first, then what it rests on.
+    async fn explain(&mut self, call: Call) -> Result<(), Failure> {
+        let mut answer = self.client.call(call).await?;
+        if self.connection.output == Format::Table
+            && let Value::Object(fields) = &mut answer
+        {
+            let summary = fields.remove("summary").unwrap_or_default();
+            let said = json!({ "summary": summary });
+            self.print(&said, View { items: "", columns: &[("", "/summary")] })?;
+            fields.retain(|_, value| !value.is_null());
+        }
+        self.print(&answer, ONE)
+    }
+
     /// A request that may find what it was to create; where that is fine, it is shown instead.
     async fn create_or_ask(&mut self, request: Request, fine: bool) -> Result<(), Failure> {
         let path = request.0.path.clone();
@@ -157,8 +180,9 @@ impl Shell<'_> {
         let message = |body: String| {
             let mut message = message_json(&args.message, body)?;
             let optional = [
-                ("delay_ms", args.delay_ms.map(Value::from)),
-                ("expires_at_ms", args.expires_at_ms.map(Value::from)),
+                ("delay_ms", args.delay.map(Value::from)),
+                ("ready_at_ms", args.at.map(Value::from)),
+                ("expires_at_ms", args.expires_at.map(Value::from)),
                 ("priority", args.priority.map(Value::from)),
                 ("unique", args.unique.as_ref().map(|key| json!({ "key": key }))),
             ];
@@ -215,12 +239,12 @@ impl Shell<'_> {
     async fn receive(&mut self, args: ReceiveArgs) -> Result<(), Failure> {
         let body = json!({
             "max_messages": args.max,
-            "wait_ms": args.wait_ms,
-            "lease_ms": args.lease_ms,
+            "wait_ms": args.wait,
+            "lease_ms": args.lease,
             "consumer": "kyu-cli",
         });
         let call = Call::new(Method::POST, queue_path(&args.queue, "/receive"));
-        let call = call.body(body).waiting(args.wait_ms.unwrap_or(MAX_WAIT_MS));
+        let call = call.body(body).waiting(args.wait.unwrap_or(MAX_WAIT_MS));
         let answer = self.client.call(call).await?;
         self.print(&answer, requests::RECEIVED)?;
         let messages = answer.get("messages").and_then(Value::as_array);

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::ids::UnixMs;
 use crate::wire::{Malformed, Reader, Write};
 
 /// Body and attributes of a message.
@@ -58,6 +59,9 @@ pub enum Property {
     ScheduledAt = 23,
 }
 
+/// The attribute by which doors that have no field for [`Property::ScheduledAt`] show it.
+pub const SCHEDULED_AT: &str = "kyu.scheduled_at_ms";
+
 const VERSION: u8 = 1;
 const TAG_BODY: u8 = 0;
 const TAG_TEXT: u8 = 1;
@@ -72,6 +76,26 @@ impl Content {
     /// A property's value.
     pub fn property(&self, property: Property) -> Option<&str> {
         self.properties.iter().find(|(p, _)| *p == property).map(|(_, v)| v.as_str())
+    }
+
+    /// The time at which the run of the schedule was due that sent the message, in Unix milliseconds;
+    /// `None` if no schedule sent it. Runs that are caught up late are told apart by it.
+    pub fn scheduled_at_ms(&self) -> Option<UnixMs> {
+        self.property(Property::ScheduledAt)?.parse().ok()
+    }
+
+    /// Adds the attribute [`SCHEDULED_AT`] where a schedule sent the message, unless the sender gave
+    /// one of that name.
+    pub fn show_scheduled_at(&mut self) {
+        if let Some(at_ms) = self.scheduled_at_ms()
+            && self.attributes.iter().all(|attribute| attribute.name != SCHEDULED_AT)
+        {
+            self.attributes.push(Attribute {
+                name: SCHEDULED_AT.to_owned(),
+                data_type: "Number".to_owned(),
+                value: AttributeValue::Text(at_ms.to_string()),
+            });
+        }
     }
 
     /// The frozen binary form: version, tagged fields, and last the body to the end.
@@ -205,6 +229,18 @@ mod tests {
             ],
             properties: vec![(Property::SenderId, "AIDA".into())],
         }
+    }
+
+    #[test]
+    fn the_time_of_a_schedule_is_an_attribute_that_senders_may_have_named_before() {
+        let mut content = Content::of("x");
+        content.show_scheduled_at();
+        assert_eq!(content, Content::of("x"));
+        content.properties.push((Property::ScheduledAt, "1700".into()));
+        content.show_scheduled_at();
+        content.show_scheduled_at();
+        let shown: Vec<&str> = content.attributes.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!((content.scheduled_at_ms(), shown), (Some(1700), vec![SCHEDULED_AT]));
     }
 
     #[test]

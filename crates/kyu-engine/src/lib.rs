@@ -79,7 +79,7 @@ pub mod wire;
 pub use by_seq::*;
 pub use command::*;
 pub use config::*;
-pub use content::{Attribute, AttributeValue, Content, Property};
+pub use content::{Attribute, AttributeValue, Content, Property, SCHEDULED_AT};
 pub use decide::{Decision, Wait, archive_name};
 pub use document::{Document, List, Place};
 pub use effect::Effects;
@@ -103,9 +103,9 @@ pub use message::Phase;
 pub use reply::*;
 pub use retry::*;
 pub use schedule::{
-    CatchUp, CreateSchedule, MessageTemplate, NextRun, OverlapPolicy, RunOutcome, ScheduleAnswer,
-    ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply,
-    ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals, UpdateSchedule,
+    BackfillSchedule, CatchUp, CreateSchedule, MessageTemplate, NextRun, OverlapPolicy, RunOutcome,
+    ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal,
+    ScheduleReply, ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals, UpdateSchedule,
 };
 pub use snapshot::Frozen;
 pub use state::DirectoryChange;

@@ -152,6 +152,26 @@ pub enum ScheduleCommand {
     /// One run now, also while it is paused, beside those that are due. The overlap policy counts.
     /// Answer: [`ScheduleReply::Ran`].
     RunNow(QueueName),
+    /// The runs that were due in a time that is past, now: whether they happened is not asked. They
+    /// are beside those that are due, also while it is paused. Answer:
+    /// [`ScheduleReply::Backfilled`].
+    Backfill(Box<BackfillSchedule>),
+}
+
+/// See [`ScheduleCommand::Backfill`].
+#[derive(Clone, Debug)]
+pub struct BackfillSchedule {
+    /// The schedule.
+    pub name: QueueName,
+    /// Runs due at this time or later.
+    pub from_ms: UnixMs,
+    /// Runs due before this time; at most the time of the command and a millisecond.
+    pub until_ms: UnixMs,
+    /// What happens while the message of an earlier run is still in the queue; `None` for the
+    /// schedule's own policy.
+    pub overlap: Option<OverlapPolicy>,
+    /// At most this many runs, to [`crate::limits::MAX_TICK_RUNS`].
+    pub max: u32,
 }
 
 /// See [`ScheduleCommand::Create`].
@@ -187,6 +207,13 @@ pub enum ScheduleReply {
     Deleted,
     /// What came of the run.
     Ran(ScheduleRun),
+    /// What came of the runs that this command had room for, in order.
+    Backfilled {
+        /// At most as many as were asked for; to an exchange, one.
+        runs: Vec<ScheduleRun>,
+        /// Where the next command goes on; `None` when all are done.
+        next_from_ms: Option<UnixMs>,
+    },
 }
 
 /// Why a schedule command was refused; nothing has changed.
@@ -286,7 +313,7 @@ pub struct ScheduleRun {
     pub due_ms: UnixMs,
     /// When it happened.
     pub at_ms: UnixMs,
-    /// It was asked for by [`ScheduleCommand::RunNow`].
+    /// It was asked for, by [`ScheduleCommand::RunNow`] or [`ScheduleCommand::Backfill`].
     pub manual: bool,
     /// What came of it.
     pub outcome: RunOutcome,

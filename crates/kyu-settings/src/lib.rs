@@ -22,12 +22,14 @@ macro_rules! same_words {
 
 mod convert;
 mod convert_policies;
+mod duration;
 pub mod limits;
 mod pairs;
 mod policies;
 mod queue;
 
 pub use convert::{apply, of};
+pub use duration::duration_ms;
 pub use pairs::of_pairs;
 pub use policies::*;
 pub use queue::*;

@@ -2,15 +2,23 @@
 
 use serde_json::{Map, Value};
 
+use crate::duration::duration_ms;
+
 /// Makes an object of `name=value` pairs. A dot in a name goes into an object below; a value is JSON
-/// where it reads as such, and text otherwise.
+/// where it reads as such, a length of time (`5m`) where the name ends in `_ms`, and text otherwise.
 pub fn of_pairs<S: AsRef<str>>(pairs: impl IntoIterator<Item = S>) -> Result<Value, String> {
     let mut settings = Map::new();
     for pair in pairs {
         let pair = pair.as_ref();
         let bad = || format!("{pair:?}: write NAME=VALUE, such as delay_ms=500");
         let (path, value) = pair.split_once('=').ok_or_else(bad)?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        let value = match serde_json::from_str(value) {
+            Ok(value) => value,
+            Err(_) if path.ends_with("_ms") && !path.ends_with("_at_ms") => {
+                duration_ms(value)?.into()
+            }
+            Err(_) => Value::from(value),
+        };
         let mut object = &mut settings;
         let mut names = path.split('.').peekable();
         while let Some(name) = names.next() {
@@ -39,6 +47,7 @@ mod tests {
         let pairs = [
             "kind=fifo",
             "delay_ms=5",
+            "dedup_window_ms=1h30m",
             "dead_letter.queue=dead",
             "rate=null",
             "dead_letter.max_receives=3",
@@ -48,12 +57,13 @@ mod tests {
         let expected = json!({
             "kind": "fifo",
             "delay_ms": 5,
+            "dedup_window_ms": 5_400_000,
             "dead_letter": { "queue": "dead", "max_receives": 3 },
             "rate": null,
             "retry": { "backoff": { "kind": "fixed", "delay_ms": 1 } },
         });
         assert_eq!(of_pairs(&pairs), Ok(expected));
-        for bad in [["x"], ["=1"], ["a..b=1"]] {
+        for bad in [["x"], ["=1"], ["a..b=1"], ["delay_ms=soon"]] {
             assert!(of_pairs(bad).is_err(), "{bad:?}");
         }
     }

@@ -48,6 +48,10 @@ pub struct NewMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: Option<u64>,
+    /// Not received before this time, instead of `delay_ms`; at once if it is past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
+    pub ready_at_ms: Option<u64>,
     /// Expires at this time if it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 253_402_300_799_999_u64))]
@@ -245,6 +249,9 @@ pub struct Message {
     /// Past attempts, oldest first, where they were asked for and are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past_attempts: Vec<PastAttempt>,
+    /// When the run of the schedule was due that sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at_ms: Option<u64>,
     /// The binding that it came by, unless that delivers bare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_id: Option<String>,

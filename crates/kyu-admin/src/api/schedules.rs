@@ -257,4 +257,37 @@ pub struct RunsPreview {
 pub struct NextRuns {
     /// In order.
     pub items: Vec<NextRun>,
+    /// The time zone of the rule, for showing the times; `null` for intervals.
+    pub time_zone: Option<String>,
+}
+
+/// A time that is past, whose runs are wanted now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backfill {
+    /// Runs due at this time or later.
+    #[schemars(range(max = 253_402_300_799_999_u64))]
+    pub from_at_ms: u64,
+    /// Runs due before this time; at most now, and now if left out.
+    #[serde(default)]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
+    pub until_at_ms: Option<u64>,
+    /// What happens while the message of an earlier run is still in the queue; the schedule's own
+    /// policy if left out.
+    #[serde(default)]
+    pub overlap: Option<OverlapPolicy>,
+    /// Most runs of this request, to 1000; 1000 if left out.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Option<u32>,
+}
+
+/// Runs that happened late, on request. Each is on disk; a request that breaks off in the middle has
+/// done the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Backfilled {
+    /// What came of each, in the order in which they were due.
+    pub runs: Vec<ScheduleRun>,
+    /// `from_at_ms` of a request that goes on; `null` if nothing is left.
+    pub next_from_at_ms: Option<u64>,
 }

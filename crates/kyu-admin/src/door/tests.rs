@@ -842,3 +842,77 @@ async fn all_messages_can_be_gone_through_in_pages_of_bounded_size() {
     let peeked = door.get("/v1/queues/q/messages?limit=100").await;
     assert_eq!(peeked["items"].as_array().unwrap().len(), 4);
 }
+
+/// The hour of a nightly job was to be changed, and its body and zone went with the old hour.
+#[tokio::test]
+async fn a_schedule_keeps_what_a_patch_does_not_name() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let path = "/v1/schedules/nightly";
+    let rule = |hour: u32| json!({ "kind": "cron", "expression": format!("0 {hour} * * *"), "time_zone": "Europe/Berlin" });
+    let settings = json!({ "rule": rule(3), "target": { "queue": "q" }, "message": { "body": "settle", "lane": "l" } });
+    let made = door.put(path, settings).await;
+    let patched =
+        door.call("PATCH", path, json!({ "rule": rule(4), "message": { "lane": null } })).await;
+    assert_eq!((patched.status, patched.header("etag")), (200, "\"1-2\""));
+    let patched = patched.ok()["settings"].take();
+    assert_eq!((&patched["rule"], &patched["message"]["body"]), (&rule(4), &json!("settle")));
+    assert_eq!(patched["message"].get("lane"), None);
+    let old = [("if-match", made["etag"].as_str().map(|etag| format!("\"{etag}\"")).unwrap())];
+    let old = [(old[0].0, old[0].1.as_str())];
+    let late = door.with_headers("PATCH", path, &old, json!({ "jitter_ms": 1 })).await;
+    assert_eq!(late.problem(), (412, "version_conflict".into()));
+    let wrong = door.call("PATCH", path, json!({ "jitter_ms": 86_400_001 })).await;
+    assert_eq!(wrong.problem(), (400, "invalid_setting".into()));
+    let none = door.call("PATCH", "/v1/schedules/none", json!({})).await;
+    assert_eq!(none.problem(), (404, "schedule_not_found".into()));
+    assert_eq!(door.get(&format!("{path}/next-runs?limit=1")).await["time_zone"], "Europe/Berlin");
+}
+
+#[tokio::test]
+async fn a_time_that_is_past_is_filled_and_each_message_says_when_it_was_due() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let hourly = json!({ "rule": { "kind": "every", "interval_ms": 3_600_000, "anchor_at_ms": 0 }, "target": { "queue": "q" } });
+    door.put("/v1/schedules/s", hourly).await;
+    let day = |from: u64, until: u64| json!({ "from_at_ms": from, "until_at_ms": until });
+    let fill = async |body: Value| door.call("POST", "/v1/schedules/s/backfill", body).await;
+    let filled = fill(day(3_600_000, 3 * 3_600_000)).await.ok();
+    assert_eq!(
+        (filled["runs"].as_array().unwrap().len(), &filled["next_from_at_ms"]),
+        (2, &Value::Null)
+    );
+    let received = door.receive("q").await;
+    let due: Vec<&Value> = received.iter().map(|message| &message["scheduled_at_ms"]).collect();
+    assert_eq!(due, [&json!(3_600_000), &json!(7_200_000)]);
+    // A long time is filled in parts.
+    let mut limited = day(3_600_000, 301 * 3_600_000);
+    limited["limit"] = json!(250);
+    let filled = fill(limited).await.ok();
+    assert_eq!(filled["runs"].as_array().unwrap().len(), 250);
+    assert_eq!(filled["next_from_at_ms"], 251 * 3_600_000_u64);
+    assert_eq!(fill(day(7, 7)).await.problem(), (400, "invalid_setting".into()));
+    let future = json!({ "from_at_ms": 0, "until_at_ms": 253_402_300_799_999_u64 });
+    assert_eq!(fill(future).await.problem(), (400, "invalid_setting".into()));
+}
+
+#[tokio::test]
+async fn a_message_may_name_the_instant_before_which_it_is_not_received() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let now_ms = door.get("/v1/server").await["now_ms"].as_u64().unwrap();
+    let past = json!({ "body": "at once", "ready_at_ms": 1 });
+    door.post("/v1/queues/q/messages", past).await;
+    let later = json!({ "body": "later", "ready_at_ms": now_ms + 3_600_000 });
+    door.post("/v1/queues/q/messages", later).await;
+    let all = door.get("/v1/queues/q/browse").await;
+    assert_eq!(
+        (&all["items"][0]["state"], &all["items"][1]["state"]),
+        (&json!("ready"), &json!("delayed"))
+    );
+    let until_ms = all["items"][1]["state_until_at_ms"].as_u64().unwrap();
+    assert!((now_ms + 3_600_000..now_ms + 3_660_000).contains(&until_ms));
+    let both = json!({ "body": "x", "ready_at_ms": now_ms, "delay_ms": 1 });
+    let said = door.call("POST", "/v1/queues/q/messages", both).await;
+    assert_eq!(said.problem(), (400, "invalid_argument".into()));
+}

@@ -191,6 +191,10 @@ operations! {
     /// nothing.
     put_schedule: PUT "/v1/schedules/{schedule}",
         schedules::put(api::InNamespace, Settings<api::ScheduleSettings>) -> api::Schedule, 200 or 201;
+    /// Change some settings of a schedule (JSON merge patch, RFC 7396): what is left out stays, what
+    /// is `null` gets its default again, and an object with a `kind` is replaced as a whole.
+    patch_schedule: PATCH "/v1/schedules/{schedule}",
+        schedules::patch(api::InNamespace, Patch<api::ScheduleSettings>) -> api::Schedule, 200;
     /// Delete a schedule. What it has sent stays.
     delete_schedule: DELETE "/v1/schedules/{schedule}",
         schedules::delete(api::InNamespace, Empty) -> (), 204;
@@ -203,6 +207,9 @@ operations! {
     /// One run now, beside those that are due.
     run_schedule: POST "/v1/schedules/{schedule}/run",
         schedules::run(api::InNamespace, Empty) -> api::ScheduleRun, 200;
+    /// Run again, now, what was due in a time that is past; whether it ran then is not asked.
+    backfill_schedule: POST "/v1/schedules/{schedule}/backfill",
+        schedules::backfill(api::InNamespace, Settings<api::Backfill>) -> api::Backfilled, 200;
     /// The next runs of a schedule; none while it is paused.
     list_next_runs: GET "/v1/schedules/{schedule}/next-runs",
         schedules::next_runs(api::RunsQuery, Empty) -> api::NextRuns, 200;

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, Command, Content, CreateSchedule, MessageTemplate, Query, QueueName, Refusal, Reply,
-    ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal,
-    ScheduleReply, UpdateSchedule,
+    Answer, BackfillSchedule, Command, Content, CreateSchedule, MessageTemplate, Query, QueueName,
+    Refusal, Reply, ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery,
+    ScheduleRefusal, ScheduleReply, UpdateSchedule,
 };
 
 use crate::api::{
-    CatchUp, InNamespace, NextRun, NextRuns, OverlapPolicy, Page, RunOutcome, RunsPreview,
-    RunsQuery, Schedule, SchedulePage, ScheduleRule, ScheduleRun, ScheduleSettings, ScheduleTarget,
-    ScheduleTotals, ScheduledMessage,
+    Backfill, Backfilled, CatchUp, InNamespace, NextRun, NextRuns, OverlapPolicy, Page, RunOutcome,
+    RunsPreview, RunsQuery, Schedule, SchedulePage, ScheduleRule, ScheduleRun, ScheduleSettings,
+    ScheduleTarget, ScheduleTotals, ScheduledMessage,
 };
 use crate::call::{Call, after, check_name, cursor, list_size, page_size, within};
 use crate::content::{Payload, show_attributes, text_or_base64};
-use crate::limits::{DEFAULT_RUNS, MAX_ITEMS, MAX_SPAN_MS, MAX_TIME_MS, MAX_TRIES};
-use crate::operation::{Done, Empty, Settings};
+use crate::limits::{DEFAULT_RUNS, MAX_BACKFILLED, MAX_ITEMS, MAX_SPAN_MS, MAX_TIME_MS, MAX_TRIES};
+use crate::operation::{Done, Empty, Patch, Settings};
 use crate::problem::{Code, Problem};
 
 pub(super) async fn list(
@@ -62,38 +62,75 @@ pub(super) async fn put(
     let conditions = call.conditions()?;
     for _ in 0..MAX_TRIES {
         let existing = find(call, &name).await?;
-        conditions.check(existing.as_deref().map(etag).as_deref(), Code::ScheduleExists)?;
-        let (command, status) = match existing {
-            Some(info) => {
-                let mut config = config.clone();
-                keep_anchor(&info.config, &mut config);
-                config.attributes = info.config.attributes.clone();
-                if config == info.config {
-                    return done(&info, StatusCode::OK);
-                }
-                let (name, expected_version) = (name.clone(), info.version);
-                let update = UpdateSchedule { name, config, expected_version };
-                (ScheduleCommand::Update(Box::new(update)), StatusCode::OK)
-            }
+        let current = existing.as_deref().map(etag);
+        conditions.check(current.as_deref(), Code::ScheduleExists)?;
+        let outcome = match existing {
+            Some(info) => configure(call, &info, config.clone()).await?,
             None => {
                 let (name, config) = (name.clone(), config.clone());
                 let create = CreateSchedule { name, config, paused: false };
-                (ScheduleCommand::Create(Box::new(create)), StatusCode::CREATED)
+                change(call, ScheduleCommand::Create(Box::new(create))).await?
             }
         };
-        match call.broker.submit(Command::Schedule(command)).await {
-            Ok(Reply::Schedule(ScheduleReply::Created(info) | ScheduleReply::Changed(info))) => {
-                return done(&info, status);
-            }
-            Ok(_) => return Err(Problem::internal()),
-            // Somebody else was faster: look again, and let the caller's conditions decide.
-            Err(kyu_broker::Error::Refused(
-                Refusal::Schedule(ScheduleRefusal::Exists(_)) | Refusal::VersionConflict,
-            )) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(info) = outcome {
+            let created = info.version == 1 && current.is_none();
+            return done(&info, if created { StatusCode::CREATED } else { StatusCode::OK });
         }
     }
     Err(Problem::of(Code::VersionConflict))
+}
+
+pub(super) async fn patch(
+    call: &Call<'_>,
+    query: InNamespace,
+    patch: Patch<ScheduleSettings>,
+) -> Result<Done<Schedule>, Problem> {
+    let name = name(call, query);
+    let conditions = call.conditions()?;
+    for _ in 0..MAX_TRIES {
+        let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
+        conditions.check(Some(&etag(&info)), Code::ScheduleExists)?;
+        let settings = patch.apply(&show_settings(&info.config)?)?;
+        let config = config(call, &name.namespace, settings)?;
+        if let Some(info) = configure(call, &info, config).await? {
+            return done(&info, StatusCode::OK);
+        }
+    }
+    Err(Problem::of(Code::VersionConflict))
+}
+
+/// Gives a schedule these settings; `None` if somebody else was faster.
+async fn configure(
+    call: &Call<'_>,
+    info: &Arc<ScheduleInfo>,
+    mut config: ScheduleConfig,
+) -> Result<Option<Arc<ScheduleInfo>>, Problem> {
+    keep_anchor(&info.config, &mut config);
+    config.attributes = info.config.attributes.clone();
+    if config == info.config {
+        // Nothing changes: saying it again is no new version.
+        return Ok(Some(Arc::clone(info)));
+    }
+    let (name, expected_version) = (info.name.clone(), info.version);
+    let update = UpdateSchedule { name, config, expected_version };
+    change(call, ScheduleCommand::Update(Box::new(update))).await
+}
+
+/// Creates or changes a schedule; `None` if somebody else was faster.
+async fn change(
+    call: &Call<'_>,
+    command: ScheduleCommand,
+) -> Result<Option<Arc<ScheduleInfo>>, Problem> {
+    match call.broker.submit(Command::Schedule(command)).await {
+        Ok(Reply::Schedule(ScheduleReply::Created(info) | ScheduleReply::Changed(info))) => {
+            Ok(Some(info))
+        }
+        Ok(_) => Err(Problem::internal()),
+        Err(kyu_broker::Error::Refused(
+            Refusal::Schedule(ScheduleRefusal::Exists(_)) | Refusal::VersionConflict,
+        )) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The same interval said again without an anchor keeps its row.
@@ -154,6 +191,32 @@ pub(super) async fn run(
     }
 }
 
+pub(super) async fn backfill(
+    call: &Call<'_>,
+    query: InNamespace,
+    Settings(fill): Settings<Backfill>,
+) -> Result<Done<Backfilled>, Problem> {
+    let name = name(call, query);
+    let until_ms = fill.until_at_ms.unwrap_or_else(|| call.broker.now_ms());
+    let most = page_size(fill.limit, MAX_BACKFILLED)?;
+    let (mut runs, mut next_from_ms) = (Vec::new(), Some(fill.from_at_ms));
+    while let Some(from_ms) = next_from_ms
+        && runs.len() < most
+    {
+        let overlap = fill.overlap.map(Into::into);
+        let (name, max) = (name.clone(), u32::try_from(most - runs.len()).unwrap_or(u32::MAX));
+        let command = BackfillSchedule { name, from_ms, until_ms, overlap, max };
+        let ScheduleReply::Backfilled { runs: more, next_from_ms: next } =
+            submit(call, ScheduleCommand::Backfill(Box::new(command))).await?
+        else {
+            return Err(Problem::internal());
+        };
+        runs.extend(more.into_iter().map(show_run));
+        next_from_ms = next;
+    }
+    Ok(Backfilled { runs, next_from_at_ms: next_from_ms }.into())
+}
+
 pub(super) async fn next_runs(
     call: &Call<'_>,
     query: RunsQuery,
@@ -161,7 +224,8 @@ pub(super) async fn next_runs(
 ) -> Result<Done<NextRuns>, Problem> {
     let max = page_size(query.limit, DEFAULT_RUNS)?;
     let name = call.name(query.namespace, call.parameter(0));
-    runs(call, ScheduleQuery::NextRuns { name, max }).await
+    let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
+    runs(call, ScheduleQuery::NextRuns { name, max }, &info.config.rule).await
 }
 
 pub(super) async fn preview(
@@ -174,13 +238,23 @@ pub(super) async fn preview(
     let config = Box::new(config(call, &namespace, preview.settings)?);
     let after_ms = preview.after_at_ms.unwrap_or_else(|| call.broker.now_ms());
     within("/after_at_ms", after_ms, 0..=MAX_TIME_MS)?;
-    runs(call, ScheduleQuery::Preview { config, after_ms, max }).await
+    let rule = config.rule.clone();
+    runs(call, ScheduleQuery::Preview { config, after_ms, max }, &rule).await
 }
 
-async fn runs(call: &Call<'_>, question: ScheduleQuery) -> Result<Done<NextRuns>, Problem> {
+async fn runs(
+    call: &Call<'_>,
+    question: ScheduleQuery,
+    rule: &kyu_broker::ScheduleRule,
+) -> Result<Done<NextRuns>, Problem> {
+    let time_zone = match rule {
+        kyu_broker::ScheduleRule::Cron { time_zone, .. } => Some(time_zone.clone()),
+        kyu_broker::ScheduleRule::Every { .. } => None,
+    };
     match ask(call, question).await? {
         ScheduleAnswer::Runs(runs) => {
-            Ok(NextRuns { items: runs.into_iter().map(show_next).collect() }.into())
+            let items = runs.into_iter().map(show_next).collect();
+            Ok(NextRuns { items, time_zone }.into())
         }
         _ => Err(Problem::internal()),
     }

@@ -224,6 +224,7 @@ impl Reader<'_> {
             self.system_attribute(*attribute, &received, &content).map(|v| (attribute.name(), v))
         });
         let system_attributes = Pairs(system_attributes.collect());
+        content.show_scheduled_at();
         if let Some(via) = received.delivery.via {
             envelope::wrap(self.call, via, &received.message, &mut content, signature);
         }

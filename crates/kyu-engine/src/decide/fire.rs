@@ -67,6 +67,39 @@ pub(super) fn now(
     run
 }
 
+/// The runs that were due from a time on and before another, as many as one command takes, and
+/// where the next one goes on.
+pub(super) fn backfill(
+    state: &State,
+    info: &ScheduleInfo,
+    (from_ms, until_ms): (UnixMs, UnixMs),
+    max: usize,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> (Vec<ScheduleRun>, Option<UnixMs>) {
+    let mut sender = Sender { state, ctx, batch: Batch::new(state, ctx), sent: 0 };
+    let most = match info.config.target {
+        ScheduleTarget::Queue(_) => max,
+        // A publish numbers the messages of its queues itself.
+        ScheduleTarget::Exchange(_) => max.min(1),
+    };
+    let Some(times) = Times::of(&info.config) else { return (Vec::new(), None) };
+    let mut runs = Vec::new();
+    let mut next = times.next_from(&info.config, info.id, from_ms);
+    while let Some(NextRun { due_ms, .. }) = next.filter(|next| next.due_ms < until_ms) {
+        if runs.len() >= most {
+            return (runs, Some(due_ms));
+        }
+        let outcome = sender.send(info, due_ms, effects);
+        let run = ScheduleRun { due_ms, at_ms: ctx.now_ms, manual: true, outcome };
+        let (name, ran) = (info.name.clone(), run.clone());
+        push(effects, ScheduleEffect::Ran { name, run: ran, missed: 0, next: info.next });
+        runs.push(run);
+        next = times.next(&info.config, info.id, due_ms);
+    }
+    (runs, None)
+}
+
 /// What is due of one schedule.
 struct Due {
     /// The latest runs, in order, as many as may be caught up.

@@ -8,13 +8,13 @@ use crate::effect::{Effect, Effects};
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{
     MAX_CATCH_UP, MAX_CONFIG_BYTES, MAX_INTERVAL_MS, MAX_JITTER_MS, MAX_KEY_BYTES, MAX_PREVIEW,
-    MAX_SCHEDULE_BYTES, MAX_SCHEDULE_CONTENT_BYTES, MAX_SCHEDULES, MIN_INTERVAL_MS,
+    MAX_SCHEDULE_BYTES, MAX_SCHEDULE_CONTENT_BYTES, MAX_SCHEDULES, MAX_TICK_RUNS, MIN_INTERVAL_MS,
 };
 use crate::reply::{Refusal, Reply};
 use crate::schedule::{
-    CatchUp, CreateSchedule, NextRun, OverlapPolicy, ScheduleAnswer, ScheduleCommand,
-    ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply, ScheduleRule,
-    ScheduleTarget, ScheduleTotals, UpdateSchedule,
+    BackfillSchedule, CatchUp, CreateSchedule, NextRun, OverlapPolicy, ScheduleAnswer,
+    ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply,
+    ScheduleRule, ScheduleTarget, ScheduleTotals, UpdateSchedule,
 };
 use crate::schedule_codec::ScheduleEffect;
 use crate::state::State;
@@ -40,6 +40,7 @@ pub(super) fn decide(
         ScheduleCommand::RunNow(name) => {
             ScheduleReply::Ran(fire::now(state, find(state, name)?, ctx, effects))
         }
+        ScheduleCommand::Backfill(c) => backfill(state, c, ctx, effects)?,
     };
     Ok((Reply::Schedule(reply), Wait::Record))
 }
@@ -130,6 +131,27 @@ fn pause(
     Ok(ScheduleReply::Changed(Arc::new(info)))
 }
 
+fn backfill(
+    state: &State,
+    c: &BackfillSchedule,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Result<ScheduleReply, Refusal> {
+    let mut info = ScheduleInfo::clone(find(state, &c.name)?);
+    if c.from_ms >= c.until_ms {
+        return Err(invalid("the time to fill ends before it begins"));
+    }
+    if c.until_ms > ctx.now_ms.saturating_add(1) {
+        return Err(invalid("the time to fill is not past: runs to come happen by themselves"));
+    }
+    info.config.overlap = c.overlap.unwrap_or(info.config.overlap);
+    check_overlap(&info.config)?;
+    let max = (c.max as usize).min(MAX_TICK_RUNS);
+    let span = (c.from_ms, c.until_ms);
+    let (runs, next_from_ms) = fire::backfill(state, &info, span, max, ctx, effects);
+    Ok(ScheduleReply::Backfilled { runs, next_from_ms })
+}
+
 fn find<'a>(state: &'a State, name: &QueueName) -> Result<&'a Arc<ScheduleInfo>, Refusal> {
     let not_found = Refusal::Schedule(ScheduleRefusal::NotFound);
     state.schedules.by_name.get(name).ok_or(not_found)
@@ -156,10 +178,7 @@ fn checked(
     if message.lane.as_ref().is_some_and(|lane| lane.is_empty() || lane.len() > MAX_KEY_BYTES) {
         return Err(invalid("the lane is empty or too long"));
     }
-    let to_exchange = matches!(config.target, ScheduleTarget::Exchange(_));
-    if to_exchange && config.overlap != OverlapPolicy::Allow {
-        return Err(invalid("what is published to an exchange may always overlap"));
-    }
+    check_overlap(&config)?;
     if matches!(config.catch_up, CatchUp::All { max } if max == 0 || max > MAX_CATCH_UP) {
         return Err(invalid(format!("from 1 to {MAX_CATCH_UP} runs can be caught up")));
     }
@@ -173,6 +192,14 @@ fn checked(
     // What is in memory must not keep a door's whole buffer there.
     config.message.content = bytes::Bytes::copy_from_slice(&config.message.content);
     Ok(config)
+}
+
+fn check_overlap(config: &ScheduleConfig) -> Result<(), Refusal> {
+    let to_exchange = matches!(config.target, ScheduleTarget::Exchange(_));
+    if to_exchange && config.overlap != OverlapPolicy::Allow {
+        return Err(invalid("what is published to an exchange may always overlap"));
+    }
+    Ok(())
 }
 
 fn check_rule(config: &mut ScheduleConfig, now_ms: UnixMs) -> Result<(), Refusal> {
@@ -232,6 +259,20 @@ impl Times {
         })
     }
 
+    /// The first run due at a time or later.
+    pub(super) fn next_from(
+        &self,
+        config: &ScheduleConfig,
+        id: u64,
+        from_ms: UnixMs,
+    ) -> Option<NextRun> {
+        match from_ms.checked_sub(1) {
+            Some(before_ms) => self.next(config, id, before_ms),
+            None => self.next(config, id, 0),
+        }
+    }
+
+    /// The first run due after a time.
     pub(super) fn next(
         &self,
         config: &ScheduleConfig,

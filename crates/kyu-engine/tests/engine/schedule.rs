@@ -501,3 +501,48 @@ fn settings_out_of_bounds_are_refused_with_the_reason() {
     let group = vec![Command::Schedule(ScheduleCommand::RunNow(queue_name("s")))];
     assert_eq!(w.try_run(Command::Atomic(group)), Err(Refusal::NotInAtomic));
 }
+
+/// A bug in the consumer ate three days of reports: the runs are wanted again, each with its own time.
+#[test]
+fn what_was_due_in_the_past_is_run_again_with_its_own_times() {
+    let (mut w, q) = world();
+    create(&mut w, "s", to_queue(every(MINUTE_MS)));
+    live(&mut w, 5 * MINUTE_MS);
+    assert_eq!(due_times(&mut w, q).len(), 5);
+    let next = schedule(&w, "s").next;
+    let fill = |from_ms, until_ms, overlap| {
+        let (name, from_ms, until_ms) =
+            (queue_name("s"), NEW_YEAR_MS + from_ms, NEW_YEAR_MS + until_ms);
+        let fill = BackfillSchedule { name, from_ms, until_ms, overlap, max: u32::MAX };
+        Command::Schedule(ScheduleCommand::Backfill(Box::new(fill)))
+    };
+    let filled = |w: &mut World, command| match w.run(command) {
+        Reply::Schedule(ScheduleReply::Backfilled { runs, next_from_ms }) => {
+            (runs.len(), next_from_ms)
+        }
+        other => panic!("{other:?}"),
+    };
+    // From 2 minutes on, up to but without 4 minutes.
+    assert_eq!(filled(&mut w, fill(2 * MINUTE_MS, 4 * MINUTE_MS, None)), (2, None));
+    w.restart();
+    assert_eq!(due_times(&mut w, q), [2 * MINUTE_MS, 3 * MINUTE_MS]);
+    // The runs to come are as they were, and time that is not past cannot be filled.
+    assert_eq!(schedule(&w, "s").next, next);
+    for wrong in [fill(4, 4, None), fill(0, 5 * MINUTE_MS + 2, None)] {
+        let refused = w.try_run(wrong).unwrap_err();
+        assert!(matches!(refused, Refusal::Schedule(ScheduleRefusal::Invalid(_))));
+    }
+    // One command has room for a hundred; the next goes on where it ended.
+    live(&mut w, 120 * MINUTE_MS);
+    assert_eq!(due_times(&mut w, q).len(), 120);
+    let most = filled(&mut w, fill(MINUTE_MS, 125 * MINUTE_MS, None));
+    assert_eq!(most, (100, Some(NEW_YEAR_MS + 101 * MINUTE_MS)));
+    assert_eq!(filled(&mut w, fill(101 * MINUTE_MS, 125 * MINUTE_MS, None)), (24, None));
+    assert_eq!(due_times(&mut w, q).len(), 124);
+    // With a policy of its own for earlier messages that are still there.
+    assert_eq!(
+        filled(&mut w, fill(MINUTE_MS, 4 * MINUTE_MS, Some(OverlapPolicy::Skip))),
+        (3, None)
+    );
+    assert_eq!(due_times(&mut w, q), [MINUTE_MS]);
+}

@@ -178,8 +178,9 @@ impl MessageRow {
     pub(super) fn of(received: Received) -> Self {
         let Received { delivery, message: frame } = received;
         let mut row = Self::bare(&delivery);
-        if let Ok(content) = frame.content() {
+        if let Ok(mut content) = frame.content() {
             row.message = body(&content).map(Into::into);
+            content.show_scheduled_at();
             row.headers = headers(&content, frame.lane.as_deref()).map(Into::into);
         }
         row.lane = frame.lane;

@@ -32,14 +32,14 @@ fn run(url: &str, line: &str, input: &str) -> Ended {
     run_with(&[("KYU_URL", url)], line, input)
 }
 
-/// With these variables and no others of Kyu.
+/// With these variables and no others of Kyu. A `~` within a word of the line is a space.
 pub(crate) fn run_with(variables: &[(&str, &str)], line: &str, input: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kyu"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KYU_")) {
         command.env_remove(name);
     }
     let mut child = command
-        .args(line.split(' '))
+        .args(line.split(' ').map(|word| word.replace('~', " ")))
         .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -122,7 +122,14 @@ fn converse(url: &str) {
     assert_eq!(kyu("api GET /v1/openapi.json").json()["openapi"], "3.1.0");
 
     let at = kyu("send jobs later --delay-ms 600000 -o json").json()["seq"].to_string();
-    assert!(kyu(&format!("explain jobs {at}")).ok().contains("held back: delayed"));
+    let explained = kyu(&format!("explain jobs {at}")).ok();
+    assert!(
+        explained.starts_with("held back: delayed, ready in "),
+        "the sentence first: {explained}"
+    );
+    assert!(!explained.contains("null"), "{explained}");
+    assert_eq!(kyu("send jobs later --at +1h").code, 0);
+    assert_eq!(kyu("send jobs later --at 18:00").code, 2);
     assert!(kyu("peek jobs --all").ok().contains("delayed"));
     let put =
         kyu("schedule put tick --every-ms 3600000 --queue jobs --body t jitter_ms=1000 -o json");
@@ -134,12 +141,34 @@ fn converse(url: &str) {
         kyu("schedule preview --cron @daily --queue jobs -o jsonl").ok().lines().count(),
         10
     );
+    // What is not given stays, unless all of it is to be replaced.
+    let settings = |line: &str| kyu(line).json()["settings"].take();
+    let set = settings("schedule put tick --cron 0~3~*~*~* --time-zone Europe/Berlin -o json");
+    assert_eq!((&set["message"]["body"], &set["jitter_ms"]), (&json!("t"), &json!(1000)));
+    let set = settings("schedule set tick --cron 0~4~*~*~* --body u -o json");
+    assert_eq!(
+        (&set["rule"]["time_zone"], &set["message"]["body"]),
+        (&json!("Europe/Berlin"), &json!("u"))
+    );
+    assert!(kyu("schedule get tick").ok().contains(" 04:00:00+0"));
+    let replaced = settings("schedule put tick --every 15m --queue jobs --replace -o json");
+    assert_eq!(
+        (&replaced["rule"]["interval_ms"], &replaced["message"]["body"]),
+        (&json!(900_000), &json!(""))
+    );
+    assert_eq!(kyu("schedule set tock --every 15m").code, 5);
+    assert_eq!(kyu("schedule put tock --every 15m").code, 2);
+    kyu("schedule set tick --cron */15~*~*~*~*").ok();
+    assert_eq!(
+        kyu("schedule backfill tick --from -2h --until -1h -o jsonl").ok().lines().count(),
+        4
+    );
     kyu("schedule delete tick --yes").ok();
 
     let unasked = kyu("queue delete jobs");
     assert_eq!((unasked.code, unasked.stdout.as_str()), (2, ""));
     assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
-    assert_eq!(kyu("queue purge jobs --yes -o json").json()["purged_messages"], 3);
+    assert_eq!(kyu("queue purge jobs --yes -o json").json()["purged_messages"], 8);
     assert_eq!(kyu("queue delete jobs --yes").ok(), "");
     assert_eq!(kyu("queue get jobs").code, 5);
     assert_eq!(

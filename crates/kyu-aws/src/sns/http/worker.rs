@@ -304,7 +304,8 @@ impl Job {
 
     async fn try_deliver(&self, received: &Received) -> Result<(), kyu_broker::Error> {
         let Received { delivery, message } = received;
-        let content = message.content().map_err(|_| kyu_broker::Error::Internal)?;
+        let mut content = message.content().map_err(|_| kyu_broker::Error::Internal)?;
+        content.show_scheduled_at();
         let Terms { binding, policy, hash, .. } = &self.terms;
         let mut is_notification = false;
         let addressed = match delivery.via {
