@@ -15,7 +15,7 @@ const TYPES: [Type; 8] = [
 ];
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let _ = kyu_pgmq::sql::parse(text);
+    let _ = kyu_pgmq::sql::parse(text, &mut kyu_pgmq::sql::work::Work::alone());
     // The canonical text reads back as itself.
     if let Ok(canonical) = kyu_pgmq::json::canonical(text) {
         assert_eq!(kyu_pgmq::json::canonical(&canonical).as_deref(), Ok(canonical.as_str()));

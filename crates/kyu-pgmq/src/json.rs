@@ -12,6 +12,9 @@ pub const MAX_DEPTH: u32 = 256;
 /// How many bytes the numbers of a value may grow by when their exponents are written out: 54000 beyond it.
 pub const MAX_GROWTH_BYTES: usize = 1 << 20;
 
+/// How many values of two documents `@>` may compare: 54000 beyond it.
+pub const MAX_COMPARISONS: u32 = 10_000_000;
+
 /// A JSON value as `jsonb` has it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
@@ -544,27 +547,59 @@ pub(crate) fn write_string(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
 
 impl Json {
     /// `self @> part`.
-    pub fn contains(&self, part: &Self) -> bool {
+    ///
+    /// # Errors
+    /// 54000 where it takes more than [`MAX_COMPARISONS`]: arrays of arrays, tried with each other.
+    pub fn contains(&self, part: &Self) -> Result<bool, PgError> {
+        let mut left = MAX_COMPARISONS;
         match (self, part) {
             // A bare value is contained in an array that has it; the other way round is not.
             (
                 Self::Array(values),
                 scalar @ (Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_)),
-            ) => values.iter().any(|value| value.equals(scalar)),
-            _ => self.contains_nested(part),
+            ) => Ok(values.iter().any(|value| value.equals(scalar))),
+            _ => self.contains_nested(part, &mut left),
         }
     }
 
-    fn contains_nested(&self, part: &Self) -> bool {
+    fn contains_nested(&self, part: &Self, left: &mut u32) -> Result<bool, PgError> {
+        let too_many = || PgError::new("54000", "documents are too large to be compared");
+        *left = left.checked_sub(1).ok_or_else(too_many)?;
         match (self, part) {
-            (Self::Object(pairs), Self::Object(parts)) => parts.iter().all(|(key, part)| {
-                pairs.iter().any(|(have, value)| have == key && value.contains_nested(part))
-            }),
-            (Self::Array(values), Self::Array(parts)) => {
-                parts.iter().all(|part| values.iter().any(|value| value.contains_nested(part)))
+            (Self::Object(pairs), Self::Object(parts)) => {
+                for (key, part) in parts {
+                    let at = pairs.binary_search_by(|(have, _)| compare_keys(have, key));
+                    let value = at.ok().and_then(|at| pairs.get(at));
+                    let Some((_, value)) = value else { return Ok(false) };
+                    if !value.contains_nested(part, left)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
             }
-            _ => self.equals(part),
+            (Self::Array(values), Self::Array(parts)) => {
+                // Bare values are looked up; what is nested must be tried.
+                let (mut bare, nested): (Vec<&Self>, Vec<&Self>) =
+                    values.iter().partition(|value| !value.is_nested());
+                bare.sort_by(|a, b| a.compare(b));
+                for part in parts {
+                    let mut found = !part.is_nested()
+                        && bare.binary_search_by(|have| have.compare(part)).is_ok();
+                    for value in nested.iter().filter(|_| part.is_nested()) {
+                        found = found || value.contains_nested(part, left)?;
+                    }
+                    if !found {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            _ => Ok(self.equals(part)),
         }
+    }
+
+    fn is_nested(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Object(_))
     }
 
     /// Equal by value: `1.0` is `1`.
@@ -609,7 +644,8 @@ impl Json {
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Object(pairs) => {
-                pairs.iter().find(|(have, _)| have == key).map(|(_, value)| value)
+                let at = pairs.binary_search_by(|(have, _)| compare_keys(have, key)).ok()?;
+                pairs.get(at).map(|(_, value)| value)
             }
             _ => None,
         }
@@ -747,7 +783,7 @@ mod tests {
             ("[[1,2]]", "[1]", false),
         ] {
             let (whole_value, part_value) = (parse(whole).unwrap(), parse(part).unwrap());
-            assert_eq!(whole_value.contains(&part_value), expected, "{whole} @> {part}");
+            assert_eq!(whole_value.contains(&part_value), Ok(expected), "{whole} @> {part}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! `queues` implements [`host::Host`] over the broker and knows neither.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+pub mod budget;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,12 +1,14 @@
 //! Groups of rows and what is counted over them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 
 use super::cast::{self, compare};
+use super::datetime::{self, Interval};
 use super::decimal::Decimal;
-use super::execute::order;
 use super::plan::{Aggregate, AggregateKind};
-use super::text;
+use super::sorting::{cost, order, sort};
+use super::work::{Work, json_bytes, row_bytes, value_bytes};
+use super::{key, text};
 use crate::error::PgError;
 use crate::json::{self, Json};
 use crate::types::{Element, Type};
@@ -14,100 +16,146 @@ use crate::value::{Row, Value};
 
 pub(super) struct Groups<'a> {
     aggregates: &'a [(usize, Aggregate)],
-    places: BTreeMap<String, usize>,
+    places: HashMap<Vec<u8>, usize>,
     groups: Vec<Group>,
 }
 
 struct Group {
     /// Its first row; it stands for the columns that rows are grouped by.
     row: Row,
-    /// For each aggregate: arguments and sort keys of each row.
-    inputs: Vec<State>,
+    /// One for each aggregate.
+    states: Vec<State>,
 }
 
-/// Counting and adding needs no memory of the rows.
+/// What an aggregate remembers of the rows so far.
 enum State {
     Count(i64),
+    Sum(Sum),
+    /// The largest or smallest; NULL for none yet.
+    Best(Value),
+    Flag(Option<bool>),
+    /// Arguments and sort keys of each row, where all of them are needed at the end.
     Rows(Vec<(Row, Row)>),
 }
 
-/// A text that two rows share if and only if they are equal as groups.
-pub(super) fn key_text(row: &Row) -> String {
-    let mut key = String::new();
-    for value in row {
-        match value {
-            Value::Null => key.push('n'),
-            Value::Numeric(number) => {
-                // 1.0 and 1 are one group.
-                let trimmed = if number.contains('.') {
-                    number.trim_end_matches('0').trim_end_matches('.')
-                } else {
-                    number
-                };
-                key.push_str(trimmed);
+impl State {
+    fn of(aggregate: &Aggregate) -> Self {
+        if aggregate.distinct || !aggregate.order.is_empty() {
+            return Self::Rows(Vec::new());
+        }
+        match aggregate.kind {
+            AggregateKind::CountRows | AggregateKind::Count => Self::Count(0),
+            AggregateKind::Sum | AggregateKind::Average => Self::Sum(Sum::default()),
+            AggregateKind::Min | AggregateKind::Max => Self::Best(Value::Null),
+            AggregateKind::BoolAnd | AggregateKind::BoolOr => Self::Flag(None),
+            AggregateKind::Array
+            | AggregateKind::Text
+            | AggregateKind::Json
+            | AggregateKind::JsonObject => Self::Rows(Vec::new()),
+        }
+    }
+
+    fn add(
+        &mut self,
+        kind: AggregateKind,
+        arguments: Row,
+        order: Row,
+        work: &mut Work,
+    ) -> Result<(), PgError> {
+        match self {
+            Self::Count(count) => *count += 1,
+            Self::Sum(sum) => sum.add(arguments.first().unwrap_or(&Value::Null))?,
+            Self::Best(best) => {
+                let value = arguments.into_iter().next().unwrap_or(Value::Null);
+                work.walk(cost(&value) + cost(best))?;
+                let order = compare(&value, best);
+                let better = if kind == AggregateKind::Max { order.is_ge() } else { order.is_lt() };
+                if better || *best == Value::Null {
+                    *best = value;
+                }
             }
-            value => {
-                let text = text::to_string(text::guess(value), value);
-                key.push_str(&text.len().to_string());
-                key.push(':');
-                key.push_str(&text);
+            Self::Flag(flag) => {
+                let value = arguments.first() == Some(&Value::Bool(true));
+                let both = kind == AggregateKind::BoolAnd;
+                let joined = |flag| if both { flag && value } else { flag || value };
+                *flag = Some(flag.map_or(value, joined));
+            }
+            Self::Rows(rows) => {
+                work.grow(row_bytes(&arguments) + row_bytes(&order))?;
+                rows.push((arguments, order));
             }
         }
-        key.push('|');
+        Ok(())
     }
-    key
+
+    async fn finish(self, aggregate: &Aggregate, work: &mut Work) -> Result<Value, PgError> {
+        Ok(match self {
+            Self::Count(count) => Value::Int(count),
+            Self::Sum(sum) if aggregate.kind == AggregateKind::Average => sum.average()?,
+            Self::Sum(sum) => sum.total(aggregate.ty),
+            Self::Best(value) => value,
+            Self::Flag(flag) => flag.map_or(Value::Null, Value::Bool),
+            Self::Rows(rows) => finish(aggregate, rows, work).await?,
+        })
+    }
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn new(aggregates: &'a [(usize, Aggregate)]) -> Self {
-        Self { aggregates, places: BTreeMap::new(), groups: Vec::new() }
+        Self { aggregates, places: HashMap::new(), groups: Vec::new() }
     }
 
     /// The group of a key, made if it is new.
-    pub(super) fn group(&mut self, key: Row, row: &Row) -> usize {
+    pub(super) fn group(
+        &mut self,
+        key: &[Value],
+        row: &[Value],
+        work: &mut Work,
+    ) -> Result<usize, PgError> {
         let next = self.groups.len();
-        let at = *self.places.entry(key_text(&key)).or_insert(next);
+        let key = key::of(key);
+        let bytes = key.len();
+        let at = *self.places.entry(key).or_insert(next);
         if at == next {
-            let plain = |aggregate: &Aggregate| {
-                matches!(aggregate.kind, AggregateKind::CountRows | AggregateKind::Count)
-                    && !aggregate.distinct
-            };
-            let state = |(_, aggregate): &(usize, Aggregate)| {
-                if plain(aggregate) { State::Count(0) } else { State::Rows(Vec::new()) }
-            };
-            self.groups.push(Group {
-                row: row.clone(),
-                inputs: self.aggregates.iter().map(state).collect(),
-            });
+            let row = row.to_vec();
+            work.grow(bytes + row_bytes(&row) + self.aggregates.len() * size_of::<State>())?;
+            let states = self.aggregates.iter().map(|(_, aggregate)| State::of(aggregate));
+            self.groups.push(Group { row, states: states.collect() });
         }
-        at
+        Ok(at)
     }
 
-    pub(super) fn add(&mut self, group: usize, aggregate: usize, arguments: Row, order: Row) {
-        let kind = self.aggregates.get(aggregate).map(|(_, aggregate)| aggregate.kind);
+    pub(super) fn add(
+        &mut self,
+        group: usize,
+        aggregate: usize,
+        arguments: Row,
+        order: Row,
+        work: &mut Work,
+    ) -> Result<(), PgError> {
+        let Some((_, Aggregate { kind, .. })) = self.aggregates.get(aggregate) else {
+            return Ok(());
+        };
         let keeps_null = matches!(
             kind,
-            Some(
-                AggregateKind::CountRows
-                    | AggregateKind::Array
-                    | AggregateKind::Json
-                    | AggregateKind::JsonObject
-            )
+            AggregateKind::CountRows
+                | AggregateKind::Array
+                | AggregateKind::Json
+                | AggregateKind::JsonObject
         );
         if !keeps_null && arguments.first() == Some(&Value::Null) {
-            return;
+            return Ok(());
         }
-        match self.groups.get_mut(group).and_then(|group| group.inputs.get_mut(aggregate)) {
-            Some(State::Count(count)) => *count += 1,
-            Some(State::Rows(rows)) => rows.push((arguments, order)),
-            None => {}
+        match self.groups.get_mut(group).and_then(|group| group.states.get_mut(aggregate)) {
+            Some(state) => state.add(*kind, arguments, order, work),
+            None => Ok(()),
         }
     }
 
     /// So many rows into the first group, whose aggregates only count.
     pub(super) fn add_counted(&mut self, rows: u64) {
-        let inputs = self.groups.first_mut().into_iter().flat_map(|group| &mut group.inputs);
-        for state in inputs {
+        let states = self.groups.first_mut().into_iter().flat_map(|group| &mut group.states);
+        for state in states {
             if let State::Count(count) = state {
                 *count += i64::try_from(rows).unwrap_or(i64::MAX);
             }
@@ -115,16 +163,20 @@ impl<'a> Groups<'a> {
     }
 
     /// A row for each group: its first row, then the aggregates in their places.
-    pub(super) fn finish(self, length: usize, width: usize) -> Result<Vec<Row>, PgError> {
+    pub(super) async fn finish(
+        self,
+        length: usize,
+        width: usize,
+        work: &mut Work,
+    ) -> Result<Vec<Row>, PgError> {
         let mut rows = Vec::with_capacity(self.groups.len());
         for group in self.groups {
+            work.breathe().await?;
             let mut row = group.row;
             row.resize(length, Value::Null);
-            for ((slot, aggregate), state) in self.aggregates.iter().zip(group.inputs) {
-                let value = match state {
-                    State::Count(count) => Value::Int(count),
-                    State::Rows(rows) => finish(aggregate, rows)?,
-                };
+            for ((slot, aggregate), state) in self.aggregates.iter().zip(group.states) {
+                let value = state.finish(aggregate, work).await?;
+                work.grow(value_bytes(&value))?;
                 if let Some(place) = row.get_mut(width + slot) {
                     *place = value;
                 }
@@ -135,141 +187,209 @@ impl<'a> Groups<'a> {
     }
 }
 
-fn finish(aggregate: &Aggregate, mut rows: Vec<(Row, Row)>) -> Result<Value, PgError> {
+/// An aggregate that needed all its rows.
+async fn finish(
+    aggregate: &Aggregate,
+    rows: Vec<(Row, Row)>,
+    work: &mut Work,
+) -> Result<Value, PgError> {
+    let mut rows = rows;
     if aggregate.distinct {
-        let mut seen = BTreeSet::new();
-        rows.retain(|(arguments, _)| seen.insert(key_text(arguments)));
-        // Postgres sorts to find the distinct ones.
-        rows.sort_by(|(a, _), (b, _)| match (a.first(), b.first()) {
-            (Some(a), Some(b)) => order(a, b, false, false),
-            _ => std::cmp::Ordering::Equal,
-        });
+        rows = distinct(rows, work).await?;
     }
-    rows.sort_by(|(_, a), (_, b)| {
-        for ((a, b), (_, descending, nulls_first)) in a.iter().zip(b).zip(&aggregate.order) {
-            let order = order(a, b, *descending, *nulls_first);
-            if order.is_ne() {
-                return order;
-            }
-        }
-        std::cmp::Ordering::Equal
-    });
+    if !aggregate.order.is_empty() {
+        sort(&mut rows, work, |(_, a), (_, b)| {
+            let bytes = a.iter().chain(b).map(cost).sum();
+            let keys = a.iter().zip(b).zip(&aggregate.order);
+            let order = keys
+                .map(|((a, b), (_, descending, first))| order(a, b, *descending, *first))
+                .find(|order| order.is_ne());
+            (order.unwrap_or(std::cmp::Ordering::Equal), bytes)
+        })
+        .await?;
+    }
     if matches!(aggregate.kind, AggregateKind::CountRows | AggregateKind::Count) {
         return Ok(Value::Int(i64::try_from(rows.len()).unwrap_or(i64::MAX)));
     }
     if rows.is_empty() {
         return Ok(Value::Null);
     }
-    let second = |row: &Row| row.get(1).cloned().unwrap_or(Value::Null);
-    let types: Vec<Type> = aggregate.arguments.iter().map(|argument| argument.ty).collect();
-    let ty = |at: usize| types.get(at).copied().unwrap_or(Type::Text);
     match aggregate.kind {
-        AggregateKind::Text => {
-            let mut joined = String::new();
-            for (i, (row, _)) in rows.iter().enumerate() {
-                if let (true, Value::Text(delimiter)) = (i > 0, second(row)) {
-                    joined.push_str(&delimiter);
-                }
-                if let Some(Value::Text(part)) = row.first() {
-                    joined.push_str(part);
-                }
-            }
-            Ok(Value::Text(joined))
-        }
-        AggregateKind::JsonObject => {
-            let mut pairs = Vec::with_capacity(rows.len());
-            for (row, _) in &rows {
-                let key = row.first().filter(|key| **key != Value::Null);
-                let key =
-                    key.ok_or_else(|| PgError::new("22023", "field name must not be null"))?;
-                pairs.push((text::to_string(ty(0), key), cast::to_json(&second(row), ty(1), &[])?));
-            }
-            Ok(Value::Json(json::object(pairs).to_string().into()))
-        }
-        kind => {
-            let values = rows.into_iter().filter_map(|(row, _)| row.into_iter().next()).collect();
-            over(kind, values, ty(0), aggregate.ty)
-        }
-    }
-}
-
-/// Aggregates of one argument over the values that are there.
-fn over(
-    kind: AggregateKind,
-    values: Vec<Value>,
-    argument: Type,
-    ty: Type,
-) -> Result<Value, PgError> {
-    match kind {
-        AggregateKind::Sum => sum(&values, ty),
-        AggregateKind::Average => average(&values),
-        AggregateKind::Min => Ok(values.into_iter().min_by(compare).unwrap_or(Value::Null)),
-        AggregateKind::Max => Ok(values.into_iter().max_by(compare).unwrap_or(Value::Null)),
-        AggregateKind::BoolAnd => {
-            Ok(Value::Bool(values.iter().all(|value| *value == Value::Bool(true))))
-        }
-        AggregateKind::BoolOr => Ok(Value::Bool(values.contains(&Value::Bool(true)))),
+        AggregateKind::Text => joined(&rows, work).await,
         AggregateKind::Array => {
-            let element = match ty {
+            let element = match aggregate.ty {
                 Type::Array(element) => element,
                 _ => Element::Text,
             };
-            Ok(Value::Array(element, values))
+            let values = rows.into_iter().filter_map(|(row, _)| row.into_iter().next());
+            Ok(Value::Array(element, values.collect()))
         }
-        _ => {
-            let json = values
-                .iter()
-                .map(|value| cast::to_json(value, argument, &[]))
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(Value::Json(Json::Array(json).to_string().into()))
+        AggregateKind::Json | AggregateKind::JsonObject => document(aggregate, &rows, work).await,
+        AggregateKind::CountRows
+        | AggregateKind::Count
+        | AggregateKind::Sum
+        | AggregateKind::Average
+        | AggregateKind::Min
+        | AggregateKind::Max
+        | AggregateKind::BoolAnd
+        | AggregateKind::BoolOr => {
+            // They need no order; what is distinct is added up as usual.
+            let mut state =
+                State::of(&Aggregate { distinct: false, order: Vec::new(), ..aggregate.clone() });
+            for (arguments, order) in rows {
+                work.breathe().await?;
+                state.add(aggregate.kind, arguments, order, work)?;
+            }
+            Box::pin(state.finish(aggregate, work)).await
         }
     }
 }
 
-fn sum(values: &[Value], ty: Type) -> Result<Value, PgError> {
-    let mut integer = 0_i64;
-    let mut float = 0.0;
-    let mut decimal = Decimal::from_i64(0);
-    let mut interval = super::datetime::Interval::default();
-    for value in values {
+/// Different arguments only, sorted: Postgres sorts to find them.
+async fn distinct(rows: Vec<(Row, Row)>, work: &mut Work) -> Result<Vec<(Row, Row)>, PgError> {
+    let mut seen = HashSet::new();
+    let mut kept = Vec::new();
+    for row in rows {
+        work.breathe().await?;
+        let key = key::of(&row.0);
+        work.walk(key.len())?;
+        work.grow(key.len())?;
+        if seen.insert(key) {
+            kept.push(row);
+        }
+    }
+    sort(&mut kept, work, |(a, _), (b, _)| match (a.first(), b.first()) {
+        (Some(a), Some(b)) => (order(a, b, false, false), cost(a) + cost(b)),
+        _ => (std::cmp::Ordering::Equal, 0),
+    })
+    .await?;
+    Ok(kept)
+}
+
+/// `string_agg`: each delimiter stands before the text of its row.
+async fn joined(rows: &[(Row, Row)], work: &mut Work) -> Result<Value, PgError> {
+    let text = |value: Option<&Value>| match value {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let bytes: usize = rows.iter().map(|(row, _)| row_bytes(row)).sum();
+    work.afford(bytes)?;
+    let mut joined = String::new();
+    for (i, (row, _)) in rows.iter().enumerate() {
+        work.breathe().await?;
+        if i > 0 {
+            joined.push_str(&text(row.get(1)));
+        }
+        joined.push_str(&text(row.first()));
+    }
+    Ok(Value::Text(joined))
+}
+
+/// `jsonb_agg` and `jsonb_object_agg`.
+async fn document(
+    aggregate: &Aggregate,
+    rows: &[(Row, Row)],
+    work: &mut Work,
+) -> Result<Value, PgError> {
+    let ty = |at: usize| aggregate.arguments.get(at).map_or(Type::Text, |argument| argument.ty);
+    let null = Value::Null;
+    let mark = work.mark();
+    let tree = if aggregate.kind == AggregateKind::JsonObject {
+        let mut pairs = Vec::with_capacity(rows.len());
+        for (row, _) in rows {
+            let key = row.first().filter(|key| **key != Value::Null);
+            let key = key.ok_or_else(|| PgError::new("22023", "field name must not be null"))?;
+            let value = row.get(1).unwrap_or(&null);
+            pairs.push((text::to_string(ty(0), key), tree(value, ty(1), work).await?));
+        }
+        json::object(pairs)
+    } else {
+        let mut values = Vec::with_capacity(rows.len());
+        for (row, _) in rows {
+            values.push(tree(row.first().unwrap_or(&null), ty(0), work).await?);
+        }
+        Json::Array(values)
+    };
+    let text = tree.to_string();
+    work.back_to(mark);
+    Ok(Value::Json(text.into()))
+}
+
+/// A value as a document, counted as what is held.
+async fn tree(value: &Value, ty: Type, work: &mut Work) -> Result<Json, PgError> {
+    work.breathe().await?;
+    let bytes = match value {
+        Value::Json(text) => json_bytes(text),
+        other => value_bytes(other) * 2,
+    };
+    work.walk(bytes)?;
+    work.grow(bytes)?;
+    cast::to_json(value, ty, &[])
+}
+
+/// What `sum` and `avg` have added up.
+#[derive(Default)]
+struct Sum {
+    count: i64,
+    integer: i64,
+    float: f64,
+    decimal: Option<Decimal>,
+    interval: Interval,
+    is_float: bool,
+}
+
+impl Sum {
+    fn add(&mut self, value: &Value) -> Result<(), PgError> {
+        self.count += 1;
         match value {
             Value::Int(number) => {
-                integer =
-                    integer.checked_add(*number).ok_or_else(|| cast::out_of_range(Type::Int8))?;
+                let sum = self.integer.checked_add(*number);
+                self.integer = sum.ok_or_else(|| cast::out_of_range(Type::Int8))?;
             }
-            Value::Float(number) => float += number,
-            Value::Numeric(number) => decimal = decimal.add(Decimal::parse(number)?)?,
+            Value::Float(number) => {
+                self.float += number;
+                self.is_float = true;
+            }
+            Value::Numeric(number) => {
+                let before = self.decimal.take().unwrap_or_else(|| Decimal::from_i64(0));
+                self.decimal = Some(before.add(Decimal::parse(number)?)?);
+            }
             Value::Interval { months, days, micros } => {
-                let other =
-                    super::datetime::Interval { months: *months, days: *days, micros: *micros };
-                interval = super::datetime::add_intervals(interval, other)?;
+                let other = Interval { months: *months, days: *days, micros: *micros };
+                self.interval = datetime::add_intervals(self.interval, other)?;
             }
             _ => {}
         }
+        Ok(())
     }
-    Ok(match ty {
-        Type::Float8 => Value::Float(float),
-        Type::Numeric => Value::Numeric(decimal.to_text()),
-        Type::Interval => Value::Interval {
-            months: interval.months,
-            days: interval.days,
-            micros: interval.micros,
-        },
-        _ => Value::Int(integer),
-    })
-}
 
-#[expect(clippy::cast_precision_loss, reason = "counts are small")]
-fn average(values: &[Value]) -> Result<Value, PgError> {
-    let count = values.len();
-    if let Some(Value::Float(_)) = values.first() {
-        let total: f64 = values
-            .iter()
-            .map(|value| if let Value::Float(number) = value { *number } else { 0.0 })
-            .sum();
-        return Ok(Value::Float(total / count as f64));
+    fn total(self, ty: Type) -> Value {
+        if self.count == 0 {
+            return Value::Null;
+        }
+        match ty {
+            Type::Float8 => Value::Float(self.float),
+            Type::Numeric => {
+                let decimal = self.decimal.unwrap_or_else(|| Decimal::from_i64(0));
+                Value::Numeric(decimal.to_text())
+            }
+            Type::Interval => {
+                let Interval { months, days, micros } = self.interval;
+                Value::Interval { months, days, micros }
+            }
+            _ => Value::Int(self.integer),
+        }
     }
-    let Value::Numeric(total) = sum(values, Type::Numeric)? else { return Ok(Value::Null) };
-    let count = Decimal::from_i64(i64::try_from(count).unwrap_or(i64::MAX));
-    Ok(Value::Numeric(Decimal::parse(&total)?.divide(count)?.to_text()))
+
+    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+    fn average(self) -> Result<Value, PgError> {
+        if self.count == 0 {
+            return Ok(Value::Null);
+        }
+        if self.is_float {
+            return Ok(Value::Float(self.float / self.count as f64));
+        }
+        let total = self.decimal.unwrap_or_else(|| Decimal::from_i64(0));
+        Ok(Value::Numeric(total.divide(Decimal::from_i64(self.count))?.to_text()))
+    }
 }

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use super::lexer::{Kind, Token, tokens};
 use super::names;
 use super::text;
+use super::work::Work;
 use crate::error::PgError;
 use crate::types::Type;
 use crate::value::Value;
@@ -112,8 +113,8 @@ pub(crate) fn cast_name(ty: Type) -> String {
 }
 
 /// Puts variables into a text of SQL.
-pub(crate) fn fill_in(sql: &str, variables: &Variables) -> Result<String> {
-    let tokens = tokens(sql)?;
+pub(crate) fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<String> {
+    let tokens = tokens(sql, work)?;
     let mut filled = String::with_capacity(sql.len());
     let mut copied = 0;
     let mark = |token: Option<&Token>, marks: &[&str]| {
@@ -152,14 +153,17 @@ pub(crate) fn fill_in(sql: &str, variables: &Variables) -> Result<String> {
         filled.push_str(sql.get(copied..token.start).unwrap_or(""));
         filled.push_str(&value);
         copied = end;
+        if filled.len() > super::MAX_STATEMENT_BYTES {
+            return Err(PgError::new("54000", "statement is too long"));
+        }
     }
     filled.push_str(sql.get(copied..).unwrap_or(""));
     Ok(filled)
 }
 
 /// Parses the text between the dollars.
-pub(crate) fn parse(text: &str) -> Result<Block> {
-    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
+pub(crate) fn parse(text: &str, work: &mut Work) -> Result<Block> {
+    let mut parser = Parser { text, tokens: tokens(text, work)?, at: 0, depth: 0 };
     let block = parser.block()?;
     parser.mark(";");
     match parser.peek() {

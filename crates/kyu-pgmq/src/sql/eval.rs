@@ -10,6 +10,8 @@ use super::builtins::{self, Builtin};
 use super::cast::{self, compare};
 use super::catalog::{self, Facts};
 use super::plan::{Comparison, Node, Plan, QueryKind, Target, Typed};
+use super::sorting::cost;
+use super::work::{Work, json_bytes, value_bytes};
 use super::{Session, names, text};
 use crate::error::PgError;
 use crate::host::OverloadId;
@@ -43,6 +45,7 @@ pub(crate) struct Context<'a> {
     pub(crate) now: i64,
     pub(crate) session: &'a mut dyn Session,
     pub(crate) facts: &'a Facts,
+    pub(crate) work: &'a mut Work,
     pub(crate) locals: Vec<[Value; 2]>,
 }
 
@@ -50,6 +53,7 @@ type Result<T> = std::result::Result<T, Stop>;
 
 impl Context<'_> {
     pub(crate) fn value(&mut self, expr: &Typed) -> Result<Value> {
+        self.work.step()?;
         match &expr.node {
             Node::Value(value) => Ok(value.clone()),
             Node::Parameter(index) => {
@@ -73,6 +77,7 @@ impl Context<'_> {
             }
             Node::Compare(comparison, left, right) => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
+                self.work.walk(cost(&left) + cost(&right))?;
                 Ok(compared(*comparison, &left, &right))
             }
             Node::Builtin { index, arguments } => self.builtin(*index, arguments),
@@ -91,10 +96,6 @@ impl Context<'_> {
                     }
                     _ => is(&value, *test) != *not,
                 }))
-            }
-            Node::Distinct { left, right, not } => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                Ok(Value::Bool(is_distinct(&left, &right) != *not))
             }
             Node::Quantified { value, array, test, all } => {
                 self.quantified(value, array, test, *all)
@@ -123,6 +124,10 @@ impl Context<'_> {
     /// Arrays, rows, calls and sub-selects.
     fn compound(&mut self, expr: &Typed) -> Result<Value> {
         match &expr.node {
+            Node::Distinct { left, right, not } => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                Ok(Value::Bool(is_distinct(&left, &right) != *not))
+            }
             Node::Extreme(parts, largest) => self.extreme(parts, *largest),
             Node::Array(element, parts) => Ok(Value::Array(*element, self.values(parts)?)),
             Node::Row(parts, _) => Ok(Value::Row(expr.ty, self.values(parts)?)),
@@ -139,11 +144,13 @@ impl Context<'_> {
                         at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
                     }
                     (Value::Json(json), Value::Int(index)) => {
+                        self.work.afford(json_bytes(&json))?;
                         let json = crate::json::parse(&json)?;
                         json.at(index)
                             .map_or(Value::Null, |json| Value::Json(json.to_string().into()))
                     }
                     (Value::Json(json), Value::Text(key)) => {
+                        self.work.afford(json_bytes(&json))?;
                         let json = crate::json::parse(&json)?;
                         json.get(&key)
                             .map_or(Value::Null, |json| Value::Json(json.to_string().into()))
@@ -188,7 +195,16 @@ impl Context<'_> {
             return Ok(Value::Null);
         }
         let types: Vec<Type> = arguments.iter().map(|argument| argument.ty).collect();
-        Ok(run(self, &values, &types)?)
+        self.work.walk(values.iter().map(value_bytes).sum())?;
+        for value in &values {
+            // Functions of documents read them into trees.
+            if let Value::Json(text) = value {
+                self.work.afford(json_bytes(text))?;
+            }
+        }
+        let value = run(self, &values, &types)?;
+        self.work.grow(value_bytes(&value))?;
+        Ok(value)
     }
 
     fn connect(&mut self, parts: &[Typed], or: bool) -> Result<Value> {
@@ -257,6 +273,7 @@ impl Context<'_> {
     ) -> Result<Value> {
         let mut unknown = false;
         for other in others {
+            self.work.step()?;
             self.locals.push([value.clone(), other]);
             let result = self.value(test);
             self.locals.pop();
@@ -333,6 +350,15 @@ impl Context<'_> {
 
     /// A cast that may look names up.
     pub(crate) fn cast(&mut self, value: Value, from: Type, to: Type) -> Result<Value> {
+        let bytes = value_bytes(&value);
+        let value = self.cast_to(value, from, to)?;
+        // Conversions between texts, documents and arrays walk over both.
+        self.work.walk(bytes + value_bytes(&value))?;
+        self.work.grow(value_bytes(&value).saturating_sub(bytes))?;
+        Ok(value)
+    }
+
+    fn cast_to(&mut self, value: Value, from: Type, to: Type) -> Result<Value> {
         match (&value, from, to) {
             (Value::Text(name), _, Type::Regclass) if name.parse::<u32>().is_err() => {
                 let missing =

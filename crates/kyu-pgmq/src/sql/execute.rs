@@ -1,21 +1,24 @@
 //! Plans to rows. Everything asynchronous is here: calls of the host, and sub-selects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::Session;
 use super::aggregate;
-use super::ast::{JoinKind, SetOp};
-use super::builtins::sets::{self, MAX_ROWS, too_many_rows};
-use super::cast::compare;
-use super::catalog::{self, Facts};
+use super::ast::SetOp;
+use super::builtins::sets;
+use super::catalog::Facts;
 use super::eval::{Context, Memory, Stop, registered, single};
+use super::key;
 use super::plan::{
-    BodyPlan, DistinctPlan, Leaf, LeafKind, Node, Plan, SelectPlan, SetCall, SetFunction, SortKey,
-    Source, Typed,
+    BodyPlan, CtePlan, DistinctPlan, Node, Plan, SelectPlan, SetCall, SetFunction, SortKey, Source,
+    Typed,
 };
+use super::sorting::sort_rows;
+use super::work::{Work, row_bytes, value_bytes};
 use crate::error::PgError;
 use crate::host::{Host, ScanBounds};
 use crate::types::Type;
@@ -24,28 +27,43 @@ use crate::value::{Column, Row, Value};
 pub(super) type Result<T> = std::result::Result<T, PgError>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Long queries let others run, and can be cancelled, after so many rows.
-const ROWS_BETWEEN_YIELDS: u32 = 1_024;
-
 pub(crate) struct Executor<'a, H> {
     pub(crate) host: &'a mut H,
     pub(crate) session: &'a mut dyn Session,
     pub(crate) parameters: &'a [Value],
     pub(crate) facts: Facts,
     pub(crate) now: i64,
+    /// What the statement may spend.
+    pub(crate) work: &'a mut Work,
     /// The current row of each query, the outermost first.
-    stack: Vec<Row>,
+    pub(super) stack: Vec<Row>,
     /// Results of WITH queries, and the plans of those not asked yet.
     ctes: BTreeMap<usize, Cte>,
-    once: Memory,
-    /// Rows evaluated.
-    evaluated: u32,
+    pub(super) once: Memory,
 }
 
 #[derive(Clone)]
 enum Cte {
-    Waiting(Arc<Plan>, Option<(Arc<Plan>, bool)>),
+    Waiting(CtePlan),
     Done(Arc<Vec<Row>>),
+}
+
+/// What must be left of a thread's stack for one query, without those inside it.
+const QUERY_STACK_BYTES: usize = 256 << 10;
+
+/// What is made when less is left.
+const STACK_BYTES: usize = 2 << 20;
+
+/// Goes on on another stack where that of the thread ends: how deep queries lie in each other is
+/// bounded by [`Work::enter`], and what a future takes of the stack is the compiler's business.
+struct OwnStack<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for OwnStack<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<F::Output> {
+        stacker::maybe_grow(QUERY_STACK_BYTES, STACK_BYTES, || self.0.as_mut().poll(cx))
+    }
 }
 
 impl<'a, H: Host> Executor<'a, H> {
@@ -54,6 +72,7 @@ impl<'a, H: Host> Executor<'a, H> {
         session: &'a mut dyn Session,
         parameters: &'a [Value],
         facts: Facts,
+        work: &'a mut Work,
     ) -> Self {
         let now = host.now();
         Self {
@@ -62,67 +81,85 @@ impl<'a, H: Host> Executor<'a, H> {
             parameters,
             facts,
             now,
+            work,
             stack: Vec::new(),
             ctes: BTreeMap::new(),
             once: Memory::new(),
-            evaluated: 0,
         }
     }
 
-    /// Rows of a query, as wide as its columns.
+    /// Rows of a query, as wide as its columns. What it holds of the statement's memory when it
+    /// returns is what these rows take.
     pub(crate) fn query<'b>(&'b mut self, plan: &'b Plan) -> Boxed<'b, Vec<Row>> {
-        Box::pin(async move {
-            for cte in &plan.ctes {
-                self.ctes
-                    .insert(cte.id, Cte::Waiting(Arc::clone(&cte.plan), cte.recursive.clone()));
-            }
-            let offset = self.count(plan.offset.as_ref(), "OFFSET", "2201X").await?.unwrap_or(0);
-            let limit = self.count(plan.limit.as_ref(), "LIMIT", "2201W").await?;
-            let end = limit.map(|limit| limit.saturating_add(offset));
-            let early = if plan.order.is_empty() { end } else { None };
-            let mut rows = match &plan.body {
-                BodyPlan::Select(select) => self.select(select, plan, early, end).await?,
-                BodyPlan::Values(table) => {
-                    let mut rows = Vec::with_capacity(table.len());
-                    // Their depth has a row like any other.
-                    self.stack.push(Row::new());
-                    for exprs in table {
-                        rows.push(self.row(exprs).await?);
-                    }
-                    self.stack.pop();
-                    rows
-                }
-                BodyPlan::Set { op, all, left, right, types } => {
-                    self.set(*op, *all, left, right, types).await?
-                }
-                BodyPlan::Nested(inner) => self.query(inner).await?,
-            };
-            sort(&mut rows, &plan.order);
-            if offset > 0 {
-                rows.drain(..offset.min(rows.len()));
-            }
-            if let Some(limit) = limit {
-                rows.truncate(limit);
-            }
+        let rows = Box::pin(async move {
+            self.work.enter()?;
+            let mark = self.work.mark();
+            let mut rows = self.ordered(plan).await?;
             for row in &mut rows {
                 row.truncate(plan.columns.len());
+                self.work.breathe().await?;
             }
+            self.work.keep(mark, &rows)?;
+            self.work.leave();
             Ok(rows)
-        })
+        });
+        Box::pin(OwnStack(rows))
+    }
+
+    async fn ordered(&mut self, plan: &Plan) -> Result<Vec<Row>> {
+        for cte in &plan.ctes {
+            self.ctes.insert(cte.id, Cte::Waiting(cte.clone()));
+        }
+        let offset = self.count(plan.offset.as_ref(), "OFFSET", "2201X").await?.unwrap_or(0);
+        let limit = self.count(plan.limit.as_ref(), "LIMIT", "2201W").await?;
+        let end = limit.map(|limit| limit.saturating_add(offset));
+        let early = if plan.order.is_empty() { end } else { None };
+        let mut rows = match &plan.body {
+            BodyPlan::Select(select) => self.select(select, plan, early, end).await?,
+            BodyPlan::Values(table) => {
+                let mut rows = Vec::with_capacity(table.len());
+                // Their depth has a row like any other.
+                self.stack.push(Row::new());
+                for exprs in table {
+                    rows.push(self.row(exprs).await?);
+                }
+                self.stack.pop();
+                rows
+            }
+            BodyPlan::Set { op, all, left, right, types } => {
+                self.set(*op, *all, left, right, types).await?
+            }
+            BodyPlan::Nested(inner) => self.query(inner).await?,
+        };
+        sort_rows(&mut rows, &plan.order, self.work).await?;
+        if offset > 0 {
+            rows.drain(..offset.min(rows.len()));
+        }
+        if let Some(limit) = limit {
+            rows.truncate(limit);
+        }
+        Ok(rows)
     }
 
     /// Puts names in the place of ids in columns of `regclass` and its kin.
-    pub(crate) fn name_objects(&mut self, rows: &mut [Row], columns: &[Column]) {
+    pub(crate) async fn name_objects(
+        &mut self,
+        rows: &mut [Row],
+        columns: &[Column],
+    ) -> Result<()> {
         for (at, column) in columns.iter().enumerate() {
             if !matches!(column.ty, Type::Regclass | Type::Regtype | Type::Regproc) {
                 continue;
             }
             for value in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+                self.work.breathe().await?;
                 if let Value::Int(oid) = *value {
                     *value = Value::Text(registered(&self.facts, column.ty, oid));
+                    self.work.grow(value_bytes(value))?;
                 }
             }
         }
+        Ok(())
     }
 
     async fn count(
@@ -145,34 +182,19 @@ impl<'a, H: Host> Executor<'a, H> {
     }
 
     /// The values of expressions for the current rows. What has effects runs once for all of them.
+    /// The row counts as held until its reader goes back to a mark before it.
     pub(super) async fn row(&mut self, exprs: &[Typed]) -> Result<Row> {
+        self.work.breathe().await?;
+        let mark = self.work.mark();
         let mut memory = Memory::new();
-        self.row_with(exprs, &mut memory).await
-    }
-
-    /// Counts a row, and lets others run now and then.
-    async fn breathe(&mut self) {
-        self.evaluated = self.evaluated.wrapping_add(1);
-        if self.evaluated.is_multiple_of(ROWS_BETWEEN_YIELDS) {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn row_with(&mut self, exprs: &[Typed], memory: &mut Memory) -> Result<Row> {
-        self.breathe().await;
         loop {
-            let mut context = Context {
-                stack: &self.stack,
-                parameters: self.parameters,
-                memory,
-                once: &self.once,
-                now: self.now,
-                session: &mut *self.session,
-                facts: &self.facts,
-                locals: Vec::new(),
-            };
+            let mut context = self.context(&memory);
             match context.values(exprs) {
-                Ok(values) => return Ok(values),
+                Ok(values) => {
+                    self.work.back_to(mark);
+                    self.work.grow(row_bytes(&values))?;
+                    return Ok(values);
+                }
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Call { id, overload, arguments }) => {
                     let rows = self.call(overload, arguments).await?;
@@ -190,6 +212,33 @@ impl<'a, H: Host> Executor<'a, H> {
         }
     }
 
+    /// Whether all conditions hold for the current rows.
+    pub(super) async fn passes(&mut self, conditions: &[Typed]) -> Result<bool> {
+        let mark = self.work.mark();
+        for condition in conditions {
+            let value = self.row(std::slice::from_ref(condition)).await?.pop();
+            self.work.back_to(mark);
+            if value != Some(Value::Bool(true)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn context<'b>(&'b mut self, memory: &'b Memory) -> Context<'b> {
+        Context {
+            stack: &self.stack,
+            parameters: self.parameters,
+            memory,
+            once: &self.once,
+            now: self.now,
+            session: &mut *self.session,
+            facts: &self.facts,
+            work: &mut *self.work,
+            locals: Vec::new(),
+        }
+    }
+
     /// A query at its own depth: deeper rows step aside meanwhile.
     async fn subquery(&mut self, plan: &Plan) -> Result<Vec<Row>> {
         let aside = self.stack.split_off(plan.depth.min(self.stack.len()));
@@ -203,34 +252,70 @@ impl<'a, H: Host> Executor<'a, H> {
         rows
     }
 
-    async fn cte(&mut self, id: usize) -> Result<Arc<Vec<Row>>> {
-        let Some(cte) = self.ctes.get(&id).cloned() else { return Ok(Arc::default()) };
-        let (plan, recursive) = match cte {
-            Cte::Done(rows) => return Ok(rows),
-            Cte::Waiting(plan, recursive) => (plan, recursive),
-        };
-        let mut rows = self.subquery(&plan).await?;
-        if let Some((step, all)) = recursive {
-            if !all {
-                unique(&mut rows);
+    /// Rows of a WITH query. Those that it reads are asked first, one after the other in the order
+    /// in which they stand: a chain of any length needs no stack.
+    pub(super) async fn cte(&mut self, id: usize) -> Result<Arc<Vec<Row>>> {
+        let mut wanted = vec![id];
+        let mut seen = HashSet::from([id]);
+        let mut at = 0;
+        while let Some(next) = wanted.get(at).copied() {
+            at += 1;
+            if let Some(Cte::Waiting(cte)) = self.ctes.get(&next) {
+                wanted.extend(cte.needs.iter().copied().filter(|need| seen.insert(*need)));
             }
-            let mut latest = rows.clone();
-            while !latest.is_empty() {
-                self.ctes.insert(id, Cte::Done(Arc::new(latest)));
-                latest = self.subquery(&step).await?;
-                if !all {
-                    unique(&mut latest);
-                    latest.retain(|row| !rows.iter().any(|have| same(have, row)));
-                }
-                rows.extend(latest.iter().cloned());
-                if rows.len() > MAX_ROWS {
-                    return Err(too_many_rows());
-                }
+            self.work.step()?;
+        }
+        // Ids grow in the order of the text, and a WITH query reads those before it.
+        wanted.sort_unstable();
+        for next in wanted {
+            let Some(Cte::Waiting(cte)) = self.ctes.get(&next).cloned() else { continue };
+            let rows = Arc::new(self.rounds(&cte).await?);
+            self.ctes.insert(next, Cte::Done(rows));
+        }
+        match self.ctes.get(&id) {
+            Some(Cte::Done(rows)) => Ok(Arc::clone(rows)),
+            Some(Cte::Waiting(_)) | None => Ok(Arc::default()),
+        }
+    }
+
+    /// A WITH query: once, or round after round until one adds nothing.
+    async fn rounds(&mut self, cte: &CtePlan) -> Result<Vec<Row>> {
+        let mut rows = self.subquery(&cte.plan).await?;
+        let Some((step, all)) = &cte.recursive else { return Ok(rows) };
+        let mut seen = HashSet::new();
+        if !all {
+            self.unique(&mut rows, &mut seen).await?;
+        }
+        let mut latest = rows.clone();
+        while !latest.is_empty() {
+            self.ctes.insert(cte.id, Cte::Done(Arc::new(latest)));
+            latest = self.subquery(step).await?;
+            if !all {
+                self.unique(&mut latest, &mut seen).await?;
+            }
+            for row in &latest {
+                Work::room(rows.len())?;
+                self.work.grow(row_bytes(row))?;
+                rows.push(row.clone());
             }
         }
-        let rows = Arc::new(rows);
-        self.ctes.insert(id, Cte::Done(Arc::clone(&rows)));
         Ok(rows)
+    }
+
+    /// Keeps the rows that are new to a set, which then knows them.
+    async fn unique(&mut self, rows: &mut Vec<Row>, seen: &mut HashSet<Vec<u8>>) -> Result<()> {
+        let mut kept = Vec::new();
+        for row in rows.drain(..) {
+            self.work.breathe().await?;
+            let key = key::of(&row);
+            self.work.walk(key.len())?;
+            self.work.grow(key.len())?;
+            if seen.insert(key) {
+                kept.push(row);
+            }
+        }
+        *rows = kept;
+        Ok(())
     }
 
     async fn set(
@@ -241,32 +326,74 @@ impl<'a, H: Host> Executor<'a, H> {
         right: &Plan,
         types: &[Type],
     ) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        for (plan, keep) in [(left, true), (right, op == SetOp::Union)] {
-            let mut side = self.query(plan).await?;
-            for row in &mut side {
-                for ((value, column), ty) in row.iter_mut().zip(&plan.columns).zip(types) {
-                    let old = std::mem::replace(value, Value::Null);
-                    *value = super::cast::cast(old, column.ty, *ty, self.now)?;
+        let mut rows = self.side(left, types).await?;
+        let side = self.side(right, types).await?;
+        match op {
+            SetOp::Union => {
+                for row in side {
+                    Work::room(rows.len())?;
+                    rows.push(row);
                 }
             }
-            if keep {
-                rows.append(&mut side);
-                continue;
+            SetOp::Intersect | SetOp::Except => {
+                self.matched(&mut rows, side, op == SetOp::Intersect, all).await?;
             }
-            let wanted = op == SetOp::Intersect;
-            rows.retain(|row| {
-                let found = side.iter().position(|have| same(have, row));
-                if let (Some(at), true) = (found, all) {
-                    side.swap_remove(at);
-                }
-                found.is_some() == wanted
-            });
         }
         if !all {
-            unique(&mut rows);
+            self.unique(&mut rows, &mut HashSet::new()).await?;
         }
         Ok(rows)
+    }
+
+    /// One side of a set, in the types of the whole.
+    async fn side(&mut self, plan: &Plan, types: &[Type]) -> Result<Vec<Row>> {
+        let mut side = self.query(plan).await?;
+        if plan.columns.iter().zip(types).all(|(column, ty)| column.ty == *ty) {
+            return Ok(side);
+        }
+        for row in &mut side {
+            self.work.breathe().await?;
+            for ((value, column), ty) in row.iter_mut().zip(&plan.columns).zip(types) {
+                let old = std::mem::replace(value, Value::Null);
+                *value = super::cast::cast(old, column.ty, *ty, self.now)?;
+            }
+        }
+        Ok(side)
+    }
+
+    /// INTERSECT (rows that the other side has) or EXCEPT (rows that it has not). With ALL, each
+    /// row of the other side stands for one.
+    async fn matched(
+        &mut self,
+        rows: &mut Vec<Row>,
+        side: Vec<Row>,
+        wanted: bool,
+        all: bool,
+    ) -> Result<()> {
+        let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
+        for row in side {
+            self.work.breathe().await?;
+            let key = key::of(&row);
+            self.work.walk(key.len())?;
+            self.work.grow(key.len())?;
+            *counts.entry(key).or_default() += 1;
+        }
+        let mut kept = Vec::new();
+        for row in rows.drain(..) {
+            self.work.breathe().await?;
+            let found = match counts.get_mut(&key::of(&row)) {
+                None | Some(0) => false,
+                Some(count) => {
+                    *count -= usize::from(all);
+                    true
+                }
+            };
+            if found == wanted {
+                kept.push(row);
+            }
+        }
+        *rows = kept;
+        Ok(())
     }
 
     async fn select(
@@ -296,7 +423,6 @@ impl<'a, H: Host> Executor<'a, H> {
         let distinct = !matches!(select.distinct, DistinctPlan::No);
         let early = if distinct { None } else { early };
         let mut rows: Vec<Row> = Vec::new();
-        let mut seen: Vec<Row> = Vec::new();
         for row in input {
             if early.is_some_and(|early| rows.len() >= early) {
                 break;
@@ -304,7 +430,7 @@ impl<'a, H: Host> Executor<'a, H> {
             let mut row = row;
             row.resize(select.width + select.slots, Value::Null);
             if let Some(columns) = &moved {
-                self.breathe().await;
+                self.work.breathe().await?;
                 let values = columns
                     .iter()
                     .filter_map(|at| Some(std::mem::replace(row.get_mut(*at)?, Value::Null)));
@@ -321,26 +447,33 @@ impl<'a, H: Host> Executor<'a, H> {
                     row.extend(key.iter().cloned());
                 }
             }
-            if rows.len() > MAX_ROWS && !select.sets.is_empty() {
-                return Err(too_many_rows());
-            }
         }
         match &select.distinct {
             DistinctPlan::No => {}
-            DistinctPlan::Rows => unique(&mut rows),
+            DistinctPlan::Rows => self.unique(&mut rows, &mut HashSet::new()).await?,
             DistinctPlan::On(on) => {
-                sort(&mut rows, &plan.order);
-                rows.retain(|row| {
-                    let key: Row = row.iter().skip(row.len() - on.len()).cloned().collect();
-                    let new = !seen.iter().any(|have| same(have, &key));
-                    if new {
-                        seen.push(key);
-                    }
-                    new
-                });
+                sort_rows(&mut rows, &plan.order, self.work).await?;
+                self.first_of_each(&mut rows, on.len()).await?;
             }
         }
         Ok(rows)
+    }
+
+    /// Keeps the first row of each key; the keys stand at the ends of the rows.
+    async fn first_of_each(&mut self, rows: &mut Vec<Row>, width: usize) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut kept = Vec::new();
+        for row in rows.drain(..) {
+            self.work.breathe().await?;
+            let values = row.len().checked_sub(width).and_then(|from| row.get(from..));
+            let key = key::of(values.unwrap_or_default());
+            self.work.grow(key.len())?;
+            if seen.insert(key) {
+                kept.push(row);
+            }
+        }
+        *rows = kept;
+        Ok(())
     }
 
     pub(super) fn replace_row(&mut self, depth: usize, row: Row) {
@@ -360,6 +493,7 @@ impl<'a, H: Host> Executor<'a, H> {
             into.push(self.row(&select.items).await?);
             return Ok(());
         }
+        let (mark, before) = (self.work.mark(), into.len());
         let mut sets = Vec::with_capacity(select.sets.len());
         for (slot, set) in &select.sets {
             sets.push((*slot, set, self.set_rows(set).await?));
@@ -374,27 +508,25 @@ impl<'a, H: Host> Executor<'a, H> {
                     *place = value;
                 }
             }
+            Work::room(into.len())?;
             into.push(self.row(&select.items).await?);
         }
-        Ok(())
+        self.work.keep(mark, into.get(before..).unwrap_or_default())
     }
 
-    async fn set_rows(&mut self, set: &SetCall) -> Result<Vec<Row>> {
+    pub(super) async fn set_rows(&mut self, set: &SetCall) -> Result<Vec<Row>> {
+        let mark = self.work.mark();
         let arguments = self.row(&set.arguments).await?;
+        let rows = self.rows_of(set, arguments).await?;
+        self.work.keep(mark, &rows)?;
+        Ok(rows)
+    }
+
+    async fn rows_of(&mut self, set: &SetCall, arguments: Row) -> Result<Vec<Row>> {
         match &set.function {
             SetFunction::Queue(target) => {
                 let memory = Memory::new();
-                let mut context = Context {
-                    stack: &self.stack,
-                    parameters: self.parameters,
-                    memory: &memory,
-                    once: &self.once,
-                    now: self.now,
-                    session: &mut *self.session,
-                    facts: &self.facts,
-                    locals: Vec::new(),
-                };
-                match context.target(target, arguments) {
+                match self.context(&memory).target(target, arguments) {
                     Ok((overload, arguments)) => self.call_host(overload, arguments).await,
                     Err(Stop::Error(error)) => Err(error),
                     Err(_) => Ok(Vec::new()),
@@ -405,7 +537,7 @@ impl<'a, H: Host> Executor<'a, H> {
                 if arguments.contains(&Value::Null) {
                     return Ok(Vec::new());
                 }
-                let mut rows = (builtin.run)(&arguments)?;
+                let mut rows = (builtin.run)(&arguments, self.work)?;
                 if set.composite && builtin.columns.is_empty() {
                     // Composites spread over the columns.
                     for row in &mut rows {
@@ -442,246 +574,17 @@ impl<'a, H: Host> Executor<'a, H> {
             !key.descending && column == Some(&Node::Column { depth: plan.depth, index: 0 })
         };
         let ordered = plan.order.is_empty() || matches!(plan.order.as_slice(), [key] if by_id(key));
-        let plain = select.filters.is_empty()
+        let plain = !select.filtered
             && select.grouping.is_none()
             && select.sets.is_empty()
             && select.windows.is_empty()
             && matches!(select.distinct, DistinctPlan::No)
             && select.from.len() == 1;
-        if ordered && plain && matches!(select.from.first(), Some(Source::Leaf(_))) {
+        let leaf = select.from.first().is_some_and(|item| matches!(item.source, Source::Leaf(_)));
+        if ordered && plain && leaf {
             bounds.limit = end.and_then(|end| u64::try_from(end).ok());
         }
         Ok(bounds)
-    }
-
-    /// Rows of FROM that WHERE lets pass.
-    pub(super) async fn input(
-        &mut self,
-        select: &SelectPlan,
-        bounds: &ScanBounds,
-    ) -> Result<Vec<Row>> {
-        let mut cache = BTreeMap::new();
-        let mut rows = vec![Row::new()];
-        let mut asked = 0;
-        for (i, source) in select.from.iter().enumerate() {
-            rows = match source {
-                Source::Leaf(leaf) if i == 0 => self.first_leaf(leaf, bounds).await?,
-                source => self.source(source, rows, bounds, &mut cache).await?,
-            };
-            let width = width_of(source);
-            let last = i + 1 == select.from.len();
-            rows =
-                self.filtered(select, rows, asked, if last { usize::MAX } else { width }).await?;
-            asked = width;
-        }
-        if select.from.is_empty() {
-            rows = self.filtered(select, rows, 0, usize::MAX).await?;
-        }
-        Ok(rows)
-    }
-
-    /// Asks the conjuncts that need more than `from` values and at most `to`.
-    async fn filtered(
-        &mut self,
-        select: &SelectPlan,
-        rows: Vec<Row>,
-        from: usize,
-        to: usize,
-    ) -> Result<Vec<Row>> {
-        let due: Vec<&Typed> = select
-            .filters
-            .iter()
-            .filter(|(needs, _)| *needs <= to && (*needs > from || from == 0))
-            .map(|(_, typed)| typed)
-            .collect();
-        if due.is_empty() {
-            return Ok(rows);
-        }
-        let mut kept = Vec::new();
-        for row in rows {
-            let depth = self.stack.len() - 1;
-            self.replace_row(depth, row);
-            let mut passes = true;
-            for condition in &due {
-                let value = self.row(std::slice::from_ref(*condition)).await?.pop();
-                if value != Some(Value::Bool(true)) {
-                    passes = false;
-                    break;
-                }
-            }
-            if passes {
-                kept.push(self.stack.get_mut(depth).map(std::mem::take).unwrap_or_default());
-            }
-        }
-        Ok(kept)
-    }
-
-    /// Extends each row by the values of a source.
-    fn source<'b>(
-        &'b mut self,
-        source: &'b Source,
-        rows: Vec<Row>,
-        bounds: &'b ScanBounds,
-        cache: &'b mut BTreeMap<usize, Arc<Vec<Row>>>,
-    ) -> Boxed<'b, Vec<Row>> {
-        Box::pin(async move {
-            match source {
-                Source::Leaf(leaf) => self.leaf(leaf, rows, bounds, cache).await,
-                Source::Join { left, right, kind, on, width } => {
-                    let lefts = self.source(left, rows, bounds, cache).await?;
-                    if matches!(kind, JoinKind::Right | JoinKind::Full) {
-                        return self
-                            .outer_join(*kind, lefts, right, on.as_ref(), *width, bounds, cache)
-                            .await;
-                    }
-                    let mut joined = Vec::new();
-                    for row in lefts {
-                        let candidates =
-                            self.source(right, vec![row.clone()], bounds, cache).await?;
-                        let before = joined.len();
-                        self.on(on.as_ref(), candidates, &mut joined).await?;
-                        if joined.len() == before && *kind == JoinKind::Left {
-                            let mut row = row;
-                            row.resize(*width, Value::Null);
-                            joined.push(row);
-                        }
-                        if joined.len() > MAX_ROWS {
-                            return Err(too_many_rows());
-                        }
-                    }
-                    Ok(joined)
-                }
-            }
-        })
-    }
-
-    /// Keeps the candidates for which the condition holds.
-    async fn on(
-        &mut self,
-        on: Option<&Typed>,
-        candidates: Vec<Row>,
-        into: &mut Vec<Row>,
-    ) -> Result<()> {
-        let Some(on) = on else {
-            into.extend(candidates);
-            return Ok(());
-        };
-        let depth = self.stack.len() - 1;
-        for row in candidates {
-            self.replace_row(depth, row);
-            if self.row(std::slice::from_ref(on)).await?.pop() == Some(Value::Bool(true)) {
-                into.push(self.stack.get_mut(depth).map(std::mem::take).unwrap_or_default());
-            }
-        }
-        Ok(())
-    }
-
-    /// RIGHT and FULL: rows of the right side that nothing matched stand alone.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one join")]
-    async fn outer_join(
-        &mut self,
-        kind: JoinKind,
-        lefts: Vec<Row>,
-        right: &Source,
-        on: Option<&Typed>,
-        width: usize,
-        bounds: &ScanBounds,
-        cache: &mut BTreeMap<usize, Arc<Vec<Row>>>,
-    ) -> Result<Vec<Row>> {
-        let start = offset_of(right);
-        let rights = self.source(right, vec![vec![Value::Null; start]], bounds, cache).await?;
-        let mut matched = vec![false; rights.len()];
-        let mut joined = Vec::new();
-        for left in lefts {
-            let before = joined.len();
-            for (right, matched) in rights.iter().zip(&mut matched) {
-                let mut row = left.clone();
-                row.extend(right.iter().skip(start).cloned());
-                let found = joined.len();
-                self.on(on, vec![row], &mut joined).await?;
-                *matched |= joined.len() > found;
-            }
-            if joined.len() == before && kind == JoinKind::Full {
-                let mut row = left;
-                row.resize(width, Value::Null);
-                joined.push(row);
-            }
-        }
-        joined.extend(
-            rights.into_iter().zip(matched).filter(|(_, matched)| !matched).map(|(row, _)| row),
-        );
-        Ok(joined)
-    }
-
-    /// Rows of the first source, which nothing stands in front of: asked once, so nothing is copied.
-    async fn first_leaf(&mut self, leaf: &Leaf, bounds: &ScanBounds) -> Result<Vec<Row>> {
-        let depth = self.stack.len() - 1;
-        self.replace_row(depth, Row::new());
-        let mut rows = Arc::unwrap_or_clone(self.leaf_rows(leaf, bounds).await?);
-        if leaf.offset > 0 {
-            for row in &mut rows {
-                row.splice(0..0, std::iter::repeat_n(Value::Null, leaf.offset));
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn leaf(
-        &mut self,
-        leaf: &Leaf,
-        rows: Vec<Row>,
-        bounds: &ScanBounds,
-        cache: &mut BTreeMap<usize, Arc<Vec<Row>>>,
-    ) -> Result<Vec<Row>> {
-        let mut extended = Vec::new();
-        for row in rows {
-            let own = match cache.get(&leaf.id) {
-                Some(own) => Arc::clone(own),
-                None => {
-                    let depth = self.stack.len() - 1;
-                    self.replace_row(depth, row.clone());
-                    let own = self.leaf_rows(leaf, bounds).await?;
-                    if !leaf.dependent {
-                        cache.insert(leaf.id, Arc::clone(&own));
-                    }
-                    own
-                }
-            };
-            if extended.len() + own.len() > MAX_ROWS && !row.is_empty() {
-                return Err(too_many_rows());
-            }
-            for values in own.iter() {
-                let mut row = row.clone();
-                row.resize(leaf.offset, Value::Null);
-                row.extend(values.iter().cloned());
-                extended.push(row);
-            }
-        }
-        Ok(extended)
-    }
-
-    async fn leaf_rows(&mut self, leaf: &Leaf, bounds: &ScanBounds) -> Result<Arc<Vec<Row>>> {
-        let mut rows = match &leaf.kind {
-            LeafKind::Relation(relation) => self.host.scan(relation, bounds).await?,
-            LeafKind::Catalog(key) => catalog::rows(key, &self.facts, &*self.session),
-            LeafKind::Cte(id) => return self.cte(*id).await,
-            LeafKind::Query(plan) => self.subquery_here(plan).await?,
-            LeafKind::Function(set) => self.set_rows(set).await?,
-        };
-        if leaf.ordinality {
-            for (i, row) in rows.iter_mut().enumerate() {
-                row.push(Value::Int(i64::try_from(i + 1).unwrap_or(i64::MAX)));
-            }
-        }
-        Ok(Arc::new(rows))
-    }
-
-    /// A derived table sees the current row, if it is LATERAL.
-    async fn subquery_here(&mut self, plan: &Plan) -> Result<Vec<Row>> {
-        let depth = self.stack.len();
-        let rows = self.query(plan).await;
-        self.stack.truncate(depth);
-        rows
     }
 
     pub(super) async fn grouped(
@@ -692,95 +595,43 @@ impl<'a, H: Host> Executor<'a, H> {
         counted: Option<u64>,
     ) -> Result<Vec<Row>> {
         let depth = self.stack.len() - 1;
+        let mark = self.work.mark();
         let mut groups = aggregate::Groups::new(&grouping.aggregates);
         if grouping.keys.is_empty() {
-            groups.group(Vec::new(), &vec![Value::Null; select.width]);
+            groups.group(&[], &vec![Value::Null; select.width], self.work)?;
         }
         groups.add_counted(counted.unwrap_or(0));
         for row in input {
-            self.replace_row(depth, row.clone());
+            self.work.breathe().await?;
+            self.replace_row(depth, row);
+            let before = self.work.mark();
             let key = self.row(&grouping.keys).await?;
-            let at = groups.group(key, &row);
+            self.work.back_to(before);
+            let current = self.stack.get(depth).map(Vec::as_slice).unwrap_or_default();
+            let at = groups.group(&key, current, self.work)?;
             for (i, (_, aggregate)) in grouping.aggregates.iter().enumerate() {
-                if let Some(filter) = &aggregate.filter
-                    && self.row(std::slice::from_ref(filter)).await?.pop()
-                        != Some(Value::Bool(true))
-                {
+                if !self.passes(aggregate.filter.as_slice()).await? {
                     continue;
                 }
+                let before = self.work.mark();
                 let arguments = self.row(&aggregate.arguments).await?;
                 let mut order = Vec::with_capacity(aggregate.order.len());
                 for (expr, ..) in &aggregate.order {
                     order.extend(self.row(std::slice::from_ref(expr)).await?);
                 }
-                groups.add(at, i, arguments, order);
+                self.work.back_to(before);
+                groups.add(at, i, arguments, order, self.work)?;
             }
         }
         let mut rows = Vec::new();
-        for row in groups.finish(select.width + select.slots, select.width)? {
-            if let Some(having) = &grouping.having {
-                self.replace_row(depth, row.clone());
-                if self.row(std::slice::from_ref(having)).await?.pop() != Some(Value::Bool(true)) {
-                    continue;
-                }
+        let finished = groups.finish(select.width + select.slots, select.width, self.work).await?;
+        for row in finished {
+            self.replace_row(depth, row);
+            if self.passes(grouping.having.as_slice()).await? {
+                rows.push(self.stack.get_mut(depth).map(std::mem::take).unwrap_or_default());
             }
-            rows.push(row);
         }
+        self.work.keep(mark, &rows)?;
         Ok(rows)
-    }
-}
-
-/// How many values a row has after this source.
-fn width_of(source: &Source) -> usize {
-    match source {
-        Source::Leaf(leaf) => leaf.offset + leaf.width,
-        Source::Join { width, .. } => *width,
-    }
-}
-
-fn offset_of(source: &Source) -> usize {
-    match source {
-        Source::Leaf(leaf) => leaf.offset,
-        Source::Join { left, .. } => offset_of(left),
-    }
-}
-
-pub(super) fn same(a: &Row, b: &Row) -> bool {
-    a.iter().zip(b).all(|(a, b)| !super::eval::is_distinct(a, b))
-}
-
-/// Keeps the first of equal rows. Rows that print the same are equal, so a set of texts does it in one pass.
-fn unique(rows: &mut Vec<Row>) {
-    let mut seen = std::collections::BTreeSet::new();
-    rows.retain(|row| seen.insert(aggregate::key_text(row)));
-}
-
-pub(super) fn sort(rows: &mut [Row], keys: &[SortKey]) {
-    rows.sort_by(|a, b| {
-        for key in keys {
-            let (Some(a), Some(b)) = (a.get(key.index), b.get(key.index)) else { continue };
-            let order = order(a, b, key.descending, key.nulls_first);
-            if order.is_ne() {
-                return order;
-            }
-        }
-        std::cmp::Ordering::Equal
-    });
-}
-
-pub(super) fn order(
-    a: &Value,
-    b: &Value,
-    descending: bool,
-    nulls_first: bool,
-) -> std::cmp::Ordering {
-    match (*a == Value::Null, *b == Value::Null) {
-        (true, true) => std::cmp::Ordering::Equal,
-        (true, false) if nulls_first => std::cmp::Ordering::Less,
-        (true, false) => std::cmp::Ordering::Greater,
-        (false, true) if nulls_first => std::cmp::Ordering::Greater,
-        (false, true) => std::cmp::Ordering::Less,
-        (false, false) if descending => compare(b, a),
-        (false, false) => compare(a, b),
     }
 }

@@ -1,5 +1,6 @@
 //! Text to tokens, by the rules of the PostgreSQL manual, section 4.1 "Lexical Structure".
 
+use super::work::Work;
 use crate::error::PgError;
 
 /// What a token is.
@@ -33,17 +34,44 @@ pub(crate) struct Token {
     pub(crate) end: usize,
 }
 
+/// Postgres repeats the rest of the text in the message, however long it is.
+const MAX_NEAR_CHARACTERS: usize = 1_000;
+
 /// The position that clients are told: characters from 1.
 pub(crate) fn position(text: &str, byte: usize) -> u32 {
     let characters = text.get(..byte).map_or(0, |before| before.chars().count());
     u32::try_from(characters + 1).unwrap_or(u32::MAX)
 }
 
+/// What a token, and what is made of it, takes in memory beside its text.
+pub(crate) const TOKEN_BYTES: usize = 400;
+
 /// All tokens of a text; the last one is [`Kind::End`].
-pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, PgError> {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0, tokens: Vec::new() };
-    while lexer.token()? {}
-    let end = text.len();
+pub(crate) fn tokens(text: &str, work: &mut Work) -> Result<Vec<Token>, PgError> {
+    statement(text, 0, true, work)
+}
+
+/// The tokens of one statement: from a byte of the text up to the next semicolon, which ends them as
+/// the end of the text does. A semicolon stands inside of nothing but quotes and comments.
+pub(crate) fn statement(
+    text: &str,
+    from: usize,
+    whole: bool,
+    work: &mut Work,
+) -> Result<Vec<Token>, PgError> {
+    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: from, tokens: Vec::new() };
+    while lexer.token()? {
+        let Some(token) = lexer.tokens.last() else { continue };
+        let bytes = token.end.saturating_sub(token.start);
+        work.step()?;
+        work.walk(bytes)?;
+        // The token has its text, and what is made of it another time.
+        work.grow(TOKEN_BYTES + 2 * bytes)?;
+        if !whole && matches!(&token.kind, Kind::Mark(mark) if mark == ";") {
+            break;
+        }
+    }
+    let end = lexer.at;
     lexer.tokens.push(Token { kind: Kind::End, start: end, end });
     Ok(lexer.tokens)
 }
@@ -75,7 +103,8 @@ impl Lexer<'_> {
     }
 
     fn error(&self, message: &str, at: usize) -> PgError {
-        let near = self.text.get(at..).unwrap_or("");
+        let near: String =
+            self.text.get(at..).unwrap_or("").chars().take(MAX_NEAR_CHARACTERS).collect();
         let message = format!("{message} at or near \"{near}\"");
         PgError { position: Some(position(self.text, at)), ..PgError::new("42601", message) }
     }

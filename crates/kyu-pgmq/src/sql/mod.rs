@@ -34,15 +34,20 @@ mod eval;
 mod execute;
 pub mod functions;
 mod host_calls;
+mod join;
+mod key;
 mod lexer;
 mod names;
 mod parser;
+mod place;
 mod plan;
 mod read_only;
 mod resolve;
+mod sorting;
 pub mod statement;
 pub mod text;
 mod window;
+pub mod work;
 pub(crate) mod zones;
 
 use std::sync::Arc;
@@ -52,10 +57,12 @@ use crate::error::PgError;
 use crate::host::Host;
 use crate::types::Type;
 use crate::value::{Column, Row, Value};
+pub use parser::{Parsed, Script};
 use statement::Change;
 pub use statement::{
     CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
 };
+use work::Work;
 
 /// The longest text of a statement, in bytes: 54000 beyond it. A batch of large messages must fit.
 pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
@@ -121,9 +128,9 @@ pub struct Rows {
 ///
 /// # Errors
 /// 42601 with the position, 54000 above [`MAX_STATEMENT_BYTES`], 54001 above [`MAX_NESTING`], 0A000 for what
-/// Postgres knows and this server does not.
-pub fn parse(text: &str) -> Result<Vec<Statement>, PgError> {
-    parser::parse(text)
+/// Postgres knows and this server does not; what `work` ends it with.
+pub fn parse(text: &str, work: &mut Work) -> Result<Script, PgError> {
+    parser::parse(text, work)
 }
 
 /// Chooses overloads and types. `declared` are the parameter types of the Parse message, [`Type::Unknown`] where the
@@ -135,12 +142,13 @@ pub async fn prepare<H: Host>(
     query: &Query,
     declared: &[Type],
     host: &mut H,
+    work: &mut Work,
 ) -> Result<Prepared, PgError> {
     // Most statements name no queue's table, and asking for all of them costs more than a send.
-    let mut resolved = resolve::resolve(query, declared, None, host.now())?;
+    let mut resolved = resolve::resolve(query, declared, None, host.now(), work)?;
     if resolved.names_tables {
         let relations = host.relations().await?;
-        resolved = resolve::resolve(query, declared, Some(&relations), host.now())?;
+        resolved = resolve::resolve(query, declared, Some(&relations), host.now(), work)?;
     }
     let silent = query.change.is_some_and(|change| !change.returning);
     let columns = if silent { Vec::new() } else { resolved.plan.columns.clone() };
@@ -154,6 +162,12 @@ impl Prepared {
     /// False is always correct, and slower.
     pub fn is_one_call(&self) -> bool {
         self.change.is_none() && plan::is_one_call(&self.plan)
+    }
+
+    /// Whether it takes no longer than a call of the host: no rows are made but the call's, and no
+    /// function is called that may take long. `wire` runs such a query where its socket is served.
+    pub fn is_short(&self) -> bool {
+        self.is_one_call() && plan::is_short(&self.plan)
     }
 
     /// Whether it gives rows; without, there is a count in the tag only.
@@ -170,13 +184,14 @@ impl Prepared {
         values: &[Value],
         host: &mut H,
         session: &mut S,
+        work: &mut Work,
     ) -> Result<Rows, PgError> {
         let facts = if catalog::is_needed(&self.plan) {
-            catalog::Facts { relations: host.relations().await?, fifo_indexed: host.fifo_indexed() }
+            catalog::Facts::new(host.relations().await?, host.fifo_indexed())
         } else {
             catalog::Facts::default()
         };
-        let mut executor = execute::Executor::new(host, session, values, facts);
+        let mut executor = execute::Executor::new(host, session, values, facts, work);
         let mut rows = executor.query(&self.plan).await?;
         let tag = match self.change {
             None => format!("SELECT {}", rows.len()),
@@ -186,7 +201,7 @@ impl Prepared {
         if !self.gives_rows() {
             rows.clear();
         }
-        executor.name_objects(&mut rows, &self.columns);
+        executor.name_objects(&mut rows, &self.columns).await?;
         Ok(Rows { tag, rows })
     }
 }

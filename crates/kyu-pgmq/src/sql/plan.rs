@@ -160,6 +160,9 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct CtePlan {
     pub(crate) id: usize,
+    /// The WITH queries that it reads: they are asked before it, so that a chain of them is no
+    /// recursion.
+    pub(crate) needs: Arc<[usize]>,
     pub(crate) plan: Arc<Plan>,
     /// The recursive part, and whether rows may come twice.
     pub(crate) recursive: Option<(Arc<Plan>, bool)>,
@@ -182,11 +185,14 @@ pub(crate) enum BodyPlan {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SelectPlan {
-    pub(crate) from: Vec<Source>,
+    pub(crate) from: Vec<FromItem>,
     /// Values of a row of FROM.
     pub(crate) width: usize,
-    /// Conjuncts of WHERE, and how many values of the row each needs.
-    pub(crate) filters: Vec<(usize, Typed)>,
+    /// Conjuncts of WHERE that are asked when the row is whole; `place` has given the others to
+    /// FROM.
+    pub(crate) filters: Vec<Typed>,
+    /// It has a WHERE, wherever its conjuncts are asked now.
+    pub(crate) filtered: bool,
     pub(crate) grouping: Option<Grouping>,
     /// Set-returning functions of the select list; each adds a value to the row.
     pub(crate) sets: Vec<(usize, SetCall)>,
@@ -292,15 +298,78 @@ pub(crate) enum SetFunction {
     Scalar,
 }
 
+/// One item of FROM: joined to those before it.
+#[derive(Clone, Debug)]
+pub(crate) struct FromItem {
+    pub(crate) source: Source,
+    /// Equalities with items before it.
+    pub(crate) keys: Vec<JoinKey>,
+    /// Conjuncts that can be asked once it is there.
+    pub(crate) filters: Vec<Typed>,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Leaf(Leaf),
-    Join { left: Box<Source>, right: Box<Source>, kind: JoinKind, on: Option<Typed>, width: usize },
+    Join(Join),
+}
+
+/// Two sources; the row of the right one follows that of the left.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub(crate) left: Box<Source>,
+    pub(crate) right: Box<Source>,
+    pub(crate) kind: JoinKind,
+    /// Equalities of the condition: rows are found by hashing them.
+    pub(crate) keys: Vec<JoinKey>,
+    /// The rest of the condition.
+    pub(crate) on: Vec<Typed>,
+    /// How many values a row has up to the end of it.
+    pub(crate) width: usize,
+}
+
+/// An equality between the rows so far and the source that joins them.
+#[derive(Clone, Debug)]
+pub(crate) struct JoinKey {
+    /// Its columns are those of the row so far.
+    pub(crate) left: Typed,
+    /// Its columns count from the first of the joining source.
+    pub(crate) right: Typed,
+}
+
+impl Source {
+    /// Where its values begin in the row.
+    pub(crate) fn offset(&self) -> usize {
+        match self {
+            Self::Leaf(leaf) => leaf.offset,
+            Self::Join(join) => join.left.offset().min(join.right.offset()),
+        }
+    }
+
+    /// How many values a row has up to the end of it.
+    pub(crate) fn end(&self) -> usize {
+        match self {
+            Self::Leaf(leaf) => leaf.offset + leaf.width,
+            Self::Join(join) => join.width,
+        }
+    }
+
+    /// Whether its rows depend on those of sources before it.
+    pub(crate) fn is_dependent(&self) -> bool {
+        match self {
+            Self::Leaf(leaf) => leaf.dependent,
+            Self::Join(join) => join.left.is_dependent() || join.right.is_dependent(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
-    pub(crate) id: usize,
+    /// Conditions on its rows alone; their columns count from its first.
+    pub(crate) filters: Vec<Typed>,
+    /// Of the catalogue: what a column must equal, for a look-up instead of a scan. The filters
+    /// say the same.
+    pub(crate) bounds: Vec<LeafBound>,
     /// Where its values begin in the row.
     pub(crate) offset: usize,
     pub(crate) width: usize,
@@ -308,6 +377,15 @@ pub(crate) struct Leaf {
     /// It reads values of leaves before it.
     pub(crate) dependent: bool,
     pub(crate) ordinality: bool,
+}
+
+/// `column = value`, or `column = ANY (values)`.
+#[derive(Clone, Debug)]
+pub(crate) struct LeafBound {
+    /// Counted from the leaf's first.
+    pub(crate) column: usize,
+    /// Reads no row of the query that the leaf is in.
+    pub(crate) value: Typed,
 }
 
 #[derive(Clone, Debug)]
@@ -328,13 +406,15 @@ impl SelectPlan {
                 && aggregate.filter.is_none()
                 && !aggregate.distinct
         };
-        let plain = self.filters.is_empty()
-            && grouping.keys.is_empty()
-            && grouping.aggregates.iter().all(counts);
+        let plain =
+            !self.filtered && grouping.keys.is_empty() && grouping.aggregates.iter().all(counts);
         match self.from.as_slice() {
-            [Source::Leaf(Leaf { kind: LeafKind::Relation(relation), .. })] if plain => {
-                Some(relation)
-            }
+            [
+                FromItem {
+                    source: Source::Leaf(Leaf { kind: LeafKind::Relation(relation), .. }),
+                    ..
+                },
+            ] if plain => Some(relation),
             _ => None,
         }
     }
@@ -346,7 +426,7 @@ pub(crate) fn is_one_call(plan: &Plan) -> bool {
     let plain = plan.ctes.is_empty()
         && plan.limit.is_none()
         && plan.offset.is_none()
-        && select.filters.is_empty()
+        && !select.filtered
         && select.grouping.is_none()
         && select.windows.is_empty()
         && matches!(select.distinct, DistinctPlan::No);
@@ -362,7 +442,14 @@ pub(crate) fn is_one_call(plan: &Plan) -> bool {
         // SELECT set(...)
         ([], [(_, set)]) => set.arguments.iter().all(is_pure) && select.items.iter().all(is_column),
         // SELECT a, b FROM set(...)
-        ([Source::Leaf(Leaf { kind: LeafKind::Function(set), .. })], []) => {
+        (
+            [
+                FromItem {
+                    source: Source::Leaf(Leaf { kind: LeafKind::Function(set), .. }), ..
+                },
+            ],
+            [],
+        ) => {
             let arguments = set.arguments.iter().all(|argument| match &argument.node {
                 Node::Call { arguments, .. } => {
                     set.function == SetFunction::Scalar && arguments.iter().all(is_pure)
@@ -373,6 +460,56 @@ pub(crate) fn is_one_call(plan: &Plan) -> bool {
         }
         _ => false,
     }
+}
+
+/// Functions that take no longer than their arguments are long.
+const SHORT_FUNCTIONS: &[&str] = &[
+    "+",
+    "-",
+    "now",
+    "clock_timestamp",
+    "version",
+    "current_schema",
+    "current_database",
+    "current_user",
+    "current_setting",
+    "set_config",
+    "pg_backend_pid",
+    "to_timestamp",
+    "to_jsonb",
+    "jsonb_build_object",
+    "json_build_object",
+    "jsonb_build_array",
+    "json_build_array",
+];
+
+/// Expressions of a short query have no more parts than this.
+const MAX_SHORT_PARTS: usize = 1_000;
+
+/// Whether a query of [`is_one_call`] is short: see `sql::Prepared::is_short`.
+pub(crate) fn is_short(plan: &Plan) -> bool {
+    let BodyPlan::Select(select) = &plan.body else { return false };
+    let mut parts = 0;
+    let mut short = true;
+    let mut see = |node: &Node| {
+        parts += 1;
+        if let Node::Builtin { index, .. } = node {
+            let name = super::builtins::all().get(*index).map(|builtin| builtin.name);
+            short &= name.is_some_and(|name| SHORT_FUNCTIONS.contains(&name));
+        }
+    };
+    let calls = select.from.iter().filter_map(|item| match &item.source {
+        Source::Leaf(Leaf { kind: LeafKind::Function(set), .. }) => Some(set),
+        _ => None,
+    });
+    for set in calls.chain(select.sets.iter().map(|(_, set)| set)) {
+        set.arguments.iter().for_each(|typed| super::place::walk(typed, &mut see));
+        if matches!(set.function, SetFunction::Builtin(_)) {
+            return false;
+        }
+    }
+    select.items.iter().for_each(|typed| super::place::walk(typed, &mut see));
+    short && parts <= MAX_SHORT_PARTS
 }
 
 /// It asks nobody; it is evaluated before the call.

@@ -99,6 +99,13 @@ pub struct Query {
     pub(crate) change: Option<Change>,
 }
 
+impl Query {
+    /// About what it takes in memory: it is no larger than its text allows.
+    pub fn bytes(&self) -> usize {
+        self.text.len() * 8
+    }
+}
+
 /// A statement that changes rows, written as a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {

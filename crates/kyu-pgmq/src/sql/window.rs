@@ -1,10 +1,11 @@
 //! Numbers rows for `row_number() OVER (...)`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::aggregate::key_text;
-use super::execute::{Executor, order};
+use super::execute::Executor;
+use super::key;
 use super::plan::SelectPlan;
+use super::sorting::{cost, order, sort};
 use crate::error::PgError;
 use crate::host::Host;
 use crate::value::{Row, Value};
@@ -18,10 +19,11 @@ impl<H: Host> Executor<'_, H> {
         mut rows: Vec<Row>,
     ) -> Result<Vec<Row>, PgError> {
         for (slot, window) in &select.windows {
-            let mut partitions: BTreeMap<String, Vec<(Row, usize)>> = BTreeMap::new();
+            let mut partitions: HashMap<Vec<u8>, Vec<(Row, usize)>> = HashMap::new();
             for (at, row) in rows.iter().enumerate() {
                 self.replace_row(depth, row.clone());
-                let partition = key_text(&self.row(&window.partition).await?);
+                let partition = key::of(&self.row(&window.partition).await?);
+                self.work.grow(partition.len())?;
                 let mut keys = Row::with_capacity(window.order.len());
                 for (expr, ..) in &window.order {
                     keys.extend(self.row(std::slice::from_ref(expr)).await?);
@@ -29,13 +31,17 @@ impl<H: Host> Executor<'_, H> {
                 partitions.entry(partition).or_default().push((keys, at));
             }
             for mut members in partitions.into_values() {
-                members.sort_by(|(a, _), (b, _)| {
+                sort(&mut members, self.work, |(a, _), (b, _)| {
+                    let bytes = a.iter().chain(b).map(cost).sum();
                     let keys = a.iter().zip(b).zip(&window.order);
-                    keys.map(|((a, b), (_, descending, first))| order(a, b, *descending, *first))
-                        .find(|order| order.is_ne())
-                        .unwrap_or(std::cmp::Ordering::Equal)
-                });
+                    let order = keys
+                        .map(|((a, b), (_, descending, first))| order(a, b, *descending, *first))
+                        .find(|order| order.is_ne());
+                    (order.unwrap_or(std::cmp::Ordering::Equal), bytes)
+                })
+                .await?;
                 for (number, (_, at)) in members.into_iter().enumerate() {
+                    self.work.breathe().await?;
                     let number = Value::Int(i64::try_from(number + 1).unwrap_or(i64::MAX));
                     if let Some(row) = rows.get_mut(at) {
                         row.resize(row.len().max(select.width + slot + 1), Value::Null);

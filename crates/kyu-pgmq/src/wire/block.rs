@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::apart::Found;
 use super::server::Queues;
 use super::session::{Session, Stop};
+use crate::budget::Held;
 use crate::error::{Notice, PgError};
 use crate::host::Host;
+use crate::sql::Statement;
 use crate::sql::block::{self, Block, Step, Variable, Variables};
-use crate::sql::{self, Statement};
 use crate::types::Type;
 use crate::value::{Column, Row, Value};
 
@@ -28,19 +33,23 @@ enum Flow {
 type Running<'a> = Pin<Box<dyn Future<Output = Result<Flow, Stop>> + Send + 'a>>;
 
 /// What a running block knows.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct Frame {
     variables: Variables,
     /// What the innermost handler caught.
     caught: Option<PgError>,
     /// How many blocks with handlers enclose it.
     depth: u32,
+    /// What the variables take.
+    held: Held,
 }
 
 impl<Q: Queues> Session<'_, Q> {
     /// `DO`.
     pub(super) async fn run_block(&mut self, block: &Block) -> Result<&'static str, Stop> {
-        let mut frame = Frame::default();
+        let ms = self.context.settings.statement_timeout_ms();
+        self.block_deadline = (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
+        let mut frame = Frame::new(self.hold(0)?);
         frame.set("found", "boolean", Some("f".to_owned()));
         let mut left = MAX_STEPS;
         self.block(block, &mut frame, &mut left).await?;
@@ -146,15 +155,18 @@ impl<Q: Queues> Session<'_, Q> {
             Step::Nothing => {}
             Step::Return => return Ok(Flow::Return),
             Step::Query { text, into } => {
-                let (columns, rows, count) = self.counted(text, frame).await?;
-                frame.set("found", "boolean", Some(if count { "t" } else { "f" }.to_owned()));
+                let (columns, found) = self.rows(text, frame).await?;
+                let any = !found.tag.is_empty() && !found.tag.ends_with(" 0");
+                frame.set("found", "boolean", Some(if any { "t" } else { "f" }.to_owned()));
                 if !into.is_empty() {
-                    frame.take(into, &columns, rows.first())?;
+                    frame.take(into, &columns, found.rows.first())?;
+                    frame.count()?;
                 }
             }
             Step::Assign { variable, value } => {
                 let value = self.text_of(value, frame).await?;
                 frame.assign(variable, value)?;
+                frame.count()?;
             }
             Step::Raise { level, format, arguments } => {
                 self.raise(level, format, arguments, frame).await?;
@@ -225,7 +237,7 @@ impl<Q: Queues> Session<'_, Q> {
         frame: &mut Frame,
         left: &mut u32,
     ) -> Result<Flow, Stop> {
-        let (columns, rows) = self.rows(query, frame).await?;
+        let (columns, Found { rows, held: _held, .. }) = self.rows(query, frame).await?;
         let before = frame.variables.get(variable).cloned();
         let is_row = !scalar && !matches!(before, Some(Variable::Scalar(..)));
         let mut flow = Flow::Next;
@@ -257,52 +269,70 @@ impl<Q: Queues> Session<'_, Q> {
     }
 
     async fn holds(&mut self, condition: &str, frame: &Frame) -> Result<bool, Stop> {
-        let (_, rows) = self.rows(&format!("SELECT {condition}"), frame).await?;
-        Ok(rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
+        let (_, found) = self.rows(&format!("SELECT {condition}"), frame).await?;
+        Ok(found.rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
     }
 
     /// The text of an expression's value; None for NULL.
     async fn text_of(&mut self, expression: &str, frame: &Frame) -> Result<Option<String>, Stop> {
-        let (columns, rows) = self.rows(&format!("SELECT {expression}"), frame).await?;
+        let (columns, found) = self.rows(&format!("SELECT {expression}"), frame).await?;
         let ty = columns.first().map_or(Type::Text, |column| column.ty);
-        let value = rows.first().and_then(|row| row.first());
+        let value = found.rows.first().and_then(|row| row.first());
         Ok(value.and_then(|value| block::text_of(ty, value)))
     }
 
-    async fn rows(&mut self, text: &str, frame: &Frame) -> Result<(Vec<Column>, Vec<Row>), Stop> {
-        self.counted(text, frame).await.map(|(columns, rows, _)| (columns, rows))
-    }
-
-    /// What a statement gave, and whether it found or changed a row.
-    async fn counted(
-        &mut self,
-        text: &str,
-        frame: &Frame,
-    ) -> Result<(Vec<Column>, Vec<Row>, bool), Stop> {
-        let text = block::fill_in(text, &frame.variables)?;
-        let in_block = |error: PgError| PgError { position: None, ..error };
-        let mut statements = sql::parse(&text).map_err(in_block)?;
-        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+    /// What a statement gave; an empty tag for NOTIFY.
+    async fn rows(&mut self, text: &str, frame: &Frame) -> Result<(Vec<Column>, Found), Stop> {
+        let text = block::fill_in(text, &frame.variables, &mut self.statement_work())?;
+        let (mut script, _text) = self.read(&text).await.map_err(Stop::without_position)?;
+        let Some((parsed, true)) = self.next_statement(&mut script).await? else {
             return Err(PgError::new("42601", "a step of DO must be one statement").into());
         };
-        let query = match statement {
+        let bytes = parsed.bytes;
+        let query = match parsed.statement {
             Statement::Query(query) => query,
             Statement::Notify(channel, payload) => {
                 self.context.say(&channel, &payload)?;
-                return Ok((Vec::new(), Vec::new(), false));
+                let (rows, tag) = (Vec::new(), String::new());
+                return Ok((Vec::new(), Found { rows, tag, held: self.hold(0)? }));
             }
             _ => return Err(PgError::new("0A000", "this statement is not supported in DO").into()),
         };
-        let query = sql::prepare(&query, &[], &mut self.host).await.map_err(in_block)?;
+        let query = self.resolve(&query, &[], bytes).await.map_err(Stop::without_position)?;
         super::run::no_parameters(&query)?;
         let found = self.fetch(&query, &[]).await?;
         self.notices();
-        let any = !found.tag.ends_with(" 0");
-        Ok((query.columns.clone(), found.rows, any))
+        Ok((query.columns.clone(), found))
+    }
+}
+
+impl Stop {
+    /// A position counts in a text that the client has not sent.
+    fn without_position(self) -> Self {
+        match self {
+            Self::Failed(error) => Self::Failed(PgError { position: None, ..error }),
+            Self::Fatal(_) | Self::Closed => self,
+        }
     }
 }
 
 impl Frame {
+    fn new(held: Held) -> Self {
+        Self { variables: Variables::new(), caught: None, depth: 0, held }
+    }
+
+    /// Counts what the variables take.
+    fn count(&mut self) -> Result<(), PgError> {
+        let text = |value: &Option<String>| value.as_ref().map_or(0, String::len);
+        let bytes = self.variables.values().map(|variable| match variable {
+            Variable::Scalar(_, value) => text(value),
+            Variable::Row(fields) => fields.values().map(|(_, value)| text(value)).sum(),
+        });
+        let bytes: usize = bytes.sum();
+        self.held.back_to(bytes);
+        self.held.grow(bytes - self.held.bytes())
+    }
+
     /// `RAISE;`
     fn again(&self) -> PgError {
         let outside = "RAISE without parameters cannot be used outside an exception handler";

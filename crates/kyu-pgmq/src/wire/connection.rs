@@ -24,19 +24,37 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// Memory for large messages, in KiB, over all connections.
 #[derive(Clone, Debug)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    left: Arc<Semaphore>,
+    patience: Duration,
+}
+
+/// Large messages pay for so much at a time, before it is read.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// While memory is short, silent clients are looked for so often within the patience.
+const LOOKS_WITHIN_PATIENCE: u32 = 8;
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Self {
         // Whatever is configured, one message of the largest size must be possible.
-        let bytes = limits.large_message_budget_bytes.max(limits.max_message_bytes + 1_024);
-        Self(Arc::new(Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS))))
+        let bytes = limits.large_message_budget_bytes.max(limits.max_message_bytes + PIECE_BYTES);
+        let left = Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS));
+        Self { left: Arc::new(left), patience: limits.large_message_patience }
     }
 
-    /// The share of one message, held while it is worked on.
-    async fn share(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.div_ceil(1_024)).ok()?;
-        Arc::clone(&self.0).acquire_many_owned(kib).await.ok()
+    /// One more piece; [`Gone::NoMemory`] if nobody has given any back for too long.
+    async fn piece(&self) -> Result<OwnedSemaphorePermit, Gone> {
+        let kib = u32::try_from(PIECE_BYTES >> 10).unwrap_or(u32::MAX);
+        let piece = Arc::clone(&self.left).acquire_many_owned(kib);
+        match timeout(self.patience, piece).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) | Err(_) => Err(Gone::NoMemory),
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.left.available_permits() < PIECE_BYTES >> 10
     }
 }
 
@@ -49,6 +67,8 @@ pub(super) enum Gone {
     Stalled,
     /// What came is no message: FATAL 08P01.
     Unreadable(String),
+    /// There is no memory for the rest of a large message: FATAL 53200.
+    NoMemory,
 }
 
 impl From<io::Error> for Gone {
@@ -175,14 +195,43 @@ impl Connection {
                 None => self.fill().await?,
             }
         };
-        let share = match header.total > SMALL_MESSAGE_BYTES {
-            true => self.budget.share(header.total).await,
-            false => None,
-        };
+        // Only what has arrived is paid for: announcing a message costs its sender nothing, so it
+        // must not cost others their share.
+        let mut share: Option<OwnedSemaphorePermit> = None;
+        let mut paid = 0;
         while self.input.len() < header.total {
-            self.fill().await?;
+            if header.total <= SMALL_MESSAGE_BYTES {
+                self.fill().await?;
+                continue;
+            }
+            while paid < (self.input.len() + READ_BYTES).min(header.total) {
+                let piece = self.budget.piece().await?;
+                paid += PIECE_BYTES;
+                match &mut share {
+                    Some(share) => share.merge(piece),
+                    None => share = Some(piece),
+                }
+            }
+            self.fill_in_time().await?;
         }
         Ok(self.cut(header, share))
+    }
+
+    /// Reads once. A client that is silent while others wait for the memory of its message is left.
+    async fn fill_in_time(&mut self) -> Result<(), Gone> {
+        let look = self.budget.patience / LOOKS_WITHIN_PATIENCE;
+        let mut short = 0;
+        loop {
+            match timeout(look, self.fill()).await {
+                Ok(filled) => return filled,
+                Err(_) if !self.budget.is_short() => short = 0,
+                Err(_) => short += 1,
+            }
+            // Half of the patience: who waits must still have some.
+            if short * 2 >= LOOKS_WITHIN_PATIENCE {
+                return Err(Gone::Stalled);
+            }
+        }
     }
 
     fn cut(&mut self, header: Header, share: Option<OwnedSemaphorePermit>) -> Frame {
@@ -234,13 +283,12 @@ impl Connection {
         &mut self,
         work: impl Future<Output = T>,
         cancel: &Notify,
-        timeout_ms: u64,
+        deadline: Option<Instant>,
     ) -> Result<T, Interrupted> {
         let mut work = pin!(work);
         // Made before the work begins, so that no cancel is missed.
         let mut cancelled = pin!(cancel.notified());
         cancelled.as_mut().enable();
-        let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
         let mut hang_up = self.ended.then(|| Instant::now() + HANG_UP_GRACE);
         loop {
             tokio::select! {

@@ -17,9 +17,18 @@ pub struct Limits {
     /// Largest message of a client: a batch of 1 MiB messages in escaped JSON. Beyond it: FATAL
     /// 08P01 and the connection is closed, for what follows cannot be read.
     pub max_message_bytes: usize,
-    /// Memory for messages larger than [`SMALL_MESSAGE_BYTES`], over all connections. A message
-    /// waits for its share; meanwhile nothing of it is read.
+    /// Memory for messages larger than [`SMALL_MESSAGE_BYTES`], over all connections, paid as their
+    /// bytes arrive. What does not fit waits, and is not read meanwhile.
     pub large_message_budget_bytes: usize,
+    /// Longest wait of a message for more of that memory: FATAL 53200. And, while there is none,
+    /// longest wait for the next bytes of a message that has some; then its connection is closed.
+    pub large_message_patience: Duration,
+    /// What a statement may hold while it runs: rows, sorts, groups, texts. 53200 beyond it.
+    pub statement_memory_bytes: usize,
+    /// What a session may hold: its statement, cursors, prepared statements. 53200 beyond it.
+    pub session_memory_bytes: usize,
+    /// What all sessions may hold together. 53200 for the one that asks for more.
+    pub memory_bytes: usize,
     /// How long open statements may take to finish at shutdown. Then they are cut off.
     pub shutdown_grace: Duration,
 }
@@ -33,6 +42,10 @@ impl Default for Limits {
             message_timeout: Duration::from_secs(60),
             max_message_bytes: 64 << 20,
             large_message_budget_bytes: 256 << 20,
+            large_message_patience: Duration::from_secs(5),
+            statement_memory_bytes: 256 << 20,
+            session_memory_bytes: 384 << 20,
+            memory_bytes: 768 << 20,
             shutdown_grace: Duration::from_secs(5),
         }
     }

@@ -213,7 +213,7 @@ async fn answer(connection: &mut Connection) -> Result<Arc<[u8]>, Option<PgError
             }
             Ok(None) => connection.fill().await.map_err(|_| None)?,
             Err(Gone::Unreadable(message)) => return Err(Some(PgError::new("08P01", message))),
-            Err(Gone::Closed | Gone::Stalled) => return Err(None),
+            Err(Gone::Closed | Gone::Stalled | Gone::NoMemory) => return Err(None),
         }
     }
 }

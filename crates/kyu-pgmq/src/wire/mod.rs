@@ -4,9 +4,11 @@
 //!  server (accept, bounds) -> login (TLS, startup, SCRAM) -> session (one message after another)
 //!     connection: frames in, answers gathered, cancel and hang-up noticed meanwhile
 //!     portal, run, transaction: what messages and statements do to the session
+//!     apart: long statements run in threads of their own, with a budget
 //!     frontend, startup, reader, backend, binary, copy, scram: bytes, and nothing else
 //! ```
 
+mod apart;
 mod backend;
 mod binary;
 mod block;

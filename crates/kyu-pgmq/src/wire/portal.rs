@@ -10,7 +10,9 @@ use super::server::Queues;
 use super::session::{Session, Stop};
 use super::transaction::{State, aborted, ends_failed};
 use super::{binary, oid};
+use crate::budget::Held;
 use crate::error::PgError;
+use crate::sql::work::value_bytes;
 use crate::sql::{self, Statement, text};
 use crate::types::Type;
 use crate::value::{Column, Row, Value};
@@ -38,23 +40,27 @@ pub(super) struct Prepared {
     pub(super) types: Vec<Type>,
     /// What ParameterDescription says: the client's own word where it declared one.
     oids: Vec<u32>,
+    /// The memory that it takes.
+    _held: Held,
 }
 
 impl Prepared {
     /// A query, with the parameter types that the client declared by their ids.
-    pub(super) fn query(query: sql::Prepared, declared: &[u32]) -> Self {
+    pub(super) fn query(query: sql::Prepared, declared: &[u32], held: Held) -> Self {
         let columns = query.gives_rows().then(|| Arc::new(query.columns.clone()));
         let types = query.parameters.clone();
-        Self { work: Work::Query(query), columns, oids: oids(&types, declared), types }
+        let oids = oids(&types, declared);
+        Self { work: Work::Query(query), columns, oids, types, _held: held }
     }
 
-    pub(super) fn copy(query: sql::Prepared, style: Style, declared: &[u32]) -> Self {
+    pub(super) fn copy(query: sql::Prepared, style: Style, declared: &[u32], held: Held) -> Self {
         let types = query.parameters.clone();
-        Self { work: Work::Copy(query, style), columns: None, oids: oids(&types, declared), types }
+        let oids = oids(&types, declared);
+        Self { work: Work::Copy(query, style), columns: None, oids, types, _held: held }
     }
 
-    pub(super) fn other(work: Work, columns: Option<Arc<Vec<Column>>>) -> Self {
-        Self { work, columns, types: Vec::new(), oids: Vec::new() }
+    pub(super) fn other(work: Work, columns: Option<Arc<Vec<Column>>>, held: Held) -> Self {
+        Self { work, columns, types: Vec::new(), oids: Vec::new(), _held: held }
     }
 
     /// Whether it may run in a failed transaction.
@@ -92,7 +98,7 @@ pub(super) enum Progress {
     /// Not run.
     Fresh,
     /// Run; rows are left.
-    Rows(std::vec::IntoIter<Row>, String),
+    Rows { rows: std::vec::IntoIter<Row>, tag: String, _held: Held },
     /// Run to its end.
     Done,
 }
@@ -106,6 +112,8 @@ pub(super) struct Portal {
     pub(super) progress: Progress,
     /// `WITH HOLD`: it outlives its transaction.
     pub(super) held: bool,
+    /// What its parameters take.
+    pub(super) memory: Held,
 }
 
 impl<Q: Queues> Session<'_, Q> {
@@ -118,16 +126,19 @@ impl<Q: Queues> Session<'_, Q> {
         if name.is_empty() {
             self.statements.remove("");
         }
-        let mut statements = sql::parse(statement)?;
-        let statement = statements.pop();
-        if !statements.is_empty() {
+        let (mut script, held) = self.read(statement).await?;
+        if script.count() > 1 {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(PgError::new("42601", message).into());
         }
+        let parsed = self.next_statement(&mut script).await?;
+        drop(held);
+        let (statement, bytes) =
+            parsed.map_or((None, 0), |(parsed, _)| (Some(parsed.statement), parsed.bytes));
         if self.transaction.state == State::Failed && !statement.as_ref().is_none_or(ends_failed) {
             return Err(aborted().into());
         }
-        let prepared = self.prepare(statement, &declared).await?;
+        let prepared = self.prepare(statement, bytes, &declared).await?;
         self.keep_statement(name, prepared)?;
         self.connection.out.parse_complete();
         Ok(())
@@ -137,23 +148,25 @@ impl<Q: Queues> Session<'_, Q> {
     async fn prepare(
         &mut self,
         statement: Option<Statement>,
+        bytes: usize,
         declared: &[u32],
     ) -> Result<Prepared, Stop> {
+        let held = self.hold(bytes)?;
         let types: Vec<Type> = declared.iter().copied().map(declared_type).collect();
         Ok(match statement {
-            None => Prepared::other(Work::Empty, None),
+            None => Prepared::other(Work::Empty, None, held),
             Some(Statement::Query(query)) => {
-                let query = sql::prepare(&query, &types, &mut self.host).await?;
-                Prepared::query(query, declared)
+                let query = self.resolve(&query, &types, bytes).await?;
+                Prepared::query(query, declared, held)
             }
             Some(Statement::CopyOut(copy)) => {
                 let style = Style::of(&copy)?;
-                let query = sql::prepare(&copy.query, &types, &mut self.host).await?;
-                Prepared::copy(query, style, declared)
+                let query = self.resolve(&copy.query, &types, bytes).await?;
+                Prepared::copy(query, style, declared, held)
             }
             Some(statement) => {
                 let columns = self.columns_of(&statement);
-                Prepared::other(Work::Other(statement), columns)
+                Prepared::other(Work::Other(statement), columns, held)
             }
         })
     }
@@ -236,7 +249,9 @@ impl<Q: Queues> Session<'_, Q> {
         }
         let values = parameters(&prepared, &bind)?;
         let formats = bind.results;
-        let portal = Portal { prepared, values, formats, progress: Progress::Fresh, held: false };
+        let memory = self.hold(values.iter().map(value_bytes).sum())?;
+        let progress = Progress::Fresh;
+        let portal = Portal { prepared, values, formats, progress, held: false, memory };
         if bind.portal.is_empty() {
             self.portals.remove("");
         }
@@ -280,14 +295,14 @@ impl<Q: Queues> Session<'_, Q> {
             let last = self.connection.next_kind() == Some(b'S');
             let prepared = Arc::clone(&portal.prepared);
             match self.answer(&prepared, &portal.values, last).await? {
-                Answer::Rows { rows, tag, .. } => {
-                    portal.progress = Progress::Rows(rows.into_iter(), tag);
+                Answer::Rows { rows, tag, held, .. } => {
+                    portal.progress = Progress::Rows { rows: rows.into_iter(), tag, _held: held };
                 }
                 Answer::Tag(tag) => {
                     self.connection.out.complete(&tag);
                 }
                 Answer::Empty => self.connection.out.empty_query(),
-                Answer::Copy { columns, rows, style } => {
+                Answer::Copy { columns, rows, style, held: _held } => {
                     self.send_copy(&columns, rows, &style).await?;
                 }
             }
@@ -296,6 +311,7 @@ impl<Q: Queues> Session<'_, Q> {
         // Without a transaction, Sync is next, and the portal would not outlive it.
         if self.transaction.state != State::Idle || portal.held {
             portal.values = Vec::new();
+            portal.memory.back_to(0);
             self.portals.insert(name.to_owned(), portal);
         }
         Ok(())
@@ -309,7 +325,7 @@ impl<Q: Queues> Session<'_, Q> {
         max_rows: u32,
     ) -> Result<Portal, Stop> {
         match &mut portal.progress {
-            Progress::Rows(rows, tag) => {
+            Progress::Rows { rows, tag, .. } => {
                 let columns = portal.prepared.columns.clone().unwrap_or_default();
                 let most = if max_rows == 0 { usize::MAX } else { max_rows as usize };
                 let zone = self.context.settings.zone();

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::apart::Found;
 use super::copy::Style;
 use super::frontend::{Format, Formats};
 use super::portal::{Portal, Prepared, Progress, Work};
 use super::server::{Notification, Queues};
 use super::session::{Session, Stop};
 use super::transaction::{State, aborted, ends_failed, is_control};
+use crate::budget::Held;
 use crate::error::{Notice, PgError};
 use crate::host::Host;
-use crate::sql::{self, Discard, Fetch, Query, Statement, Utility};
+use crate::sql::{self, Discard, Fetch, Parsed, Query, Statement, Utility};
 use crate::types::Type;
 use crate::value::{Column, Row, Value};
 
@@ -22,9 +24,9 @@ pub(super) enum Answer {
     /// No rows.
     Tag(String),
     /// Rows.
-    Rows { columns: Arc<Vec<Column>>, rows: Vec<Row>, tag: String },
+    Rows { columns: Arc<Vec<Column>>, rows: Vec<Row>, tag: String, held: Held },
     /// Rows as COPY data.
-    Copy { columns: Arc<Vec<Column>>, rows: Vec<Row>, style: Style },
+    Copy { columns: Arc<Vec<Column>>, rows: Vec<Row>, style: Style, held: Held },
 }
 
 fn text_column(name: impl Into<String>) -> Column {
@@ -46,15 +48,16 @@ impl<Q: Queues> Session<'_, Q> {
         // The simple protocol uses up the unnamed ones.
         self.statements.remove("");
         self.portals.remove("");
-        let statements = sql::parse(text)?;
-        let count = statements.len();
-        if count == 0 {
+        let (mut script, _held) = self.read(text).await?;
+        if script.count() == 0 {
             self.connection.out.empty_query();
         }
-        for (index, statement) in statements.into_iter().enumerate() {
-            let last = index + 1 == count;
-            let answer = self.simple(statement, last).await?;
+        while let Some((parsed, last)) = self.next_statement(&mut script).await? {
+            let answer = self.simple(parsed, last).await?;
             self.send(answer).await?;
+            self.connection.flush_if_full().await?;
+            // A million SETs wait for nothing.
+            tokio::task::coop::consume_budget().await;
         }
         if self.transaction.state == State::Implicit {
             self.end(true).await?;
@@ -66,7 +69,8 @@ impl<Q: Queues> Session<'_, Q> {
     }
 
     /// One statement of the simple protocol.
-    async fn simple(&mut self, statement: Statement, last: bool) -> Result<Answer, Stop> {
+    async fn simple(&mut self, parsed: Parsed, last: bool) -> Result<Answer, Stop> {
+        let Parsed { statement, bytes } = parsed;
         if self.transaction.state == State::Failed && !ends_failed(&statement) {
             return Err(aborted().into());
         }
@@ -75,16 +79,16 @@ impl<Q: Queues> Session<'_, Q> {
         self.open_for(&statement, last).await?;
         let prepared = match statement {
             Statement::Query(query) => {
-                let query = sql::prepare(&query, &[], &mut self.host).await?;
+                let query = self.resolve(&query, &[], bytes).await?;
                 no_parameters(&query)?;
-                Prepared::query(query, &[])
+                Prepared::query(query, &[], self.hold(bytes)?)
             }
             Statement::CopyOut(copy) => {
-                let query = sql::prepare(&copy.query, &[], &mut self.host).await?;
+                let query = self.resolve(&copy.query, &[], bytes).await?;
                 no_parameters(&query)?;
-                Prepared::copy(query, Style::of(&copy)?, &[])
+                Prepared::copy(query, Style::of(&copy)?, &[], self.hold(bytes)?)
             }
-            other => Prepared::other(Work::Other(other), None),
+            other => Prepared::other(Work::Other(other), None, self.hold(bytes)?),
         };
         self.answer(&prepared, &[], last).await
     }
@@ -136,14 +140,17 @@ impl<Q: Queues> Session<'_, Q> {
             Work::Query(query) => {
                 let found = self.fetch(query, values).await?;
                 Ok(match prepared.columns.clone() {
-                    Some(columns) => Answer::Rows { columns, rows: found.rows, tag: found.tag },
+                    Some(columns) => {
+                        let Found { rows, tag, held } = found;
+                        Answer::Rows { columns, rows, tag, held }
+                    }
                     None => Answer::Tag(found.tag),
                 })
             }
             Work::Copy(query, style) => {
-                let found = self.fetch(query, values).await?;
+                let Found { rows, held, .. } = self.fetch(query, values).await?;
                 let columns = Arc::new(query.columns.clone());
-                Ok(Answer::Copy { columns, rows: found.rows, style: style.clone() })
+                Ok(Answer::Copy { columns, rows, style: style.clone(), held })
             }
             Work::Other(statement) if is_control(statement) => {
                 Ok(Answer::Tag(self.control(statement).await?.to_owned()))
@@ -170,8 +177,10 @@ impl<Q: Queues> Session<'_, Q> {
             }
             Statement::Discard(what) => self.discard(*what)?,
             Statement::Prepare { name, types, query } => {
-                let query = sql::prepare(query, types, &mut self.host).await?;
-                self.keep_statement(name, Prepared::query(query, &[]))?;
+                let bytes = query.bytes();
+                let query = self.resolve(query, types, bytes).await?;
+                let held = self.hold(bytes)?;
+                self.keep_statement(name, Prepared::query(query, &[], held))?;
                 "PREPARE"
             }
             Statement::Execute { name, arguments } => {
@@ -231,7 +240,8 @@ impl<Q: Queues> Session<'_, Q> {
             }
             name => vec![vec![text(self.show(name)?.1)]],
         };
-        Ok(Answer::Rows { columns: show_columns(name), rows, tag: "SHOW".to_owned() })
+        let held = self.hold(0)?;
+        Ok(Answer::Rows { columns: show_columns(name), rows, tag: "SHOW".to_owned(), held })
     }
 
     fn discard(&mut self, what: Discard) -> Result<&'static str, Stop> {
@@ -269,7 +279,7 @@ impl<Q: Queues> Session<'_, Q> {
         let prepared = self.statement(name)?;
         let mut values = Vec::new();
         if let Some(arguments) = arguments {
-            let arguments = sql::prepare(arguments, &[], &mut self.host).await?;
+            let arguments = self.resolve(arguments, &[], arguments.bytes()).await?;
             let row = self.fetch(&arguments, &[]).await?.rows.pop().unwrap_or_default();
             let typed = arguments.columns.iter().zip(&prepared.types);
             for (value, (column, wanted)) in row.into_iter().zip(typed) {
@@ -306,19 +316,22 @@ impl<Q: Queues> Session<'_, Q> {
         if !hold {
             self.demand_block_for_cursor()?;
         }
-        let query = sql::prepare(query, &[], &mut self.host).await?;
+        let bytes = query.bytes();
+        let query = self.resolve(query, &[], bytes).await?;
         no_parameters(&query)?;
-        let prepared = Arc::new(Prepared::query(query, &[]));
+        let prepared = Arc::new(Prepared::query(query, &[], self.hold(bytes)?));
         let progress = match (hold, &prepared.work) {
             // It must not see what happens after its transaction.
             (true, Work::Query(query)) => {
-                let found = self.fetch(query, &[]).await?;
-                Progress::Rows(found.rows.into_iter(), found.tag)
+                let Found { rows, tag, held } = self.fetch(query, &[]).await?;
+                Progress::Rows { rows: rows.into_iter(), tag, _held: held }
             }
             _ => Progress::Fresh,
         };
         let formats = Formats::All(if binary { Format::Binary } else { Format::Text });
-        let portal = Portal { prepared, values: Vec::new(), formats, progress, held: hold };
+        let memory = self.hold(0)?;
+        let values = Vec::new();
+        let portal = Portal { prepared, values, formats, progress, held: hold, memory };
         self.keep_portal(name, portal)?;
         Ok("DECLARE CURSOR")
     }
@@ -330,8 +343,8 @@ impl<Q: Queues> Session<'_, Q> {
         if matches!(portal.progress, Progress::Fresh)
             && let Work::Query(query) = &portal.prepared.work
         {
-            let found = self.fetch(query, &portal.values).await?;
-            portal.progress = Progress::Rows(found.rows.into_iter(), found.tag);
+            let Found { rows, tag, held } = self.fetch(query, &portal.values).await?;
+            portal.progress = Progress::Rows { rows: rows.into_iter(), tag, _held: held };
         }
         let most = match fetch.count {
             None => usize::MAX,
@@ -341,7 +354,7 @@ impl<Q: Queues> Session<'_, Q> {
             })?,
         };
         let rows: Vec<Row> = match &mut portal.progress {
-            Progress::Rows(rows, _) => rows.by_ref().take(most).collect(),
+            Progress::Rows { rows, .. } => rows.by_ref().take(most).collect(),
             Progress::Fresh | Progress::Done => Vec::new(),
         };
         let columns = portal.prepared.columns.clone().unwrap_or_default();
@@ -349,7 +362,11 @@ impl<Q: Queues> Session<'_, Q> {
         let count = rows.len();
         Ok(match fetch.skip {
             true => Answer::Tag(format!("MOVE {count}")),
-            false => Answer::Rows { columns, rows, tag: format!("FETCH {count}") },
+            // The cursor has paid for them.
+            false => {
+                let held = self.hold(0)?;
+                Answer::Rows { columns, rows, tag: format!("FETCH {count}"), held }
+            }
         })
     }
 
@@ -378,7 +395,7 @@ impl<Q: Queues> Session<'_, Q> {
         match answer {
             Answer::Empty => self.connection.out.empty_query(),
             Answer::Tag(tag) => self.connection.out.complete(&tag),
-            Answer::Rows { columns, rows, tag } => {
+            Answer::Rows { columns, rows, tag, held: _held } => {
                 let formats = Formats::All(Format::Text);
                 let zone = self.context.settings.zone();
                 self.connection.out.row_description(&columns, &formats);
@@ -388,7 +405,7 @@ impl<Q: Queues> Session<'_, Q> {
                 }
                 self.connection.out.complete(&tag);
             }
-            Answer::Copy { columns, rows, style } => {
+            Answer::Copy { columns, rows, style, held: _held } => {
                 self.send_copy(&columns, rows, &style).await?;
             }
         }

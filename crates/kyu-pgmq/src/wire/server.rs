@@ -12,9 +12,10 @@ use kyu_door::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use super::apart::{Cancel, Turns};
 use super::connection::Budget;
 use super::limits::Limits;
 use super::login::login;
@@ -103,6 +104,9 @@ pub(super) struct Port<Q> {
     pub(super) queues: Q,
     pub(super) limits: Limits,
     pub(super) budget: Budget,
+    /// What statements and their results may hold.
+    pub(super) memory: Arc<crate::budget::Budget>,
+    pub(super) turns: Turns,
     pub(super) login: Option<Login>,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) cancels: Cancels,
@@ -130,13 +134,13 @@ impl Login {
 #[derive(Default)]
 pub(super) struct Cancels {
     next: AtomicU32,
-    sessions: Mutex<HashMap<u32, (u32, Arc<Notify>)>>,
+    sessions: Mutex<HashMap<u32, (u32, Arc<Cancel>)>>,
 }
 
 impl Cancels {
     /// A process id that no open session has.
-    pub(super) fn enter(&self, secret: u32) -> (u32, Arc<Notify>) {
-        let cancel = Arc::new(Notify::new());
+    pub(super) fn enter(&self, secret: u32) -> (u32, Arc<Cancel>) {
+        let cancel = Arc::new(Cancel::default());
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             // Positive as an int4, as clients keep it in one.
@@ -156,7 +160,7 @@ impl Cancels {
     pub(super) fn cancel(&self, process: u32, secret: u32) {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, cancel)) = sessions.get(&process).filter(|(known, _)| *known == secret) {
-            cancel.notify_waiters();
+            cancel.ask();
         }
     }
 }
@@ -199,6 +203,8 @@ impl<Q: Queues> Door<Q> {
         Ok(Self(Arc::new(Port {
             queues,
             budget: Budget::new(&options.limits),
+            memory: crate::budget::Budget::new("this door", options.limits.memory_bytes),
+            turns: Turns::new(),
             limits: options.limits,
             login,
             tls: options.tls.map(|tls| TlsAcceptor::from(tls.0)),

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kyu_door::accept::Stopping;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::apart::Cancel;
 use super::backend::{Severity, Status};
 use super::connection::{Connection, Frame, Gone, Interrupted, until};
 use super::frontend::{Frontend, Target};
@@ -19,6 +20,7 @@ use super::portal::{Portal, Prepared};
 use super::server::{Notification, Port, Queues};
 use super::settings::{self, Settings};
 use super::transaction::{State, Transaction};
+use crate::budget::Budget;
 use crate::error::{Notice, PgError};
 use crate::host::Host;
 use crate::sql;
@@ -44,6 +46,12 @@ impl From<Gone> for Stop {
     fn from(gone: Gone) -> Self {
         match gone {
             Gone::Unreadable(message) => Self::Fatal(PgError::new("08P01", message)),
+            Gone::NoMemory => {
+                let detail =
+                    "Large messages of other clients take all memory that there is for them.";
+                let error = PgError::new("53200", "out of memory");
+                Self::Fatal(PgError { detail: Some(detail.to_owned()), ..error })
+            }
             Gone::Closed | Gone::Stalled => Self::Closed,
         }
     }
@@ -143,7 +151,11 @@ pub(super) struct Session<'a, Q: Queues> {
     pub(super) portals: HashMap<String, Portal>,
     pub(super) port: &'a Port<Q>,
     notifications: mpsc::Receiver<Notification>,
-    cancel: Arc<Notify>,
+    pub(super) cancel: Arc<Cancel>,
+    /// What it may hold: results, cursors, prepared statements.
+    pub(super) budget: Arc<Budget>,
+    /// When the block that is running must have ended.
+    pub(super) block_deadline: Option<Instant>,
     secret: u32,
     stopping: Stopping,
     /// After an error, until Sync.
@@ -161,9 +173,10 @@ impl<'a, Q: Queues> Session<'a, Q> {
         port: &'a Port<Q>,
         process: u32,
         secret: u32,
-        cancel: Arc<Notify>,
+        cancel: Arc<Cancel>,
         stopping: Stopping,
     ) -> Self {
+        let budget = port.memory.nested("a session", port.limits.session_memory_bytes);
         let context = Context {
             settings: client.settings,
             user: client.startup.user,
@@ -182,6 +195,8 @@ impl<'a, Q: Queues> Session<'a, Q> {
             port,
             notifications,
             cancel,
+            budget,
+            block_deadline: None,
             secret,
             stopping,
             skipping: false,
@@ -279,6 +294,8 @@ impl<'a, Q: Queues> Session<'a, Q> {
             return Ok(());
         }
         let body: &Bytes = &frame.body;
+        self.cancel.forget();
+        self.block_deadline = None;
         match Frontend::parse(frame.kind, body)? {
             Frontend::Query(text) => {
                 self.grouped = false;
@@ -407,34 +424,23 @@ impl<'a, Q: Queues> Session<'a, Q> {
     }
 }
 
+/// Of 57014.
+pub(super) const BY_USER: &str = "canceling statement due to user request";
+pub(super) const BY_TIMEOUT: &str = "canceling statement due to statement timeout";
+
 /// Runs what waits for the host, and lets it be interrupted. A macro would hide less and say more
 /// often: the connection and the host are borrowed side by side.
 pub(super) async fn interruptible<T>(
     connection: &mut Connection,
-    cancel: &Notify,
-    timeout_ms: u64,
+    cancel: &Cancel,
+    deadline: Option<Instant>,
     work: impl Future<Output = Result<T, PgError>>,
 ) -> Result<T, Stop> {
-    let message = match connection.during(work, cancel, timeout_ms).await {
+    let message = match connection.during(work, &cancel.notify, deadline).await {
         Ok(done) => return done.map_err(Stop::Failed),
-        Err(Interrupted::Cancelled) => "canceling statement due to user request",
-        Err(Interrupted::TimedOut) => "canceling statement due to statement timeout",
+        Err(Interrupted::Cancelled) => BY_USER,
+        Err(Interrupted::TimedOut) => BY_TIMEOUT,
         Err(Interrupted::HungUp) => return Err(Stop::Closed),
     };
     Err(PgError::new("57014", message).into())
-}
-
-impl<Q: Queues> Session<'_, Q> {
-    /// Runs a query that is prepared.
-    pub(super) async fn fetch(
-        &mut self,
-        prepared: &sql::Prepared,
-        values: &[crate::value::Value],
-    ) -> Result<sql::Rows, Stop> {
-        let timeout_ms = self.context.settings.statement_timeout_ms();
-        let (lock_timeout_ms, deadlock_timeout_ms) = self.context.settings.patience_ms();
-        self.host.set_patience(lock_timeout_ms, deadlock_timeout_ms);
-        let work = prepared.execute(values, &mut self.host, &mut self.context);
-        interruptible(&mut self.connection, &self.cancel, timeout_ms, work).await
-    }
 }

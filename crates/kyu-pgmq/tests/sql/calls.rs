@@ -245,7 +245,7 @@ async fn what_is_not_supported_is_refused_with_a_sentence() {
         "GRANT ALL ON pgmq.q_q TO x",
         "LOCK TABLE pgmq.q_q",
     ] {
-        let error = kyu_pgmq::sql::parse(text).unwrap_err();
+        let error = crate::fake::statements(text).unwrap_err();
         assert_eq!(error.code, "0A000", "{text}");
         assert!(error.hint.is_some() || error.message.len() > 10, "{text}");
     }
@@ -270,11 +270,14 @@ async fn a_single_call_needs_no_transaction() {
     ] {
         let mut host =
             FakeHost { relations: vec![Relation::Queue("q".to_owned())], ..FakeHost::default() };
-        let statements = kyu_pgmq::sql::parse(text).unwrap();
+        let statements = crate::fake::statements(text).unwrap();
         let [kyu_pgmq::sql::Statement::Query(query)] = statements.as_slice() else {
             panic!("{text}")
         };
-        let prepared = kyu_pgmq::sql::prepare(query, &[], &mut host).await.unwrap();
+        let prepared =
+            kyu_pgmq::sql::prepare(query, &[], &mut host, &mut kyu_pgmq::sql::work::Work::alone())
+                .await
+                .unwrap();
         assert_eq!(prepared.is_one_call(), expected, "{text}");
     }
 }
@@ -286,7 +289,7 @@ type Shape = Box<dyn Fn(usize) -> String>;
 #[tokio::test]
 async fn the_deepest_statements_that_parse_also_run() {
     let deepest = |shape: &dyn Fn(usize) -> String| {
-        let fits = |n: &usize| kyu_pgmq::sql::parse(&shape(*n)).is_ok();
+        let fits = |n: &usize| crate::fake::statements(&shape(*n)).is_ok();
         (1..400).take_while(fits).last().unwrap()
     };
     let wide = "1".to_owned() + &" + 1".repeat(60);

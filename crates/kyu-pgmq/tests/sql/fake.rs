@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use kyu_pgmq::error::{Notice, PgError};
 use kyu_pgmq::host::{Host, OverloadId, Relation, ScanBounds};
 use kyu_pgmq::sql::functions::{Returns, by_id};
+use kyu_pgmq::sql::work::Work;
 use kyu_pgmq::sql::{self, Session, Statement};
 use kyu_pgmq::types::Type;
 use kyu_pgmq::value::{Column, Row, Value};
@@ -175,6 +176,17 @@ impl Answer {
     }
 }
 
+/// The statements of a text.
+pub(crate) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
+    let mut work = Work::alone();
+    let mut script = sql::parse(text, &mut work)?;
+    let mut statements = Vec::new();
+    while let Some((parsed, _)) = script.next(&mut work)? {
+        statements.push(parsed.statement);
+    }
+    Ok(statements)
+}
+
 /// Runs one query with values of its parameters, as text.
 pub(crate) async fn run(
     text: &str,
@@ -182,9 +194,20 @@ pub(crate) async fn run(
     values: &[&str],
     host: &mut FakeHost,
 ) -> Result<Answer, PgError> {
-    let statements = sql::parse(text)?;
+    run_with(text, declared, values, host, &mut Work::alone()).await
+}
+
+/// The same, counted.
+pub(crate) async fn run_with(
+    text: &str,
+    declared: &[Type],
+    values: &[&str],
+    host: &mut FakeHost,
+    work: &mut Work,
+) -> Result<Answer, PgError> {
+    let statements = statements(text)?;
     let [Statement::Query(query)] = statements.as_slice() else { panic!("not one query: {text}") };
-    let prepared = sql::prepare(query, declared, host).await?;
+    let prepared = sql::prepare(query, declared, host, work).await?;
     let mut bound = Vec::new();
     for (value, ty) in values.iter().zip(&prepared.parameters) {
         bound.push(sql::text::input(*ty, value)?);
@@ -192,7 +215,7 @@ pub(crate) async fn run(
     let rows = if bound.len() < prepared.parameters.len() {
         sql::Rows { rows: Vec::new(), tag: String::new() }
     } else {
-        prepared.execute(&bound, host, &mut FakeSession).await?
+        prepared.execute(&bound, host, &mut FakeSession, work).await?
     };
     Ok(Answer {
         parameters: prepared.parameters,

@@ -1,6 +1,7 @@
 //! The SQL surface over a fake host.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bounds;
 mod calls;
 mod catalogue;
 mod fake;

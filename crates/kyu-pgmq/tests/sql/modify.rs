@@ -1,7 +1,7 @@
 //! DELETE, UPDATE, INSERT and TRUNCATE on the tables of queues.
 
+use crate::fake::statements as parse;
 use kyu_pgmq::host::Relation;
-use kyu_pgmq::sql::parse;
 use kyu_pgmq::types::Type;
 use kyu_pgmq::value::Value;
 

@@ -1,7 +1,11 @@
 //! Arrays.
 
-use super::super::cast::compare;
+use std::collections::HashSet;
+
+use super::super::key;
+use super::super::work::Work;
 use super::{ANY_ARRAY, ANY_ELEMENT, Accepts, Gives, Table, elements, int};
+use crate::error::PgError;
 use crate::types::{Element, Type};
 use crate::value::Value;
 
@@ -10,14 +14,15 @@ const INT: Gives = Gives::Type(Type::Int4);
 
 pub(super) fn register(table: &mut Table) {
     let two = [ANY_ARRAY, ANY_ARRAY];
-    table.special("@>", &two, BOOL, (true, false), |_, v, _| {
-        Ok(Value::Bool(contains(elements(v, 0), elements(v, 1))))
+    table.special("@>", &two, BOOL, (true, false), |cx, v, _| {
+        Ok(Value::Bool(contains(elements(v, 0), elements(v, 1), cx.work)?))
     });
-    table.special("<@", &two, BOOL, (true, false), |_, v, _| {
-        Ok(Value::Bool(contains(elements(v, 1), elements(v, 0))))
+    table.special("<@", &two, BOOL, (true, false), |cx, v, _| {
+        Ok(Value::Bool(contains(elements(v, 1), elements(v, 0), cx.work)?))
     });
-    table.special("&&", &two, BOOL, (true, false), |_, v, _| {
-        Ok(Value::Bool(elements(v, 0).iter().any(|a| has(elements(v, 1), a))))
+    table.special("&&", &two, BOOL, (true, false), |cx, v, _| {
+        let set = set_of(elements(v, 1), cx.work)?;
+        Ok(Value::Bool(elements(v, 0).iter().any(|value| has(&set, value))))
     });
     let indexed = [ANY_ARRAY, Accepts::Type(Type::Int4)];
     for name in ["array_length", "array_upper"] {
@@ -61,13 +66,27 @@ pub(super) fn register(table: &mut Table) {
     });
 }
 
-fn has(values: &[Value], wanted: &Value) -> bool {
-    *wanted != Value::Null
-        && values.iter().any(|value| *value != Value::Null && compare(value, wanted).is_eq())
+/// The keys of the elements that are not NULL.
+fn set_of(values: &[Value], work: &mut Work) -> Result<HashSet<Vec<u8>>, PgError> {
+    let mut set = HashSet::new();
+    for value in values.iter().filter(|value| **value != Value::Null) {
+        let key = key::of(std::slice::from_ref(value));
+        work.step()?;
+        work.walk(key.len())?;
+        work.grow(key.len())?;
+        set.insert(key);
+    }
+    Ok(set)
 }
 
-fn contains(whole: &[Value], part: &[Value]) -> bool {
-    part.iter().all(|value| has(whole, value))
+fn has(set: &HashSet<Vec<u8>>, wanted: &Value) -> bool {
+    *wanted != Value::Null && set.contains(&key::of(std::slice::from_ref(wanted)))
+}
+
+fn contains(whole: &[Value], part: &[Value], work: &mut Work) -> Result<bool, PgError> {
+    let set = set_of(whole, work)?;
+    work.spend(u32::try_from(part.len()).unwrap_or(u32::MAX))?;
+    Ok(part.iter().all(|value| has(&set, value)))
 }
 
 /// Both sides as one array; a side may be an element, or NULL for no array.

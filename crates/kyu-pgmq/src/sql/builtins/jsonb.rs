@@ -1,5 +1,7 @@
 //! `json` and `jsonb`.
 
+use std::collections::HashSet;
+
 use super::super::cast::to_json;
 use super::{ANY, Accepts, Gives, TEXTS, Table, elements, int, json_at, optional, string, text};
 use crate::error::PgError;
@@ -35,21 +37,25 @@ pub(super) fn register(table: &mut Table) {
         |_, v, _| Ok(plain(path(&json_at(v, 0)?, v.get(1..).unwrap_or(&[])))),
     );
     table.add("@>", &[b, b], Type::Bool, |_, v, _| {
-        Ok(Value::Bool(json_at(v, 0)?.contains(&json_at(v, 1)?)))
+        Ok(Value::Bool(json_at(v, 0)?.contains(&json_at(v, 1)?)?))
     });
     table.add("<@", &[b, b], Type::Bool, |_, v, _| {
-        Ok(Value::Bool(json_at(v, 1)?.contains(&json_at(v, 0)?)))
+        Ok(Value::Bool(json_at(v, 1)?.contains(&json_at(v, 0)?)?))
     });
     table.add("?", &[b, Type::Text], Type::Bool, |_, v, _| {
-        Ok(Value::Bool(has(&json_at(v, 0)?, text(v, 1))))
+        Ok(Value::Bool(names_of(&json_at(v, 0)?).contains(text(v, 1))))
     });
     table.add("?|", &[b, TEXTS], Type::Bool, |_, v, _| {
         let json = json_at(v, 0)?;
-        Ok(Value::Bool((0..elements(v, 1).len()).any(|i| has(&json, text(elements(v, 1), i)))))
+        let names = names_of(&json);
+        let mut keys = (0..elements(v, 1).len()).map(|i| text(elements(v, 1), i));
+        Ok(Value::Bool(keys.any(|key| names.contains(key))))
     });
     table.add("?&", &[b, TEXTS], Type::Bool, |_, v, _| {
         let json = json_at(v, 0)?;
-        Ok(Value::Bool((0..elements(v, 1).len()).all(|i| has(&json, text(elements(v, 1), i)))))
+        let names = names_of(&json);
+        let mut keys = (0..elements(v, 1).len()).map(|i| text(elements(v, 1), i));
+        Ok(Value::Bool(keys.all(|key| names.contains(key))))
     });
     changes(table);
     building(table);
@@ -63,9 +69,13 @@ pub(super) fn register(table: &mut Table) {
             _ => Err(PgError::new("22023", "cannot get array length of a scalar")),
         });
     }
-    table.add("jsonb_pretty", &[b], Type::Text, |_, v, _| {
+    table.add("jsonb_pretty", &[b], Type::Text, |cx, v, _| {
         let mut out = String::new();
-        pretty(&json_at(v, 0)?, 0, &mut out);
+        // Each separator may begin a line, indented by four spaces a level.
+        let json = json_at(v, 0)?;
+        let lines = text(v, 0).bytes().filter(|byte| b",[]{}".contains(byte)).count();
+        cx.work.afford(text(v, 0).len() + lines * (4 * depth(&json) + 2))?;
+        pretty(&json, 0, &mut out);
         Ok(string(out))
     });
 }
@@ -91,14 +101,20 @@ fn path<'a>(json: &'a Json, keys: &[Value]) -> Option<&'a Json> {
     Some(at)
 }
 
-fn has(json: &Json, key: &str) -> bool {
+/// What `?` finds: keys of an object, texts of an array, or the text itself.
+fn names_of(json: &Json) -> HashSet<&str> {
     match json {
-        Json::Object(_) => json.get(key).is_some(),
-        Json::Array(values) => {
-            values.iter().any(|value| matches!(value, Json::String(text) if text == key))
-        }
-        Json::String(text) => text == key,
-        _ => false,
+        Json::Object(pairs) => pairs.iter().map(|(key, _)| key.as_str()).collect(),
+        Json::Array(values) => values.iter().filter_map(text_of).collect(),
+        Json::String(text) => HashSet::from([text.as_str()]),
+        Json::Null | Json::Bool(_) | Json::Number(_) => HashSet::new(),
+    }
+}
+
+fn text_of(json: &Json) -> Option<&str> {
+    match json {
+        Json::String(text) => Some(text),
+        _ => None,
     }
 }
 
@@ -173,12 +189,14 @@ fn concatenated(a: Json, b: Json) -> Json {
 }
 
 fn without(json: Json, keys: &[&str]) -> Result<Value, PgError> {
+    let keys: HashSet<&str> = keys.iter().copied().collect();
     let json = match json {
         Json::Object(pairs) => Json::Object(
-            pairs.into_iter().filter(|(key, _)| !keys.contains(&key.as_str())).collect(),
+            pairs.into_iter().filter(|(key, _)| !keys.contains(key.as_str())).collect(),
         ),
         Json::Array(values) => {
-            let keep = |value: &Json| !matches!(value, Json::String(text) if keys.contains(&text.as_str()));
+            let keep =
+                |value: &Json| !matches!(value, Json::String(text) if keys.contains(text.as_str()));
             Json::Array(values.into_iter().filter(keep).collect())
         }
         _ => return Err(PgError::new("22023", "cannot delete from scalar")),
@@ -311,6 +329,15 @@ fn build_object(values: &[Value], types: &[Type]) -> Result<Value, PgError> {
         pairs.push((key, to_json(value, *ty, &[])?));
     }
     Ok(Value::Json(json::object(pairs).to_string().into()))
+}
+
+/// How many levels of arrays and objects a document has.
+fn depth(json: &Json) -> usize {
+    match json {
+        Json::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        Json::Object(pairs) => 1 + pairs.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => 0,
+    }
 }
 
 fn pretty(json: &Json, depth: usize, out: &mut String) {

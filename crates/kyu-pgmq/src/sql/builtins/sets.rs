@@ -2,14 +2,12 @@
 
 use super::super::datetime::{self, Interval};
 use super::super::decimal::{self, Decimal};
+use super::super::work::{Work, json_bytes, row_bytes};
 use super::{ANY_ARRAY, Accepts, elements, int, text};
 use crate::error::PgError;
 use crate::json::{self, Json};
 use crate::types::{Composite, Type};
 use crate::value::{Row, Value};
-
-/// The most rows that a function may make: 53400 beyond it.
-pub(crate) const MAX_ROWS: usize = 1_000_000;
 
 /// Columns of a set; None takes the element's type and the function's name.
 type Columns = &'static [(&'static str, Type)];
@@ -21,7 +19,7 @@ pub(crate) struct SetBuiltin {
     pub(crate) columns: Columns,
     /// Type of a single column; None is the element type of the first argument.
     pub(crate) gives: Option<Type>,
-    pub(crate) run: fn(&[Value]) -> Result<Vec<Row>, PgError>,
+    pub(crate) run: fn(&[Value], &mut Work) -> Result<Vec<Row>, PgError>,
 }
 
 const JSONB: Accepts = Accepts::Type(Type::Jsonb);
@@ -35,10 +33,10 @@ macro_rules! set {
 }
 
 pub(crate) static SETS: &[SetBuiltin] = &[
-    set!("unnest", [ANY_ARRAY], &[], None, |v| Ok(elements(v, 0)
-        .iter()
-        .map(|value| vec![value.clone()])
-        .collect())),
+    set!("unnest", [ANY_ARRAY], &[], None, |v, work| gather(
+        elements(v, 0).iter().map(|value| vec![value.clone()]),
+        work
+    )),
     set!(
         "generate_series",
         [Accepts::Type(Type::Int4), Accepts::Type(Type::Int4)],
@@ -101,9 +99,9 @@ pub(crate) static SETS: &[SetBuiltin] = &[
         [ANY_ARRAY, Accepts::Type(Type::Int4)],
         &[],
         Some(Type::Int4),
-        |v| {
+        |v, work| {
             let count = if int(v, 1) == 1 { elements(v, 0).len() } else { 0 };
-            Ok((1..=count).map(|i| vec![Value::Int(i64::try_from(i).unwrap_or(0))]).collect())
+            gather((1..).take(count).map(|i| vec![Value::Int(i)]), work)
         }
     ),
     set!(
@@ -111,9 +109,11 @@ pub(crate) static SETS: &[SetBuiltin] = &[
         [],
         &[("word", Type::Text), ("catcode", Type::Char), ("catdesc", Type::Text)],
         None,
-        |_| Ok(super::super::parser::keywords()
-            .map(|(word, code, kind)| [word, code, kind].map(|t| Value::Text(t.to_owned())).into())
-            .collect())
+        |_, work| gather(
+            super::super::parser::keywords()
+                .map(|row| <[&str; 3]>::from(row).map(|t| Value::Text(t.to_owned())).into()),
+            work
+        )
     ),
     // Of information_schema: elements of an `int2vector` with their places.
     set!(
@@ -121,56 +121,80 @@ pub(crate) static SETS: &[SetBuiltin] = &[
         [ANY_ARRAY],
         &[("x", Type::Int2), ("n", Type::Int4)],
         Some(Type::Composite(Composite::Numbered)),
-        |v| Ok((1..).zip(elements(v, 0)).map(|(n, x)| vec![x.clone(), Value::Int(n)]).collect())
+        |v, work| gather(
+            (1..).zip(elements(v, 0)).map(|(n, x)| vec![x.clone(), Value::Int(n)]),
+            work
+        )
     ),
-    set!("jsonb_array_elements", [JSONB], &[("value", Type::Jsonb)], Some(Type::Jsonb), |v| array(
-        v, false
+    set!(
+        "jsonb_array_elements",
+        [JSONB],
+        &[("value", Type::Jsonb)],
+        Some(Type::Jsonb),
+        |v, work| { array(v, false, work) }
+    ),
+    set!(
+        "json_array_elements",
+        [JSONB],
+        &[("value", Type::Jsonb)],
+        Some(Type::Jsonb),
+        |v, work| { array(v, false, work) }
+    ),
+    set!(
+        "jsonb_array_elements_text",
+        [JSONB],
+        &[("value", Type::Text)],
+        Some(Type::Text),
+        |v, work| { array(v, true, work) }
+    ),
+    set!(
+        "json_array_elements_text",
+        [JSONB],
+        &[("value", Type::Text)],
+        Some(Type::Text),
+        |v, work| { array(v, true, work) }
+    ),
+    set!("jsonb_object_keys", [JSONB], &[], Some(Type::Text), |v, work| gather(
+        pairs(v, work)?.into_iter().map(|(key, _)| vec![Value::Text(key)]),
+        work
     )),
-    set!("json_array_elements", [JSONB], &[("value", Type::Jsonb)], Some(Type::Jsonb), |v| array(
-        v, false
+    set!("json_object_keys", [JSONB], &[], Some(Type::Text), |v, work| gather(
+        pairs(v, work)?.into_iter().map(|(key, _)| vec![Value::Text(key)]),
+        work
     )),
-    set!("jsonb_array_elements_text", [JSONB], &[("value", Type::Text)], Some(Type::Text), |v| {
-        array(v, true)
-    }),
-    set!("json_array_elements_text", [JSONB], &[("value", Type::Text)], Some(Type::Text), |v| {
-        array(v, true)
-    }),
-    set!("jsonb_object_keys", [JSONB], &[], Some(Type::Text), |v| Ok(pairs(v)?
-        .into_iter()
-        .map(|(key, _)| vec![Value::Text(key)])
-        .collect())),
-    set!("json_object_keys", [JSONB], &[], Some(Type::Text), |v| Ok(pairs(v)?
-        .into_iter()
-        .map(|(key, _)| vec![Value::Text(key)])
-        .collect())),
-    set!("jsonb_each", [JSONB], PAIRS, None, |v| each(v, false)),
-    set!("json_each", [JSONB], PAIRS, None, |v| each(v, false)),
-    set!("jsonb_each_text", [JSONB], TEXT_PAIRS, None, |v| each(v, true)),
-    set!("json_each_text", [JSONB], TEXT_PAIRS, None, |v| each(v, true)),
+    set!("jsonb_each", [JSONB], PAIRS, None, |v, work| each(v, false, work)),
+    set!("json_each", [JSONB], PAIRS, None, |v, work| each(v, false, work)),
+    set!("jsonb_each_text", [JSONB], TEXT_PAIRS, None, |v, work| each(v, true, work)),
+    set!("json_each_text", [JSONB], TEXT_PAIRS, None, |v, work| each(v, true, work)),
     set!(
         "regexp_split_to_table",
         [Accepts::Type(Type::Text), Accepts::Type(Type::Text)],
         &[],
         Some(Type::Text),
-        |v| {
-            Ok(text(v, 0)
-                .split(text(v, 1))
-                .map(|part| vec![Value::Text(part.to_owned())])
-                .collect())
+        |v, work| {
+            let parts = text(v, 0).split(text(v, 1));
+            gather(parts.map(|part| vec![Value::Text(part.to_owned())]), work)
         }
     ),
 ];
 
-pub(crate) fn too_many_rows() -> PgError {
-    PgError::new("53400", format!("a query may not make more than {MAX_ROWS} rows"))
-        .hint("Read fewer rows at a time.")
+/// Rows of a function, each of them paid for as it is made.
+fn gather(made: impl Iterator<Item = Row>, work: &mut Work) -> Result<Vec<Row>, PgError> {
+    let mut rows = Vec::new();
+    for row in made {
+        Work::room(rows.len())?;
+        work.step()?;
+        work.grow(row_bytes(&row))?;
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 fn zero_step() -> PgError {
     PgError::new("22023", "step size cannot equal zero")
 }
 
-fn series(values: &[Value]) -> Result<Vec<Row>, PgError> {
+fn series(values: &[Value], work: &mut Work) -> Result<Vec<Row>, PgError> {
     let (mut at, last) = (int(values, 0), int(values, 1));
     let step = if values.len() > 2 { int(values, 2) } else { 1 };
     if step == 0 {
@@ -178,9 +202,8 @@ fn series(values: &[Value]) -> Result<Vec<Row>, PgError> {
     }
     let mut rows = Vec::new();
     while if step > 0 { at <= last } else { at >= last } {
-        if rows.len() >= MAX_ROWS {
-            return Err(too_many_rows());
-        }
+        Work::room(rows.len())?;
+        work.step()?;
         rows.push(vec![Value::Int(at)]);
         let Some(next) = at.checked_add(step) else { break };
         at = next;
@@ -188,20 +211,19 @@ fn series(values: &[Value]) -> Result<Vec<Row>, PgError> {
     Ok(rows)
 }
 
-fn numeric_series(values: &[Value]) -> Result<Vec<Row>, PgError> {
+fn numeric_series(values: &[Value], work: &mut Work) -> Result<Vec<Row>, PgError> {
     let mut at = Decimal::parse(text(values, 0))?;
     let mut rows = Vec::new();
     while decimal::compare(&at.to_text(), text(values, 1)).is_le() {
-        if rows.len() >= MAX_ROWS {
-            return Err(too_many_rows());
-        }
+        Work::room(rows.len())?;
+        work.step()?;
         rows.push(vec![Value::Numeric(at.to_text())]);
         at = at.add(Decimal::from_i64(1))?;
     }
     Ok(rows)
 }
 
-fn time_series(values: &[Value]) -> Result<Vec<Row>, PgError> {
+fn time_series(values: &[Value], work: &mut Work) -> Result<Vec<Row>, PgError> {
     let (
         Some(Value::Timestamp(first)),
         Some(Value::Timestamp(last)),
@@ -218,9 +240,8 @@ fn time_series(values: &[Value]) -> Result<Vec<Row>, PgError> {
     let mut at = *first;
     let mut rows = Vec::new();
     while if size > 0 { at <= *last } else { at >= *last } {
-        if rows.len() >= MAX_ROWS {
-            return Err(too_many_rows());
-        }
+        Work::room(rows.len())?;
+        work.step()?;
         rows.push(vec![Value::Timestamp(at)]);
         at = datetime::add(at, step)?;
     }
@@ -235,25 +256,29 @@ fn one(json: &Json, plain: bool) -> Value {
     }
 }
 
-fn array(values: &[Value], plain: bool) -> Result<Vec<Row>, PgError> {
-    match json::parse(text(values, 0))? {
-        Json::Array(values) => Ok(values.iter().map(|value| vec![one(value, plain)]).collect()),
+fn array(values: &[Value], plain: bool, work: &mut Work) -> Result<Vec<Row>, PgError> {
+    match tree(values, work)? {
+        Json::Array(values) => gather(values.iter().map(|value| vec![one(value, plain)]), work),
         Json::Object(_) => Err(PgError::new("22023", "cannot extract elements from an object")),
         _ => Err(PgError::new("22023", "cannot extract elements from a scalar")),
     }
 }
 
-fn pairs(values: &[Value]) -> Result<Vec<(String, Json)>, PgError> {
-    match json::parse(text(values, 0))? {
+fn pairs(values: &[Value], work: &mut Work) -> Result<Vec<(String, Json)>, PgError> {
+    match tree(values, work)? {
         Json::Object(pairs) => Ok(pairs),
         Json::Array(_) => Err(PgError::new("22023", "cannot call jsonb_object_keys on an array")),
         _ => Err(PgError::new("22023", "cannot call jsonb_object_keys on a scalar")),
     }
 }
 
-fn each(values: &[Value], plain: bool) -> Result<Vec<Row>, PgError> {
-    Ok(pairs(values)?
-        .into_iter()
-        .map(|(key, value)| vec![Value::Text(key), one(&value, plain)])
-        .collect())
+fn each(values: &[Value], plain: bool, work: &mut Work) -> Result<Vec<Row>, PgError> {
+    let pairs = pairs(values, work)?.into_iter();
+    gather(pairs.map(|(key, value)| vec![Value::Text(key), one(&value, plain)]), work)
+}
+
+/// The document that the first argument is.
+fn tree(values: &[Value], work: &mut Work) -> Result<Json, PgError> {
+    work.afford(json_bytes(text(values, 0)))?;
+    json::parse(text(values, 0))
 }

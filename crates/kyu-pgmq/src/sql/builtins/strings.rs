@@ -1,9 +1,12 @@
 //! Text.
 
+use std::collections::{HashMap, HashSet};
+
 use regex_lite::{Regex, RegexBuilder};
 
 use super::super::eval::Context;
 use super::super::text::to_string;
+use super::super::work::{Work, value_bytes};
 use super::{
     ANY, ANY_ARRAY, ANY_ELEMENT, Gives, TEXTS, Table, elements, int, optional, string, text,
 };
@@ -55,11 +58,12 @@ fn lists(table: &mut Table) {
         &[super::Accepts::Type(Type::Text), ANY],
         text_type(),
         (false, true),
-        |_, v, t| {
+        |cx, v, t| {
             if v.first() == Some(&Value::Null) {
                 return Ok(Value::Null);
             }
             let present = (1..v.len()).filter(|i| v.get(*i) != Some(&Value::Null));
+            cx.work.afford(text(v, 0).len().saturating_mul(v.len()))?;
             Ok(string(present.map(|i| shown(v, t, i)).collect::<Vec<_>>().join(text(v, 0))))
         },
     );
@@ -97,12 +101,14 @@ fn lists(table: &mut Table) {
         (false, false),
         array_to_string,
     );
-    table.add("string_to_array", &two, TEXTS, |_, v, _| {
-        let parts = if text(v, 0).is_empty() {
-            Vec::new()
-        } else {
-            text(v, 0).split(text(v, 1)).map(string).collect()
-        };
+    table.add("string_to_array", &two, TEXTS, |cx, v, _| {
+        let mut parts = Vec::new();
+        for part in text(v, 0).split(text(v, 1)).filter(|_| !text(v, 0).is_empty()) {
+            let part = string(part);
+            cx.work.step()?;
+            cx.work.grow(value_bytes(&part))?;
+            parts.push(part);
+        }
         Ok(Value::Array(Element::Text, parts))
     });
 }
@@ -134,21 +140,19 @@ fn shown(values: &[Value], types: &[Type], at: usize) -> String {
 /// LIKE, regular expressions.
 fn patterns(table: &mut Table) {
     let (two, three) = ([Type::Text, Type::Text], [Type::Text; 3]);
-    table.add("~~", &two, Type::Bool, |_, v, _| like(v, false, false));
-    table.add("!~~", &two, Type::Bool, |_, v, _| like(v, false, true));
-    table.add("~~*", &two, Type::Bool, |_, v, _| like(v, true, false));
-    table.add("!~~*", &two, Type::Bool, |_, v, _| like(v, true, true));
-    table.add("~", &two, Type::Bool, |_, v, _| {
-        Ok(Value::Bool(regex(text(v, 1), "")?.is_match(text(v, 0))))
-    });
+    table.add("~~", &two, Type::Bool, |cx, v, _| like(cx, v, false, false));
+    table.add("!~~", &two, Type::Bool, |cx, v, _| like(cx, v, false, true));
+    table.add("~~*", &two, Type::Bool, |cx, v, _| like(cx, v, true, false));
+    table.add("!~~*", &two, Type::Bool, |cx, v, _| like(cx, v, true, true));
+    table.add("~", &two, Type::Bool, |_, v, _| Ok(Value::Bool(regex(v, "")?.is_match(text(v, 0)))));
     table.add("!~", &two, Type::Bool, |_, v, _| {
-        Ok(Value::Bool(!regex(text(v, 1), "")?.is_match(text(v, 0))))
+        Ok(Value::Bool(!regex(v, "")?.is_match(text(v, 0))))
     });
     table.add("~*", &two, Type::Bool, |_, v, _| {
-        Ok(Value::Bool(regex(text(v, 1), "i")?.is_match(text(v, 0))))
+        Ok(Value::Bool(regex(v, "i")?.is_match(text(v, 0))))
     });
     table.add("!~*", &two, Type::Bool, |_, v, _| {
-        Ok(Value::Bool(!regex(text(v, 1), "i")?.is_match(text(v, 0))))
+        Ok(Value::Bool(!regex(v, "i")?.is_match(text(v, 0))))
     });
     table.add("like_escape", &two, Type::Text, |_, v, _| {
         Ok(string(like_escape(text(v, 0), text(v, 1))))
@@ -158,28 +162,50 @@ fn patterns(table: &mut Table) {
     });
     table
         .add("^@", &two, Type::Bool, |_, v, _| Ok(Value::Bool(text(v, 0).starts_with(text(v, 1)))));
-    table.add("regexp_replace", &three, Type::Text, |_, v, _| regexp_replace(v, ""));
-    table.add("regexp_replace", &[Type::Text; 4], Type::Text, |_, v, _| {
-        regexp_replace(v, text(v, 3))
+    table.add("regexp_replace", &three, Type::Text, |cx, v, _| regexp_replace(cx, v, ""));
+    table.add("regexp_replace", &[Type::Text; 4], Type::Text, |cx, v, _| {
+        regexp_replace(cx, v, text(v, 3))
     });
     table.add("substring", &two, Type::Text, |_, v, _| {
-        let regex = regex(text(v, 1), "")?;
+        let regex = regex(v, "")?;
         let found = regex.captures(text(v, 0)).and_then(|c| c.get(1).or_else(|| c.get(0)));
         Ok(optional(found.map(|found| found.as_str().to_owned())))
     });
 }
 
-/// A regular expression. The syntax of POSIX ARE is close to that of the crate; `***` prefixes and back
-/// references are not there.
-fn regex(pattern: &str, flags: &str) -> Result<Regex, PgError> {
-    let mut builder = RegexBuilder::new(pattern);
-    builder.case_insensitive(flags.contains('i')).dot_matches_new_line(true).size_limit(1 << 20);
+/// What a match may cost: characters of the subject times states of the expression. About a
+/// second; nothing can interrupt a match.
+const MAX_MATCH_COST: usize = 500_000_000;
+
+/// An expression of this size has about as many states as a pattern that people write.
+const SMALL_REGEX_BYTES: usize = 16 << 10;
+const LARGE_REGEX_BYTES: usize = 256 << 10;
+/// Bytes of a compiled expression for each state, at least.
+const STATE_BYTES: usize = 32;
+
+/// The regular expression that the second value is, for the first. The syntax of POSIX ARE is close
+/// to that of the crate; `***` prefixes and back references are not there.
+fn regex(values: &[Value], flags: &str) -> Result<Regex, PgError> {
+    let mut builder = RegexBuilder::new(text(values, 1));
+    builder.case_insensitive(flags.contains('i')).dot_matches_new_line(true);
     let invalid = |error| PgError::new("2201B", format!("invalid regular expression: {error}"));
-    builder.build().map_err(invalid)
+    let (regex, bytes) = match builder.size_limit(SMALL_REGEX_BYTES).build() {
+        Ok(regex) => (regex, SMALL_REGEX_BYTES),
+        Err(_) => {
+            let regex = builder.size_limit(LARGE_REGEX_BYTES).build();
+            (regex.map_err(invalid)?, LARGE_REGEX_BYTES)
+        }
+    };
+    let cost = text(values, 0).len().saturating_mul(bytes / STATE_BYTES);
+    if cost > MAX_MATCH_COST {
+        let message = "regular expression is too complex for a text of this length";
+        return Err(PgError::new("54000", message).hint("Match a part of it: left(text, 100000)."));
+    }
+    Ok(regex)
 }
 
-fn regexp_replace(values: &[Value], flags: &str) -> Result<Value, PgError> {
-    let regex = regex(text(values, 1), flags)?;
+fn regexp_replace(cx: &mut Context<'_>, values: &[Value], flags: &str) -> Result<Value, PgError> {
+    let regex = regex(values, flags)?;
     // Postgres writes \1 where the crate writes $1.
     let mut replacement = String::new();
     let mut characters = text(values, 2).chars();
@@ -196,10 +222,16 @@ fn regexp_replace(values: &[Value], flags: &str) -> Result<Value, PgError> {
         }
     }
     let limit = usize::from(!flags.contains('g'));
+    // At most one replacement for each place between two characters. Groups bring in texts that
+    // are there already, each as often as it is named.
+    let places = if limit == 1 { 1 } else { text(values, 0).len() + 1 };
+    let groups = replacement.matches("${").count();
+    let most = replacement.len().saturating_mul(places);
+    cx.work.afford(most.saturating_add(text(values, 0).len().saturating_mul(groups + 1)))?;
     Ok(string(regex.replacen(text(values, 0), limit, replacement.as_str())))
 }
 
-fn like(values: &[Value], fold: bool, not: bool) -> Result<Value, PgError> {
+fn like(cx: &mut Context<'_>, values: &[Value], fold: bool, not: bool) -> Result<Value, PgError> {
     let (mut subject, mut pattern) = (text(values, 0).to_owned(), text(values, 1).to_owned());
     if fold {
         subject = subject.to_lowercase();
@@ -219,7 +251,7 @@ fn like(values: &[Value], fold: bool, not: bool) -> Result<Value, PgError> {
             other => Part::Exactly(other),
         });
     }
-    Ok(Value::Bool(matches(&subject, &parts) != not))
+    Ok(Value::Bool(matches(&subject, &parts, cx.work)? != not))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -230,7 +262,7 @@ enum Part {
 }
 
 /// Greedy with one place to go back to: linear for most patterns, never exponential.
-fn matches(subject: &[char], parts: &[Part]) -> bool {
+fn matches(subject: &[char], parts: &[Part], work: &mut Work) -> Result<bool, PgError> {
     let (mut at, mut part) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -240,7 +272,7 @@ fn matches(subject: &[char], parts: &[Part]) -> bool {
                 part += 1;
                 continue;
             }
-            (None, None) => return true,
+            (None, None) => return Ok(true),
             (Some(Part::One), Some(_)) => {
                 at += 1;
                 part += 1;
@@ -254,8 +286,11 @@ fn matches(subject: &[char], parts: &[Part]) -> bool {
             _ => {}
         }
         let Some((from, many)) = retry.filter(|(from, _)| *from < subject.len()) else {
-            return false;
+            return Ok(false);
         };
+        // What was compared since the place to go back to is compared again.
+        work.walk((part - many) * 4)?;
+        work.step()?;
         retry = Some((from + 1, many));
         at = from + 1;
         part = many + 1;
@@ -286,24 +321,28 @@ fn trimming(table: &mut Table) {
     for name in ["trim", "btrim"] {
         table.add(name, &one, Type::Text, |_, v, _| Ok(string(text(v, 0).trim_matches(' '))));
         table.add(name, &two, Type::Text, |_, v, _| {
-            Ok(string(text(v, 0).trim_matches(|c| text(v, 1).contains(c))))
+            let set = set_of(text(v, 1));
+            Ok(string(text(v, 0).trim_matches(|c| set.contains(&c))))
         });
     }
     table.add("ltrim", &one, Type::Text, |_, v, _| Ok(string(text(v, 0).trim_start_matches(' '))));
     table.add("ltrim", &two, Type::Text, |_, v, _| {
-        Ok(string(text(v, 0).trim_start_matches(|c| text(v, 1).contains(c))))
+        let set = set_of(text(v, 1));
+        Ok(string(text(v, 0).trim_start_matches(|c| set.contains(&c))))
     });
     table.add("rtrim", &one, Type::Text, |_, v, _| Ok(string(text(v, 0).trim_end_matches(' '))));
     table.add("rtrim", &two, Type::Text, |_, v, _| {
-        Ok(string(text(v, 0).trim_end_matches(|c| text(v, 1).contains(c))))
+        let set = set_of(text(v, 1));
+        Ok(string(text(v, 0).trim_end_matches(|c| set.contains(&c))))
     });
     table.add("translate", &[Type::Text; 3], Type::Text, |_, v, _| {
-        let (from, to): (Vec<char>, Vec<char>) =
-            (text(v, 1).chars().collect(), text(v, 2).chars().collect());
-        let one = |c: char| match from.iter().position(|have| *have == c) {
-            Some(at) => to.get(at).copied(),
-            None => Some(c),
-        };
+        let mut to = text(v, 2).chars();
+        let mut map: HashMap<char, Option<char>> = HashMap::new();
+        for from in text(v, 1).chars() {
+            let to = to.next();
+            map.entry(from).or_insert(to);
+        }
+        let one = |c: char| map.get(&c).copied().unwrap_or(Some(c));
         Ok(string(text(v, 0).chars().filter_map(one).collect::<String>()))
     });
     for name in ["lpad", "rpad"] {
@@ -322,21 +361,28 @@ fn trimming(table: &mut Table) {
     }
 }
 
-fn lpad(_: &mut Context<'_>, values: &[Value], _: &[Type]) -> Result<Value, PgError> {
-    let (filler, kept) = padding(values)?;
+/// The characters of a text.
+fn set_of(text: &str) -> HashSet<char> {
+    text.chars().collect()
+}
+
+fn lpad(cx: &mut Context<'_>, values: &[Value], _: &[Type]) -> Result<Value, PgError> {
+    let (filler, kept) = padding(cx, values)?;
     Ok(string(filler + &kept))
 }
 
-fn rpad(_: &mut Context<'_>, values: &[Value], _: &[Type]) -> Result<Value, PgError> {
-    let (filler, kept) = padding(values)?;
+fn rpad(cx: &mut Context<'_>, values: &[Value], _: &[Type]) -> Result<Value, PgError> {
+    let (filler, kept) = padding(cx, values)?;
     Ok(string(kept + &filler))
 }
 
-fn padding(values: &[Value]) -> Result<(String, String), PgError> {
+fn padding(cx: &mut Context<'_>, values: &[Value]) -> Result<(String, String), PgError> {
     let length = usize::try_from(int(values, 1)).unwrap_or(0);
     if length > MAX_TEXT_BYTES {
         return Err(too_long());
     }
+    // Characters of four bytes at most, and the two parts before they are one.
+    cx.work.afford(length.saturating_mul(5))?;
     let kept: String = text(values, 0).chars().take(length).collect();
     let missing = length - kept.chars().count();
     let with = if values.len() > 2 { text(values, 2) } else { " " };
@@ -368,12 +414,18 @@ fn parts(table: &mut Table) {
         let skip = if int(v, 1) < 0 { -int(v, 1) } else { (length - int(v, 1)).max(0) };
         Ok(string(slice(text(v, 0), skip + 1, None)))
     });
-    table.add("replace", &[ty; 3], ty, |_, v, _| {
+    table.add("replace", &[ty; 3], ty, |cx, v, _| {
         if text(v, 1).is_empty() {
-            Ok(string(text(v, 0)))
-        } else {
-            Ok(string(text(v, 0).replace(text(v, 1), text(v, 2))))
+            return Ok(string(text(v, 0)));
         }
+        let found = text(v, 0).matches(text(v, 1)).count();
+        let more = text(v, 2).len().saturating_sub(text(v, 1).len());
+        let bytes = text(v, 0).len().saturating_add(found.saturating_mul(more));
+        if bytes > MAX_TEXT_BYTES {
+            return Err(too_long());
+        }
+        cx.work.afford(bytes)?;
+        Ok(string(text(v, 0).replace(text(v, 1), text(v, 2))))
     });
     table.add("split_part", &[ty, ty, Type::Int4], ty, |_, v, _| {
         let index = usize::try_from(int(v, 2) - 1)
@@ -386,11 +438,13 @@ fn parts(table: &mut Table) {
             Ok(found.map_or(Value::Int(0), |before| count(before.chars().count() + 1)))
         });
     }
-    table.add("repeat", &[ty, Type::Int4], ty, |_, v, _| {
+    table.add("repeat", &[ty, Type::Int4], ty, |cx, v, _| {
         let times = usize::try_from(int(v, 1)).unwrap_or(0);
-        if text(v, 0).len().saturating_mul(times) > MAX_TEXT_BYTES {
+        let bytes = text(v, 0).len().saturating_mul(times);
+        if bytes > MAX_TEXT_BYTES {
             return Err(too_long());
         }
+        cx.work.afford(bytes)?;
         Ok(string(text(v, 0).repeat(times)))
     });
     characters(table);
@@ -431,7 +485,7 @@ fn slice(text: &str, start: i64, length: Option<i64>) -> String {
 }
 
 /// `format('%s %I %L', ...)`.
-fn format(_: &mut Context<'_>, values: &[Value], types: &[Type]) -> Result<Value, PgError> {
+fn format(cx: &mut Context<'_>, values: &[Value], types: &[Type]) -> Result<Value, PgError> {
     if values.first() == Some(&Value::Null) {
         return Ok(Value::Null);
     }
@@ -460,6 +514,11 @@ fn format(_: &mut Context<'_>, values: &[Value], types: &[Type]) -> Result<Value
         }
         let null = values.get(next) == Some(&Value::Null);
         let shown = shown(values, types, next);
+        // An argument may be named any number of times.
+        if out.len() + shown.len() > MAX_TEXT_BYTES {
+            return Err(too_long());
+        }
+        cx.work.afford(out.len() + shown.len() * 2)?;
         match kind {
             Some('s') => out.push_str(&shown),
             Some('I') if null => {
@@ -499,7 +558,7 @@ fn quote_literal(text: &str) -> String {
 }
 
 fn array_to_string(
-    _: &mut Context<'_>,
+    cx: &mut Context<'_>,
     values: &[Value],
     types: &[Type],
 ) -> Result<Value, PgError> {
@@ -510,6 +569,8 @@ fn array_to_string(
         Some(Type::Array(element)) => element.ty(),
         _ => Type::Text,
     };
+    let between = text(values, 1).len() + text(values, 2).len();
+    cx.work.afford(between.saturating_mul(elements(values, 0).len()))?;
     let null = match values.get(2) {
         Some(Value::Text(text)) => Some(text.as_str()),
         _ => None,

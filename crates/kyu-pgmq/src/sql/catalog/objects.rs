@@ -3,7 +3,8 @@
 use super::super::ast::TypeName;
 use super::super::functions::{FUNCTIONS, Returns};
 use super::super::names::{self, display};
-use super::{ARRAY_IN, argument_text, function_of, function_oid};
+use super::types::{function_id, function_name};
+use super::{argument_text, function_of, function_oid};
 use crate::wire::oid;
 
 /// `'int4'::regtype`.
@@ -26,16 +27,16 @@ pub(crate) fn type_by_text(text: &str) -> Option<u32> {
 }
 
 pub(crate) fn function_by_text(text: &str) -> Option<u32> {
-    if text.strip_prefix("pg_catalog.").unwrap_or(text) == "array_in" {
-        return Some(ARRAY_IN);
+    if let Some(oid) = function_id(text.strip_prefix("pg_catalog.").unwrap_or(text)) {
+        return Some(oid);
     }
     let name = text.strip_prefix("pgmq.").unwrap_or(text);
     FUNCTIONS.iter().find(|function| function.name == name).map(function_oid)
 }
 
 pub(crate) fn function_text(oid: u32) -> Option<String> {
-    if oid == ARRAY_IN {
-        return Some("array_in".to_owned());
+    if let Some(name) = function_name(oid) {
+        return Some(name.to_owned());
     }
     function_of(i64::from(oid)).map(|function| format!("{}.{}", function.schema, function.name))
 }

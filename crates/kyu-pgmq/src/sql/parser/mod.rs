@@ -6,9 +6,12 @@ mod query;
 mod special;
 mod statements;
 
+use std::sync::Arc;
+
 use super::ast::{Expr, Kind as ExprKind, Name};
-use super::lexer::{Kind, Token, position, tokens};
+use super::lexer::{self, Kind, Token, position};
 use super::statement::Statement;
+use super::work::{Work, too_deep};
 use super::{MAX_NESTING, MAX_STATEMENT_BYTES};
 use crate::error::PgError;
 
@@ -18,28 +21,96 @@ const MAX_HEIGHT: u32 = 128;
 
 pub(super) type Result<T> = std::result::Result<T, PgError>;
 
-pub(crate) fn parse(text: &str) -> Result<Vec<Statement>> {
-    if text.len() > MAX_STATEMENT_BYTES {
-        return Err(PgError::new("54000", "statement is too long"));
+/// The statements of a text, whose grammar has been checked to its end. Only the first is kept:
+/// the others are read again when their turn comes, for a text may have a million of them.
+#[derive(Debug)]
+pub struct Script {
+    text: Arc<str>,
+    /// Where the statements begin, in bytes.
+    starts: Vec<usize>,
+    next: usize,
+    first: Option<Parsed>,
+}
+
+/// A statement, and what it takes in memory.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What it says.
+    pub statement: Statement,
+    /// About so many bytes.
+    pub bytes: usize,
+}
+
+impl Script {
+    /// How many statements there are.
+    pub fn count(&self) -> usize {
+        self.starts.len()
     }
-    let tokens = tokens(text)?;
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, highest: 0 };
-    let mut statements = Vec::new();
-    loop {
-        while parser.mark(";") {}
-        if parser.peek() == &Kind::End {
-            return Ok(statements);
+
+    /// The next statement, and whether it is the last.
+    ///
+    /// # Errors
+    /// 53200, and what ends a statement from outside: the grammar has been checked.
+    pub fn next(&mut self, work: &mut Work) -> Result<Option<(Parsed, bool)>> {
+        let Some(start) = self.starts.get(self.next).copied() else { return Ok(None) };
+        self.next += 1;
+        let last = self.next == self.starts.len();
+        if let Some(first) = self.first.take() {
+            return Ok(Some((first, last)));
         }
-        statements.push(parser.statement()?);
-        if parser.peek() != &Kind::End && !parser.is_mark(";") {
-            return Err(parser.unexpected());
-        }
+        let (parsed, _) = one(&self.text, start, work)?;
+        Ok(parsed.map(|parsed| (parsed, last)))
     }
 }
 
+/// Checks a text.
+pub(crate) fn parse(text: &str, work: &mut Work) -> Result<Script> {
+    if text.len() > MAX_STATEMENT_BYTES {
+        return Err(PgError::new("54000", "statement is too long"));
+    }
+    work.grow(text.len())?;
+    let text: Arc<str> = Arc::from(text);
+    let mut script = Script { text: Arc::clone(&text), starts: Vec::new(), next: 0, first: None };
+    let mut start = 0;
+    while start < text.len() {
+        let mark = work.mark();
+        let (parsed, end) = one(&text, start, work)?;
+        if let Some(parsed) = parsed {
+            if script.starts.is_empty() {
+                script.first = Some(parsed);
+            } else {
+                work.back_to(mark);
+                drop(parsed);
+            }
+            work.grow(size_of::<usize>() * 2)?;
+            script.starts.push(start);
+        }
+        start = end;
+    }
+    Ok(script)
+}
+
+/// The statement that begins at a byte, None for nothing but spaces, and where the next one begins.
+fn one(text: &Arc<str>, start: usize, work: &mut Work) -> Result<(Option<Parsed>, usize)> {
+    let before = work.mark();
+    let tokens = lexer::statement(text, start, false, work)?;
+    let bytes = work.mark().saturating_sub(before);
+    let end = tokens.last().map_or(text.len(), |token| token.end);
+    let mut parser = Parser { text, tokens, work, at: 0, depth: 0, height: 0, highest: 0 };
+    if parser.is_mark(";") || parser.peek() == &Kind::End {
+        return Ok((None, end));
+    }
+    let statement = parser.statement()?;
+    if parser.peek() != &Kind::End && !parser.is_mark(";") {
+        return Err(parser.unexpected());
+    }
+    Ok((Some(Parsed { statement, bytes }), end))
+}
+
 pub(super) struct Parser<'a> {
-    text: &'a str,
+    text: &'a Arc<str>,
     tokens: Vec<Token>,
+    work: &'a mut Work,
     at: usize,
     /// How deep the parser has gone.
     depth: u32,
@@ -151,6 +222,7 @@ impl Parser<'_> {
         if self.depth >= MAX_NESTING {
             return Err(too_deep());
         }
+        self.work.step()?;
         self.depth += 1;
         let result = parse(self);
         self.depth -= 1;
@@ -233,11 +305,6 @@ impl Parser<'_> {
             _ => Err(self.unexpected()),
         }
     }
-}
-
-fn too_deep() -> PgError {
-    PgError::new("54001", "stack depth limit exceeded")
-        .hint("Write the statement with less nesting; lists and arrays may be long.")
 }
 
 /// Reserved words of PostgreSQL 15 (manual, appendix C): not usable as names unless quoted.
@@ -425,7 +492,17 @@ const NEEDS_AS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Statement>> {
+        let mut work = Work::alone();
+        let mut script = super::parse(text, &mut work)?;
+        let mut statements = Vec::new();
+        while let Some((parsed, _)) = script.next(&mut work)? {
+            statements.push(parsed.statement);
+        }
+        Ok(statements)
+    }
 
     #[track_caller]
     fn error(text: &str) -> (String, &'static str, Option<u32>) {

@@ -84,7 +84,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn finish(&self, select: Select, change: Option<Change>) -> Query {
-        Query { select: Arc::new(select), text: Arc::from(self.text), change }
+        Query { select: Arc::new(select), text: Arc::clone(self.text), change }
     }
 
     fn refused(&self, word: &str) -> PgError {
@@ -480,7 +480,7 @@ impl Parser<'_> {
             }
         }
         let code = code.ok_or_else(|| self.unexpected())?;
-        Ok(Statement::Do(Arc::new(block::parse(&code)?)))
+        Ok(Statement::Do(Arc::new(block::parse(&code, self.work)?)))
     }
 
     /// CREATE, DROP, ALTER, COMMENT.

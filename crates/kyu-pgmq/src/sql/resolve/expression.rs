@@ -14,6 +14,7 @@ use crate::value::Value;
 
 impl Resolver<'_> {
     pub(super) fn expr(&mut self, expr: &Expr) -> Result<Typed> {
+        self.work.step()?;
         let pos = expr.pos;
         match &*expr.kind {
             Kind::Column(name) => self.column(name, pos),
@@ -195,10 +196,8 @@ impl Resolver<'_> {
             let Some(scope) = self.scopes.get(depth).filter(|scope| !scope.hidden) else {
                 continue;
             };
-            let fits = |have: &&ScopeColumn| {
-                have.name == *column && table.is_none_or(|table| *table == have.table)
-            };
-            let mut found: Vec<&ScopeColumn> = scope.columns.iter().filter(fits).collect();
+            let fits = |have: &&ScopeColumn| table.is_none_or(|table| *table == have.table);
+            let mut found: Vec<&ScopeColumn> = scope.named(column).filter(fits).collect();
             // A real column hides a hidden one.
             if found.iter().any(|column| !column.hidden) {
                 found.retain(|column| !column.hidden);
@@ -226,7 +225,7 @@ impl Resolver<'_> {
 
     fn no_column(&self, table: Option<&String>, column: &str, pos: usize) -> PgError {
         let known = |table: &String| {
-            self.scopes.iter().any(|s| !s.hidden && s.columns.iter().any(|c| c.table == *table))
+            self.scopes.iter().any(|scope| !scope.hidden && scope.has_table(table))
         };
         match table {
             Some(table) if !known(table) => {
@@ -251,7 +250,7 @@ impl Resolver<'_> {
     fn whole_row(&mut self, depth: usize, table: &str) -> Option<Typed> {
         let scope = self.scopes.get(depth)?;
         let columns: Vec<ScopeColumn> =
-            scope.columns.iter().filter(|c| c.table == table && !c.hidden).cloned().collect();
+            scope.of_table(table).filter(|column| !column.hidden).cloned().collect();
         let row = columns.first()?.row;
         self.touch(depth);
         let names = columns.iter().map(|column| column.name.clone()).collect();

@@ -1,12 +1,16 @@
 //! FROM: tables, functions, derived tables, joins.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::ast::{Alias, Call, Expr, From, JoinKind, Kind, On, Select};
 use super::super::catalog;
-use super::super::plan::{Comparison, Leaf, LeafKind, Node, SetCall, SetFunction, Source, Typed};
+use super::super::place;
+use super::super::plan::{
+    Comparison, Join, Leaf, LeafKind, Node, SetCall, SetFunction, Source, Typed,
+};
 use super::call::{Called, columns_of};
-use super::{Resolver, Result, Scope, ScopeColumn, common};
+use super::{CteName, Resolver, Result, Scope, ScopeColumn, common};
 use crate::host::Relation;
 use crate::types::{Composite, Type};
 use crate::value::Column;
@@ -62,6 +66,7 @@ struct Unplaced {
 
 impl Resolver<'_> {
     pub(super) fn from(&mut self, from: &From) -> Result<Source> {
+        self.work.step()?;
         match from {
             From::Table { name, alias, pos } => self.table(name, alias.as_ref(), *pos),
             From::Function { call, ordinality, alias } => {
@@ -79,11 +84,14 @@ impl Resolver<'_> {
         }
     }
 
+    fn cte_named(&self, name: &str) -> Option<&CteName> {
+        self.ctes.get(*self.cte_names.get(name)?.last()?)
+    }
+
     /// `(a JOIN b ...) AS j`.
     fn rename(&mut self, first: usize, alias: &Alias) {
-        let Some(scope) = self.scopes.last_mut() else { return };
-        for column in scope.columns.iter_mut().skip(first) {
-            column.table.clone_from(&alias.name);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.rename(first, &alias.name);
         }
     }
 
@@ -109,9 +117,11 @@ impl Resolver<'_> {
             ordinality: false,
         };
         if schema.is_none()
-            && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name == *table)
+            && let Some(CteName { id, columns, .. }) = self.cte_named(table)
         {
-            let unplaced = plain(LeafKind::Cte(cte.id), cte.columns.clone(), Type::Record);
+            let (id, columns) = (*id, columns.clone());
+            self.read.insert(id);
+            let unplaced = plain(LeafKind::Cte(id), columns, Type::Record);
             return self.place(unplaced, alias, pos);
         }
         if let Some((key, columns)) = catalog::columns(schema, table) {
@@ -248,11 +258,11 @@ impl Resolver<'_> {
         for (column, name) in leaf.columns.iter_mut().zip(names) {
             column.name.clone_from(name);
         }
-        let id = self.id();
+        self.work.spend(u32::try_from(leaf.columns.len()).unwrap_or(u32::MAX))?;
         let Some(scope) = self.scopes.last_mut() else {
             return Err(self.error("XX000", "FROM outside a query", pos));
         };
-        if !leaf.table.is_empty() && scope.columns.iter().any(|column| column.table == leaf.table) {
+        if !leaf.table.is_empty() && scope.has_table(&leaf.table) {
             let message = format!("table name \"{}\" specified more than once", leaf.table);
             return Err(crate::error::PgError::new("42712", message));
         }
@@ -262,7 +272,7 @@ impl Resolver<'_> {
         for (i, column) in leaf.columns.into_iter().enumerate() {
             let table = leaf.table.clone();
             let index = offset + i;
-            scope.columns.push(ScopeColumn {
+            scope.add(ScopeColumn {
                 table,
                 name: column.name,
                 ty: column.ty,
@@ -274,7 +284,8 @@ impl Resolver<'_> {
         hidden_columns(scope, &leaf.table, offset, attempts, leaf.row);
         scope.width += width;
         let (kind, dependent, ordinality) = (leaf.kind, leaf.dependent, leaf.ordinality);
-        Ok(Source::Leaf(Leaf { id, offset, width, kind, dependent, ordinality }))
+        let (filters, bounds) = (Vec::new(), Vec::new());
+        Ok(Source::Leaf(Leaf { filters, bounds, offset, width, kind, dependent, ordinality }))
     }
 
     fn join(&mut self, left: &From, right: &From, kind: JoinKind, on: &On) -> Result<Source> {
@@ -297,7 +308,13 @@ impl Resolver<'_> {
             _ => Some(self.using(&shared, first, middle, kind)?),
         };
         let width = self.scopes.last().map_or(0, |scope| scope.width);
-        Ok(Source::Join { left, right, kind, on, width })
+        let depth = self.depth().wrapping_sub(1);
+        let (keys, rest) = (Vec::new(), Vec::new());
+        let mut join = Join { left, right, kind, keys, on: rest, width };
+        if let Some(on) = on {
+            place::condition(&mut join, depth, on);
+        }
+        Ok(Source::Join(join))
     }
 
     pub(super) fn in_clause<T>(
@@ -316,7 +333,7 @@ impl Resolver<'_> {
 
     fn shared_names(&self, first: usize, middle: usize) -> Vec<String> {
         let Some(scope) = self.scopes.last() else { return Vec::new() };
-        let right: Vec<&str> = scope
+        let right: HashSet<&str> = scope
             .columns
             .iter()
             .skip(middle)
@@ -324,7 +341,7 @@ impl Resolver<'_> {
             .map(|c| c.name.as_str())
             .collect();
         let left = scope.columns.iter().take(middle).skip(first);
-        left.filter(|c| !c.hidden && right.contains(&c.name.as_str()))
+        left.filter(|c| !c.hidden && right.contains(c.name.as_str()))
             .map(|c| c.name.clone())
             .collect()
     }
@@ -352,13 +369,11 @@ impl Resolver<'_> {
             };
             let Some(scope) = self.scopes.last() else { continue };
             let find = |from: usize, to: usize| {
-                scope
-                    .columns
-                    .iter()
-                    .enumerate()
-                    .take(to)
-                    .skip(from)
-                    .find(|(_, c)| c.name == *name && !c.hidden)
+                let places = scope.names.get(name).into_iter().flatten();
+                places
+                    .filter(|at| (from..to).contains(*at))
+                    .filter_map(|at| Some((*at, scope.columns.get(*at)?)))
+                    .find(|(_, c)| !c.hidden)
                     .map(|(at, c)| (at, c.index, c.ty))
             };
             let (left_at, left, left_type) = find(first, middle).ok_or_else(|| missing("left"))?;
@@ -391,9 +406,7 @@ impl Resolver<'_> {
             (0..self.scopes.len()).rev().find(|depth| match (table, self.scopes.get(*depth)) {
                 (_, Some(scope)) if scope.hidden => false,
                 (None, _) => true,
-                (Some(table), Some(scope)) => {
-                    scope.columns.iter().any(|column| column.table == *table)
-                }
+                (Some(table), Some(scope)) => scope.has_table(table),
                 _ => false,
             });
         let Some(depth) = found else {
@@ -412,13 +425,12 @@ impl Resolver<'_> {
         if scope.columns.is_empty() {
             return Err(self.error("42601", "SELECT * with no tables specified is not valid", pos));
         }
-        let columns = scope
-            .columns
-            .iter()
-            .filter(|c| !c.hidden && table.is_none_or(|table| c.table == *table));
-        Ok(columns
-            .map(|c| (c.name.clone(), Typed::new(Node::Column { depth, index: c.index }, c.ty)))
-            .collect())
+        let columns: Vec<&ScopeColumn> = match table {
+            Some(table) => scope.of_table(table).filter(|column| !column.hidden).collect(),
+            None => scope.columns.iter().filter(|column| !column.hidden).collect(),
+        };
+        let typed = |c: &&ScopeColumn| Typed::new(Node::Column { depth, index: c.index }, c.ty);
+        Ok(columns.iter().map(|column| (column.name.clone(), typed(column))).collect())
     }
 
     /// Whether an expression is `x.*` of a composite, and its fields.
@@ -457,6 +469,6 @@ fn hidden_columns(
             hidden: true,
             row,
         };
-        scope.columns.push(column);
+        scope.add(column);
     }
 }

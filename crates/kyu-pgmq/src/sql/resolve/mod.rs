@@ -7,10 +7,13 @@ mod from;
 mod select;
 mod window;
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::cast;
 use super::lexer::position;
 use super::names::{self, display};
 use super::plan::{Aggregate, Node, Plan, SetCall, Typed, Window};
+use super::work::Work;
 use super::{statement, text};
 use crate::error::PgError;
 use crate::host::Relation;
@@ -33,6 +36,11 @@ pub(crate) struct Resolver<'a> {
     now: i64,
     scopes: Vec<Scope>,
     ctes: Vec<CteName>,
+    /// Where in `ctes` each name stands, the innermost last.
+    cte_names: HashMap<String, Vec<usize>>,
+    /// Ids of the WITH queries that the current one has read.
+    read: BTreeSet<usize>,
+    work: &'a mut Work,
     next_id: usize,
     /// The outermost query that the current one has looked into.
     lowest: usize,
@@ -46,6 +54,10 @@ pub(crate) struct Resolver<'a> {
 #[derive(Default)]
 struct Scope {
     columns: Vec<ScopeColumn>,
+    /// Where in `columns` each name stands.
+    names: HashMap<String, Vec<usize>>,
+    /// Where in `columns` those of each table stand.
+    tables: HashMap<String, Vec<usize>>,
     width: usize,
     /// Derived tables do not see their neighbours, unless LATERAL.
     hidden: bool,
@@ -103,6 +115,7 @@ pub(crate) fn resolve(
     declared: &[Type],
     relations: Option<&[Relation]>,
     now: i64,
+    work: &mut Work,
 ) -> Result<Resolved> {
     let mut resolver = Resolver {
         text: &query.text,
@@ -112,6 +125,9 @@ pub(crate) fn resolve(
         now,
         scopes: Vec::new(),
         ctes: Vec::new(),
+        cte_names: HashMap::new(),
+        read: BTreeSet::new(),
+        work,
         next_id: 0,
         lowest: usize::MAX,
         catalog: false,
@@ -130,6 +146,43 @@ pub(crate) fn resolve(
     Ok(Resolved { plan, parameters: resolver.parameters, names_tables: resolver.names_tables })
 }
 
+impl Scope {
+    /// Adds a column, and finds it by its name and its table's from then on.
+    fn add(&mut self, column: ScopeColumn) {
+        let at = self.columns.len();
+        self.names.entry(column.name.clone()).or_default().push(at);
+        self.tables.entry(column.table.clone()).or_default().push(at);
+        self.columns.push(column);
+    }
+
+    /// Columns of this name.
+    fn named(&self, name: &str) -> impl Iterator<Item = &ScopeColumn> {
+        let places = self.names.get(name).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|at| self.columns.get(*at))
+    }
+
+    /// Columns of this table.
+    fn of_table(&self, table: &str) -> impl Iterator<Item = &ScopeColumn> {
+        let places = self.tables.get(table).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|at| self.columns.get(*at))
+    }
+
+    fn has_table(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|places| !places.is_empty())
+    }
+
+    /// Gives the columns from here on to another table: `(a JOIN b ...) AS j`.
+    fn rename(&mut self, first: usize, table: &str) {
+        for (at, column) in self.columns.iter_mut().enumerate().skip(first) {
+            if let Some(places) = self.tables.get_mut(&column.table) {
+                places.retain(|place| *place != at);
+            }
+            column.table = table.to_owned();
+            self.tables.entry(table.to_owned()).or_default().push(at);
+        }
+    }
+}
+
 impl Resolver<'_> {
     fn error(&self, code: &'static str, message: impl Into<String>, pos: usize) -> PgError {
         PgError { position: Some(position(self.text, pos)), ..PgError::new(code, message) }
@@ -146,6 +199,20 @@ impl Resolver<'_> {
 
     fn scope(&mut self) -> Option<&mut Scope> {
         self.scopes.last_mut()
+    }
+
+    fn name_cte(&mut self, cte: CteName) {
+        self.cte_names.entry(cte.name.clone()).or_default().push(self.ctes.len());
+        self.ctes.push(cte);
+    }
+
+    /// Those of an inner query end with it.
+    fn forget_ctes(&mut self, known: usize) {
+        for cte in self.ctes.drain(known..) {
+            if let Some(places) = self.cte_names.get_mut(&cte.name) {
+                places.pop();
+            }
+        }
     }
 
     /// The type of a parameter; asking for one makes room for it.

@@ -6,9 +6,10 @@ use super::super::ast::{
     Body, Cte, Distinct, Expr, Item, Kind, Literal, Order, Plain, Select, SetOp,
 };
 use super::super::names::display;
+use super::super::place;
 use super::super::plan::{
-    BodyPlan, Comparison, CtePlan, DistinctPlan, Grouping, LeafKind, Node, Plan, SelectPlan,
-    SortKey, Source, Typed,
+    BodyPlan, Comparison, CtePlan, DistinctPlan, FromItem, Grouping, LeafKind, Node, Plan,
+    SelectPlan, SortKey, Source, Typed,
 };
 use super::{Allowed, CteName, Resolver, Result, Scope, common};
 use crate::host::Relation;
@@ -17,6 +18,15 @@ use crate::value::Column;
 
 impl Resolver<'_> {
     pub(super) fn select(&mut self, select: &Select) -> Result<Plan> {
+        // What walks plans recurs as this does; the bound of running queries is the stricter one.
+        self.work.enter()?;
+        let plan = self.whole(select);
+        self.work.leave();
+        plan
+    }
+
+    fn whole(&mut self, select: &Select) -> Result<Plan> {
+        self.work.step()?;
         let depth = self.depth();
         let known = self.ctes.len();
         let mut ctes = Vec::with_capacity(select.with.len());
@@ -46,7 +56,7 @@ impl Resolver<'_> {
                 (BodyPlan::Nested(Arc::new(plan)), columns, order)
             }
         };
-        self.ctes.truncate(known);
+        self.forget_ctes(known);
         Ok(Plan { ctes, body, columns, order, limit, offset, catalog: false, depth })
     }
 
@@ -61,13 +71,24 @@ impl Resolver<'_> {
 
     fn cte(&mut self, cte: &Cte, recursive: bool) -> Result<CtePlan> {
         let id = self.id();
+        let outer = std::mem::take(&mut self.read);
+        let plan = self.cte_plan(cte, id, recursive);
+        let read = std::mem::replace(&mut self.read, outer);
+        // What it reads of queries around it must be there, too.
+        self.read.extend(&read);
+        let mut plan = plan?;
+        plan.needs = read.into_iter().filter(|read| *read != id).collect();
+        Ok(plan)
+    }
+
+    fn cte_plan(&mut self, cte: &Cte, id: usize, recursive: bool) -> Result<CtePlan> {
         if recursive && let Body::Set { op: SetOp::Union, all, left, right } = &cte.query.body {
             return self.recursive_cte(cte, id, *all, left, right);
         }
         let plan = self.select(&cte.query)?;
         let columns = renamed(plan.columns.clone(), &cte.columns);
-        self.ctes.push(CteName { name: cte.name.clone(), id, columns });
-        Ok(CtePlan { id, plan: Arc::new(plan), recursive: None })
+        self.name_cte(CteName { name: cte.name.clone(), id, columns });
+        Ok(CtePlan { id, needs: Arc::default(), plan: Arc::new(plan), recursive: None })
     }
 
     /// `base UNION [ALL] step`; the step sees the rows that the last round added.
@@ -81,7 +102,7 @@ impl Resolver<'_> {
     ) -> Result<CtePlan> {
         let base = self.select(left)?;
         let columns = renamed(base.columns.clone(), &cte.columns);
-        self.ctes.push(CteName { name: cte.name.clone(), id, columns });
+        self.name_cte(CteName { name: cte.name.clone(), id, columns });
         let step = self.select(right)?;
         if step.columns.len() != base.columns.len() {
             return Err(self.error(
@@ -90,7 +111,8 @@ impl Resolver<'_> {
                 0,
             ));
         }
-        Ok(CtePlan { id, plan: Arc::new(base), recursive: Some((Arc::new(step), all)) })
+        let recursive = Some((Arc::new(step), all));
+        Ok(CtePlan { id, needs: Arc::default(), plan: Arc::new(base), recursive })
     }
 
     fn rows(&mut self, rows: &[Vec<Expr>]) -> Result<(BodyPlan, Vec<Column>)> {
@@ -217,17 +239,21 @@ impl Resolver<'_> {
     ) -> Result<(BodyPlan, Vec<Column>, Vec<SortKey>)> {
         let mut plan = SelectPlan::default();
         for from in &plain.from {
-            plan.from.push(self.from(from)?);
+            let source = self.from(from)?;
+            plan.from.push(FromItem { source, keys: Vec::new(), filters: Vec::new() });
         }
         plan.width = self.scopes.last().map_or(0, |scope| scope.width);
         self.allow(Allowed::Nothing, "WHERE");
         if let Some(filter) = &plain.filter {
             self.filter(filter, &mut plan)?;
         }
+        let depth = self.depth().wrapping_sub(1);
+        plan.from.iter_mut().for_each(|item| place::reorder(item, depth));
         self.allow(Allowed::Both, "SELECT");
         let mut names = Vec::new();
         for item in &plain.items {
             self.item(item, &mut plan.items, &mut names)?;
+            entries(plan.items.len())?;
         }
         let visible = plan.items.len();
         let keys = self.group_keys(plain, &plan.items, &names)?;
@@ -242,21 +268,7 @@ impl Resolver<'_> {
         self.allow(Allowed::Both, "ORDER BY");
         let order =
             self.order(order_by, &mut plan.items, &names, !matches!(plain.distinct, Distinct::No))?;
-        plan.distinct = match &plain.distinct {
-            Distinct::No => DistinctPlan::No,
-            Distinct::Rows => DistinctPlan::Rows,
-            Distinct::On(exprs) => {
-                let mut on = Vec::new();
-                for expr in exprs {
-                    let named = self.named_output(expr, &plan.items, &names);
-                    on.push(match named {
-                        Some(typed) => typed,
-                        None => self.expr(expr)?,
-                    });
-                }
-                DistinctPlan::On(on)
-            }
-        };
+        plan.distinct = self.distinct(&plain.distinct, &plan.items, &names)?;
         let Some(scope) = self.scopes.last_mut() else {
             return Err(self.error("XX000", "no scope", 0));
         };
@@ -281,6 +293,27 @@ impl Resolver<'_> {
         Ok((BodyPlan::Select(Box::new(plan)), columns, order))
     }
 
+    fn distinct(
+        &mut self,
+        distinct: &Distinct,
+        items: &[Typed],
+        names: &[String],
+    ) -> Result<DistinctPlan> {
+        let Distinct::On(exprs) = distinct else {
+            let rows = matches!(distinct, Distinct::Rows);
+            return Ok(if rows { DistinctPlan::Rows } else { DistinctPlan::No });
+        };
+        let mut on = Vec::new();
+        for expr in exprs {
+            entries(on.len() + 1)?;
+            on.push(match self.named_output(expr, items, names) {
+                Some(typed) => typed,
+                None => self.expr(expr)?,
+            });
+        }
+        Ok(DistinctPlan::On(on))
+    }
+
     /// WHERE, conjunct by conjunct, so that each is asked as early as its columns are there.
     fn filter(&mut self, filter: &Expr, plan: &mut SelectPlan) -> Result<()> {
         let parts: Vec<&Expr> = match &*filter.kind {
@@ -291,17 +324,10 @@ impl Resolver<'_> {
         for part in parts {
             let typed = self.expr(part)?;
             let typed = self.boolean(typed, "WHERE", part.pos)?;
-            let mut needs = 0;
-            let mut effects = false;
-            walk(&typed, &mut |node| match node {
-                Node::Column { depth: at, index } if *at == depth => needs = needs.max(index + 1),
-                Node::Call { .. } | Node::Query { .. } => effects = true,
-                _ => {}
-            });
             if plan.msg_id.is_none() {
                 plan.msg_id = msg_id_bound(&typed, &plan.from, depth);
             }
-            plan.filters.push((if effects { plan.width } else { needs }, typed));
+            place::conjunct(plan, depth, typed);
         }
         Ok(())
     }
@@ -345,6 +371,7 @@ impl Resolver<'_> {
         self.allow(Allowed::Nothing, "GROUP BY");
         let mut keys = Vec::with_capacity(plain.group_by.len());
         for expr in &plain.group_by {
+            entries(keys.len() + 1)?;
             if let Some(index) = ordinal(expr).filter(|index| *index >= items.len()) {
                 let message = format!("GROUP BY position {} is not in select list", index + 1);
                 return Err(self.error("42P10", message, expr.pos));
@@ -372,6 +399,7 @@ impl Resolver<'_> {
     ) -> Result<Vec<SortKey>> {
         let mut keys = Vec::with_capacity(order_by.len());
         for Order { expr, descending, nulls_first } in order_by {
+            entries(keys.len() + 1)?;
             let named = match &*expr.kind {
                 Kind::Column(name) => match name.as_slice() {
                     [name] => names.iter().position(|have| have == name),
@@ -396,6 +424,7 @@ impl Resolver<'_> {
                             return Err(self.error("42P10", message, expr.pos));
                         }
                         None => {
+                            entries(items.len() + 1)?;
                             items.push(typed);
                             items.len() - 1
                         }
@@ -440,6 +469,18 @@ impl Resolver<'_> {
     }
 }
 
+/// Longest select list, ORDER BY, GROUP BY and DISTINCT ON, as in Postgres (`MaxTupleAttributeNumber`).
+const MAX_ENTRIES: usize = 1_664;
+
+/// 54011 above the bound.
+fn entries(count: usize) -> Result<()> {
+    if count <= MAX_ENTRIES {
+        return Ok(());
+    }
+    let message = format!("target lists can have at most {MAX_ENTRIES} entries");
+    Err(crate::error::PgError::new("54011", message))
+}
+
 /// The first column that is neither grouped by nor inside an aggregate.
 fn grouped(
     typed: &Typed,
@@ -454,7 +495,7 @@ fn grouped(
         return if *at == depth && *index < width { Err(*index) } else { Ok(()) };
     }
     let mut result = Ok(());
-    children(&typed.node, &mut |child| {
+    place::children(&typed.node, &mut |child| {
         if result.is_ok() {
             result = grouped(child, keys, depth, width);
         }
@@ -462,68 +503,9 @@ fn grouped(
     result
 }
 
-/// Calls `see` for every node.
-fn walk(typed: &Typed, see: &mut impl FnMut(&Node)) {
-    see(&typed.node);
-    children(&typed.node, &mut |child| walk_dyn(child, see));
-}
-
-fn walk_dyn(typed: &Typed, see: &mut dyn FnMut(&Node)) {
-    see(&typed.node);
-    children(&typed.node, &mut |child| walk_dyn(child, see));
-}
-
-fn children(node: &Node, see: &mut dyn FnMut(&Typed)) {
-    match node {
-        Node::Cast(a) | Node::Not(a) | Node::Is { value: a, .. } | Node::Field { value: a, .. } => {
-            see(a)
-        }
-        Node::Compare(_, a, b)
-        | Node::Distinct { left: a, right: b, .. }
-        | Node::Index { value: a, index: b } => {
-            see(a);
-            see(b);
-        }
-        Node::Quantified { value, array, test, .. } => {
-            see(value);
-            see(array);
-            see(test);
-        }
-        Node::Builtin { arguments: parts, .. }
-        | Node::And(parts)
-        | Node::Or(parts)
-        | Node::Coalesce(parts)
-        | Node::Extreme(parts, _)
-        | Node::Array(_, parts)
-        | Node::Row(parts, _)
-        | Node::Call { arguments: parts, .. } => {
-            parts.iter().for_each(see);
-        }
-        Node::Case { arms, otherwise } => {
-            for (when, then) in arms {
-                see(when);
-                see(then);
-            }
-            see(otherwise);
-        }
-        Node::Slice { value, low, high } => {
-            see(value);
-            low.iter().chain(high).for_each(|bound| see(bound));
-        }
-        Node::Query { kind: super::super::plan::QueryKind::Quantified { value, .. }, .. } => {
-            see(value)
-        }
-        Node::Value(_)
-        | Node::Parameter(_)
-        | Node::Column { .. }
-        | Node::Local(_)
-        | Node::Query { .. } => {}
-    }
-}
-
 /// `msg_id = x` over a single relation: the scan needs to look at one message only.
-fn msg_id_bound(typed: &Typed, from: &[Source], depth: usize) -> Option<Typed> {
-    let [Source::Leaf(leaf)] = from else { return None };
+fn msg_id_bound(typed: &Typed, from: &[FromItem], depth: usize) -> Option<Typed> {
+    let [FromItem { source: Source::Leaf(leaf), .. }] = from else { return None };
     if !matches!(leaf.kind, LeafKind::Relation(Relation::Queue(_) | Relation::Archive(_))) {
         return None;
     }

@@ -47,24 +47,36 @@ async fn a_message_that_stops_half_way_ends_the_session() {
     assert_eq!(client.until_closed().await, [""; 0]);
 }
 
+/// The story: 64 connections that announced a megabyte each, and sent five bytes, kept everybody's
+/// larger messages waiting for half a minute.
 #[tokio::test]
-async fn large_messages_share_a_budget() {
+async fn large_messages_pay_for_what_has_arrived_and_not_for_what_is_announced() {
     let limits = Limits {
         max_message_bytes: 1 << 20,
         large_message_budget_bytes: 1 << 20,
+        large_message_patience: Duration::from_secs(2),
         ..Limits::default()
     };
     let rig = Rig::with(DoorOptions { limits, ..DoorOptions::default() }).await;
-    // Two claim a megabyte and send little; the third must wait, and is served when one goes.
-    let mut greedy = rig.client().await;
     let mut head = vec![b'Q'];
     head.extend((1_u32 << 20).to_be_bytes());
-    greedy.send(&head).await;
+    let mut greedy = Vec::new();
+    for _ in 0..8 {
+        let mut client = rig.client().await;
+        client.send(&head).await;
+        greedy.push(client);
+    }
+    let text = format!("SHOW jit -- {}\0", "x".repeat(200_000));
     let mut patient = rig.client().await;
-    let text = format!("SHOW jit -- {}", "x".repeat(200_000));
-    patient.send(&message(b'Q', format!("{text}\0").as_bytes())).await;
-    drop(greedy);
+    patient.send(&message(b'Q', text.as_bytes())).await;
     assert_eq!(patient.until_ready().await.last().unwrap(), "ready I");
+    // One that has sent nearly all of it, and then nothing, is left: the other gets its memory.
+    let mut silent = rig.client().await;
+    silent.send(&head).await;
+    silent.send(&vec![b' '; 1_000_000]).await;
+    patient.send(&message(b'Q', text.as_bytes())).await;
+    assert_eq!(patient.until_ready().await.last().unwrap(), "ready I");
+    assert_eq!(silent.until_closed().await, [""; 0]);
     let mut beyond = rig.client().await;
     let mut head = vec![b'Q'];
     head.extend((2_u32 << 20).to_be_bytes());
@@ -113,4 +125,116 @@ async fn prepared_statements_have_a_bound() {
         .collect();
     let said = client.exchange(&[many, sync()]).await;
     assert!(said[said.len() - 2].starts_with("ERROR 54000"), "{:?}", said.last());
+}
+
+/// Takes minutes, and waits for nothing.
+const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000) a \
+                       JOIN generate_series(1, 100000) b ON a + b < 0";
+
+/// Even where all doors share a single thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_long_statement_holds_up_no_other_session() {
+    let rig = Rig::open().await;
+    let mut busy = rig.client().await;
+    let mut others = [rig.client().await, rig.client().await];
+    // More of them than there are turns.
+    let mut also = Vec::new();
+    for _ in 0..8 {
+        let mut client = rig.client().await;
+        client.send(&message(b'Q', format!("{ENDLESS}\0").as_bytes())).await;
+        also.push(client);
+    }
+    busy.send(&message(b'Q', format!("{ENDLESS}\0").as_bytes())).await;
+    for _ in 0..20 {
+        for other in &mut others {
+            assert_eq!(other.query("SELECT pgmq.send('q', '{}')").await.last().unwrap(), "ready I");
+            assert_eq!(other.query("SHOW jit").await.last().unwrap(), "ready I");
+        }
+    }
+    // Statements that are not short take turns with it.
+    let said = others[0].query("SELECT count(*) FROM generate_series(1, 10) g").await;
+    assert_eq!(said.last().unwrap(), "ready I");
+    // Nobody has an answer yet, and a client that goes away ends its statement.
+    for client in also.into_iter().chain([busy]) {
+        drop(client);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_timeout_and_a_cancel_reach_a_statement_that_waits_for_nothing() {
+    let rig = Rig::open().await;
+    let mut client = rig.client().await;
+    let (process, secret) = client.key;
+    client.query("SET statement_timeout = 100").await;
+    let said = client.query(ENDLESS).await;
+    assert_eq!(said, ["ERROR 57014 canceling statement due to statement timeout", "ready I"]);
+    // A text that is never read to its end.
+    let long = format!("DO $$ BEGIN FOR i IN 1..1000000 LOOP PERFORM {ENDLESS}; END LOOP; END $$");
+    let said = client.query(&long.replace("SELECT count", "count")).await;
+    assert_eq!(said, ["ERROR 57014 canceling statement due to statement timeout", "ready I"]);
+    client.query("SET statement_timeout = 0").await;
+    client.send(&message(b'Q', format!("{ENDLESS}\0").as_bytes())).await;
+    // It may come before the statement has begun: then it means nothing, and is asked again.
+    let ended = client.until_ready();
+    tokio::pin!(ended);
+    let said = loop {
+        let mut other = Client::connect(rig.address).await;
+        other.packet(80_877_102, &[process.to_be_bytes(), secret.to_be_bytes()].concat()).await;
+        tokio::select! {
+            said = &mut ended => break said,
+            closed = other.until_closed() => assert!(closed.is_empty()),
+        }
+    };
+    assert_eq!(said, ["ERROR 57014 canceling statement due to user request", "ready I"]);
+}
+
+#[tokio::test]
+async fn what_a_session_keeps_is_paid_from_its_memory_and_given_back() {
+    let limits = Limits {
+        statement_memory_bytes: 8 << 20,
+        session_memory_bytes: 6 << 20,
+        memory_bytes: 7 << 20,
+        ..Limits::default()
+    };
+    let rig = Rig::with(DoorOptions { limits, ..DoorOptions::default() }).await;
+    let mut client = rig.client().await;
+    let mut other = rig.client().await;
+    client.query("BEGIN").await;
+    let cursor = |name: &str| {
+        format!(
+            "DECLARE {name} CURSOR WITH HOLD FOR SELECT repeat('x', 3400) || g FROM generate_series(1, 1000) g"
+        )
+    };
+    assert_eq!(client.query(&cursor("a")).await, ["complete DECLARE CURSOR", "ready T"]);
+    assert_eq!(client.query(&cursor("b")).await[0], "ERROR 53200 out of memory");
+    client.query("ROLLBACK").await;
+    assert_eq!(client.query(&cursor("b")).await, ["complete DECLARE CURSOR", "ready I"]);
+    // The door has less than two sessions may have.
+    let large = "SELECT length(string_agg(repeat('x', 1000), '')) FROM generate_series(1, 600)";
+    assert_eq!(other.query(&cursor("a")).await, ["complete DECLARE CURSOR", "ready I"]);
+    assert_eq!(other.query(large).await[0], "ERROR 53200 out of memory");
+    client.query("CLOSE b").await;
+    assert_eq!(other.query(large).await.last().unwrap(), "ready I");
+    // Prepared statements.
+    other.query("CLOSE ALL").await;
+    let list = format!("SELECT 1 IN (0{})", ", 1".repeat(3_000));
+    let mut kept = 0;
+    let refused = loop {
+        let said = other.exchange(&[parse(&format!("s{kept}"), &list), sync()]).await;
+        match said[0].strip_prefix("ERROR ") {
+            None => kept += 1,
+            Some(error) => break error.to_owned(),
+        }
+    };
+    assert!(kept > 0 && refused.starts_with("53200"), "{kept}: {refused}");
+    other.query("DEALLOCATE ALL").await;
+    let said = other.exchange(&[parse("again", &list), sync()]).await;
+    assert_eq!(said, ["parsed", "ready I"]);
+    // A session that has gone gives everything back.
+    drop((client, other));
+    let mut last = rig.client().await;
+    let whole = "SELECT length(string_agg(repeat('x', 1000), '')) FROM generate_series(1, 600)";
+    while last.query(whole).await[0].starts_with("ERROR") {
+        tokio::task::yield_now().await;
+    }
 }

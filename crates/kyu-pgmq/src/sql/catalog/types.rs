@@ -1,0 +1,70 @@
+//! What `pg_type` says of each type, and the names of its functions.
+
+use std::sync::OnceLock;
+
+use crate::types::{Composite, Element, Type};
+use crate::wire::oid;
+
+/// The types of Postgres 15, as `tests/sql/types.sql` writes them.
+const TYPES: &str = include_str!("types15.txt");
+
+/// `input output receive send modin modout analyze subscript`.
+const FUNCTIONS: usize = 8;
+
+/// Of one type.
+pub(super) struct TypeFacts {
+    oid: u32,
+    pub(super) preferred: bool,
+    pub(super) alignment: &'static str,
+    pub(super) storage: &'static str,
+    /// Ids of its functions, by [`FUNCTIONS`]; 0 for none.
+    pub(super) functions: [u32; FUNCTIONS],
+    names: [&'static str; FUNCTIONS],
+}
+
+fn all() -> &'static [TypeFacts] {
+    static ALL: OnceLock<Vec<TypeFacts>> = OnceLock::new();
+    ALL.get_or_init(|| TYPES.lines().filter_map(facts).collect())
+}
+
+fn facts(line: &'static str) -> Option<TypeFacts> {
+    let mut words = line.split(' ');
+    let oid = words.next()?.parse().ok()?;
+    let (_name, _category) = (words.next()?, words.next()?);
+    let preferred = words.next()? == "t";
+    let (alignment, storage) = (words.next()?, words.next()?);
+    let (mut functions, mut names) = ([0; FUNCTIONS], [""; FUNCTIONS]);
+    for ((function, name), word) in functions.iter_mut().zip(&mut names).zip(words) {
+        if let Some((called, oid)) = word.split_once('=') {
+            *function = oid.parse().ok()?;
+            *name = called;
+        }
+    }
+    Some(TypeFacts { oid, preferred, alignment, storage, functions, names })
+}
+
+/// What is known of a type. Composites are as `record` is, and arrays of them as any array.
+pub(super) fn type_facts(ty: Type) -> Option<&'static TypeFacts> {
+    let like = match ty {
+        Type::Composite(_) => Type::Record,
+        Type::Array(Element::MessageRecord) => Type::Array(Element::Text),
+        ty => ty,
+    };
+    all().iter().find(|facts| facts.oid == oid::of_type(like))
+}
+
+/// The function of a type with this id, such as `array_in`.
+pub(crate) fn function_name(oid: u32) -> Option<&'static str> {
+    let named = |facts: &'static TypeFacts| facts.functions.iter().zip(facts.names);
+    all().iter().flat_map(named).find(|(have, _)| **have == oid && oid != 0).map(|(_, name)| name)
+}
+
+/// The id of a function of a type, by its name.
+pub(crate) fn function_id(name: &str) -> Option<u32> {
+    let named = |facts: &'static TypeFacts| facts.functions.iter().zip(facts.names);
+    all().iter().flat_map(named).find(|(_, have)| *have == name).map(|(oid, _)| *oid)
+}
+
+/// The composite types that pgmq has.
+pub(super) const COMPOSITES: [Composite; 3] =
+    [Composite::MessageRecord, Composite::QueueRecord, Composite::MetricsResult];

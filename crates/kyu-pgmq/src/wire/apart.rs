@@ -1,0 +1,200 @@
+//! Where statements run. What is short runs where its socket is served; everything else takes turns
+//! in threads of its own, so that no statement holds up another connection or another door.
+//!
+//! There are as many turns as the machine has cores. A statement gives its turn back whenever it
+//! waits, and about every millisecond (`sql::work`); the next in line goes on. The thread is a worker
+//! of the runtime that has handed its other tasks to a fresh thread before (`block_in_place`): the
+//! session's future need not move, and what it borrows stays borrowed.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+use super::server::Queues;
+use super::session::{Session, Stop, interruptible};
+use crate::budget::Held;
+use crate::error::PgError;
+use crate::host::Host;
+use crate::sql;
+use crate::sql::work::{Watch, Work, value_bytes};
+use crate::types::Type;
+use crate::value::{Row, Value};
+
+/// Texts and parameters up to this size are read where the socket is served: it takes less than a
+/// millisecond.
+const SHORT_BYTES: usize = 32 << 10;
+
+/// The turns of statements that are not short.
+#[derive(Debug)]
+pub(super) struct Turns(Semaphore);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self(Semaphore::new(cores.max(2)))
+    }
+
+    /// Runs work apart from the sockets, if it is long; a turn for each time that it is polled.
+    async fn apart<T>(&self, long: bool, work: impl Future<Output = T>) -> T {
+        if !long {
+            return work.await;
+        }
+        let mut work = pin!(work);
+        loop {
+            // Nobody closes the semaphore.
+            let turn = self.0.acquire().await;
+            let polled = poll_fn(|cx| Poll::Ready(in_place(|| work.as_mut().poll(cx)))).await;
+            drop(turn);
+            match polled {
+                Poll::Ready(done) => return done,
+                Poll::Pending => woken().await,
+            }
+        }
+    }
+}
+
+/// Completes when the task is polled again: the work has left its waker where it waits.
+async fn woken() {
+    let mut polled = false;
+    poll_fn(|_| match std::mem::replace(&mut polled, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+/// Runs something that does not wait. The other tasks of this thread go on in another.
+fn in_place<T>(run: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
+        _ => run(),
+    }
+}
+
+/// What a CancelRequest reaches of a session.
+#[derive(Debug, Default)]
+pub(super) struct Cancel {
+    asked: AtomicBool,
+    /// For what waits.
+    pub(super) notify: Notify,
+}
+
+impl Cancel {
+    /// Ends what the session runs now.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Relaxed);
+        self.notify.notify_waiters();
+    }
+
+    /// A new message begins: what was asked before was for the one before it.
+    pub(super) fn forget(&self) {
+        self.asked.store(false, Relaxed);
+    }
+}
+
+/// The end of one statement.
+struct End {
+    cancel: Arc<Cancel>,
+    deadline: Option<Instant>,
+}
+
+impl Watch for End {
+    fn interrupted(&self) -> Option<PgError> {
+        if self.cancel.asked.load(Relaxed) {
+            return Some(PgError::new("57014", super::session::BY_USER));
+        }
+        let over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        over.then(|| PgError::new("57014", super::session::BY_TIMEOUT))
+    }
+}
+
+/// What a query gave, and the memory that it takes.
+pub(super) struct Found {
+    pub(super) rows: Vec<Row>,
+    pub(super) tag: String,
+    pub(super) held: Held,
+}
+
+impl<Q: Queues> Session<'_, Q> {
+    /// When the statement that begins now must have ended: `statement_timeout`, or that of the
+    /// block that it is a step of.
+    fn deadline(&self) -> Option<Instant> {
+        let ms = self.context.settings.statement_timeout_ms();
+        let own = (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
+        own.into_iter().chain(self.block_deadline).min()
+    }
+
+    /// What a statement may spend.
+    pub(super) fn statement_work(&self) -> Work {
+        let end = End { cancel: Arc::clone(&self.cancel), deadline: self.deadline() };
+        let most = self.port.limits.statement_memory_bytes;
+        Work::new(Arc::new(end), &self.budget.nested("a statement", most))
+    }
+
+    /// A share of the session's memory.
+    pub(super) fn hold(&self, bytes: usize) -> Result<Held, PgError> {
+        let mut held = Held::new(&self.budget);
+        held.grow(bytes)?;
+        Ok(held)
+    }
+
+    /// Reads a text, with the memory that it takes.
+    pub(super) async fn read(&mut self, text: &str) -> Result<(sql::Script, Held), Stop> {
+        let mut work = self.statement_work();
+        let deadline = self.deadline();
+        let long = text.len() > SHORT_BYTES;
+        let parse = async { sql::parse(text, &mut work) };
+        let parse = self.port.turns.apart(long, parse);
+        let script = interruptible(&mut self.connection, &self.cancel, deadline, parse).await?;
+        Ok((script, work.into_held()))
+    }
+
+    /// The next statement of a text.
+    pub(super) async fn next_statement(
+        &mut self,
+        script: &mut sql::Script,
+    ) -> Result<Option<(sql::Parsed, bool)>, Stop> {
+        let mut work = self.statement_work();
+        Ok(script.next(&mut work)?)
+    }
+
+    /// Finds out all that can be known of a query before it runs.
+    pub(super) async fn resolve(
+        &mut self,
+        query: &sql::Query,
+        declared: &[Type],
+        bytes: usize,
+    ) -> Result<sql::Prepared, Stop> {
+        let mut work = self.statement_work();
+        let deadline = self.deadline();
+        let prepare = sql::prepare(query, declared, &mut self.host, &mut work);
+        let prepare = self.port.turns.apart(bytes > SHORT_BYTES * 8, prepare);
+        interruptible(&mut self.connection, &self.cancel, deadline, prepare).await
+    }
+
+    /// Runs a query that is prepared.
+    pub(super) async fn fetch(
+        &mut self,
+        prepared: &sql::Prepared,
+        values: &[Value],
+    ) -> Result<Found, Stop> {
+        let mut work = self.statement_work();
+        let deadline = self.deadline();
+        let (lock_timeout_ms, deadlock_timeout_ms) = self.context.settings.patience_ms();
+        self.host.set_patience(lock_timeout_ms, deadlock_timeout_ms);
+        let bytes: usize = values.iter().map(value_bytes).sum();
+        let long = bytes > SHORT_BYTES * 8 || !prepared.is_short();
+        let run = prepared.execute(values, &mut self.host, &mut self.context, &mut work);
+        let run = self.port.turns.apart(long, run);
+        let sql::Rows { rows, tag } =
+            interruptible(&mut self.connection, &self.cancel, deadline, run).await?;
+        Ok(Found { rows, tag, held: work.into_held() })
+    }
+}
