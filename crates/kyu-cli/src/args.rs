@@ -325,8 +325,11 @@ pub struct RedriveArgs {
     /// Most messages a second.
     #[arg(long)]
     pub(crate) max_per_second: Option<u32>,
+    /// Return at once, and let the server go on.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
     /// Show the last moves of the queue instead.
-    #[arg(long, conflicts_with_all = ["to", "max_per_second", "cancel"])]
+    #[arg(long, conflicts_with_all = ["to", "max_per_second", "cancel", "no_wait"])]
     pub(crate) list: bool,
     /// Stop a move instead.
     #[arg(long, value_name = "ID", conflicts_with_all = ["to", "max_per_second"])]

@@ -7,6 +7,7 @@ mod confirm;
 mod failure;
 mod instant;
 mod output;
+mod redrive;
 mod requests;
 mod schedules;
 mod verbs;

@@ -14,7 +14,7 @@ use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output::{Format, ONE, View, print};
 use crate::requests::{self, Request, exchange_path, queue_path};
-use crate::schedules;
+use crate::{redrive, schedules};
 
 /// Messages of one request where there are many.
 const BATCH: usize = 1_000;
@@ -63,7 +63,10 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             let body = json!({ "items": items.collect::<Vec<_>>() });
             shell.each(Call::new(Method::POST, queue_path(&queue, "/extend")).body(body)).await
         }
-        Verb::Redrive(args) => shell.ask(requests::redrive(&args)).await,
+        Verb::Redrive(args) if args.list || args.cancel.is_some() || args.no_wait => {
+            shell.ask(requests::redrive(&args)).await
+        }
+        Verb::Redrive(args) => redrive::run(&shell.client, connection.output, &args).await,
         Verb::History { queue, seq } => {
             let path = queue_path(&queue, &format!("/messages/{seq}/history"));
             shell.ask((Call::new(Method::GET, path), ONE)).await

@@ -400,7 +400,9 @@ async fn dead_letters_are_moved_back() {
     let tasks = "/v1/queues/dead/move-tasks";
     let task = door.call("POST", tasks, Value::Null).await;
     assert_eq!(task.status, 201);
+    let location = task.header("location").to_owned();
     let task = task.ok();
+    assert_eq!(door.get(&location).await["id"], task["id"]);
     assert_eq!((&task["source"], &task["to_move"]), (&json!("dead"), &json!(1)));
     let poll = door.post("/v1/queues/q/receive", json!({ "wait_ms": 30_000 })).await;
     assert_eq!(poll["messages"][0]["body"], "x");

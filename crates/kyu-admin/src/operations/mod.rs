@@ -124,6 +124,9 @@ operations! {
     /// The last move tasks of a queue, the newest first.
     list_move_tasks: GET "/v1/queues/{queue}/move-tasks",
         move_tasks::list(api::InNamespace, Empty) -> api::MoveTasks, 200;
+    /// A move task, with how far it is.
+    get_move_task: GET "/v1/queues/{queue}/move-tasks/{task}",
+        move_tasks::get(api::InNamespace, Empty) -> api::MoveTask, 200;
     /// Stop a move task. What it has moved stays moved.
     cancel_move_task: DELETE "/v1/queues/{queue}/move-tasks/{task}",
         move_tasks::cancel(api::InNamespace, Empty) -> api::MoveTask, 200;

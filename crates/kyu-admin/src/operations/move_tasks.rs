@@ -33,7 +33,9 @@ pub(super) async fn start(
         return Err(Problem::internal());
     };
     let started = all(call, &source).await?.into_iter().find(|one| one.id == task);
-    Ok(started.ok_or_else(Problem::internal)?.into())
+    let started = started.ok_or_else(Problem::internal)?;
+    let location = Some(format!("{}/{}", call.head.uri.path(), started.id));
+    Ok(Done { location, ..started.into() })
 }
 
 pub(super) async fn list(
@@ -45,15 +47,29 @@ pub(super) async fn list(
     Ok(MoveTasks { items: all(call, &source).await? }.into())
 }
 
+pub(super) async fn get(
+    call: &Call<'_>,
+    query: InNamespace,
+    _body: Empty,
+) -> Result<Done<MoveTask>, Problem> {
+    let source = call.queue(query.namespace)?;
+    Ok(find(call, &source).await?.into())
+}
+
+/// The task that the path names.
+async fn find(call: &Call<'_>, source: &QueueInfo) -> Result<MoveTask, Problem> {
+    let task = call.parameter(1).parse().ok();
+    let known = all(call, source).await?.into_iter().find(|one| Some(one.id) == task);
+    known.ok_or(Problem::of(Code::MoveTaskNotFound))
+}
+
 pub(super) async fn cancel(
     call: &Call<'_>,
     query: InNamespace,
     _body: Empty,
 ) -> Result<Done<MoveTask>, Problem> {
     let source = call.queue(query.namespace)?;
-    let task = call.parameter(1).parse().ok();
-    let known = all(call, &source).await?.into_iter().find(|one| Some(one.id) == task);
-    let task = known.ok_or(Problem::of(Code::MoveTaskNotFound))?.id;
+    let task = find(call, &source).await?.id;
     match call.broker.submit(Command::CancelMoveTask(CancelMoveTask { task })).await? {
         Reply::MoveTaskCancelled(task) => Ok(show(task, &source).into()),
         _ => Err(Problem::internal()),

@@ -107,10 +107,16 @@ fn converse(url: &str) {
     kyu(&format!("release jobs {} --uncounted", receipt(2))).ok();
     assert_eq!(kyu("receive jobs --ack -o json").json()["messages"][0]["body"], "two");
 
-    kyu("redrive dead").ok();
-    let back = kyu("receive jobs --wait-ms 30000 --ack -o json").json();
+    // It returns when the move has ended, and is there before the next word.
+    let moved = kyu("redrive dead -o json").json();
+    assert_eq!((&moved["status"], &moved["moved"]), (&json!("completed"), &json!(1)));
+    let back = kyu("receive jobs --ack -o json").json();
     assert_eq!(back["messages"][0]["body"], "one");
     assert!(kyu("redrive dead --list").ok().contains("completed"));
+    kyu("send dead orphan").ok();
+    let left = kyu("redrive dead");
+    assert_ne!(left.code, 0, "nobody knows where it came from: {left:?}");
+    kyu("queue purge dead --yes").ok();
 
     kyu("pause jobs").ok();
     assert!(kyu("queue list").ok().contains("true"));
