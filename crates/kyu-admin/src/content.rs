@@ -196,6 +196,7 @@ fn state_of(phase: Phase) -> (MessageState, Option<u64>) {
         Phase::Archived(_) => (MessageState::Archived, None),
         Phase::Backoff(until_ms) => (MessageState::Backoff, Some(until_ms)),
         Phase::Parked => (MessageState::Parked, None),
+        Phase::Dead(_) => (MessageState::Dead, None),
     }
 }
 
@@ -218,6 +219,7 @@ fn unique(unique: Unique) -> Result<kyu_broker::Unique, Problem> {
 pub(crate) fn show_history(history: kyu_broker::MessageHistory) -> MessageHistory {
     MessageHistory {
         receive_count: history.receive_count,
+        total_receive_count: history.total_receive_count,
         dead_letter_source: history.dead_letter_source.map(|source| source.name.clone()),
         dead_reason: history.dead_reason.map(Into::into),
         past_attempts: history.past_attempts.into_iter().map(Into::into).collect(),
@@ -286,6 +288,7 @@ pub(crate) fn show(received: Received) -> Result<Message, Problem> {
         state_until_at_ms,
         sent_at_ms: message.sent_at_ms,
         receive_count: delivery.receive_count,
+        total_receive_count: delivery.total_receive_count,
         first_received_at_ms: (first_ms > 0).then_some(first_ms),
         dead_letter_source: delivery.dead_letter_source.map(|source| source.name.clone()),
         dead_reason: delivery.dead_reason.map(Into::into),

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-use kyu_broker::{Happened as EngineEvent, Reason as EngineReason, Verdict as EngineVerdict};
+use kyu_broker::{
+    EndKind, Gone as EngineGone, Happened as EngineEvent, Reason as EngineReason,
+    Verdict as EngineVerdict,
+};
 
-use crate::api::{Event, Explanation, Happened, Hold, Reason, Verdict};
+use crate::api::{DeadReason, Event, Explanation, Gone, Happened, Hold, Reason, Verdict};
 
 pub(crate) fn show(from: kyu_broker::Explanation) -> Explanation {
     let (verdict, ahead, ahead_is_exact) = match from.verdict {
@@ -29,6 +32,8 @@ pub(crate) fn show(from: kyu_broker::Explanation) -> Explanation {
         expires_at_ms: None,
         retained_until_at_ms: None,
         receive_count: None,
+        total_receive_count: None,
+        gone: from.gone.map(gone),
         timeline: Vec::new(),
     };
     if let Some(message) = from.message {
@@ -38,6 +43,7 @@ pub(crate) fn show(from: kyu_broker::Explanation) -> Explanation {
         shown.expires_at_ms = message.expires_at_ms;
         shown.retained_until_at_ms = message.retained_until_ms;
         shown.receive_count = Some(message.last.receive_count);
+        shown.total_receive_count = Some(message.last.total_receive_count);
         let events = message.timeline.into_iter();
         shown.timeline =
             events.map(|one| Event { at_ms: one.at_ms, what: happened(one.what) }).collect();
@@ -55,6 +61,12 @@ fn reason(from: EngineReason) -> Reason {
         EngineReason::HeldBySession { delivery, .. } => Reason::HeldBySession { delivery },
         EngineReason::Claimed { .. } => Reason::Claimed,
         EngineReason::Archived => Reason::Archived,
+        EngineReason::Dead { since_ms, reason } => {
+            Reason::Dead { since_at_ms: since_ms, dead_reason: reason.map(Into::into) }
+        }
+        EngineReason::ExpiresBeforeDue { expires_at_ms, due_at_ms } => {
+            Reason::ExpiresBeforeDue { expires_at_ms, due_at_ms }
+        }
         EngineReason::Expired { since_ms } => Reason::Expired { since_at_ms: since_ms },
         EngineReason::ReceivedTooOften { receives, max_receives } => {
             Reason::ReceivedTooOften { receives, max_receives }
@@ -75,6 +87,35 @@ fn reason(from: EngineReason) -> Reason {
             Reason::BehindInFlight { seq, until_at_ms: until_ms }
         }
         EngineReason::Retry(hold) => Reason::Retry { hold: hold.into() },
+    }
+}
+
+fn gone(from: EngineGone) -> Gone {
+    let end = match from {
+        EngineGone::Acknowledged => return Gone::Acknowledged,
+        EngineGone::Purged { at_ms } => return Gone::Purged { at_ms },
+        EngineGone::Forgotten => return Gone::Forgotten,
+        EngineGone::Ended(end) => end,
+    };
+    let at_ms = end.at_ms;
+    match end.kind {
+        EndKind::Expired => Gone::Expired { at_ms },
+        EndKind::Deadline => Gone::Deadline { at_ms },
+        EndKind::Dropped => Gone::Dropped { at_ms },
+        EndKind::Rejected => Gone::Rejected { at_ms },
+        EndKind::Moved => {
+            let (to, to_seq) =
+                end.to.map(|(name, seq)| (name.name.clone(), seq)).unwrap_or_default();
+            let (consumer, error) = (end.consumer, end.error);
+            Gone::Moved {
+                at_ms,
+                to,
+                to_seq,
+                dead_reason: end.dead_reason.map(Into::into),
+                consumer: consumer.map(|consumer| consumer.to_string()),
+                error: error.map(|error| error.to_string()),
+            }
+        }
     }
 }
 
@@ -105,9 +146,10 @@ fn summary(shown: &Explanation) -> String {
             let reasons = shown.reasons.iter().map(|one| words(one, shown));
             format!("held back: {}", reasons.collect::<Vec<_>>().join("; "))
         }
-        (Verdict::Gone, _) => {
-            "gone: acknowledged, expired, purged, dropped, or moved to another queue".to_owned()
-        }
+        (Verdict::Gone, _) => match &shown.gone {
+            Some(gone) => format!("gone: {}", words_of_end(gone, shown)),
+            None => "gone".to_owned(),
+        },
         (Verdict::NeverSent, _) => "no message has had this number yet".to_owned(),
     };
     // Writing to a string does not fail.
@@ -117,6 +159,36 @@ fn summary(shown: &Explanation) -> String {
         _ => Ok(()),
     };
     text
+}
+
+fn words_of_end(gone: &Gone, shown: &Explanation) -> String {
+    match gone {
+        Gone::Acknowledged => "acknowledged".to_owned(),
+        Gone::Expired { at_ms } => format!("expired {}", ago(*at_ms, shown)),
+        Gone::Deadline { at_ms } => format!("its own time was over {}", ago(*at_ms, shown)),
+        Gone::Dropped { at_ms } => format!("it made room for others {}", ago(*at_ms, shown)),
+        Gone::Rejected { at_ms } => format!("rejected {}", ago(*at_ms, shown)),
+        Gone::Moved { at_ms, to, to_seq, dead_reason, consumer, error } => {
+            let dead = dead_reason.map_or("", words_of_death);
+            let by = consumer.as_ref().map_or(String::new(), |by| format!(", last with {by}"));
+            let error = error.as_ref().map_or(String::new(), |error| format!(", after {error:?}"));
+            let ago = ago(*at_ms, shown);
+            format!("{dead}moved {ago} to {to:?} as number {to_seq}{by}{error}")
+        }
+        Gone::Purged { at_ms } => {
+            format!("acknowledged, or purged {}", ago(*at_ms, shown))
+        }
+        Gone::Forgotten => "acknowledged, or so long ago that nobody remembers".to_owned(),
+    }
+}
+
+fn words_of_death(reason: DeadReason) -> &'static str {
+    match reason {
+        DeadReason::MaxReceives => "received too often and ",
+        DeadReason::Rejected => "rejected and ",
+        DeadReason::Deadline => "past its own time and ",
+        DeadReason::Retention => "past the retention and ",
+    }
 }
 
 fn words(reason: &Reason, shown: &Explanation) -> String {
@@ -133,6 +205,17 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
         Reason::HeldBySession { delivery } => format!("delivery {delivery} is held by a session"),
         Reason::Claimed => "an open transaction has read it".to_owned(),
         Reason::Archived => "it is in an archive".to_owned(),
+        Reason::Dead { dead_reason, .. } => {
+            let why = dead_reason.map_or("", words_of_death).trim_end_matches(" and ");
+            let because = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            format!(
+                "it is dead{because} and kept, as there is nowhere to move it; a move task of this \
+                 queue brings it back"
+            )
+        }
+        Reason::ExpiresBeforeDue { expires_at_ms, .. } => {
+            format!("it expires before it is due: {}", span(*expires_at_ms, shown))
+        }
         Reason::Expired { .. } => "it is expired and will be removed".to_owned(),
         Reason::ReceivedTooOften { receives, max_receives } => {
             format!("received {receives} of {max_receives} times, the next receive moves it")
@@ -172,6 +255,15 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
                  ({in_flight} do)"
             )
         }
+    }
+}
+
+/// How long ago a time was.
+fn ago(at_ms: u64, shown: &Explanation) -> String {
+    match shown.now_ms.saturating_sub(at_ms) {
+        0 => "just now".to_owned(),
+        ms if ms < 10_000 => format!("{ms} ms ago"),
+        ms => format!("{} s ago", ms / 1000),
     }
 }
 

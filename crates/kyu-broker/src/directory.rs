@@ -24,6 +24,8 @@ pub struct Directory {
 struct Tables {
     by_name: Sorted,
     by_id: Sorted,
+    /// Queues with a dead-letter rule, by its target and then by identifier.
+    by_target: Sorted,
 }
 
 impl Directory {
@@ -33,7 +35,10 @@ impl Directory {
         let by_id = Sorted::from_sorted(&all);
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let by_name = Sorted::from_sorted(&all);
-        let tables = ArcSwap::from_pointee(Tables { by_name, by_id });
+        all.retain(|queue| target(queue).is_some());
+        all.sort_unstable_by(|a, b| by_target(a, b));
+        let by_target = Sorted::from_sorted(&all);
+        let tables = ArcSwap::from_pointee(Tables { by_name, by_id, by_target });
         Self { tables, version: AtomicU64::new(1) }
     }
 
@@ -108,6 +113,13 @@ impl Directory {
         found
     }
 
+    /// The first `max` queues whose dead-letter rule names this queue, whether it is there or not.
+    pub fn dead_letter_sources(&self, name: &QueueName, max: usize) -> Vec<Arc<QueueInfo>> {
+        let tables = self.tables.load();
+        let sources = tables.by_target.from(|queue| target(queue).cmp(&Some(name)));
+        sources.take_while(|queue| target(queue) == Some(name)).take(max).cloned().collect()
+    }
+
     /// How many queues there are.
     pub fn len(&self) -> usize {
         self.tables.load().by_id.len()
@@ -134,18 +146,60 @@ impl Directory {
 
 impl Tables {
     fn put(&mut self, queue: Arc<QueueInfo>) {
+        if let Some(old) = self.by_id.find(|other| other.id.cmp(&queue.id)).cloned() {
+            self.by_target.remove(|other| by_target(other, &old));
+        }
+        if let Some(target) = target(&queue) {
+            self.by_target.put(Arc::clone(&queue), |other| by_target(other, &queue));
+            self.warn_of_missing(&queue, target);
+        }
         self.by_id.put(Arc::clone(&queue), |other| other.id.cmp(&queue.id));
         self.by_name.put(Arc::clone(&queue), |other| other.name.cmp(&queue.name));
     }
 
     fn remove(&mut self, id: QueueId) {
         let Some(queue) = self.by_id.remove(|other| other.id.cmp(&id)) else { return };
+        self.by_target.remove(|other| by_target(other, &queue));
         // The name may already belong to a successor.
         let named = self.by_name.find(|other| other.name.cmp(&queue.name));
         if named.is_some_and(|named| named.id == id) {
             self.by_name.remove(|other| other.name.cmp(&queue.name));
+            self.warn_of_sources(&queue.name);
         }
     }
+
+    fn warn_of_missing(&self, queue: &QueueInfo, target: &QueueName) {
+        let there = self.by_name.find(|other| other.name.cmp(target)).is_some();
+        if !there && *target != queue.name {
+            tracing::warn!(
+                "the dead-letter queue {:?} of the queue {:?} does not exist; its dead letters stay \
+                 where they are until it does",
+                target.name,
+                queue.name.name
+            );
+        }
+    }
+
+    fn warn_of_sources(&self, name: &QueueName) {
+        let mut sources = self.by_target.from(|queue| target(queue).cmp(&Some(name)));
+        if let Some(source) = sources.next().filter(|queue| target(queue) == Some(name)) {
+            tracing::warn!(
+                "the queue {:?} is gone, and is the dead-letter queue of {:?} (and perhaps others), \
+                 whose dead letters stay where they are until it is back",
+                name.name,
+                source.name.name
+            );
+        }
+    }
+}
+
+/// The target of a queue's dead-letter rule.
+fn target(queue: &QueueInfo) -> Option<&QueueName> {
+    queue.config.dead_letter.as_ref().map(|rule| &rule.target)
+}
+
+fn by_target(a: &QueueInfo, b: &QueueInfo) -> Ordering {
+    (target(a), a.id).cmp(&(target(b), b.id))
 }
 
 /// A sorted list in chunks, none of them empty. `order` says how an entry stands to what is sought.

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use crate::attempts::Attempt;
 use crate::config::{QueueConfig, QueueInfo};
 use crate::dedup::Original;
-use crate::effect::{Effect, Effects, EnqueuedEffect, FramePlace, LeaseEnd, MoveReason, Removal};
+use crate::effect::{
+    Arrival, Effect, Effects, EnqueuedEffect, FramePlace, LeaseEnd, MoveReason, Removal,
+};
+use crate::ends::{End, EndKind};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::limits::{ATTEMPT_WINDOW_MS, MAX_MOVE_TASKS_KEPT};
 use crate::message::{FrameRef, History, Message, Phase};
@@ -51,7 +54,9 @@ impl State {
                     self.note_attempt(*queue, id, *at_ms, *until_ms, seqs);
                 }
             }
-            Effect::Removed { queue, reason, seqs } => self.remove(*queue, *reason, seqs),
+            Effect::Removed { queue, reason, seqs, at_ms } => {
+                self.remove(*queue, *reason, seqs, *at_ms);
+            }
             Effect::Released { queue, seq, ready_at_ms, order, counted } => {
                 self.release(*queue, *seq, *ready_at_ms, *order, *counted);
             }
@@ -64,8 +69,8 @@ impl State {
             Effect::AttemptRepeated { queue, attempt, until_ms } => {
                 self.repeat_attempt(*queue, attempt, *until_ms);
             }
-            Effect::Moved { from, seq, to, to_seq, at_ms, reason } => {
-                self.move_message((*from, *seq), (*to, *to_seq), *at_ms, *reason);
+            Effect::Moved { from, seq, to, to_seq, at_ms, reason, arrival } => {
+                self.move_message((*from, *seq), (*to, *to_seq), *at_ms, (*reason, *arrival));
                 self.note_move(*to, base);
             }
             Effect::Relocated { from, owners, frame } => {
@@ -80,6 +85,8 @@ impl State {
             Effect::Ledger(ledger) => self.apply_ledger(ledger),
             Effect::Claim(claim) => self.apply_claim(claim),
             Effect::Retry(retry) => self.apply_retry(retry),
+            Effect::Retention(retention) => self.apply_retention(retention),
+            Effect::Dead(dead) => self.apply_dead(dead),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
                 self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
@@ -108,6 +115,7 @@ impl State {
         self.names.insert(name.clone(), id);
         self.directory_changes.push(DirectoryChange::Put(info.clone()));
         self.queues.insert(id, Queue::new(info));
+        self.wake_dead(name);
     }
 
     fn configure_queue(&mut self, id: QueueId, at_ms: UnixMs, config: &QueueConfig) {
@@ -118,6 +126,7 @@ impl State {
         queue.configure(config, at_ms);
         self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
         // A shorter retention or a new dead-letter rule may have work at once.
+        queue.dead_may_go = true;
         let due_ms = queue.next_due_ms();
         self.watch(id, due_ms);
         self.woken.insert(id);
@@ -245,7 +254,10 @@ impl State {
         self.remember_attempt(id, attempt_id, attempt);
     }
 
-    fn remove(&mut self, id: QueueId, reason: Removal, seqs: &[Seq]) {
+    fn remove(&mut self, id: QueueId, reason: Removal, seqs: &[Seq], at_ms: Option<UnixMs>) {
+        if let Some(at_ms) = at_ms {
+            self.note_time(at_ms);
+        }
         self.keep_counters(id);
         for seq in seqs {
             let Some(message) = self.put(id, *seq, None) else { continue };
@@ -265,6 +277,9 @@ impl State {
                 }
                 Removal::Dropped => queue.totals.dropped += 1,
                 Removal::Rejected => queue.totals.rejected += 1,
+            }
+            if let (Some(kind), Some(at_ms)) = (reason.end_kind(), at_ms) {
+                self.remember_end(id, End::new(*seq, at_ms, kind, &message));
             }
         }
         self.sweep_lanes(id);
@@ -317,7 +332,7 @@ impl State {
         (from, seq): (QueueId, Seq),
         (to, to_seq): (QueueId, Seq),
         at_ms: UnixMs,
-        reason: MoveReason,
+        (reason, arrival): (MoveReason, Arrival),
     ) {
         self.note_time(at_ms);
         if !self.queues.contains_key(&to) {
@@ -347,27 +362,10 @@ impl State {
         target.next_seq = target.next_seq.max(to_seq + 1);
         target.newest_seq = target.newest_seq.max(to_seq);
         target.totals.moved_in += 1;
-        match reason.dead() {
-            Some(dead) => {
-                message.source = Some(source_name);
-                message.dead_reason = Some(dead);
-                // A dead letter is evidence: its own deadline is no reason to remove it.
-                message.expires_at_ms = None;
-            }
-            None => {
-                message.source = None;
-                message.dead_reason = None;
-                message.history = History::default();
-            }
-        }
-        message.stale_acked = false;
-        // A dead letter of a standard queue keeps its age (SQS developer guide, "Using
-        // dead-letter queues"); in a FIFO queue and after a redrive the clock starts anew.
-        // So it does where its old age would be its end at once.
-        let anew = [MoveReason::Redrive, MoveReason::Deadline, MoveReason::Retention];
-        if anew.contains(&reason) || target.is_fifo() {
-            message.enqueued_at_ms = at_ms;
-        }
+        let target_name = Arc::new(target.info.name.clone());
+        let mut end = End::new(seq, at_ms, EndKind::Moved, &message);
+        (end.to, end.dead_reason) = (Some((target_name, to_seq)), reason.dead());
+        arrive(&mut message, source_name, target.is_fifo(), at_ms, (reason, arrival));
         message.out_of_age_order = message.enqueued_at_ms < target.newest_ms;
         target.newest_ms = target.newest_ms.max(message.enqueued_at_ms);
         message.order = to_seq;
@@ -377,6 +375,7 @@ impl State {
         if guarded_by.is_some() {
             self.set_guard_value(to, to_seq, guarded_by);
         }
+        self.remember_end(from, end);
         self.sweep_lanes(from);
     }
 
@@ -424,6 +423,9 @@ impl State {
                     moved: 0,
                     to_move: *to_move,
                     failure: None,
+                    reason: None,
+                    skipped: 0,
+                    looked_at: 0,
                 };
                 self.tasks.insert(*task, started);
                 let of_source = self.tasks.values().filter(|t| t.source == *source);
@@ -433,12 +435,15 @@ impl State {
                     self.tasks.remove(&id);
                 }
             }
-            Effect::MoveTaskProgressed { task, at_ms, moved, status, failure } => {
+            Effect::MoveTaskProgressed { task, at_ms, moved, status, failure, skipping } => {
                 self.note_time(*at_ms);
                 if let Some(task) = self.tasks.get_mut(task) {
                     task.moved = *moved;
                     task.status = *status;
                     task.failure.clone_from(failure);
+                    task.skipped = skipping.skipped;
+                    task.looked_at = skipping.looked_at;
+                    task.reason = skipping.reason;
                 }
             }
             _ => {}
@@ -461,5 +466,47 @@ impl State {
         {
             queue.lanes.sweep();
         }
+    }
+}
+
+/// What a move makes of a message, but for its place in the queue that it comes to.
+fn arrive(
+    message: &mut Message,
+    source: Arc<QueueName>,
+    to_fifo: bool,
+    at_ms: UnixMs,
+    (reason, arrival): (MoveReason, Arrival),
+) {
+    match reason.dead() {
+        Some(dead) => {
+            message.source = Some(source);
+            message.dead_reason = Some(dead);
+            // A dead letter is evidence: its own deadline is no reason to remove it.
+            message.expires_at_ms = None;
+        }
+        None => {
+            message.source = None;
+            message.dead_reason = None;
+            message.history = History::default();
+        }
+    }
+    if arrival != Arrival::ByReason {
+        let history = &mut message.history;
+        history.receives_before = history.receives_before.saturating_add(history.receives);
+        history.receives = 0;
+    }
+    message.stale_acked = false;
+    // A dead letter of a standard queue keeps its age (SQS developer guide, "Using dead-letter
+    // queues"); in a FIFO queue and after a redrive the clock starts anew. So it does where its old
+    // age would be its end at once.
+    let anew = [MoveReason::Redrive, MoveReason::Deadline, MoveReason::Retention];
+    let begins_anew = match arrival {
+        Arrival::ByReason => anew.contains(&reason) || to_fifo,
+        Arrival::WithAge => false,
+        Arrival::Anew => true,
+    };
+    if begins_anew {
+        message.enqueued_at_ms = at_ms;
+        message.receivable_at_ms = 0;
     }
 }

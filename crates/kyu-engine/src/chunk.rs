@@ -147,6 +147,20 @@ impl Chunk {
         Some((word * 64) as u16 + bits.trailing_zeros() as u16)
     }
 
+    /// Indexes from one on of messages whose age follows their sequence numbers.
+    fn aged(&self, from: u16) -> impl Iterator<Item = u16> + '_ {
+        let (first, bit) = word_bit(from);
+        let words = self.in_age_order.iter().enumerate().skip(first);
+        words.flat_map(move |(word, bits)| {
+            let mut left = if word == first { bits & !(bit - 1) } else { *bits };
+            std::iter::from_fn(move || {
+                let index = (left != 0).then(|| (word * 64) as u16 + left.trailing_zeros() as u16);
+                left &= left.wrapping_sub(1);
+                index
+            })
+        })
+    }
+
     fn newest_in_age_order(&self) -> Option<u16> {
         let words = self.in_age_order.iter().enumerate();
         let (word, bits) = words.rev().find(|(_, bits)| **bits != 0)?;
@@ -196,6 +210,21 @@ impl Messages {
             let index = chunk.oldest_in_age_order()?;
             let seq = (number << CHUNK_BITS) + u64::from(index);
             Some((seq, chunk.get(seq, index)?.enqueued_at_ms))
+        })
+    }
+
+    /// Messages whose age follows their sequence numbers, in order, from a number on. Their phases
+    /// may be any.
+    pub(crate) fn in_age_order(&self, from: Seq) -> impl Iterator<Item = (Seq, Message)> + '_ {
+        let (first, index) = locate(from);
+        let chunks = self.chunks.range(first..);
+        chunks.flat_map(move |(number, chunk)| {
+            let from = if *number == first { index } else { 0 };
+            let seq = move |index: u16| (number << CHUNK_BITS) + u64::from(index);
+            chunk.aged(from).filter_map(move |index| {
+                let seq = seq(index);
+                Some((seq, chunk.get(seq, index)?))
+            })
         })
     }
 

@@ -106,6 +106,7 @@ pub(crate) fn encode_phase(phase: Phase, out: &mut Vec<u8>) {
         Phase::Archived(at_ms) => (4, at_ms),
         Phase::Backoff(until_ms) => (5, until_ms),
         Phase::Parked => (6, 0),
+        Phase::Dead(at_ms) => (7, at_ms),
     };
     out.u8(kind);
     out.varint(value);
@@ -120,6 +121,7 @@ pub(crate) fn decode_phase(r: &mut Reader) -> Result<Phase, Malformed> {
         (4, at_ms) => Phase::Archived(at_ms),
         (5, until_ms) => Phase::Backoff(until_ms),
         (6, _) => Phase::Parked,
+        (7, at_ms) => Phase::Dead(at_ms),
         _ => return Err(Malformed("phase")),
     })
 }

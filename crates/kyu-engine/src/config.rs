@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{QueueId, QueueName, UnixMs};
 use crate::lane_policy::{Fairness, LaneLimits, RateLimit};
+use crate::retention::RetentionFrom;
 use crate::retry::{ExpiredTo, Fencing, Guard, RetryPolicy};
 
 /// How messages of one lane (message group) are ordered and locked.
@@ -49,7 +50,7 @@ pub struct DeadLetter {
     pub max_receives: u32,
 }
 
-/// A retention that no message outlives.
+/// A retention that never ends.
 pub const FOREVER: u64 = u64::MAX;
 
 /// A queue's settings. Times in milliseconds. A missing limit is no limit.
@@ -61,8 +62,10 @@ pub struct QueueConfig {
     pub visibility_timeout_ms: u64,
     /// Delay of an enqueue that names none.
     pub delay_ms: u64,
-    /// Age at which a message expires; [`FOREVER`] for never.
+    /// How long a message is kept that nobody fetches; [`FOREVER`] for as long as it takes.
     pub retention_ms: u64,
+    /// From when on that counts.
+    pub retention_from: RetentionFrom,
     /// How long a receive waits that names no time; used by doors.
     pub receive_wait_ms: u64,
     /// Largest message, as the door counts it.
@@ -117,6 +120,23 @@ pub struct QueueConfig {
 pub(crate) const BACK_AFTER_RECEIVES: u32 = 3;
 
 impl QueueConfig {
+    /// What is meant where nothing is written: a configuration's later sections are left out while
+    /// they hold this. Frozen, whatever the defaults of new queues become.
+    pub(crate) fn unwritten() -> Self {
+        Self {
+            retention_ms: 345_600_000,
+            retention_from: RetentionFrom::Sent,
+            fencing: Fencing::NONE,
+            ..Self::default()
+        }
+    }
+
+    /// Whether dead letters, or messages whose time is over, go to a queue of this name.
+    pub(crate) fn dead_go_to(&self, name: &QueueName) -> bool {
+        let by_rule = self.dead_letter.as_ref().is_some_and(|rule| rule.target == *name);
+        by_rule || matches!(&self.expired_to, ExpiredTo::Queue(target) if target == name)
+    }
+
     /// Whether past attempts of messages are kept.
     pub fn keeps_history(&self) -> bool {
         self.keep_history || self.retry.is_some()
@@ -124,13 +144,15 @@ impl QueueConfig {
 }
 
 impl Default for QueueConfig {
-    /// The defaults of the SQS API reference (CreateQueue).
+    /// The numbers of the SQS API reference (CreateQueue), except that nothing is lost to time and
+    /// that overtaken receipts decide nothing.
     fn default() -> Self {
         Self {
             kind: QueueKind::Standard,
             visibility_timeout_ms: 30_000,
             delay_ms: 0,
-            retention_ms: 345_600_000,
+            retention_ms: FOREVER,
+            retention_from: RetentionFrom::default(),
             receive_wait_ms: 0,
             max_message_bytes: 1_048_576,
             max_in_flight: 120_000,
@@ -197,6 +219,8 @@ pub struct QueueStats {
     pub newest_enqueued_at_ms: Option<UnixMs>,
     /// Messages kept in this archive.
     pub archived: u64,
+    /// Dead letters kept here, because there was nowhere to move them.
+    pub dead: u64,
     /// The last sequence number that was given out; 0 if none was.
     pub last_seq: u64,
 }
@@ -215,7 +239,7 @@ pub struct QueueTotals {
     pub expired: u64,
     /// Messages dropped to make room.
     pub dropped: u64,
-    /// Messages rejected for good with no dead-letter queue.
+    /// Messages discarded by their consumer.
     pub rejected: u64,
     /// Messages that came from another queue.
     pub moved_in: u64,
@@ -245,4 +269,8 @@ pub struct QueueTotals {
     pub held: u64,
     /// How often a breaker opened.
     pub breaker_opened: u64,
+    /// Dead letters that were kept here, because there was nowhere to move them.
+    pub kept_dead: u64,
+    /// Of those, the ones that a move task brought back in this queue.
+    pub revived: u64,
 }

@@ -7,11 +7,14 @@ use bytes::Bytes;
 
 use crate::claim::ClaimEffect;
 use crate::config::QueueConfig;
+use crate::dead_effect::DeadEffect;
 use crate::effect_codec::number;
+use crate::ends::EndKind;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::ledger_codec::LedgerEffect;
-use crate::reply::MoveStatus;
+use crate::reply::{MoveFailure, MoveStatus};
+use crate::retention::RetentionEffect;
 use crate::retry::DeadReason;
 use crate::retry_effect::RetryEffect;
 use crate::schedule_codec::ScheduleEffect;
@@ -27,7 +30,8 @@ pub(crate) enum Removal {
     Expired = 1,
     /// Made room in a full queue.
     Dropped = 2,
-    /// Rejected for good, or tried too often, without a dead-letter queue.
+    /// Rejected for good, or tried too often, without a dead-letter queue, before such messages were
+    /// kept.
     Rejected = 3,
     /// As `Expired`, by its own expiry.
     Deadline = 4,
@@ -49,7 +53,30 @@ pub(crate) enum MoveReason {
     Retention = 4,
 }
 
+impl Removal {
+    /// How the memory of ends calls it; `None` for an acknowledgement.
+    pub(crate) fn end_kind(self) -> Option<EndKind> {
+        match self {
+            Self::Acked => None,
+            Self::Expired => Some(EndKind::Expired),
+            Self::Dropped => Some(EndKind::Dropped),
+            Self::Rejected => Some(EndKind::Rejected),
+            Self::Deadline => Some(EndKind::Deadline),
+        }
+    }
+}
+
 impl MoveReason {
+    /// Of a dead letter.
+    pub(crate) fn of(reason: DeadReason) -> Self {
+        match reason {
+            DeadReason::MaxReceives => Self::MaxReceives,
+            DeadReason::Rejected => Self::Rejected,
+            DeadReason::Deadline => Self::Deadline,
+            DeadReason::Retention => Self::Retention,
+        }
+    }
+
     /// Why the message is dead, if it is.
     pub(crate) fn dead(self) -> Option<DeadReason> {
         match self {
@@ -60,6 +87,26 @@ impl MoveReason {
             Self::Redrive => None,
         }
     }
+}
+
+/// What a message brings along when it moves to another queue. Frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// As the reason and the kind of the target have it, and its receives count on there: moves of
+    /// before the other two existed. Moves back (redrives) are of this kind still.
+    ByReason,
+    /// A dead letter with its age, and with receives of its own.
+    WithAge,
+    /// A dead letter whose age begins anew, and with receives of its own.
+    Anew,
+}
+
+/// What a move task left where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Skipping {
+    pub(crate) skipped: u64,
+    pub(crate) looked_at: Seq,
+    pub(crate) reason: Option<MoveFailure>,
 }
 
 /// Until when a lease runs.
@@ -116,6 +163,8 @@ pub(crate) enum Effect {
         queue: QueueId,
         reason: Removal,
         seqs: Vec<Seq>,
+        /// When, if how they went is to be remembered; never for acknowledgements.
+        at_ms: Option<UnixMs>,
     },
     /// Back to ready or delayed by its consumer, by the end of a session, or by time.
     Released {
@@ -142,6 +191,7 @@ pub(crate) enum Effect {
         to_seq: Seq,
         at_ms: UnixMs,
         reason: MoveReason,
+        arrival: Arrival,
     },
     /// A frame was written again at a later place in the log.
     Relocated {
@@ -163,6 +213,7 @@ pub(crate) enum Effect {
         moved: u64,
         status: MoveStatus,
         failure: Option<String>,
+        skipping: Skipping,
     },
     /// Deduplication ids and receive attempts older than this are forgotten.
     Swept {
@@ -185,6 +236,8 @@ pub(crate) enum Effect {
     UniqueTaken(Box<UniqueEffect>),
     Claim(ClaimEffect),
     Schedule(Box<ScheduleEffect>),
+    Retention(RetentionEffect),
+    Dead(DeadEffect),
 }
 
 /// What happens to exchanges and bindings.

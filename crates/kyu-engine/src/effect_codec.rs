@@ -3,15 +3,18 @@
 
 use crate::claim::ClaimEffect;
 use crate::config::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
+use crate::dead_effect::{self, DeadEffect};
 use crate::effect::{
-    Effect, EnqueuedEffect, ExchangeEffect, FramePlace, LeaseEnd, MoveReason, Removal,
+    Arrival, Effect, EnqueuedEffect, ExchangeEffect, FramePlace, LeaseEnd, MoveReason, Removal,
+    Skipping,
 };
 use crate::exchange_codec::decode_binding_id;
 use crate::guard_codec;
 use crate::ids::{QueueId, QueueName, Seq, SessionId};
 use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
-use crate::reply::MoveStatus;
+use crate::reply::{MoveFailure, MoveStatus};
+use crate::retention::{self, RetentionEffect};
 use crate::retry_codec;
 use crate::retry_effect::{RetryEffect, number as retry_number};
 use crate::schedule_codec::{ScheduleEffect, number as schedule_number};
@@ -48,8 +51,14 @@ pub(crate) mod number {
     pub(crate) const REBOUND: u8 = 24;
     pub(crate) const UNBOUND: u8 = 25;
     pub(crate) const PUBLISHED: u8 = 26;
+    /// As `MOVED`, and then whether the age begins anew.
+    pub(crate) const MOVED_DEAD: u8 = 32;
     pub(crate) const QUEUE_PAUSED: u8 = 35;
     pub(crate) const LANE_PAUSED: u8 = 36;
+    /// As `REMOVED`, and then the time.
+    pub(crate) const REMOVED_AT: u8 = 37;
+    /// As `MOVE_TASK_PROGRESSED`, and then what was skipped.
+    pub(crate) const MOVE_TASK_SKIPPED: u8 = 38;
     pub(crate) const RESERVED: u8 = 55;
     pub(crate) const CLAIMED: u8 = 56;
     pub(crate) const UNCLAIMED: u8 = 57;
@@ -68,7 +77,9 @@ impl Effect {
             | Self::LanePaused { .. }
             | Self::Swept { .. }
             | Self::NamesSwept { .. } => self.encode_queue(out),
-            Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => self.encode_task(out),
+            Self::Moved { .. } | Self::MoveTaskStarted { .. } | Self::MoveTaskProgressed { .. } => {
+                self.encode_move(out)
+            }
             Self::Enqueued(enqueued) => enqueued.encode(out),
             Self::Exchange(exchange) => exchange.encode(out),
             Self::Retry(retry) => retry.encode(out),
@@ -76,6 +87,8 @@ impl Effect {
             Self::UniqueTaken(taken) => taken.encode(out),
             Self::Claim(claim) => claim.encode(out),
             Self::Schedule(schedule) => schedule.encode(out),
+            Self::Retention(retention) => retention.encode(out),
+            Self::Dead(dead) => dead.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -139,10 +152,14 @@ impl Effect {
                 out.opt_str(attempt.as_deref());
                 encode_seqs(seqs, out);
             }
-            Self::Removed { queue, reason, seqs } => {
-                head(out, number::REMOVED, *queue);
+            Self::Removed { queue, reason, seqs, at_ms } => {
+                let timed = at_ms.is_some();
+                head(out, if timed { number::REMOVED_AT } else { number::REMOVED }, *queue);
                 out.u8(*reason as u8);
                 encode_seqs(seqs, out);
+                if let Some(at_ms) = at_ms {
+                    out.varint(*at_ms);
+                }
             }
             Self::Released { queue, seq, ready_at_ms, order, counted } => {
                 head(out, number::RELEASED, *queue);
@@ -165,14 +182,6 @@ impl Effect {
                 out.str(attempt);
                 out.varint(*until_ms);
             }
-            Self::Moved { from, seq, to, to_seq, at_ms, reason } => {
-                head(out, number::MOVED, *from);
-                out.varint(*seq);
-                out.varint(u64::from(to.0));
-                out.varint(*to_seq);
-                out.varint(*at_ms);
-                out.u8(*reason as u8);
-            }
             Self::Relocated { from, owners, frame } => {
                 out.u8(number::RELOCATED);
                 out.varint(*from);
@@ -187,8 +196,22 @@ impl Effect {
         }
     }
 
-    fn encode_task(&self, out: &mut Vec<u8>) {
+    fn encode_move(&self, out: &mut Vec<u8>) {
         match self {
+            Self::Moved { from, seq, to, to_seq, at_ms, reason, arrival } => {
+                let by_reason = *arrival == Arrival::ByReason;
+                head(out, if by_reason { number::MOVED } else { number::MOVED_DEAD }, *from);
+                out.varint(*seq);
+                out.varint(u64::from(to.0));
+                out.varint(*to_seq);
+                out.varint(*at_ms);
+                out.u8(*reason as u8);
+                match arrival {
+                    Arrival::ByReason => {}
+                    Arrival::WithAge => out.u8(0),
+                    Arrival::Anew => out.u8(1),
+                }
+            }
             Self::MoveTaskStarted { task, source, destination, max_per_second, at_ms, to_move } => {
                 out.u8(number::MOVE_TASK_STARTED);
                 out.varint(*task);
@@ -198,13 +221,18 @@ impl Effect {
                 out.varint(*at_ms);
                 out.varint(*to_move);
             }
-            Self::MoveTaskProgressed { task, at_ms, moved, status, failure } => {
-                out.u8(number::MOVE_TASK_PROGRESSED);
+            Self::MoveTaskProgressed { task, at_ms, moved, status, failure, skipping } => {
+                let plain = *skipping == Skipping::default();
+                let skips = number::MOVE_TASK_SKIPPED;
+                out.u8(if plain { number::MOVE_TASK_PROGRESSED } else { skips });
                 out.varint(*task);
                 out.varint(*at_ms);
                 out.varint(*moved);
                 out.u8(*status as u8);
                 out.opt_str(failure.as_deref());
+                if !plain {
+                    skipping.encode(out);
+                }
             }
             _ => {}
         }
@@ -249,6 +277,10 @@ impl Effect {
             ledger_number::LEDGER_CLAIMED..=ledger_number::LEDGER_PUT => {
                 Self::Ledger(Box::new(LedgerEffect::decode(tag, r)?))
             }
+            dead_effect::number::KEPT | dead_effect::number::REVIVED => {
+                Self::Dead(DeadEffect::decode(tag, r)?)
+            }
+            retention::number::RECEIVABLE => Self::Retention(RetentionEffect::decode(r)?),
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
             retry_number::ATTEMPT_ENDED..=retry_number::GUARD_CHANGED | retry_number::GUARD_KEY => {
                 Self::Retry(RetryEffect::decode(tag, r)?)
@@ -258,7 +290,9 @@ impl Effect {
                 Self::Schedule(Box::new(ScheduleEffect::decode(tag, r)?))
             }
             number::LEASED => Self::decode_leased(r)?,
-            number::MOVE_TASK_STARTED | number::MOVE_TASK_PROGRESSED => Self::decode_task(tag, r)?,
+            number::MOVE_TASK_STARTED
+            | number::MOVE_TASK_PROGRESSED
+            | number::MOVE_TASK_SKIPPED => Self::decode_task(tag, r)?,
             _ => Self::decode_message(tag, r)?,
         })
     }
@@ -280,7 +314,7 @@ impl Effect {
 
     fn decode_message(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
         Ok(match tag {
-            number::REMOVED => Self::Removed {
+            number::REMOVED | number::REMOVED_AT => Self::Removed {
                 queue: queue(r)?,
                 reason: match r.u8()? {
                     0 => Removal::Acked,
@@ -291,6 +325,7 @@ impl Effect {
                     _ => return Err(Malformed("removal")),
                 },
                 seqs: decode_seqs(r)?,
+                at_ms: if tag == number::REMOVED_AT { Some(r.varint()?) } else { None },
             },
             number::RELEASED => Self::Released {
                 queue: queue(r)?,
@@ -308,19 +343,17 @@ impl Effect {
                 attempt: r.string()?,
                 until_ms: r.varint()?,
             },
-            number::MOVED => Self::Moved {
+            number::MOVED | number::MOVED_DEAD => Self::Moved {
                 from: queue(r)?,
                 seq: r.varint()?,
                 to: queue(r)?,
                 to_seq: r.varint()?,
                 at_ms: r.varint()?,
-                reason: match r.u8()? {
-                    0 => MoveReason::MaxReceives,
-                    1 => MoveReason::Rejected,
-                    2 => MoveReason::Redrive,
-                    3 => MoveReason::Deadline,
-                    4 => MoveReason::Retention,
-                    _ => return Err(Malformed("move reason")),
+                reason: decode_reason_of_move(r)?,
+                arrival: match tag {
+                    number::MOVED_DEAD if r.bool()? => Arrival::Anew,
+                    number::MOVED_DEAD => Arrival::WithAge,
+                    _ => Arrival::ByReason,
                 },
             },
             number::RELOCATED => Self::Relocated {
@@ -351,7 +384,23 @@ impl Effect {
             moved: r.varint()?,
             status: decode_status(r)?,
             failure: r.opt_string()?,
+            skipping: match tag {
+                number::MOVE_TASK_SKIPPED => Skipping::decode(r)?,
+                _ => Skipping::default(),
+            },
         })
+    }
+}
+
+impl Skipping {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.varint(self.skipped);
+        out.varint(self.looked_at);
+        out.u8(self.reason.map_or(0, |reason| reason as u8));
+    }
+
+    fn decode(r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self { skipped: r.varint()?, looked_at: r.varint()?, reason: decode_reason(r)? })
     }
 }
 
@@ -477,6 +526,27 @@ pub(crate) fn decode_status(r: &mut Reader) -> Result<MoveStatus, Malformed> {
     }
 }
 
+pub(crate) fn decode_reason(r: &mut Reader) -> Result<Option<MoveFailure>, Malformed> {
+    Ok(match r.u8()? {
+        0 => None,
+        1 => Some(MoveFailure::NoSource),
+        2 => Some(MoveFailure::SourceGone),
+        3 => Some(MoveFailure::DestinationGone),
+        _ => return Err(Malformed("reason of a move task")),
+    })
+}
+
+pub(crate) fn decode_reason_of_move(r: &mut Reader) -> Result<MoveReason, Malformed> {
+    Ok(match r.u8()? {
+        0 => MoveReason::MaxReceives,
+        1 => MoveReason::Rejected,
+        2 => MoveReason::Redrive,
+        3 => MoveReason::Deadline,
+        4 => MoveReason::Retention,
+        _ => return Err(Malformed("move reason")),
+    })
+}
+
 /// Version of the configuration's layout. New settings are new sections, not new versions.
 const CONFIG_VERSION: u8 = 1;
 
@@ -508,6 +578,7 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
     retry_codec::encode_sections(config, out);
     lane_policy::encode_sections(config, out);
     guard_codec::encode_sections(config, out);
+    retention::encode_sections(config, out);
     out.u8(NO_MORE_SECTIONS);
 }
 
@@ -535,7 +606,7 @@ pub(crate) fn decode_config(r: &mut Reader) -> Result<QueueConfig, Malformed> {
         },
         attributes: decode_map(r)?,
         tags: decode_map(r)?,
-        ..QueueConfig::default()
+        ..QueueConfig::unwritten()
     };
     decode_sections(&mut config, r)?;
     Ok(config)
@@ -553,6 +624,7 @@ fn decode_sections(config: &mut QueueConfig, r: &mut Reader) -> Result<(), Malfo
             1..=9 => retry_codec::decode_section(number, config, &mut section)?,
             10..=14 => lane_policy::decode_section(number, config, &mut section)?,
             15..=19 => guard_codec::decode_section(number, config, &mut section)?,
+            20..=24 => retention::decode_section(number, config, &mut section)?,
             _ => false,
         };
         if !known || number <= last || section.remaining() > 0 {
@@ -602,7 +674,7 @@ mod tests {
             dead_letter: Some(DeadLetter { target: name("d"), max_receives: 9 }),
             attributes: BTreeMap::from([("Policy".into(), "{}".into())]),
             tags: BTreeMap::from([("t".into(), "v".into())]),
-            ..QueueConfig::default()
+            ..QueueConfig::unwritten()
         }
     }
 
@@ -641,6 +713,26 @@ mod tests {
             attempt,
             seqs: vec![10, 11, 9],
         };
+        let removed = |reason, at_ms| Effect::Removed { queue: Q, reason, seqs: vec![1], at_ms };
+        let moved = |reason, arrival| Effect::Moved {
+            from: Q,
+            seq: 1,
+            to: QueueId(2),
+            to_seq: 3,
+            at_ms: 4,
+            reason,
+            arrival,
+        };
+        let progressed = |status, skipping| Effect::MoveTaskProgressed {
+            task: 1,
+            at_ms: 2,
+            moved: 3,
+            status,
+            failure: Some("f".into()),
+            skipping,
+        };
+        let skipping =
+            Skipping { skipped: 300, looked_at: 9, reason: Some(MoveFailure::SourceGone) };
         vec![
             (
                 Effect::QueueCreated {
@@ -652,7 +744,11 @@ mod tests {
                 GOLDEN_CREATED,
             ),
             (
-                Effect::QueueConfigured { queue: Q, at_ms: 1, config: Box::default() },
+                Effect::QueueConfigured {
+                    queue: Q,
+                    at_ms: 1,
+                    config: Box::new(QueueConfig::unwritten()),
+                },
                 GOLDEN_CONFIGURED,
             ),
             (Effect::QueueDeleted { queue: Q, at_ms: 1 }, "03ac0201"),
@@ -674,11 +770,9 @@ mod tests {
                 lease(LeaseEnd::Session(SessionId(5)), Some("a".into())),
                 "06ac02010201050101610314 0203",
             ),
-            (Effect::Removed { queue: Q, reason: Removal::Dropped, seqs: vec![1] }, "07ac02020102"),
-            (
-                Effect::Removed { queue: Q, reason: Removal::Deadline, seqs: vec![1] },
-                "07ac02040102",
-            ),
+            (removed(Removal::Dropped, None), "07ac02020102"),
+            (removed(Removal::Deadline, None), "07ac02040102"),
+            (removed(Removal::Expired, Some(300)), "25ac02010102ac02"),
             (
                 Effect::Released {
                     queue: Q,
@@ -691,17 +785,9 @@ mod tests {
             ),
             (Effect::Extended { queue: Q, seq: 1, until_ms: 2 }, "09ac020102"),
             (Effect::Promoted { queue: Q, seqs: vec![] }, "0aac0200"),
-            (
-                Effect::Moved {
-                    from: Q,
-                    seq: 1,
-                    to: QueueId(2),
-                    to_seq: 3,
-                    at_ms: 4,
-                    reason: MoveReason::Redrive,
-                },
-                "0bac020102030402",
-            ),
+            (moved(MoveReason::Redrive, Arrival::ByReason), "0bac020102030402"),
+            (moved(MoveReason::Rejected, Arrival::WithAge), "20ac02010203040100"),
+            (moved(MoveReason::MaxReceives, Arrival::Anew), "20ac02010203040001"),
             (
                 Effect::Relocated { from: 1, owners: vec![(Q, 2)], frame: place },
                 "0c0105c80101ac0202",
@@ -717,15 +803,15 @@ mod tests {
                 },
                 "0d01ac0201016e016401f4030203",
             ),
+            (progressed(MoveStatus::Failed, Skipping::default()), "0e01020303010166"),
+            (progressed(MoveStatus::Completed, skipping), "2601020301010166ac020902"),
             (
-                Effect::MoveTaskProgressed {
-                    task: 1,
-                    at_ms: 2,
-                    moved: 3,
-                    status: MoveStatus::Failed,
-                    failure: Some("f".into()),
-                },
-                "0e01020303010166",
+                Effect::Retention(RetentionEffect::Receivable {
+                    queue: Q,
+                    at_ms: 5,
+                    seqs: vec![1],
+                }),
+                "27ac02050102",
             ),
             (Effect::QueuePaused { queue: Q, at_ms: 1, paused: true }, "23ac020101"),
             (

@@ -1,6 +1,7 @@
 //! What [`crate::Query::Explain`] tells of a message.
 
 use crate::config::QueueStats;
+use crate::ends::End;
 use crate::ids::{QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::reply::Delivery;
 use crate::retry::{DeadReason, Hold, PastAttempt};
@@ -25,6 +26,8 @@ pub struct Explanation {
     pub possible_from_ms: Option<UnixMs>,
     /// What is known of it; `None` if it is not there.
     pub message: Option<Box<ExplainedMessage>>,
+    /// How it went, as far as that is known; with [`Verdict::Gone`] only.
+    pub gone: Option<Gone>,
     /// Counts of its queue.
     pub stats: QueueStats,
 }
@@ -43,11 +46,26 @@ pub enum Verdict {
     },
     /// See [`Explanation::reasons`].
     HeldBack,
-    /// It was there and is no more: acknowledged, expired, purged, dropped, or moved to another
-    /// queue.
+    /// It was there and is no more: see [`Explanation::gone`].
     Gone,
     /// No message has had this number yet.
     NeverSent,
+}
+
+/// How a message went that is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was acknowledged: every other end in this queue is remembered, and this is not one.
+    Acknowledged,
+    /// It was not acknowledged.
+    Ended(End),
+    /// It was acknowledged, or went in the purge of this time.
+    Purged {
+        /// When the queue was purged last.
+        at_ms: UnixMs,
+    },
+    /// It was acknowledged, or went so long ago that nobody remembers.
+    Forgotten,
 }
 
 /// Something that keeps a message from being delivered.
@@ -79,6 +97,20 @@ pub enum Reason {
     },
     /// It is kept in an archive and never delivered.
     Archived,
+    /// It is dead, and kept because there was nowhere to move it.
+    Dead {
+        /// Since when.
+        since_ms: UnixMs,
+        /// Why.
+        reason: Option<DeadReason>,
+    },
+    /// Its time is over before it could be delivered.
+    ExpiresBeforeDue {
+        /// When its time is over.
+        expires_at_ms: UnixMs,
+        /// When it could have been delivered.
+        due_at_ms: UnixMs,
+    },
     /// It is past its retention or its own expiry; it will be removed.
     Expired {
         /// Since when.
@@ -149,6 +181,8 @@ impl Reason {
             | Self::HeldBySession { .. }
             | Self::Claimed { .. }
             | Self::Archived
+            | Self::Dead { .. }
+            | Self::ExpiresBeforeDue { .. }
             | Self::Expired { .. }
             | Self::ReceivedTooOften { .. }
             | Self::QueuePaused

@@ -190,14 +190,14 @@ mod tests {
                 default_weight: 2,
                 weights: [("a".to_owned(), 300)].into(),
             },
-            ..QueueConfig::default()
+            ..QueueConfig::unwritten()
         };
         let mut bytes = Vec::new();
         encode_sections(&config, &mut bytes);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0a01020b05f403e807010c01040d030102030e0602010161ac02");
         bytes.clear();
-        encode_sections(&QueueConfig::default(), &mut bytes);
+        encode_sections(&QueueConfig::unwritten(), &mut bytes);
         assert!(bytes.is_empty(), "defaults take no space");
     }
 }

@@ -106,6 +106,11 @@ pub const MAX_ATTEMPT_TEXT_BYTES: usize = 4_096;
 pub const MAX_ERROR_BYTES: usize = 1_024;
 /// A consumer's name; the rest is cut off.
 pub const MAX_CONSUMER_BYTES: usize = 128;
+/// Messages that went without an acknowledgement of which a queue remembers how: about 100 bytes
+/// each and their texts, at most 40 KiB together. The oldest is forgotten.
+pub const MAX_ENDS_KEPT: usize = 100;
+/// What went wrong last with such a message; the rest is cut off.
+pub const MAX_END_TEXT_BYTES: usize = 200;
 /// Lanes of a queue with a budget and breaker, for RAM; others are not guarded meanwhile.
 pub const MAX_GUARDED_LANES: usize = 10_000;
 /// Messages acknowledged after several deliveries that a queue remembers, to notice when another

@@ -31,6 +31,9 @@ pub enum Phase {
     Backoff(UnixMs),
     /// Failed, and waits for a token of the retry budget. Blocks its FIFO lane.
     Parked,
+    /// Dead since this time, and kept here because there was nowhere to move it: not delivered
+    /// until a move task brings it back. Blocks nothing.
+    Dead(UnixMs),
 }
 
 impl Phase {
@@ -46,7 +49,20 @@ impl Phase {
     pub(crate) fn deadline(self) -> Option<UnixMs> {
         match self {
             Self::Delayed(until) | Self::Leased(until) | Self::Backoff(until) => Some(until),
-            Self::Ready | Self::Held(_) | Self::Archived(_) | Self::Parked => None,
+            Self::Ready | Self::Held(_) | Self::Archived(_) | Self::Parked | Self::Dead(_) => None,
+        }
+    }
+
+    /// Whether the queue's retention may take a message in this phase.
+    pub(crate) fn is_retained(self) -> bool {
+        match self {
+            Self::Ready | Self::Dead(_) => true,
+            Self::Delayed(_)
+            | Self::Leased(_)
+            | Self::Held(_)
+            | Self::Archived(_)
+            | Self::Backoff(_)
+            | Self::Parked => false,
         }
     }
 }
@@ -67,8 +83,10 @@ pub(crate) struct Message {
     pub(crate) order: u64,
     pub(crate) priority: u8,
     pub(crate) lane: LaneId,
-    /// Start of the retention period.
+    /// When it came into the queue; the dead letters of some queues take this along.
     pub(crate) enqueued_at_ms: UnixMs,
+    /// Start of the retention period, if that began after `enqueued_at_ms`; otherwise 0.
+    pub(crate) receivable_at_ms: UnixMs,
     /// Younger messages stand before it, so that its age is kept in an index of its own.
     pub(crate) out_of_age_order: bool,
     pub(crate) expires_at_ms: Option<UnixMs>,
@@ -90,8 +108,10 @@ pub(crate) struct Message {
 pub(crate) struct History {
     /// Deliveries so far: the fencing number of the last receipt. Never falls.
     pub(crate) deliveries: u32,
-    /// Deliveries that count: the receive count.
+    /// Deliveries by this queue that count: what its rules go by.
     pub(crate) receives: u32,
+    /// Those by the queues that it was dead-lettered from.
+    pub(crate) receives_before: u32,
     /// Log epoch of the last delivery.
     pub(crate) epoch: u32,
     /// Time of the last delivery.
@@ -99,6 +119,13 @@ pub(crate) struct History {
     pub(crate) first_received_at_ms: UnixMs,
     /// The last delivery was given back uncounted: it is over, and no receipt revives it.
     pub(crate) given_back: bool,
+}
+
+impl History {
+    /// Deliveries that count, in all queues since it was sent or brought back.
+    pub(crate) fn total_receives(&self) -> u32 {
+        self.receives.saturating_add(self.receives_before)
+    }
 }
 
 /// How a receipt compares with what the message knows.
@@ -120,6 +147,7 @@ impl Message {
             priority: 0,
             lane: LaneId::NONE,
             enqueued_at_ms,
+            receivable_at_ms: 0,
             out_of_age_order: false,
             expires_at_ms: None,
             history: History::default(),
@@ -161,6 +189,16 @@ impl Message {
             && (receipt.epoch, receipt.delivery) == (self.history.epoch, self.history.deliveries)
     }
 
+    /// Start of the retention period.
+    pub(crate) fn retained_from(&self) -> UnixMs {
+        self.enqueued_at_ms.max(self.receivable_at_ms)
+    }
+
+    /// Whether its retention follows from its place among the messages of its queue.
+    pub(crate) fn ages_in_order(&self) -> bool {
+        self.phase == Phase::Ready && !self.out_of_age_order && self.receivable_at_ms == 0
+    }
+
     /// Whether a [`crate::chunk::Chunk`] can hold it in a bare slot.
     pub(crate) fn is_plain(&self, seq: u64) -> bool {
         self.phase == Phase::Ready
@@ -168,6 +206,7 @@ impl Message {
             && self.priority == 0
             && self.lane == LaneId::NONE
             && !self.out_of_age_order
+            && self.receivable_at_ms == 0
             && self.expires_at_ms.is_none()
             && self.history == History::default()
             && self.source.is_none()

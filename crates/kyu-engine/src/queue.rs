@@ -8,6 +8,7 @@ use crate::attempts::Attempts;
 use crate::chunk::Messages;
 use crate::config::{DedupScope, QueueConfig, QueueInfo, QueueKind, QueueStats, QueueTotals};
 use crate::dedup::Dedup;
+use crate::ends::Ends;
 use crate::finished::Finished;
 use crate::guard::GuardState;
 use crate::guard_keys::GuardKeys;
@@ -65,6 +66,20 @@ pub(crate) struct Queue {
     expiries: BTreeSet<(UnixMs, Seq)>,
     /// Enqueue times of messages out of age order.
     ages: BTreeSet<(UnixMs, Seq)>,
+    /// Starts of the retention of those messages that a look at the ages in order does not find:
+    /// out of age order, with a start of their own, or before `looked_at`.
+    retained: BTreeSet<(UnixMs, Seq)>,
+    /// Messages in age order before this one that were old enough were not to be taken: they were
+    /// delayed, under lease and so on. So they are not looked at again and again.
+    looked_at: Seq,
+    /// Dead letters that are kept here.
+    pub(crate) dead: BTreeSet<Seq>,
+    /// They may have a place to go to by now; the next tick sees. Not part of the state.
+    pub(crate) dead_may_go: bool,
+    /// How the last ones went that were not acknowledged.
+    pub(crate) ends: Arc<Ends>,
+    /// What had a smaller number was gone after the last purge.
+    pub(crate) purged_below: Seq,
     /// Messages that wait for a token, by lane and place in the order, and all of them by place.
     pub(crate) parked: BTreeMap<LaneId, BTreeSet<(u64, Seq)>>,
     pub(crate) all_parked: BTreeSet<(u64, Seq)>,
@@ -114,6 +129,12 @@ impl Queue {
             deadlines: BTreeSet::new(),
             expiries: BTreeSet::new(),
             ages: BTreeSet::new(),
+            retained: BTreeSet::new(),
+            looked_at: 0,
+            dead: BTreeSet::new(),
+            dead_may_go: true,
+            ends: Arc::default(),
+            purged_below: 0,
             parked: BTreeMap::new(),
             all_parked: BTreeSet::new(),
             reordered: BTreeMap::new(),
@@ -144,7 +165,7 @@ impl Queue {
         if let Some(new) = &new {
             done.wakes |= self.index(seq, new);
             done.due_ms = [new.phase.deadline(), new.expires_at_ms].into_iter().flatten().min();
-            if let Some(expiry) = self.retained_until(new) {
+            if let Some(expiry) = self.retention_ends(new) {
                 done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
             }
             done.due_ms =
@@ -155,11 +176,6 @@ impl Queue {
             }
         }
         (old, done)
-    }
-
-    /// When the message's retention ends; `None` for never.
-    pub(crate) fn retained_until(&self, message: &Message) -> Option<UnixMs> {
-        message.enqueued_at_ms.checked_add(self.info.config.retention_ms)
     }
 
     fn index(&mut self, seq: Seq, message: &Message) -> bool {
@@ -190,6 +206,9 @@ impl Queue {
                 }
             }
             Phase::Archived(_) => self.archived += 1,
+            Phase::Dead(_) => {
+                self.dead.insert(seq);
+            }
             Phase::Leased(_) | Phase::Held(_) => {
                 self.in_flight += 1;
                 self.change_lane(message.lane, Change::Leased(message.order));
@@ -207,7 +226,15 @@ impl Queue {
         if message.out_of_age_order && !message.phase.is_archived() {
             self.ages.insert((message.enqueued_at_ms, seq));
         }
+        if self.is_retained_by_start(seq, message) {
+            self.retained.insert((message.retained_from(), seq));
+        }
         wakes
+    }
+
+    /// Whether a message is among [`Queue::retained`].
+    fn is_retained_by_start(&self, seq: Seq, message: &Message) -> bool {
+        message.phase.is_retained() && (!message.ages_in_order() || seq < self.looked_at)
     }
 
     fn unindex(&mut self, seq: Seq, message: &Message) -> bool {
@@ -233,6 +260,9 @@ impl Queue {
                 }
             }
             Phase::Archived(_) => self.archived -= 1,
+            Phase::Dead(_) => {
+                self.dead.remove(&seq);
+            }
             Phase::Leased(_) | Phase::Held(_) => {
                 // A queue at its limit has had nothing to give, whatever its lanes have.
                 wakes = self.in_flight >= u64::from(self.info.config.max_in_flight);
@@ -256,6 +286,9 @@ impl Queue {
         }
         if message.out_of_age_order {
             self.ages.remove(&(message.enqueued_at_ms, seq));
+        }
+        if self.is_retained_by_start(seq, message) {
+            self.retained.remove(&(message.retained_from(), seq));
         }
         if message.order != seq {
             self.reordered.remove(&message.order);
@@ -301,6 +334,8 @@ impl Queue {
         empty.paused = self.paused;
         empty.lanes.outlive(&self.lanes.limits);
         empty.finished = self.finished.clone();
+        empty.ends = self.ends.clone();
+        empty.purged_below = self.next_seq;
         empty.put_guards(self.guards.clone());
         empty
     }
@@ -335,27 +370,42 @@ impl Queue {
     pub(crate) fn expired(&self, now_ms: UnixMs, most: usize) -> BTreeSet<Seq> {
         let mut expired: BTreeSet<Seq> =
             self.expiries.range(..=(now_ms, Seq::MAX)).map(|(_, seq)| *seq).take(most).collect();
-        let Some(born_by) = now_ms.checked_sub(self.info.config.retention_ms) else {
+        let Some(by_ms) = now_ms.checked_sub(self.info.config.retention_ms) else {
             return expired;
         };
-        expired.extend(self.ages.range(..=(born_by, Seq::MAX)).map(|(_, seq)| *seq).take(most));
-        if self.messages.oldest_in_age_order().is_some_and(|(_, at)| at <= born_by) {
-            let old = self.messages.iter().filter(|(_, m)| !m.out_of_age_order);
-            let old = old.take_while(|(_, m)| m.enqueued_at_ms <= born_by);
-            expired.extend(old.map(|(seq, _)| seq).take(most));
-        }
+        let by_start = self.retained.range(..=(by_ms, Seq::MAX)).map(|(_, seq)| *seq);
+        expired.extend(by_start.take(most));
+        let old = self.messages.in_age_order(self.looked_at);
+        let old = old.take_while(|(_, m)| m.enqueued_at_ms <= by_ms).take(MAX_LOOKED_AT);
+        let old = old.filter(|(_, m)| m.ages_in_order()).map(|(seq, _)| seq);
+        expired.extend(old.take(most));
         expired
+    }
+
+    /// Passes over old messages that retention may not take now; those that it may take later are
+    /// found by their start then. Not part of the state: it changes how messages are looked for,
+    /// not which are found.
+    pub(crate) fn pass_retention(&mut self, now_ms: UnixMs) {
+        let Some(by_ms) = now_ms.checked_sub(self.info.config.retention_ms) else { return };
+        let old = self.messages.in_age_order(self.looked_at).take(MAX_LOOKED_AT);
+        let passed = old.take_while(|(_, m)| m.enqueued_at_ms <= by_ms && !m.ages_in_order());
+        if let Some((last, _)) = passed.last() {
+            self.looked_at = last + 1;
+        }
     }
 
     /// Exactly when time next has work here.
     pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {
-        let retention = self
-            .oldest_enqueued_at_ms()
-            .and_then(|at| at.checked_add(self.info.config.retention_ms));
+        let in_order = self.messages.in_age_order(self.looked_at).next();
+        let in_order = in_order.map(|(_, message)| message.enqueued_at_ms);
+        let by_start = self.retained.first().map(|(at, _)| *at);
+        let first = [in_order, by_start].into_iter().flatten().min();
+        let retention = first.and_then(|at| at.checked_add(self.info.config.retention_ms));
         [
             self.deadlines.first().map(|(at, _)| *at),
             self.expiries.first().map(|(at, _)| *at),
             retention,
+            (self.dead_may_go && !self.dead.is_empty()).then_some(0),
             self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.guards_due_ms(),
@@ -392,6 +442,7 @@ impl Queue {
             oldest_enqueued_at_ms: self.oldest_enqueued_at_ms(),
             newest_enqueued_at_ms: self.newest_enqueued_at_ms(),
             archived: self.archived,
+            dead: self.dead.len() as u64,
             last_seq: self.next_seq - 1,
         }
     }
@@ -405,7 +456,7 @@ impl Queue {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.ready + self.delayed + self.in_flight + self.archived
+        self.ready + self.delayed + self.in_flight + self.archived + self.dead.len() as u64
     }
 
     /// The key under which a deduplication id is remembered.
@@ -424,6 +475,9 @@ fn turn_of_waiting(messages: &Messages, reordered: &BTreeMap<u64, Seq>, rank: Ra
     let seq = reordered.get(&rank.order).copied().unwrap_or(rank.order);
     messages.get(seq).map_or(Turn::plain(rank), |first| Turn::of_waiting(rank, &first))
 }
+
+/// Messages that one look for old ones passes over, so that no command waits long behind it.
+const MAX_LOOKED_AT: usize = 10_000;
 
 /// Forgetting expired ids is housekeeping: it waits so that one tick forgets many.
 pub(crate) const SWEEP_SLACK_MS: u64 = 10_000;

@@ -229,6 +229,7 @@ impl Queue {
         let trail = message.trail.as_deref();
         Some(MessageHistory {
             receive_count: message.history.receives,
+            total_receive_count: message.history.total_receives(),
             dead_letter_source: message.source.clone(),
             dead_reason: message.dead_reason,
             past_attempts: message.past_attempts(),

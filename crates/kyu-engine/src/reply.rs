@@ -243,8 +243,10 @@ pub struct Delivery {
     pub frame_at: Address,
     /// The frame's length in bytes.
     pub frame_bytes: u32,
-    /// Times acquired, with this one.
+    /// Times acquired from this queue, with this one: what its rules go by.
     pub receive_count: u32,
+    /// Times acquired in all, from the queues that it was dead-lettered from as well.
+    pub total_receive_count: u32,
     /// When it was first acquired.
     pub first_received_at_ms: UnixMs,
     /// The queue it was dead-lettered from.
@@ -268,8 +270,10 @@ pub struct Delivery {
 /// What has happened to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageHistory {
-    /// Times acquired since it came into the queue family (a redrive starts anew).
+    /// Times acquired since it came into the queue.
     pub receive_count: u32,
+    /// Times acquired since it was sent or brought back by a move task.
+    pub total_receive_count: u32,
     /// The queue it was dead-lettered from.
     pub dead_letter_source: Option<Arc<QueueName>>,
     /// Why it was dead-lettered.
@@ -294,6 +298,7 @@ impl Delivery {
             frame_at: message.frame.at,
             frame_bytes: message.frame.bytes,
             receive_count: history.receives,
+            total_receive_count: history.total_receives(),
             first_received_at_ms: history.first_received_at_ms,
             dead_letter_source: message.source.clone(),
             via: message.via,
@@ -313,6 +318,7 @@ impl Delivery {
         Self {
             receipt: Receipt { delivery, epoch: ctx.epoch, ..last.receipt },
             receive_count: last.receive_count + 1,
+            total_receive_count: last.total_receive_count + 1,
             first_received_at_ms: if first == 0 { ctx.now_ms } else { first },
             last_received_at_ms: ctx.now_ms,
             ..last
@@ -350,17 +356,29 @@ pub enum Extended {
     TooLong,
 }
 
+/// Why a move task left messages where they were. Numbers are frozen: they are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MoveFailure {
+    /// Nobody knows where they came from: they were sent to this queue.
+    NoSource = 1,
+    /// The queue that they came from does not exist any more.
+    SourceGone = 2,
+    /// The task's destination does not exist any more. This ends the task.
+    DestinationGone = 3,
+}
+
 /// State of a move task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MoveStatus {
     /// Moving.
     Running = 0,
-    /// All that was there has been moved.
+    /// All that was there has been moved, or skipped.
     Completed = 1,
     /// Stopped by request.
     Cancelled = 2,
-    /// A destination does not exist.
+    /// The destination does not exist, or all that was there was skipped.
     Failed = 3,
 }
 
@@ -383,8 +401,14 @@ pub struct MoveTask {
     pub moved: u64,
     /// Messages in the source when it started.
     pub to_move: u64,
-    /// Why it failed.
+    /// Why it failed, or skipped messages, in words.
     pub failure: Option<String>,
+    /// The same as a word.
+    pub reason: Option<MoveFailure>,
+    /// Messages left where they are, because there is no queue to move them to.
+    pub skipped: u64,
+    /// Messages up to this number have been looked at.
+    pub looked_at: Seq,
 }
 
 /// Why a whole command was refused. Nothing has changed.

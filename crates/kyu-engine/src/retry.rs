@@ -4,6 +4,7 @@
 use crate::config::QueueConfig;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{MAX_KEY_BYTES, MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
+use crate::wire::Malformed;
 
 /// When a failed message is tried again, and how often.
 ///
@@ -19,8 +20,8 @@ pub struct RetryPolicy {
     /// from 7 to 10 s. Spreads the retries of messages that failed together.
     pub jitter_percent: u8,
     /// The last attempt: a message that fails in it goes to the dead-letter queue at once, or is
-    /// removed and counted as rejected if the queue has no dead-letter rule. While the queue that
-    /// the rule names does not exist, it is tried again. At least 1; `None` for the dead-letter
+    /// kept as dead ([`crate::Phase::Dead`]) if the queue has no dead-letter rule. While the queue
+    /// that the rule names does not exist, it is tried again. At least 1; `None` for the dead-letter
     /// rule's `max_receives` alone (the lower of the two counts).
     pub max_attempts: Option<u32>,
 }
@@ -63,8 +64,8 @@ pub enum ExpiredTo {
     #[default]
     Nowhere,
     /// To the queue of the dead-letter rule, where they start a new retention period, with
-    /// [`DeadReason::Deadline`] or [`DeadReason::Retention`]. Removed and counted while that does
-    /// not exist.
+    /// [`DeadReason::Deadline`] or [`DeadReason::Retention`]. While that does not exist they are
+    /// kept as dead ([`crate::Phase::Dead`]) for one more retention period.
     DeadLetterQueue,
     /// As `DeadLetterQueue`, to this queue.
     Queue(QueueName),
@@ -162,7 +163,7 @@ impl Default for Breaker {
 }
 
 /// What receipts may do of deliveries that a later delivery of the same message has followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fencing {
     /// An acknowledgement by an earlier delivery removes the message, although a later delivery is
     /// under way: the work is done. Otherwise it is refused as stale. Counted either way.
@@ -170,6 +171,18 @@ pub struct Fencing {
     /// Only the latest delivery moves a lease. Otherwise any receipt moves the deadline of a
     /// standard queue's message, as SQS has it. FIFO queues always refuse.
     pub refuse_stale_extends: bool,
+}
+
+impl Fencing {
+    /// Overtaken receipts move leases, and acknowledge nothing.
+    pub const NONE: Self = Self { accept_late_acks: false, refuse_stale_extends: false };
+}
+
+impl Default for Fencing {
+    /// Only the latest delivery decides about a message.
+    fn default() -> Self {
+        Self { accept_late_acks: false, refuse_stale_extends: true }
+    }
 }
 
 /// Why a message is in a dead-letter queue. Numbers are frozen: they are on disk.
@@ -184,6 +197,17 @@ pub enum DeadReason {
     Deadline = 3,
     /// It was past the queue's retention.
     Retention = 4,
+}
+
+pub(crate) fn dead_reason(number: u8) -> Result<Option<DeadReason>, Malformed> {
+    Ok(match number {
+        0 => None,
+        1 => Some(DeadReason::MaxReceives),
+        2 => Some(DeadReason::Rejected),
+        3 => Some(DeadReason::Deadline),
+        4 => Some(DeadReason::Retention),
+        _ => return Err(Malformed("reason of a dead letter")),
+    })
 }
 
 /// How an attempt ended. Numbers are frozen: they are on disk.

@@ -40,7 +40,7 @@ pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if let Some(guard) = &config.guard {
         out.section(section::GUARD, |b| encode_guard(guard, b));
     }
-    if config.fencing != Fencing::default() {
+    if config.fencing != Fencing::NONE {
         out.section(section::FENCING, |b| {
             b.u8(u8::from(config.fencing.accept_late_acks));
             b.u8(u8::from(config.fencing.refuse_stale_extends));
@@ -184,11 +184,11 @@ mod tests {
 
     fn retry(backoff: Backoff) -> QueueConfig {
         let retry = RetryPolicy { backoff, jitter_percent: 30, max_attempts: Some(5) };
-        QueueConfig { retry: Some(retry), ..QueueConfig::default() }
+        QueueConfig { retry: Some(retry), ..QueueConfig::unwritten() }
     }
 
     fn samples() -> Vec<(QueueConfig, &'static str)> {
-        let base = QueueConfig::default;
+        let base = QueueConfig::unwritten;
         let name = QueueName { namespace: "n".into(), name: "d".into() };
         let guard = Guard {
             key: GuardKey::Lane,
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn sections_out_of_order_too_long_or_of_unknown_numbers_are_refused() {
         let mut plain = Vec::new();
-        encode_config(&QueueConfig::default(), &mut plain);
+        encode_config(&QueueConfig::unwritten(), &mut plain);
         plain.pop();
         for hostile in ["\x03\x00\x02\x01\x00\x00", "\x09\x00\x00", "\x03\x01\x00\x00"] {
             let bytes = [&plain, hostile.as_bytes()].concat();

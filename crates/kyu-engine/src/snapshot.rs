@@ -15,6 +15,7 @@ use crate::dedup::{Dedup, Original};
 use crate::effect_codec::{
     decode_config, decode_name, decode_opt_name, encode_config, encode_name, encode_opt_name,
 };
+use crate::ends::Ends;
 use crate::engine::Engine;
 use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
 use crate::exchange_codec::{
@@ -28,9 +29,10 @@ use crate::load_error::LoadError;
 use crate::message::{FrameRef, History, LaneId, Message, Phase};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
+use crate::snapshot_ends;
 use crate::snapshot_keys::{FrozenKeys, load_ledger, load_schedule, load_unique, write_unique};
 use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pauses};
-use crate::snapshot_retry::{self, MARKS, TRAIL};
+use crate::snapshot_retry::{self, LATER, MARKS, TRAIL};
 use crate::snapshot_task::{decode_task, encode_task};
 use crate::state::State;
 use crate::unique::UniqueShards;
@@ -73,6 +75,12 @@ pub(crate) mod block {
     pub(super) const MORE_TOTALS: u8 = 12;
     /// Guards of a queue, and messages acknowledged after more than one delivery.
     pub(super) const GUARDS: u8 = 13;
+    /// Dead letters kept and brought back, counted. Left out while both are 0.
+    pub(crate) const DEAD_TOTALS: u8 = 23;
+    /// How the last messages of a queue went. Left out while none is remembered.
+    pub(crate) const ENDS: u8 = 24;
+    /// What had a smaller number was gone after the last purge. Left out while it is 0.
+    pub(crate) const PURGED_BELOW: u8 = 25;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -105,6 +113,8 @@ struct FrozenQueue {
     newest_seq: Seq,
     claims: BTreeMap<Seq, Phase>,
     purged_at_ms: Option<UnixMs>,
+    purged_below: Seq,
+    ends: Arc<Ends>,
     messages: Messages,
     lane_keys: Vec<Option<Arc<str>>>,
     dedup: Dedup,
@@ -126,6 +136,8 @@ impl Frozen {
             newest_seq: queue.newest_seq,
             claims: queue.claims.clone(),
             purged_at_ms: queue.purged_at_ms,
+            purged_below: queue.purged_below,
+            ends: queue.ends.clone(),
             messages: queue.messages.clone(),
             lane_keys: queue.lanes.keys(),
             dedup: queue.dedup.clone(),
@@ -203,6 +215,7 @@ impl FrozenQueue {
         if more.iter().any(|total| *total > 0) {
             blocks.write(block::MORE_TOTALS, |b| more.iter().for_each(|total| b.varint(*total)))?;
         }
+        snapshot_ends::write(&self.totals, &self.ends, self.purged_below, blocks)?;
         if !self.guards.is_empty() || !self.finished.is_empty() {
             blocks.write(block::GUARDS, |b| {
                 snapshot_retry::encode_guards(&self.guards, &self.finished, b);
@@ -420,6 +433,7 @@ fn encode_message(
         (m.history.given_back, GIVEN_BACK),
         (m.trail.is_some(), TRAIL),
         (snapshot_retry::has_marks(m), MARKS),
+        (snapshot_retry::has_later(m), LATER),
     ];
     out.u8(flags.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum());
     out.opt_varint(m.expires_at_ms);
@@ -519,16 +533,12 @@ impl Loader {
             block::MORE_TOTALS => {
                 snapshot_retry::decode_more_totals(&mut self.own_queue()?.totals, r)?;
             }
+            kind @ (block::DEAD_TOTALS | block::ENDS | block::PURGED_BELOW) => {
+                snapshot_ends::load(kind, self.own_queue()?, r)?;
+            }
             block::GUARDS => snapshot_retry::decode_guards(self.own_queue()?, r)?,
             block::MESSAGES => self.messages(r)?,
-            block::GUARD_KEYS => {
-                let queue = self.own_queue()?;
-                for (value, seqs) in GuardKeys::decode(r)? {
-                    for seq in seqs {
-                        queue.set_guard_value(seq, Some(value.clone()));
-                    }
-                }
-            }
+            block::GUARD_KEYS => self.guard_keys(r)?,
             block::DEDUP | block::EXCHANGE_DEDUP => {
                 while r.remaining() > 0 {
                     let key = r.string()?;
@@ -576,6 +586,16 @@ impl Loader {
         for _ in 0..r.count()? {
             let at = r.varint()?;
             self.state.shared.insert(at, r.varint32()?);
+        }
+        Ok(())
+    }
+
+    fn guard_keys(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        let queue = self.own_queue()?;
+        for (value, seqs) in GuardKeys::decode(r)? {
+            for seq in seqs {
+                queue.set_guard_value(seq, Some(value.clone()));
+            }
         }
         Ok(())
     }
@@ -712,6 +732,7 @@ impl Loader {
         m.history = History {
             deliveries: r.varint32()?,
             receives: r.varint32()?,
+            receives_before: 0,
             epoch: r.varint32()?,
             last_received_at_ms: r.varint()?,
             first_received_at_ms: r.varint()?,

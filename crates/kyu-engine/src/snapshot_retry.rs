@@ -8,7 +8,7 @@ use crate::finished::{Done, Finished};
 use crate::guard::GuardState;
 use crate::message::Message;
 use crate::queue::Queue;
-use crate::retry::DeadReason;
+use crate::retry::dead_reason;
 use crate::trail::Trail;
 use crate::wire::{Malformed, Reader, Write};
 
@@ -83,17 +83,24 @@ pub(crate) fn decode_guards(queue: &mut Queue, r: &mut Reader) -> Result<(), Mal
 /// Bits of a full message's flags.
 pub(crate) const TRAIL: u8 = 4;
 pub(crate) const MARKS: u8 = 8;
+/// A start of the retention and receives of its own.
+pub(crate) const LATER: u8 = 16;
 
 /// In the marks: why it is dead, and this bit.
 const REASON: u8 = 0x0f;
 const STALE_ACKED: u8 = 0x10;
+
+/// Whether the message has what [`LATER`] announces.
+pub(crate) fn has_later(m: &Message) -> bool {
+    m.receivable_at_ms > 0 || m.history.receives_before > 0
+}
 
 /// Whether the message has marks.
 pub(crate) fn has_marks(m: &Message) -> bool {
     m.dead_reason.is_some() || m.stale_acked
 }
 
-/// Writes what the two flags announce.
+/// Writes what the three flags announce.
 pub(crate) fn encode_extras(m: &Message, out: &mut Vec<u8>) {
     if let Some(trail) = &m.trail {
         trail.encode(out);
@@ -101,6 +108,10 @@ pub(crate) fn encode_extras(m: &Message, out: &mut Vec<u8>) {
     if has_marks(m) {
         let reason = m.dead_reason.map_or(0, |reason| reason as u8);
         out.u8(reason | if m.stale_acked { STALE_ACKED } else { 0 });
+    }
+    if has_later(m) {
+        out.varint(m.receivable_at_ms);
+        out.varint(u64::from(m.history.receives_before));
     }
 }
 
@@ -111,14 +122,11 @@ pub(crate) fn decode_extras(flags: u8, m: &mut Message, r: &mut Reader) -> Resul
     if flags & MARKS != 0 {
         let marks = r.u8()?;
         m.stale_acked = marks & STALE_ACKED != 0;
-        m.dead_reason = match marks & REASON {
-            0 => None,
-            1 => Some(DeadReason::MaxReceives),
-            2 => Some(DeadReason::Rejected),
-            3 => Some(DeadReason::Deadline),
-            4 => Some(DeadReason::Retention),
-            _ => return Err(Malformed("reason of a dead letter")),
-        };
+        m.dead_reason = dead_reason(marks & REASON)?;
+    }
+    if flags & LATER != 0 {
+        m.receivable_at_ms = r.varint()?;
+        m.history.receives_before = r.varint32()?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! What snapshots hold of move tasks. The layout is frozen.
 
-use crate::effect_codec::{decode_opt_name, decode_status, encode_opt_name, opt_u32};
+use crate::effect_codec::{
+    decode_opt_name, decode_reason, decode_status, encode_opt_name, opt_u32,
+};
 use crate::ids::QueueId;
 use crate::reply::MoveTask;
 use crate::wire::{Malformed, Reader, Write};
@@ -15,10 +17,16 @@ pub(crate) fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
     out.varint(task.moved);
     out.varint(task.to_move);
     out.opt_str(task.failure.as_deref());
+    // Left out by tasks from before there was more to say.
+    if task.skipped > 0 || task.looked_at > 0 || task.reason.is_some() {
+        out.varint(task.skipped);
+        out.varint(task.looked_at);
+        out.u8(task.reason.map_or(0, |reason| reason as u8));
+    }
 }
 
 pub(crate) fn decode_task(r: &mut Reader) -> Result<MoveTask, Malformed> {
-    Ok(MoveTask {
+    let mut task = MoveTask {
         id: r.varint()?,
         source: QueueId(r.varint32()?),
         destination: decode_opt_name(r)?,
@@ -28,5 +36,13 @@ pub(crate) fn decode_task(r: &mut Reader) -> Result<MoveTask, Malformed> {
         moved: r.varint()?,
         to_move: r.varint()?,
         failure: r.opt_string()?,
-    })
+        reason: None,
+        skipped: 0,
+        looked_at: 0,
+    };
+    if r.remaining() > 0 {
+        (task.skipped, task.looked_at) = (r.varint()?, r.varint()?);
+        task.reason = decode_reason(r)?;
+    }
+    Ok(task)
 }

@@ -7,6 +7,7 @@ use crate::attempts::Attempt;
 use crate::chunk::Messages;
 use crate::config::{QueueConfig, QueueInfo, QueueTotals};
 use crate::dedup::Original;
+use crate::ends::{End, Ends};
 use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
 use crate::finished::{Done, Finished};
 use crate::guard::GuardState;
@@ -50,6 +51,8 @@ pub(crate) struct State {
     /// The exchange of each binding.
     pub(crate) bindings: BTreeMap<BindingId, ExchangeId>,
     pub(crate) ledger_due: LedgerDue,
+    /// Queues that keep dead letters, and some that did.
+    with_dead: BTreeSet<QueueId>,
     segment_bytes: u64,
     /// Bytes of live frames by log segment.
     live: BTreeMap<u64, u64>,
@@ -157,6 +160,10 @@ enum Undo {
         queue: QueueId,
         old: Arc<Finished>,
     },
+    Ends {
+        queue: QueueId,
+        old: Arc<Ends>,
+    },
 }
 
 /// How long the name of a deleted queue is remembered (SQS asks for 60 seconds).
@@ -180,6 +187,7 @@ impl State {
             exchange_names: BTreeMap::new(),
             bindings: BTreeMap::new(),
             ledger_due: LedgerDue::default(),
+            with_dead: BTreeSet::new(),
             segment_bytes: segment_bytes.max(1),
             live: BTreeMap::new(),
             watch: BTreeSet::new(),
@@ -228,6 +236,9 @@ impl State {
             .is_some_and(|old| matches!(old.phase, Phase::Held(_)) && phase != Some(old.phase));
         if done.wakes {
             self.woken.insert(id);
+        }
+        if matches!(phase, Some(Phase::Dead(_))) {
+            self.with_dead.insert(id);
         }
         if let Some(due_ms) = done.due_ms
             && queue.watched_ms.is_none_or(|watched| due_ms < watched)
@@ -278,11 +289,22 @@ impl State {
         let due: Vec<QueueId> = due.map(|(_, id)| *id).take(most).collect();
         for id in &due {
             self.refresh_lanes(*id, now_ms);
+            self.pass_by(*id, now_ms);
             let at_ms = self.queues.get(id).and_then(Queue::next_due_ms);
             self.watch(*id, at_ms);
         }
         self.ticked.clone_from(&due);
         due
+    }
+
+    /// Passes over what a tick would look at in vain, now and again.
+    fn pass_by(&mut self, id: QueueId, now_ms: UnixMs) {
+        let Some(queue) = self.queues.get(&id) else { return };
+        let go = queue.dead_may_go && self.dead_that_go(queue, 1).next().is_some();
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.dead_may_go = go;
+            queue.pass_retention(now_ms);
+        }
     }
 
     /// Watches the queues of the last tick for exactly their next work.
@@ -534,6 +556,32 @@ impl State {
         Arc::make_mut(&mut queue.finished).add(seq, done);
     }
 
+    /// Remembers how a message went.
+    pub(crate) fn remember_end(&mut self, id: QueueId, end: End) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if let Some(journal) = &mut self.journal {
+            journal.push(Undo::Ends { queue: id, old: queue.ends.clone() });
+        }
+        Arc::make_mut(&mut queue.ends).add(end);
+    }
+
+    /// A queue of this name is there: dead letters that wait for it may go.
+    pub(crate) fn wake_dead(&mut self, name: &QueueName) {
+        let with_dead = std::mem::take(&mut self.with_dead);
+        for id in with_dead {
+            let Some(queue) = self.queues.get_mut(&id).filter(|queue| !queue.dead.is_empty())
+            else {
+                continue;
+            };
+            self.with_dead.insert(id);
+            if queue.info.config.dead_go_to(name) {
+                queue.dead_may_go = true;
+                let due_ms = queue.next_due_ms();
+                self.watch(id, due_ms);
+            }
+        }
+    }
+
     /// From here on changes can be taken back by [`State::roll_back`].
     pub(crate) fn begin_trial(&mut self) {
         self.journal = Some(vec![Undo::Time { last_time_ms: self.last_time_ms }]);
@@ -601,6 +649,11 @@ impl State {
             Undo::Finished { queue, old } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.finished = old;
+                }
+            }
+            Undo::Ends { queue, old } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.ends = old;
                 }
             }
             Undo::Time { last_time_ms } => self.last_time_ms = last_time_ms,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use crate::backend::{Backend, Ending, Finish, Finished, Incoming, millis};
+use crate::backend::{Backend, Ending, Failure, Finish, Finished, Incoming, millis};
 use crate::context::{Attempt, Context};
 use crate::error::{Error, JobError};
 use crate::worker::Kind;
@@ -84,7 +84,8 @@ async fn lost_lease(context: &Context, lease: Duration) {
         tokio::time::sleep(lease / 3).await;
         match attempt.backend.extend(attempt.queue, &attempt.handle, lease).await {
             Ok(true) => {}
-            Ok(false) => return,
+            // Somebody else has it, or it is gone with its queue.
+            Ok(false) | Err(Failure::QueueNotFound) => return,
             // Tried again in time: a lease lasts three of these.
             Err(error) => tracing::warn!(error = %Error::from(error), "extending a lease"),
         }

@@ -4,7 +4,7 @@ use kyu_broker::{FOREVER, QueueConfig, QueueName};
 
 use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
 use crate::policies::Guard;
-use crate::queue::{DeadLetter, DedupScope, Overflow, QueueKind, QueueSettings};
+use crate::queue::{DeadLetter, DedupScope, Overflow, QueueKind, QueueSettings, RetentionFrom};
 
 /// A queue's settings, to be shown.
 pub fn of(config: &QueueConfig) -> QueueSettings {
@@ -13,6 +13,7 @@ pub fn of(config: &QueueConfig) -> QueueSettings {
         visibility_timeout_ms: config.visibility_timeout_ms,
         delay_ms: config.delay_ms,
         retention_ms: if config.retention_ms == FOREVER { 0 } else { config.retention_ms },
+        retention_from: config.retention_from.into(),
         receive_wait_ms: config.receive_wait_ms,
         max_message_bytes: config.max_message_bytes,
         max_in_flight: config.max_in_flight,
@@ -50,6 +51,7 @@ pub fn apply(
     config.visibility_timeout_ms = settings.visibility_timeout_ms;
     config.delay_ms = settings.delay_ms;
     config.retention_ms = if settings.retention_ms == 0 { FOREVER } else { settings.retention_ms };
+    config.retention_from = settings.retention_from.into();
     config.receive_wait_ms = settings.receive_wait_ms;
     config.max_message_bytes = settings.max_message_bytes;
     config.max_in_flight = settings.max_in_flight;
@@ -79,6 +81,21 @@ pub fn apply(
     Ok(())
 }
 
+/// Refuses settings by which a queue's dead or expired messages would go to the queue itself.
+pub fn check_targets(name: &QueueName, config: &QueueConfig) -> Result<(), String> {
+    if config.dead_letter.as_ref().is_some_and(|rule| rule.target == *name) {
+        return Err("dead_letter.queue is the queue itself; name another one.".to_owned());
+    }
+    match &config.expired_to {
+        kyu_broker::ExpiredTo::Queue(target) if target == name => {
+            Err("expired_to is the queue itself; name another one.".to_owned())
+        }
+        kyu_broker::ExpiredTo::Queue(_)
+        | kyu_broker::ExpiredTo::DeadLetterQueue
+        | kyu_broker::ExpiredTo::Nowhere => Ok(()),
+    }
+}
+
 fn check(settings: &QueueSettings) -> Result<(), String> {
     let within = |name: &str, value: u64, least: u64, most: u64| {
         if (least..=most).contains(&value) {
@@ -104,6 +121,7 @@ same_words! {
     QueueKind { Standard, Fifo }
     DedupScope { Queue, Lane }
     Overflow { Refuse, DropHead }
+    RetentionFrom { Sent, Receivable }
 }
 
 #[cfg(test)]
@@ -137,6 +155,8 @@ mod tests {
                 target: QueueName { namespace: "n".into(), name: "dead".into() },
                 max_receives: 3,
             }),
+            retention_ms: 7,
+            retention_from: kyu_broker::RetentionFrom::Sent,
             ..QueueConfig::default()
         };
         config.attributes.insert("Policy".into(), "{}".into());

@@ -28,7 +28,7 @@ mod pairs;
 mod policies;
 mod queue;
 
-pub use convert::{apply, of};
+pub use convert::{apply, check_targets, of};
 pub use duration::duration_ms;
 pub use pairs::of_pairs;
 pub use policies::*;

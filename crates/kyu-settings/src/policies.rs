@@ -16,8 +16,8 @@ pub struct RetryPolicy {
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub jitter_percent: u8,
-    /// The last attempt: a message that fails in it goes to the dead-letter queue. `null` for the
-    /// dead-letter rule's `max_receives` alone.
+    /// The last attempt: a message that fails in it goes to the dead-letter queue, or is kept as
+    /// `dead` if the queue has no dead-letter rule. `null` for the rule's `max_receives` alone.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
@@ -157,13 +157,21 @@ impl Default for Breaker {
 }
 
 /// What receipts may do of deliveries that a later delivery has followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fencing {
-    /// Their acknowledgement removes the message; otherwise it is refused as stale.
+    /// Their acknowledgement removes the message, as with SQS; otherwise (the default) it is refused
+    /// as stale. Counted either way.
     pub accept_late_acks: bool,
-    /// They do not move a lease; otherwise they do in standard queues, as with SQS.
+    /// They do not move a lease (the default); otherwise they do in standard queues, but never end
+    /// it.
     pub refuse_stale_extends: bool,
+}
+
+impl Default for Fencing {
+    fn default() -> Self {
+        kyu_broker::Fencing::default().into()
+    }
 }
 
 /// Which lane comes next.

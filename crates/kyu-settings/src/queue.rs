@@ -40,11 +40,26 @@ pub enum Overflow {
     DropHead,
 }
 
+/// From when on the retention of a message counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetentionFrom {
+    /// As SQS has it: from the send, or the end of a delay or backoff, through all leases; the dead
+    /// letters of a standard queue take their age along.
+    Sent,
+    /// From the last time that the message became receivable: also anew when a lease ends without
+    /// an acknowledgement. A dead letter starts anew.
+    #[default]
+    Receivable,
+}
+
 /// Where messages go that were received too often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetter {
-    /// The dead-letter queue, of the same namespace. While it does not exist, messages stay.
+    /// The dead-letter queue, of the same namespace. While it does not exist, messages stay: those
+    /// that are received too often are tried again, and those that are rejected are kept as `dead`
+    /// until it exists.
     pub queue: String,
     /// A message received this often moves instead of being received once more; at least 1.
     #[schemars(range(min = 1))]
@@ -63,9 +78,13 @@ pub struct QueueSettings {
     /// Delay of a send that names none.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: u64,
-    /// Age at which a message expires, to ten years; 0 for never.
+    /// How long a message is kept that nobody fetches, to ten years; 0 (the default) for as long as
+    /// it takes. A message that is delayed, under lease, or waiting for its next attempt is never
+    /// taken.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub retention_ms: u64,
+    /// From when on the retention counts.
+    pub retention_from: RetentionFrom,
     /// How long a receive waits that names no time.
     #[schemars(range(max = 60_000))]
     pub receive_wait_ms: u64,

@@ -1,9 +1,9 @@
 //! The queues of a run: each exists for a promise that it puts to the test.
 
 use kyu_broker::{
-    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, FOREVER, Fairness, Guard, GuardKey,
-    LaneLimits, Overflow, QueueConfig, QueueId, QueueKind, QueueName, RateLimit, RetryBudget,
-    RetryPolicy, UnixMs,
+    Backoff, Breaker, DeadLetter, DedupScope, ExpiredTo, FOREVER, Fairness, Fencing, Guard,
+    GuardKey, LaneLimits, Overflow, QueueConfig, QueueId, QueueKind, QueueName, RateLimit,
+    RetentionFrom, RetryBudget, RetryPolicy, UnixMs,
 };
 
 use crate::content::DEPENDENCY;
@@ -26,7 +26,7 @@ pub(crate) const BOUND: u64 = 20;
 /// What a queue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
-    /// Standard, with a short retention.
+    /// Standard, with the rules of SQS and a short retention.
     Plain,
     /// Standard, with a dead-letter queue.
     Lettered,
@@ -44,7 +44,7 @@ pub(crate) enum Role {
     OrderedDead,
     /// Where dead letters are moved to on demand.
     Rescue,
-    /// Standard; its messages have unique keys.
+    /// Standard; its messages have unique keys; the dead-letter queue of its rule is missing.
     Single,
     /// Standard; schedules send to it, and nobody else.
     Timed,
@@ -134,6 +134,11 @@ impl Role {
         matches!(self, Role::Table | Role::TableArchive)
     }
 
+    /// Whether an overtaken delivery may acknowledge, and extend.
+    pub(crate) fn accepts_late_acks(self) -> bool {
+        self == Role::Plain
+    }
+
     pub(crate) fn passes(self) -> bool {
         matches!(self, Role::Passing | Role::OrderedPassing)
     }
@@ -160,39 +165,30 @@ impl Role {
             ..QueueConfig::default()
         };
         match self {
-            Role::Plain => QueueConfig { retention_ms: 40_000, ..base },
+            // As SQS makes one, with a shorter retention.
+            Role::Plain => QueueConfig {
+                retention_ms: 40_000,
+                retention_from: RetentionFrom::Sent,
+                fencing: Fencing { accept_late_acks: true, refuse_stale_extends: false },
+                ..base
+            },
+            // A typing error.
+            Role::Single => QueueConfig {
+                dead_letter: Some(DeadLetter {
+                    target: QueueName { namespace: "sim".into(), name: "misspelt".into() },
+                    max_receives: MAX_RECEIVES,
+                }),
+                ..base
+            },
             Role::Lettered => QueueConfig { dead_letter: letters_to(Role::Dead), ..base },
             Role::OrderedLettered => QueueConfig {
                 dead_letter: letters_to(Role::OrderedDead),
                 dedup_scope: DedupScope::Lane,
                 ..base
             },
-            Role::Retried => QueueConfig {
-                retry: Some(RetryPolicy {
-                    backoff: Backoff::List(vec![0, 500, 2_000]),
-                    jitter_percent: 50,
-                    max_attempts: Some(MAX_RECEIVES),
-                }),
-                guard: Some(Guard {
-                    key: GuardKey::Attribute,
-                    budget: Some(RetryBudget {
-                        earn_percent: 50,
-                        floor_per_second: 1,
-                        max_tokens: 5,
-                    }),
-                    breaker: Some(Breaker {
-                        window_ms: 10_000,
-                        min_attempts: 5,
-                        failure_percent: 60,
-                        open_ms: 2_000,
-                        probes: 2,
-                        slow_start_percent: 100,
-                    }),
-                }),
-                guard_attribute: Some(DEPENDENCY.to_owned()),
-                dead_letter: letters_to(Role::RetriedDead),
-                ..base
-            },
+            Role::Retried => {
+                QueueConfig { dead_letter: letters_to(Role::RetriedDead), ..retried(base) }
+            }
             Role::Urgent => QueueConfig {
                 retention_ms: 40_000,
                 keep_history: true,
@@ -218,6 +214,31 @@ impl Role {
             Role::Table | Role::TableArchive => table(base),
             _ => base,
         }
+    }
+}
+
+/// Its messages are tried again by a policy, within a budget, while a breaker lets them.
+fn retried(base: QueueConfig) -> QueueConfig {
+    QueueConfig {
+        retry: Some(RetryPolicy {
+            backoff: Backoff::List(vec![0, 500, 2_000]),
+            jitter_percent: 50,
+            max_attempts: Some(MAX_RECEIVES),
+        }),
+        guard: Some(Guard {
+            key: GuardKey::Attribute,
+            budget: Some(RetryBudget { earn_percent: 50, floor_per_second: 1, max_tokens: 5 }),
+            breaker: Some(Breaker {
+                window_ms: 10_000,
+                min_attempts: 5,
+                failure_percent: 60,
+                open_ms: 2_000,
+                probes: 2,
+                slow_start_percent: 100,
+            }),
+        }),
+        guard_attribute: Some(DEPENDENCY.to_owned()),
+        ..base
     }
 }
 

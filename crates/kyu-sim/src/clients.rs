@@ -412,6 +412,10 @@ fn start_move(auditor: &Auditor, random: &mut Random) -> Option<Command> {
         Role::OrderedDead,
         Role::RetriedDead,
         Role::UrgentDead,
+        Role::Plain,
+        Role::Single,
+        Role::Ordered,
+        Role::Bounded,
     ])?;
     let rescue = source == Role::Dead && random.percent(50);
     let destination = if rescue { auditor.queue_of(Role::Rescue) } else { None };

@@ -143,6 +143,12 @@ events! {
     BreakerOpened => "breakers opened",
     /// Messages past their time that went to the dead letters.
     DeadLate => "late messages dead-lettered",
+    /// Acknowledgements by overtaken deliveries that were accepted.
+    LateAck => "late acknowledgements accepted",
+    /// Dead letters that were kept in their queues.
+    KeptDead => "dead letters kept",
+    /// Kept dead letters that were brought back.
+    Revived => "kept dead letters brought back",
     /// Messages that two deliveries acknowledged.
     DoubleExecution => "double executions proven",
     /// Messages dropped to make room.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kyu_broker::{
-    Acquire, Command, Lease, OpenError, Outcome, PurgeQueue, QueueId, Receipt, Settle,
+    Acquire, Answer, Command, Lease, OpenError, Outcome, PurgeQueue, Query, QueueId, Receipt,
+    Settle, StartMoveTask,
 };
 
 use crate::audit::Wish;
@@ -239,6 +240,7 @@ impl Run {
         self.lift_limits()?;
         self.empty_tables()?;
         for _ in 0..DRAIN_ROUNDS {
+            self.bring_back_dead()?;
             self.drain_round()?;
             self.advance(DRAIN_STEP_MS);
         }
@@ -269,6 +271,24 @@ impl Run {
         let directory = self.world.core.directory().clone();
         for command in clients::lift_limits(&self.auditor, &directory) {
             self.ask(Wish::Command(command));
+        }
+        ensure!(self.world.flush(), "the log failed without a fault");
+        self.take_answers()?;
+        Ok(())
+    }
+
+    /// Dead letters that are kept in their queues begin anew.
+    fn bring_back_dead(&mut self) -> Result<(), Violation> {
+        let engine = self.world.core.engine();
+        let keeps = |id: &QueueId| match engine.query(&Query::Stats(*id)) {
+            Ok(Answer::Stats(stats)) => stats.dead > 0,
+            _ => false,
+        };
+        let queues: Vec<QueueId> = self.auditor.queues.keys().copied().filter(keeps).collect();
+        for source in queues {
+            let (destination, max_per_second) = (None, None);
+            let start = StartMoveTask { source, destination, max_per_second };
+            self.ask(Wish::Command(Command::StartMoveTask(start)));
         }
         ensure!(self.world.flush(), "the log failed without a fault");
         self.take_answers()?;

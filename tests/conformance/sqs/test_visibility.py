@@ -81,15 +81,25 @@ def test_delete_after_the_timeout_without_a_new_receive(new_queue):
     assert queue.counts() == (0, 0, 0)
 
 
-def test_a_stale_handle_does_not_delete_the_new_delivery(queue):
-    """fakecloud until 2026-07 (#2237). The call succeeds, the message stays with its new holder."""
+def test_a_handle_that_was_overtaken_deletes_the_message(queue):
+    """As AWS has it (verified by moto #4655). A worker that is slower than its visibility timeout
+    has done the work; when the message stayed, the finished job came again and again."""
     queue.send()
-    stale = queue.one(VisibilityTimeout=0)
-    fresh = queue.one(VisibilityTimeout=60)
-    queue.delete(stale)
-    assert queue.counts() == (0, 1, 0)
-    queue.change(fresh, 0)
-    assert queue.one()["MessageId"] == fresh["MessageId"]
+    late = queue.one(VisibilityTimeout=0)
+    second = queue.one(VisibilityTimeout=60)
+    queue.delete(late)
+    assert queue.counts() == (0, 0, 0)
+    queue.delete(second)
+
+
+def test_a_handle_that_was_overtaken_moves_the_visibility_but_gives_nothing_back(queue):
+    queue.send()
+    late = queue.one(VisibilityTimeout=0)
+    queue.one(VisibilityTimeout=60)
+    queue.change(late, 0)
+    assert queue.counts() == (0, 1, 0), "somebody else has it"
+    queue.change(late, 1)
+    eventually(lambda: queue.counts() == (1, 0, 0))
 
 
 def test_deleting_twice_succeeds(queue):

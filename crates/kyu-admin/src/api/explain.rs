@@ -46,6 +46,21 @@ pub enum Reason {
     Claimed,
     /// It is kept in an archive and never delivered.
     Archived,
+    /// It is dead, and kept because there was nowhere to move it.
+    Dead {
+        /// Since when.
+        since_at_ms: u64,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dead_reason: Option<DeadReason>,
+    },
+    /// Its time is over before it could be delivered.
+    ExpiresBeforeDue {
+        /// When its time is over.
+        expires_at_ms: u64,
+        /// When it could have been delivered.
+        due_at_ms: u64,
+    },
     /// It is past its retention or its own expiry; it will be removed.
     Expired {
         /// Since when.
@@ -98,6 +113,59 @@ pub enum Reason {
         /// Which.
         hold: Hold,
     },
+}
+
+/// How a message went that is no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Gone {
+    /// It was acknowledged.
+    Acknowledged,
+    /// The queue's retention ended.
+    Expired {
+        /// When it went.
+        at_ms: u64,
+    },
+    /// Its own time was over.
+    Deadline {
+        /// When it went.
+        at_ms: u64,
+    },
+    /// It made room in a full queue, or for a message with its unique key.
+    Dropped {
+        /// When it went.
+        at_ms: u64,
+    },
+    /// Rejected for good, before such messages were kept.
+    Rejected {
+        /// When it went.
+        at_ms: u64,
+    },
+    /// It went to another queue: by a move task, or as a dead letter.
+    Moved {
+        /// When it went.
+        at_ms: u64,
+        /// To this queue.
+        to: String,
+        /// Its number there.
+        to_seq: u64,
+        /// Why, if it went as a dead letter.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dead_reason: Option<DeadReason>,
+        /// Who had it last, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consumer: Option<String>,
+        /// What went wrong last, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// It was acknowledged, or went when the queue was purged.
+    Purged {
+        /// When that was.
+        at_ms: u64,
+    },
+    /// It was acknowledged, or went so long ago that nobody remembers.
+    Forgotten,
 }
 
 /// Something that has happened to a message.
@@ -163,7 +231,8 @@ pub struct Explanation {
     pub reasons: Vec<Reason>,
     /// When time next takes one of the reasons away; `null` if only somebody's act can.
     pub next_event_at_ms: Option<u64>,
-    /// From when on nothing would hold it back, if nobody did anything; `null` if never.
+    /// From when on nothing would hold it back, if nobody did anything; `null` if never, as when it
+    /// expires before.
     pub possible_from_at_ms: Option<u64>,
     /// The server's time for which this holds.
     pub now_ms: u64,
@@ -175,10 +244,17 @@ pub struct Explanation {
     pub priority: Option<u8>,
     /// Its own expiry.
     pub expires_at_ms: Option<u64>,
-    /// When the queue's retention ends for it.
+    /// When the queue's retention ends for it, if everything goes its way in time.
     pub retained_until_at_ms: Option<u64>,
-    /// Times received.
+    /// Times received from this queue.
     pub receive_count: Option<u32>,
+    /// Times received, also from the queues that it was dead-lettered from.
+    #[serde(default)]
+    pub total_receive_count: Option<u32>,
+    /// How it went, if it is gone. The last 100 ends of a queue that were no acknowledgements are
+    /// remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
     /// What has happened to it so far, in order.
     pub timeline: Vec<Event>,
 }

@@ -236,8 +236,11 @@ pub struct Message {
     pub state_until_at_ms: Option<u64>,
     /// When it was sent.
     pub sent_at_ms: u64,
-    /// Deliveries that count, with this one.
+    /// Deliveries by this queue that count, with this one.
     pub receive_count: u32,
+    /// Deliveries that count, also by the queues that it was dead-lettered from.
+    #[serde(default)]
+    pub total_receive_count: u32,
     /// When it was first received; `null` if never.
     pub first_received_at_ms: Option<u64>,
     /// The queue that it was dead-lettered from.
@@ -351,8 +354,11 @@ pub enum Hold {
 /// What has happened to one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageHistory {
-    /// Times received.
+    /// Times received from this queue.
     pub receive_count: u32,
+    /// Times received, also from the queues that it was dead-lettered from.
+    #[serde(default)]
+    pub total_receive_count: u32,
     /// The queue that it was dead-lettered from.
     pub dead_letter_source: Option<String>,
     /// Why it was dead-lettered.
@@ -386,6 +392,9 @@ pub enum MessageState {
     Backoff,
     /// It failed and waits for a token of the retry budget.
     Parked,
+    /// Dead, and kept because there was nowhere to move it: not delivered until a move task brings
+    /// it back.
+    Dead,
 }
 
 /// Which messages to go through.

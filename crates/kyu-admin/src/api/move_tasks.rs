@@ -22,12 +22,24 @@ pub struct NewMoveTask {
 pub enum MoveStatus {
     /// Moving.
     Running,
-    /// All that was there has been moved.
+    /// All that was there has been moved, or skipped.
     Completed,
     /// Stopped by request.
     Cancelled,
-    /// A destination does not exist.
+    /// The destination does not exist, or all that was there was skipped.
     Failed,
+}
+
+/// Why a move task left messages where they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveFailure {
+    /// Nobody knows where they came from: they were sent to this queue.
+    NoSource,
+    /// The queue that they came from does not exist any more.
+    SourceGone,
+    /// The task's destination does not exist any more. This ends the task.
+    DestinationGone,
 }
 
 /// Messages that are moved from one queue in the background.
@@ -47,9 +59,16 @@ pub struct MoveTask {
     pub started_at_ms: u64,
     /// Messages moved so far.
     pub moved: u64,
-    /// Messages in the source when it started.
+    /// Messages in the source when it started: the dead letters that it keeps of its own, or else
+    /// what is ready.
     pub to_move: u64,
-    /// Why it failed.
+    /// Messages left where they are, because there is no queue to move them to.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Why it failed, or skipped the last message that it skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<MoveFailure>,
+    /// The same in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }

@@ -27,6 +27,16 @@ pub struct Queue {
     /// Counts, unless they were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<QueueStats>,
+    /// What is allowed and probably not meant, such as a dead-letter queue that does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A queue that was deleted, where there is something to say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeletedQueue {
+    /// What is allowed and probably not meant: it was the dead-letter queue of others.
+    pub warnings: Vec<String>,
 }
 
 /// Counts of a queue; exact.
@@ -52,6 +62,9 @@ pub struct QueueStats {
     pub newest_sent_at_ms: Option<u64>,
     /// Messages kept in its archive (pgmq).
     pub archived: u64,
+    /// Dead letters that are kept here, because there was nowhere to move them.
+    #[serde(default)]
+    pub dead: u64,
     /// The last sequence number that was given out; 0 if none was.
     pub last_seq: u64,
 }
@@ -70,7 +83,7 @@ pub struct QueueTotals {
     pub expired: u64,
     /// Messages dropped to make room.
     pub dropped: u64,
-    /// Messages rejected for good with no dead-letter queue.
+    /// Messages rejected for good with no dead-letter queue, before such ones were kept.
     pub rejected: u64,
     /// Messages that came from another queue.
     pub moved_in: u64,
@@ -98,6 +111,12 @@ pub struct QueueTotals {
     pub held: u64,
     /// How often a breaker opened.
     pub breaker_opened: u64,
+    /// Dead letters that were kept here, because there was nowhere to move them.
+    #[serde(default)]
+    pub kept_dead: u64,
+    /// Of those, the ones that a move task brought back here.
+    #[serde(default)]
+    pub revived: u64,
 }
 
 /// Counts and totals of a queue.

@@ -93,9 +93,9 @@ operations! {
     /// and an object with a `kind` is replaced as a whole.
     patch_queue: PATCH "/v1/queues/{queue}",
         queues::patch(api::InNamespace, Patch<api::QueueSettings>) -> api::Queue, 200;
-    /// Delete a queue and its messages.
+    /// Delete a queue and its messages. There is an answer only if there is something to say.
     delete_queue: DELETE "/v1/queues/{queue}",
-        queues::delete(api::InNamespace, Empty) -> (), 204;
+        queues::delete(api::InNamespace, Empty) -> api::DeletedQueue, 204 or 200;
     /// Drop all messages of a queue, also those in flight.
     purge_queue: POST "/v1/queues/{queue}/purge",
         queues::purge(api::InNamespace, Empty) -> api::Purged, 200;

@@ -2,7 +2,7 @@
 
 use kyu_broker::{Answer, CancelMoveTask, Command, Query, QueueInfo, Reply, StartMoveTask};
 
-use crate::api::{InNamespace, MoveStatus, MoveTask, MoveTasks, NewMoveTask};
+use crate::api::{InNamespace, MoveFailure, MoveStatus, MoveTask, MoveTasks, NewMoveTask};
 use crate::call::{Call, within};
 use crate::limits::MAX_PER_SECOND;
 use crate::operation::{Done, Empty, Optional};
@@ -89,15 +89,17 @@ fn show(task: kyu_broker::MoveTask, source: &QueueInfo) -> MoveTask {
         source: source.name.name.clone(),
         destination: task.destination.map(|name| name.name),
         max_per_second: task.max_per_second,
-        status: match task.status {
-            kyu_broker::MoveStatus::Running => MoveStatus::Running,
-            kyu_broker::MoveStatus::Completed => MoveStatus::Completed,
-            kyu_broker::MoveStatus::Cancelled => MoveStatus::Cancelled,
-            kyu_broker::MoveStatus::Failed => MoveStatus::Failed,
-        },
+        status: task.status.into(),
         started_at_ms: task.started_at_ms,
         moved: task.moved,
         to_move: task.to_move,
+        skipped: task.skipped,
+        reason: task.reason.map(Into::into),
         failure: task.failure,
     }
+}
+
+kyu_settings::same_words! {
+    MoveStatus { Running, Completed, Cancelled, Failed }
+    MoveFailure { NoSource, SourceGone, DestinationGone }
 }

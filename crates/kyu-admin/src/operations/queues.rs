@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, Command, ConfigureQueue, CreateQueue, DeleteQueue, PurgeQueue, Query, QueueConfig,
-    QueueId, QueueInfo, QueueName, Refusal, Reply,
+    Answer, Command, ConfigureQueue, CreateQueue, DeleteQueue, ExpiredTo, PurgeQueue, Query,
+    QueueConfig, QueueId, QueueInfo, QueueName, Refusal, Reply,
 };
 
 use crate::api::{
-    InNamespace, ListQueues, Purged, Queue, QueueNames, QueuePage, QueueSettings, QueueStatistics,
-    QueueStats, QueueTotals,
+    DeletedQueue, InNamespace, ListQueues, Purged, Queue, QueueNames, QueuePage, QueueSettings,
+    QueueStatistics, QueueStats, QueueTotals,
 };
 use crate::call::{Call, after, check_name, cursor, list_size};
 use crate::limits::MAX_TRIES;
@@ -56,7 +56,7 @@ pub(super) async fn get(
 ) -> Result<Done<Queue>, Problem> {
     let info = call.queue(query.namespace)?;
     let stats = stats_of(call, info.id).await?;
-    Ok(done(&info, Some(stats), StatusCode::OK))
+    Ok(done(call, &info, Some(stats), StatusCode::OK))
 }
 
 pub(super) async fn put(
@@ -83,7 +83,7 @@ pub(super) async fn put(
             Ok((info, status)) => {
                 // A new queue is in the directory by now, and its counts are there to be asked.
                 let stats = stats_of(call, info.id).await?;
-                return Ok(done(&info, Some(stats), status));
+                return Ok(done(call, &info, Some(stats), status));
             }
             // Somebody else was faster: look again, and let the caller's conditions decide.
             Err(problem) if was_outrun(&problem) => {}
@@ -107,7 +107,7 @@ pub(super) async fn patch(
         match configure(call, &info, settings).await {
             Ok(info) => {
                 let stats = stats_of(call, info.id).await?;
-                return Ok(done(&info, Some(stats), StatusCode::OK));
+                return Ok(done(call, &info, Some(stats), StatusCode::OK));
             }
             Err(problem) if was_outrun(&problem) => {}
             Err(problem) => return Err(problem),
@@ -123,10 +123,11 @@ fn was_outrun(problem: &Problem) -> bool {
 
 fn apply(
     settings: QueueSettings,
-    namespace: &str,
+    name: &QueueName,
     config: &mut QueueConfig,
 ) -> Result<(), Problem> {
-    let applied = kyu_settings::apply(settings, namespace, config);
+    let applied = kyu_settings::apply(settings, &name.namespace, config);
+    let applied = applied.and_then(|()| kyu_settings::check_targets(name, config));
     applied.map_err(|what| Problem::new(Code::InvalidSetting, what))
 }
 
@@ -136,7 +137,7 @@ async fn create(
     settings: QueueSettings,
 ) -> Result<Arc<QueueInfo>, Problem> {
     let mut config = Box::new(QueueConfig::default());
-    apply(settings, &name.namespace, &mut config)?;
+    apply(settings, name, &mut config)?;
     let create = CreateQueue { name: name.clone(), config, name_reuse_wait_ms: 0 };
     match call.broker.submit(Command::CreateQueue(create)).await? {
         Reply::QueueCreated(info) => Ok(info),
@@ -150,7 +151,7 @@ async fn configure(
     settings: QueueSettings,
 ) -> Result<Arc<QueueInfo>, Problem> {
     let mut config = Box::new(info.config.clone());
-    apply(settings, &info.name.namespace, &mut config)?;
+    apply(settings, &info.name, &mut config)?;
     if *config == info.config {
         // Nothing changes: saying it again is no new version.
         return Ok(Arc::new(info.clone()));
@@ -167,16 +168,37 @@ pub(super) async fn delete(
     call: &Call<'_>,
     query: InNamespace,
     _body: Empty,
-) -> Result<Done<()>, Problem> {
+) -> Result<Done<DeletedQueue>, Problem> {
     let info = call.queue(query.namespace)?;
     call.conditions()?.check(Some(&etag(&info)), Code::QueueExists)?;
     match call.broker.submit(Command::DeleteQueue(DeleteQueue { queue: info.id })).await {
-        Ok(_) => Ok(().into()),
+        Ok(_) => {
+            let warnings = warnings_of_end(call, &info);
+            let status = (!warnings.is_empty()).then_some(StatusCode::OK);
+            Ok(Done { status, ..DeletedQueue { warnings }.into() })
+        }
         Err(kyu_broker::Error::Refused(Refusal::QueueNotFound)) => {
             Err(Problem::of(Code::QueueNotFound))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is said of a queue that is gone now.
+fn warnings_of_end(call: &Call<'_>, info: &QueueInfo) -> Vec<String> {
+    let sources = call.broker.directory().dead_letter_sources(&info.name, MAX_NAMED + 1);
+    let sources = sources.iter().filter(|source| source.id != info.id);
+    let names: Vec<&str> = sources.map(|source| source.name.name.as_str()).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let more = if names.len() > MAX_NAMED { " and others" } else { "" };
+    let names = names.get(..MAX_NAMED).unwrap_or(&names).join(", ");
+    vec![format!(
+        "This was the dead-letter queue of {names}{more}. Until a queue of this name is there \
+         again, their messages that are received too often stay, and those that are rejected are \
+         kept as dead."
+    )]
 }
 
 pub(super) async fn purge(
@@ -221,6 +243,8 @@ pub(super) async fn stats(
         double_executions: totals.double_executions,
         held: totals.held,
         breaker_opened: totals.breaker_opened,
+        kept_dead: totals.kept_dead,
+        revived: totals.revived,
     };
     Ok(QueueStatistics { stats, totals }.into())
 }
@@ -252,19 +276,59 @@ async fn stats_of(call: &Call<'_>, queue: QueueId) -> Result<QueueStats, Problem
             oldest_sent_at_ms: stats.oldest_enqueued_at_ms,
             newest_sent_at_ms: stats.newest_enqueued_at_ms,
             archived: stats.archived,
+            dead: stats.dead,
             last_seq: stats.last_seq,
         }),
         _ => Err(Problem::internal()),
     }
 }
 
+/// Queues that a warning names.
+const MAX_NAMED: usize = 10;
+
 /// A queue of the same name later is another one, whatever its version.
 fn etag(info: &QueueInfo) -> String {
     format!("{}-{}", info.id.0, info.version)
 }
 
-fn done(info: &QueueInfo, stats: Option<QueueStats>, status: StatusCode) -> Done<Queue> {
-    Done { status: Some(status), etag: Some(etag(info)), ..show(info, stats).into() }
+fn done(
+    call: &Call<'_>,
+    info: &QueueInfo,
+    stats: Option<QueueStats>,
+    status: StatusCode,
+) -> Done<Queue> {
+    let value = Queue { warnings: warnings(call, info), ..show(info, stats) };
+    Done { status: Some(status), etag: Some(etag(info)), ..value.into() }
+}
+
+/// What these settings allow and probably do not mean.
+fn warnings(call: &Call<'_>, info: &QueueInfo) -> Vec<String> {
+    let config = &info.config;
+    let is_there = |name: &QueueName| call.broker.directory().by_name(name).is_some();
+    let mut warnings = Vec::new();
+    if let Some(rule) = &config.dead_letter
+        && !is_there(&rule.target)
+    {
+        warnings.push(format!(
+            "dead_letter.queue: the queue {:?} does not exist. Until it does, messages that are \
+             received too often stay, and those that are rejected are kept here as dead.",
+            rule.target.name
+        ));
+    }
+    let nowhere = match &config.expired_to {
+        ExpiredTo::Nowhere => None,
+        ExpiredTo::DeadLetterQueue if config.dead_letter.is_none() => {
+            Some("there is no dead_letter rule".to_owned())
+        }
+        ExpiredTo::DeadLetterQueue => None,
+        ExpiredTo::Queue(name) => {
+            (!is_there(name)).then(|| format!("the queue {:?} does not exist", name.name))
+        }
+    };
+    warnings.extend(nowhere.map(|why| {
+        format!("expired_to: {why}. Messages that expire are kept here as dead meanwhile.")
+    }));
+    warnings
 }
 
 fn show(info: &QueueInfo, stats: Option<QueueStats>) -> Queue {
@@ -278,5 +342,6 @@ fn show(info: &QueueInfo, stats: Option<QueueStats>) -> Queue {
         modified_at_ms: info.modified_at_ms,
         settings: kyu_settings::of(&info.config),
         stats,
+        warnings: Vec::new(),
     }
 }

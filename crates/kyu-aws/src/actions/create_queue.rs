@@ -1,8 +1,6 @@
 //! CreateQueue: makes a queue, or finds one of that name with the same attributes.
 
-use kyu_broker::{
-    Command, CreateQueue, QueueConfig, QueueInfo, QueueKind, QueueName, Refusal, Reply,
-};
+use kyu_broker::{Command, CreateQueue, QueueInfo, QueueKind, QueueName, Refusal, Reply};
 use serde::{Deserialize, Serialize};
 
 use super::tags::{self, SentTags};
@@ -46,7 +44,7 @@ pub(super) async fn run(
     let queue = QueueName { namespace: call.options.account.clone(), name: name.to_string() };
     let target = Target { call, queue: &queue };
     let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
-    let mut config = QueueConfig { kind, ..QueueConfig::default() };
+    let mut config = queue_attributes::defaults::of(kind);
     queue_attributes::apply(&target, &requested, &mut config)?;
     tags::add(&queue, &mut config, request.tags)?;
 

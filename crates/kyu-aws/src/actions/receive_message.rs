@@ -257,7 +257,7 @@ impl Reader<'_> {
                 Some(content.property(Property::SenderId).unwrap_or(LOCAL_SENDER_ID).to_owned())
             }
             A::SentTimestamp => Some(message.sent_at_ms.to_string()),
-            A::ApproximateReceiveCount => Some(delivery.receive_count.to_string()),
+            A::ApproximateReceiveCount => Some(delivery.total_receive_count.to_string()),
             A::ApproximateFirstReceiveTimestamp => Some(delivery.first_received_at_ms.to_string()),
             A::SequenceNumber => sequence_number(&self.queue, delivery.receipt.seq),
             // A dead-letter queue takes the message's own id, so that nothing meets a duplicate there.

@@ -8,6 +8,7 @@ use kyu_broker::{QueueConfig, QueueName};
 use kyu_settings::QueueSettings;
 use serde_json::{Map, Value};
 
+use super::defaults;
 use crate::error::{Error, quoted};
 
 /// What the names of these attributes begin with.
@@ -35,6 +36,7 @@ extensions! {
     "Guard" => "guard",
     "Fencing" => "fencing",
     "ExpiredTo" => "expired_to",
+    "RetentionFrom" => "retention_from",
     "KeepHistory" => "keep_history",
     "BackAfterReceives" => "back_after_receives",
     "Fairness" => "fairness",
@@ -52,9 +54,9 @@ impl Extension {
         ALL.iter().find(|extension| extension.name == name).copied()
     }
 
-    /// Whether a queue has another value than the default.
+    /// Whether a queue has another value than one that SQS makes.
     pub(crate) fn is_set(self, config: &QueueConfig) -> bool {
-        self.of(config) != self.of(&QueueConfig::default())
+        self.of(config) != self.of(&defaults::of(config.kind))
     }
 
     /// The value as it is shown; `None` where there is none.
@@ -79,13 +81,22 @@ impl Extension {
     ) -> Result<(), Error> {
         let mut fields = fields(config);
         match parse(value) {
-            Value::Null => fields.remove(self.setting),
+            Value::Null => fields.insert(self.setting.to_owned(), self.default(config)),
             value => fields.insert(self.setting.to_owned(), value),
         };
         let settings: QueueSettings = serde_json::from_value(fields.into())
             .map_err(|error| self.invalid(value, &error.to_string()))?;
-        kyu_settings::apply(settings, &queue.namespace, config)
-            .map_err(|reason| self.invalid(value, &reason))
+        let applied = kyu_settings::apply(settings, &queue.namespace, config);
+        // A redrive policy to the queue itself is AWS' own affair.
+        let applied = applied.and_then(|()| match self.setting {
+            "expired_to" => kyu_settings::check_targets(queue, config),
+            _ => Ok(()),
+        });
+        applied.map_err(|reason| self.invalid(value, &reason))
+    }
+
+    fn default(self, config: &QueueConfig) -> Value {
+        self.of(&defaults::of(config.kind)).unwrap_or_default()
     }
 
     fn invalid(self, value: &str, reason: &str) -> Error {

@@ -1,6 +1,7 @@
 //! The 21 attributes of a queue, and those of our own: their names, what may be set to what, and how
 //! they read back.
 
+pub(crate) mod defaults;
 pub(crate) mod extension;
 mod redrive;
 mod render;

@@ -44,9 +44,6 @@ pub(super) fn policy(
     if dead_letter_queue.config.kind != kind {
         return Err(invalid("Dead-letter queue must be same type of queue as the source."));
     }
-    if name == *target.queue {
-        return Err(invalid("Dead letter target must be another queue."));
-    }
     if !allows(&dead_letter_queue, &target.call.arn_of(target.queue)) {
         return Err(invalid(
             "The dead letter target's RedriveAllowPolicy does not allow this queue.",

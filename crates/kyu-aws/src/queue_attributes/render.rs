@@ -1,6 +1,6 @@
 //! Attributes on their way out.
 
-use kyu_broker::{DedupScope, QueueInfo, QueueKind, QueueStats};
+use kyu_broker::{DedupScope, FOREVER, QueueInfo, QueueKind, QueueStats};
 use serde_json::json;
 
 use super::QueueAttribute;
@@ -23,6 +23,8 @@ pub(crate) fn read(attribute: QueueAttribute, from: &Reading<'_>) -> Option<Stri
     let of_fifo = |value: &str| (config.kind == QueueKind::Fifo).then(|| value.to_owned());
     match attribute {
         A::VisibilityTimeout => seconds(config.visibility_timeout_ms),
+        // A queue of another door may keep its messages for ever; AWS has no word for that.
+        A::MessageRetentionPeriod if config.retention_ms == FOREVER => None,
         A::MessageRetentionPeriod => seconds(config.retention_ms),
         A::DelaySeconds => seconds(config.delay_ms),
         A::ReceiveMessageWaitTimeSeconds => seconds(config.receive_wait_ms),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kyu_broker::{
     Answer, BindingId, BindingInfo, Command, ConfigureBinding, Content, CreateQueue, Enqueue,
-    NewMessage, Query, QueueConfig, QueueInfo, Refusal, Reply,
+    NewMessage, Query, QueueConfig, QueueInfo, QueueKind, Refusal, Reply,
 };
 
 use super::confirmation::{self, AUTHENTICATED, GUARDED, ORIGIN};
@@ -15,6 +15,7 @@ use super::output::Output;
 use super::{address, input};
 use crate::call::Call;
 use crate::limits::MAX_RECONFIGURE_TRIES;
+use crate::queue_attributes::defaults;
 use crate::wire::form::Node;
 
 /// How long an endpoint's messages are kept: far longer than the retries of any policy take.
@@ -132,7 +133,8 @@ async fn queue(call: &Call<'_>, info: &BindingInfo) -> Result<Arc<QueueInfo>, Er
     if let Some(queue) = call.broker.directory().by_name(&name) {
         return Ok(queue);
     }
-    let mut config = Box::new(QueueConfig { retention_ms: RETENTION_MS, ..QueueConfig::default() });
+    let defaults = defaults::of(QueueKind::Standard);
+    let mut config = Box::new(QueueConfig { retention_ms: RETENTION_MS, ..defaults });
     config.attributes.insert(http::BINDING.into(), info.id.to_string());
     let create = CreateQueue { name, config, name_reuse_wait_ms: 0 };
     match call.broker.submit(Command::CreateQueue(create)).await {

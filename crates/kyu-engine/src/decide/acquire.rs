@@ -4,13 +4,14 @@ use crate::command::{Acquire, Context, Lease, Order};
 use crate::decide::guards::Guards;
 use crate::decide::lease::{hand_out, lease_end, phase_under};
 use crate::decide::retry::note_consumer;
-use crate::decide::{Decided, Sequences, Wait, dead_letter, dead_letter_target};
-use crate::effect::{Effect, Effects, LeaseEnd, MoveReason};
-use crate::ids::{Seq, UnixMs};
+use crate::decide::{Decided, Sequences, Wait, bury};
+use crate::effect::{Effect, Effects, LeaseEnd};
+use crate::ids::Seq;
 use crate::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
 use crate::message::{Message, Phase};
 use crate::queue::Queue;
 use crate::reply::{Answer, Delivery, Refusal, Reply};
+use crate::retry::DeadReason;
 use crate::state::State;
 
 pub(super) fn decide(
@@ -88,9 +89,7 @@ pub(super) fn pick(
     (sequences, guards): (&mut Sequences, &mut Guards<'_>),
     effects: &mut Effects,
 ) -> Vec<(Seq, Message)> {
-    let max_receives = dead_letter_target(state, queue)
-        .and(queue.info.config.dead_letter.as_ref())
-        .map_or(u32::MAX, |rule| rule.max_receives);
+    let max_receives = state.max_receives(queue);
     let mut picked: Vec<(Seq, Message)> = Vec::with_capacity(most.min(16));
     let mut bytes = 0u64;
     let mut passed_over = 0;
@@ -102,12 +101,12 @@ pub(super) fn pick(
         let Some((rank, lane)) = picks.next() else { break };
         let seq = queue.seq_at(rank.order);
         let Some(message) = queue.messages.get(seq) else { continue };
-        if is_expired(queue, &message, ctx.now_ms) {
+        if queue.is_over(&message, ctx.now_ms) {
             passed_over += 1; // the next tick removes it
             continue;
         }
         if message.history.receives >= max_receives {
-            dead_letter(state, queue, seq, MoveReason::MaxReceives, ctx, sequences, effects);
+            bury(state, queue, seq, DeadReason::MaxReceives, ctx, sequences, effects);
             passed_over += 1;
             continue;
         }
@@ -130,11 +129,6 @@ pub(super) fn pick(
         picked.push((seq, message));
     }
     picked
-}
-
-pub(super) fn is_expired(queue: &Queue, message: &Message, now_ms: UnixMs) -> bool {
-    let retained_until = message.enqueued_at_ms.saturating_add(queue.info.config.retention_ms);
-    retained_until <= now_ms || message.expires_at_ms.is_some_and(|at| at <= now_ms)
 }
 
 /// The messages of an earlier attempt again, with the same receipts, unless one of them was

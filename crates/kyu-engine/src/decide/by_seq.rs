@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use crate::by_seq::{BySeq, Reserve, SeqAction, SeqResult};
 use crate::claim::{ClaimEffect, shown_at};
 use crate::command::{Context, Lease};
-use crate::decide::acquire::is_expired;
 use crate::decide::lease::hand_out;
-use crate::decide::{Decided, Sequences, Wait, dead_letter, dead_letter_target};
-use crate::effect::{Effect, Effects, MoveReason, Removal};
+use crate::decide::{Decided, Sequences, Wait, bury};
+use crate::effect::{Effect, Effects, Removal};
 use crate::ids::Seq;
 use crate::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 use crate::message::{Message, Phase};
 use crate::queue::Queue;
 use crate::reply::{Answer, Delivery, Refusal, Reply};
+use crate::retry::DeadReason;
 use crate::state::State;
 
 /// Gives out numbers. The answer does not wait for the disk: whatever is enqueued under them, or
@@ -67,8 +67,8 @@ pub(super) fn decide(
                 SeqResult::Missing
             }
             Some(message) if message.history.receives >= most_receives => {
-                let reason = MoveReason::MaxReceives;
-                dead_letter(state, queue, *seq, reason, ctx, &mut sequences, effects);
+                let reason = DeadReason::MaxReceives;
+                bury(state, queue, *seq, reason, ctx, &mut sequences, effects);
                 SeqResult::Missing
             }
             Some(message) => {
@@ -114,12 +114,13 @@ fn is_lazy(queue: &Queue, action: SeqAction) -> bool {
 
 /// From this many receives on a message is dead-lettered instead of being received once more.
 fn most_receives(state: &State, queue: &Queue, action: SeqAction) -> u32 {
-    let rule = queue.info.config.dead_letter.as_ref();
-    match (action, rule) {
-        (SeqAction::Acquire(_), Some(rule)) if dead_letter_target(state, queue).is_some() => {
-            rule.max_receives
-        }
-        _ => u32::MAX,
+    match action {
+        SeqAction::Acquire(_) => state.max_receives(queue),
+        SeqAction::Claim(_)
+        | SeqAction::Remove
+        | SeqAction::RemoveIfReceived(_)
+        | SeqAction::ShowAt(_)
+        | SeqAction::Archive { .. } => u32::MAX,
     }
 }
 
@@ -150,7 +151,7 @@ fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &
                 && lane_free
                 && !queue.paused
                 && !queue.shut
-                && !is_expired(queue, message, ctx.now_ms)
+                && !queue.is_over(message, ctx.now_ms)
         }
         SeqAction::Claim(_)
         | SeqAction::Remove
@@ -187,7 +188,8 @@ fn act(
             unchanged()
         }
         SeqAction::Remove | SeqAction::RemoveIfReceived(_) => {
-            effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs: seqs() });
+            let (reason, at_ms) = (Removal::Acked, None);
+            effects.push(Effect::Removed { queue: id, reason, seqs: seqs(), at_ms });
             unchanged()
         }
         SeqAction::Archive { to } => {
@@ -200,6 +202,9 @@ fn act(
                 let leased = matches!(message.phase, Phase::Leased(_));
                 let phase = shown_at(at_ms, leased, ctx.now_ms);
                 effects.push(to_phase(queue, *seq, phase));
+                if phase == Phase::Ready {
+                    queue.note_receivable(&[*seq], ctx.now_ms, effects);
+                }
                 Delivery { phase, ..Delivery::last(id, *seq, message) }
             });
             shown.collect()

@@ -70,7 +70,8 @@ pub(super) fn decide(
         effects.push(ClaimEffect::Unclaimed { queue: id, seqs: untouched }.into());
     }
     if !removed.is_empty() {
-        effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs: removed });
+        let (reason, at_ms) = (Removal::Acked, None);
+        effects.push(Effect::Removed { queue: id, reason, seqs: removed, at_ms });
     }
     if let (Some(to), false) = (archive, archived.is_empty()) {
         let at_ms = ctx.now_ms;

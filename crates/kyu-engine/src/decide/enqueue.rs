@@ -301,8 +301,8 @@ impl<'a> Batch<'a> {
         });
         if made.is_ok() {
             for (queue, seq) in removed {
-                let (reason, seqs) = (Removal::Dropped, vec![seq]);
-                effects.push(Effect::Removed { queue, reason, seqs });
+                let (reason, seqs, at_ms) = (Removal::Dropped, vec![seq], Some(self.ctx.now_ms));
+                effects.push(Effect::Removed { queue, reason, seqs, at_ms });
             }
             return Ok(());
         }

@@ -2,11 +2,11 @@
 //! the receive's own code, so that both say the same.
 
 use crate::command::{Acquire, Context, Lease, Order};
-use crate::decide::acquire::{is_expired, pick};
+use crate::decide::Sequences;
+use crate::decide::acquire::pick;
 use crate::decide::guards::Guards;
-use crate::decide::{Sequences, dead_letter_target};
 use crate::effect::Effects;
-use crate::explain::{Event, ExplainedMessage, Explanation, Happened, Reason, Verdict};
+use crate::explain::{Event, ExplainedMessage, Explanation, Gone, Happened, Reason, Verdict};
 use crate::ids::{QueueId, Seq, UnixMs};
 use crate::limits::MAX_EXPLAINED_AHEAD;
 use crate::message::{Message, Phase};
@@ -31,11 +31,15 @@ pub(crate) fn explain(
         next_event_ms: None,
         possible_from_ms: None,
         message: None,
+        gone: None,
         stats: queue.stats(),
     };
-    let Some(message) = queue.messages.get(seq) else { return Ok(explanation) };
+    let Some(message) = queue.messages.get(seq) else {
+        explanation.gone = (explanation.verdict == Verdict::Gone).then(|| gone(queue, seq));
+        return Ok(explanation);
+    };
     explanation.message = Some(Box::new(describe(queue, seq, &message)));
-    let reasons = reasons(state, queue, seq, &message, now_ms);
+    let mut reasons = reasons(state, queue, seq, &message, now_ms);
     if reasons.is_empty() {
         explanation.verdict = turn(state, queue, seq, now_ms);
         explanation.possible_from_ms = Some(now_ms);
@@ -45,9 +49,29 @@ pub(crate) fn explain(
     explanation.next_event_ms = ends().flatten().min();
     let last = ends().try_fold(now_ms, |last, end| end.map(|end| end.max(last)));
     explanation.possible_from_ms = last;
+    let ends = [message.expires_at_ms, queue.retained_until(&message)].into_iter().flatten().min();
+    if let (Some(due_at_ms), Some(expires_at_ms)) = (last, ends)
+        && expires_at_ms <= due_at_ms
+    {
+        explanation.possible_from_ms = None;
+        reasons.push(Reason::ExpiresBeforeDue { expires_at_ms, due_at_ms });
+    }
     explanation.verdict = Verdict::HeldBack;
     explanation.reasons = reasons;
     Ok(explanation)
+}
+
+/// How a message went.
+fn gone(queue: &Queue, seq: Seq) -> Gone {
+    let totals = &queue.totals;
+    let unacknowledged = totals.expired + totals.dropped + totals.rejected + totals.moved_out;
+    match (queue.ends.get(seq), queue.purged_at_ms) {
+        (Some(end), _) => Gone::Ended(end.clone()),
+        (None, Some(at_ms)) if seq < queue.purged_below => Gone::Purged { at_ms },
+        _ if totals.purged > 0 && queue.purged_below == 0 => Gone::Forgotten,
+        _ if queue.ends.len() as u64 == unacknowledged => Gone::Acknowledged,
+        _ => Gone::Forgotten,
+    }
 }
 
 /// Everything that holds a message back by itself.
@@ -69,18 +93,19 @@ fn reasons(
         }
         Phase::Held(session) => reasons.push(Reason::HeldBySession { session, delivery }),
         Phase::Archived(_) => return vec![Reason::Archived],
+        Phase::Dead(since_ms) => {
+            return vec![Reason::Dead { since_ms, reason: message.dead_reason }];
+        }
     }
-    if is_expired(queue, message, now_ms) {
-        let retained_until_ms = queue.retained_until(message);
+    if queue.is_over(message, now_ms) {
+        let retained_until_ms = queue.retention_ends(message);
         let since = [retained_until_ms, message.expires_at_ms].into_iter().flatten().min();
         reasons.push(Reason::Expired { since_ms: since.unwrap_or(now_ms) });
     }
     if message.phase.in_flight() {
         return reasons;
     }
-    let max_receives = dead_letter_target(state, queue)
-        .and(queue.info.config.dead_letter.as_ref())
-        .map_or(u32::MAX, |rule| rule.max_receives);
+    let max_receives = state.max_receives(queue);
     let receives = message.history.receives;
     if receives >= max_receives {
         reasons.push(Reason::ReceivedTooOften { receives, max_receives });
@@ -154,9 +179,8 @@ fn behind_guarded(
 ) -> Option<Reason> {
     queue.info.config.guard_attribute.as_ref().filter(|_| queue.is_fifo())?;
     let lane = queue.lanes.get(message.lane)?;
-    let passes = |first: &Message| {
-        is_expired(queue, first, now_ms) || first.history.receives >= max_receives
-    };
+    let passes =
+        |first: &Message| queue.is_over(first, now_ms) || first.history.receives >= max_receives;
     let mut rank = lane.servable_rank();
     for _ in 0..MAX_EXPLAINED_AHEAD {
         let first = queue.seq_at(rank?.order);

@@ -1,9 +1,9 @@
 //! Extend: move the deadline of leases, or give messages back at once.
 //!
-//! A standard queue obeys any receipt of the message, as SQS does (recorded): a lease that has
-//! lapsed runs again, and an earlier receipt moves the deadline of the lease that runs now. A FIFO
-//! queue obeys only the receipt whose lease runs, because its lane has moved on. Where the queue's
-//! fencing says so, a standard queue obeys only the latest receipt.
+//! A standard queue obeys the latest receipt of the message: a lease that has lapsed runs again. A
+//! FIFO queue obeys only the receipt whose lease runs, because its lane has moved on. Where the
+//! queue's fencing says so, an earlier receipt moves the deadline of the lease that runs now, as in
+//! SQS (recorded); but none gives back what somebody else has.
 
 use crate::command::{Context, Extend};
 use crate::decide::conclude::is_claimed;
@@ -55,7 +55,8 @@ fn one(
     let obeys = match message.phase {
         // A transaction has it.
         _ if is_claimed(queue, receipt.seq, &message) => false,
-        _ if fenced && message.standing(receipt) == Standing::Stale => false,
+        // Nobody gives back what somebody else has.
+        _ if (fenced || run_ms == 0) && message.standing(receipt) == Standing::Stale => false,
         _ if queue.is_fifo() => message.is_held_by(receipt),
         Phase::Held(_) => message.is_held_by(receipt),
         Phase::Leased(_) => true,
@@ -65,7 +66,7 @@ fn one(
             let may_run_again = queue.lanes.limits.max_in_flight == u32::MAX;
             may_run_again && message.history.deliveries > 0 && !message.history.given_back
         }
-        Phase::Delayed(_) | Phase::Archived(_) => false,
+        Phase::Delayed(_) | Phase::Archived(_) | Phase::Dead(_) => false,
     };
     if !obeys {
         return Extended::NotInFlight;

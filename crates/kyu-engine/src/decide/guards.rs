@@ -200,6 +200,7 @@ impl<'a> Guards<'a> {
             let retried = RetryEffect::Retried { queue, seq, next: Next::Now, order: None };
             effects.push(Effect::Retry(retried));
         }
+        self.queue.note_receivable(seqs, self.now_ms, effects);
         seqs.len()
     }
 

@@ -50,7 +50,7 @@ pub(super) fn hand_out(
         seqs,
     });
     if let Some(seqs) = taken {
-        effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs });
+        effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs, at_ms: None });
     } else if end == LeaseEnd::At(ctx.now_ms) {
         // A visibility timeout of 0: received, and visible again in the same moment.
         for (seq, message) in picked {

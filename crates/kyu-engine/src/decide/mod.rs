@@ -36,11 +36,14 @@ pub(crate) use schedule::answer as schedule_answer;
 use std::collections::BTreeMap;
 
 use crate::command::{Command, Context};
-use crate::effect::{Effect, Effects, MoveReason, Removal};
-use crate::ids::{Address, QueueId, Seq};
+use crate::dead_effect::DeadEffect;
+use crate::dead_letters::Place;
+use crate::effect::{Effect, Effects, MoveReason};
+use crate::ids::{Address, QueueId, Seq, UnixMs};
 use crate::lane_policy::Fairness;
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply};
+use crate::retry::DeadReason;
 use crate::state::State;
 
 /// What a reply must wait for.
@@ -119,37 +122,37 @@ impl Sequences {
     }
 }
 
-/// Ends a message's life in its queue: on to the dead-letter queue, or removed without one.
-fn dead_letter(
+/// Ends a message's life in its queue: on to where dead messages go, or kept until that is there or
+/// somebody looks at it.
+fn bury(
     state: &State,
     queue: &Queue,
     seq: Seq,
-    reason: MoveReason,
+    reason: DeadReason,
     ctx: &Context,
     sequences: &mut Sequences,
     effects: &mut Effects,
 ) {
-    match dead_letter_target(state, queue) {
-        Some(target) => effects.push(Effect::Moved {
-            from: queue.id(),
-            seq,
-            to: target.id(),
-            to_seq: sequences.next(target),
-            at_ms: ctx.now_ms,
-            reason,
-        }),
-        None => effects.push(Effect::Removed {
-            queue: queue.id(),
-            reason: Removal::Rejected,
-            seqs: vec![seq],
-        }),
+    let (at_ms, move_reason) = (ctx.now_ms, MoveReason::of(reason));
+    match state.place_of_dead(queue, reason) {
+        Place::Queue(to) => effects.push(moved(queue, seq, to, move_reason, at_ms, sequences)),
+        Place::Missing | Place::Nowhere => {
+            let (queue, reason) = (queue.id(), move_reason);
+            effects.push(Effect::Dead(DeadEffect::Kept { queue, seq, at_ms, reason }));
+        }
     }
 }
 
-/// The dead-letter queue, if the rule names one that exists and is another queue.
-fn dead_letter_target<'a>(state: &'a State, queue: &Queue) -> Option<&'a Queue> {
-    let rule = queue.info.config.dead_letter.as_ref()?;
-    state.by_name(&rule.target).filter(|target| target.id() != queue.id())
+fn moved(
+    from: &Queue,
+    seq: Seq,
+    to: &Queue,
+    reason: MoveReason,
+    at_ms: UnixMs,
+    sequences: &mut Sequences,
+) -> Effect {
+    let (to_seq, arrival) = (sequences.next(to), from.arrival_at(to, reason));
+    Effect::Moved { from: from.id(), seq, to: to.id(), to_seq, at_ms, reason, arrival }
 }
 
 /// Whether a message that was received this often goes to the back when it is visible again.

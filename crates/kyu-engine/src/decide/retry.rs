@@ -2,15 +2,16 @@
 //! again, by the queue's policy or as SQS does without one.
 
 use crate::command::{Acquire, Context, Lease};
+use crate::dead_letters::Place;
 use crate::decide::guards::Guards;
-use crate::decide::{Sequences, dead_letter, dead_letter_target, goes_to_the_back};
-use crate::effect::{Effect, Effects, LeaseEnd, MoveReason};
+use crate::decide::{Sequences, bury, goes_to_the_back};
+use crate::effect::{Effect, Effects, LeaseEnd};
 use crate::guard::Ended;
 use crate::ids::{Seq, UnixMs};
 use crate::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
 use crate::message::Message;
 use crate::queue::Queue;
-use crate::retry::AttemptEnd;
+use crate::retry::{AttemptEnd, DeadReason};
 use crate::retry_effect::{Next, RetryEffect};
 use crate::state::State;
 
@@ -48,8 +49,8 @@ impl<'a> Ending<'a> {
         self.remember(seq, failure.end, failure.error, effects);
         self.guards.end(seq, message, Ended::Failure);
         if self.was_last(message) {
-            let reason = MoveReason::MaxReceives;
-            return dead_letter(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
+            let reason = DeadReason::MaxReceives;
+            return bury(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
         }
         let back = failure.to_tail || goes_to_the_back(self.queue, message.history.receives);
         let order = back.then(|| sequences.next(self.queue));
@@ -59,6 +60,9 @@ impl<'a> Ending<'a> {
             let next = at_ms.map_or_else(|| self.guards.next(seq, message), Next::At);
             let queue = self.queue.id();
             effects.push(Effect::Retry(RetryEffect::Retried { queue, seq, next, order }));
+            if next == Next::Now {
+                self.queue.note_receivable(&[seq], self.ctx.now_ms, effects);
+            }
         } else {
             self.release(seq, at_ms, order, true, effects);
         }
@@ -89,8 +93,8 @@ impl<'a> Ending<'a> {
     ) {
         self.remember(seq, AttemptEnd::Rejected, error, effects);
         self.guards.end(seq, message, Ended::Neither);
-        let reason = MoveReason::Rejected;
-        dead_letter(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
+        let reason = DeadReason::Rejected;
+        bury(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
     }
 
     /// The attempt succeeded; what waits for tokens may go on.
@@ -102,7 +106,7 @@ impl<'a> Ending<'a> {
         self.guards.release_parked(&whose, most, effects);
     }
 
-    /// Notes how an attempt ended, if the queue keeps that.
+    /// Notes how an attempt ended, if the queue keeps that or if there is something to say.
     pub(super) fn remember(
         &self,
         seq: Seq,
@@ -110,7 +114,8 @@ impl<'a> Ending<'a> {
         error: Option<&str>,
         effects: &mut Effects,
     ) {
-        if self.queue.info.config.keeps_history() {
+        let error = error.filter(|error| !error.is_empty());
+        if error.is_some() || self.queue.info.config.keeps_history() {
             let (queue, at_ms) = (self.queue.id(), self.ctx.now_ms);
             let error = error.map(|error| cut(error, MAX_ERROR_BYTES).to_owned());
             effects.push(Effect::Retry(RetryEffect::AttemptEnded {
@@ -124,14 +129,15 @@ impl<'a> Ending<'a> {
     }
 
     /// Whether the policy allows no further attempt. While the queue of the dead-letter rule is
-    /// missing it does.
+    /// missing it allows them.
     fn was_last(&self, message: &Message) -> bool {
         let config = &self.queue.info.config;
         let Some(retry) = &config.retry else { return false };
         let by_rule = config.dead_letter.as_ref().map(|rule| rule.max_receives);
         let most = [retry.max_attempts, by_rule].into_iter().flatten().min();
+        let place = self.state.place_of_dead(self.queue, DeadReason::MaxReceives);
         most.is_some_and(|most| message.history.receives >= most)
-            && (by_rule.is_none() || dead_letter_target(self.state, self.queue).is_some())
+            && !matches!(place, Place::Missing)
     }
 
     fn backoff_ms(&self, seq: Seq, message: &Message) -> u64 {
@@ -150,6 +156,9 @@ impl<'a> Ending<'a> {
     ) {
         let queue = self.queue.id();
         effects.push(Effect::Released { queue, seq, ready_at_ms, order, counted });
+        if ready_at_ms.is_none() {
+            self.queue.note_receivable(&[seq], self.ctx.now_ms, effects);
+        }
     }
 }
 

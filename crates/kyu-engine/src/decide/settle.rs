@@ -48,7 +48,8 @@ pub(super) fn decide(
     });
     let results = results.collect();
     if !acked.is_empty() {
-        effects.push(Effect::Removed { queue: queue.id(), reason: Removal::Acked, seqs: acked });
+        let (queue, reason) = (queue.id(), Removal::Acked);
+        effects.push(Effect::Removed { queue, reason, seqs: acked, at_ms: None });
     }
     ending.guards.finish(effects);
     Ok((Reply::Settled(results), Wait::Record))
@@ -84,6 +85,9 @@ fn unsuccessful(
                 order: to_tail.then(|| sequences.next(ending.queue)),
                 counted: true,
             });
+            if delay_ms.is_none() {
+                ending.queue.note_receivable(&[seq], ending.ctx.now_ms, effects);
+            }
         }
         Outcome::Release { to_tail, delay_ms, counted: false } => {
             let ready_at_ms = (*delay_ms > 0).then(|| ending.ctx.now_ms.saturating_add(*delay_ms));

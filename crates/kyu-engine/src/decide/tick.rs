@@ -3,14 +3,14 @@
 
 use crate::command::Context;
 use crate::decide::retry::{Ending, Failure};
-use crate::decide::{Decided, Sequences, Wait, dead_letter_target, fire, ledger, move_task};
-use crate::effect::{Effect, Effects, MoveReason, Removal};
+use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved};
+use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{QueueId, Seq};
 use crate::limits::MAX_TICK_MESSAGES;
 use crate::message::Phase;
 use crate::queue::SWEEP_SLACK_MS;
 use crate::reply::Reply;
-use crate::retry::{AttemptEnd, ExpiredTo};
+use crate::retry::{AttemptEnd, DeadReason, ExpiredTo};
 use crate::retry_effect::{Next, RetryEffect};
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
 
@@ -83,9 +83,17 @@ fn one_queue(
             _ => promoted.push(seq),
         }
     }
-    expire(&ending, expired, sequences, effects);
+    expire(&ending, &expired, sequences, effects);
     if !promoted.is_empty() {
-        effects.push(Effect::Promoted { queue: id, seqs: promoted });
+        effects.push(Effect::Promoted { queue: id, seqs: promoted.clone() });
+        queue.note_receivable(&promoted, ctx.now_ms, effects);
+    }
+    if queue.dead_may_go {
+        let going = state.dead_that_go(queue, budget - touched);
+        for (seq, to, reason) in going.filter(|(seq, ..)| expired.binary_search(seq).is_err()) {
+            touched += 1;
+            effects.push(moved(queue, seq, to, reason, ctx.now_ms, sequences));
+        }
     }
     let buckets = &queue.lanes.limits.buckets;
     let forgettable = [
@@ -102,45 +110,32 @@ fn one_queue(
 }
 
 /// Messages whose time is over go where the queue says, or nowhere.
-fn expire(
-    ending: &Ending<'_>,
-    expired: Vec<Seq>,
-    sequences: &mut Sequences,
-    effects: &mut Effects,
-) {
-    let (queue, now_ms) = (ending.queue, ending.ctx.now_ms);
-    let target = match &queue.info.config.expired_to {
-        ExpiredTo::Nowhere => None,
-        ExpiredTo::DeadLetterQueue => dead_letter_target(ending.state, queue),
-        ExpiredTo::Queue(name) => ending.state.by_name(name).filter(|to| to.id() != queue.id()),
-    };
+fn expire(ending: &Ending<'_>, expired: &[Seq], sequences: &mut Sequences, effects: &mut Effects) {
+    let (state, queue, ctx) = (ending.state, ending.queue, ending.ctx);
+    let nowhere = queue.info.config.expired_to == ExpiredTo::Nowhere;
     let (mut by_deadline, mut by_retention) = (Vec::new(), Vec::new());
-    for seq in expired {
+    for seq in expired.iter().copied() {
         let Some(message) = queue.messages.get(seq) else { continue };
-        let own = message.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        let Some(to) = target else {
+        let own = message.expires_at_ms.is_some_and(|at_ms| at_ms <= ctx.now_ms);
+        // A dead letter that is kept has had its chance to go.
+        if nowhere || matches!(message.phase, Phase::Dead(_)) {
             if own {
                 by_deadline.push(seq)
             } else {
                 by_retention.push(seq)
             }
             continue;
-        };
+        }
         if message.phase.in_flight() {
             ending.remember(seq, AttemptEnd::Expired, None, effects);
         }
-        effects.push(Effect::Moved {
-            from: queue.id(),
-            seq,
-            to: to.id(),
-            to_seq: sequences.next(to),
-            at_ms: now_ms,
-            reason: if own { MoveReason::Deadline } else { MoveReason::Retention },
-        });
+        let reason = if own { DeadReason::Deadline } else { DeadReason::Retention };
+        bury(state, queue, seq, reason, ctx, sequences, effects);
     }
     for (reason, seqs) in [(Removal::Deadline, by_deadline), (Removal::Expired, by_retention)] {
         if !seqs.is_empty() {
-            effects.push(Effect::Removed { queue: queue.id(), reason, seqs });
+            let (queue, at_ms) = (queue.id(), Some(ctx.now_ms));
+            effects.push(Effect::Removed { queue, reason, seqs, at_ms });
         }
     }
 }

@@ -83,7 +83,8 @@ pub(super) fn take(
     let (id, seq) = (queue.id(), enqueued.seq);
     // One that is in the state has made room before.
     if let Some(old) = replaces.filter(|old| queue.messages.get(old.seq).is_none()) {
-        effects.push(Effect::Removed { queue: id, reason: Removal::Dropped, seqs: vec![old.seq] });
+        let (queue, reason, at_ms) = (id, Removal::Dropped, Some(ctx.now_ms));
+        effects.push(Effect::Removed { queue, reason, seqs: vec![old.seq], at_ms });
     }
     let (until_done, time_ms) = match unique.scope {
         UniqueScope::UntilDone => (true, None),

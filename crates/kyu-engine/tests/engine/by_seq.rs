@@ -78,7 +78,7 @@ fn a_reserved_number_is_never_given_out_again() {
 #[test]
 fn ages_are_right_though_a_smaller_number_came_later() {
     let mut w = World::new();
-    let q = w.queue("q", QueueConfig::default());
+    let q = w.queue("q", sqs());
     let (first, start) = (reserve(&mut w, q, 1), w.now_ms);
     w.send(q, "two");
     w.advance(1_000);

@@ -390,7 +390,7 @@ impl Auditor {
                 panic!()
             };
             let stats = self.w.stats(*queue);
-            let there = stats.ready + stats.delayed + stats.in_flight;
+            let there = stats.ready + stats.delayed + stats.in_flight + stats.dead;
             let gone = t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged;
             assert_eq!(t.sent + t.moved_in, there + gone, "conservation in {queue:?}");
         }
@@ -407,6 +407,7 @@ impl Auditor {
         for _ in 0..200 {
             self.w.advance(6_000);
             for queue in self.queues.clone() {
+                self.w.bring_back(queue);
                 for delivery in self.w.receive(queue, 1_000) {
                     self.received(delivery.clone());
                     assert_eq!(self.w.ack(&delivery), Settled::Done);

@@ -258,7 +258,7 @@ impl Auditor {
                 panic!()
             };
             let stats = self.w.stats(*queue);
-            let there = stats.ready + stats.delayed + stats.in_flight;
+            let there = stats.ready + stats.delayed + stats.in_flight + stats.dead;
             let gone = t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged;
             assert_eq!(t.sent + t.moved_in, there + gone, "conservation in {queue:?}");
             let dead = t.dead_by_receives + t.dead_by_rejection;
@@ -277,6 +277,7 @@ impl Auditor {
         for _ in 0..100 {
             self.w.advance(6_000);
             for (index, queue) in self.queues.clone().into_iter().enumerate() {
+                self.w.bring_back(queue);
                 let got = self.w.receive(queue, 1_000);
                 self.received(index, got.clone());
                 for delivery in got {

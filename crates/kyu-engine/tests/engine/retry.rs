@@ -216,13 +216,13 @@ fn errors_and_names_are_cut_at_a_character() {
 }
 
 #[test]
-fn without_a_dead_letter_rule_the_last_attempt_removes_and_counts() {
+fn without_a_dead_letter_rule_the_last_attempt_leaves_a_dead_letter_and_counts() {
     let mut w = World::new();
     let q = w.queue("q", QueueConfig { retry: fixed(10, Some(1)), ..QueueConfig::default() });
     w.send(q, "m");
     let delivery = only(&mut w, q);
     w.settle(delivery.receipt, failed("no"));
-    assert_eq!((w.counts(q), totals(&w, q).rejected), ((0, 0, 0), 1));
+    assert_eq!((w.counts(q), w.stats(q).dead, totals(&w, q).kept_dead), ((0, 0, 0), 1, 1));
 }
 
 #[test]
@@ -369,7 +369,17 @@ fn expired_messages_go_to_a_queue_of_their_own_or_are_counted_by_reason() {
     w.advance(60_000);
     w.restart();
     let t = totals(&w, q);
-    assert_eq!((t.expired, t.expired_by_deadline, t.moved_out), (2, 1, 1));
+    assert_eq!((t.expired, t.kept_dead, t.moved_out), (0, 2, 1), "kept while `late` is missing");
+    w.advance(60_000);
+    let t = totals(&w, q);
+    assert_eq!((t.expired, t.expired_by_deadline, t.moved_out), (2, 0, 1), "but not for ever");
+
+    let plain = w.queue("plain", QueueConfig { retention_ms: 60_000, ..QueueConfig::default() });
+    w.send_message(NewMessage { queues: vec![plain], ..short(&w) });
+    w.send(plain, "long");
+    w.advance(60_000);
+    let t = totals(&w, plain);
+    assert_eq!((t.expired, t.expired_by_deadline, t.moved_out), (2, 1, 0));
 }
 
 #[test]

@@ -171,6 +171,17 @@ impl World {
         }
     }
 
+    /// Brings back what is dead and had nowhere to go.
+    pub(crate) fn bring_back(&mut self, source: QueueId) {
+        if self.stats(source).dead > 0 {
+            let (destination, max_per_second) = (None, None);
+            let start = StartMoveTask { source, destination, max_per_second };
+            // Another may be running.
+            let _ = self.try_run(Command::StartMoveTask(start));
+            self.advance(0);
+        }
+    }
+
     pub(crate) fn stats(&self, queue: QueueId) -> QueueStats {
         match self.engine.query(&Query::Stats(queue)).unwrap() {
             Answer::Stats(stats) => stats,
@@ -219,6 +230,16 @@ pub(crate) fn in_lane(queue: QueueId, lane: &str, body: &str) -> NewMessage {
 
 pub(crate) fn acquire(queue: QueueId, max_messages: u32, lease: Lease) -> Command {
     Command::Acquire(Acquire { lease, ..Acquire::new(queue, max_messages) })
+}
+
+/// With the rules of SQS: four days, counted from the send, and receipts that move any lease.
+pub(crate) fn sqs() -> QueueConfig {
+    QueueConfig {
+        retention_ms: 345_600_000,
+        retention_from: RetentionFrom::Sent,
+        fencing: Fencing::NONE,
+        ..QueueConfig::default()
+    }
 }
 
 pub(crate) fn fifo() -> QueueConfig {

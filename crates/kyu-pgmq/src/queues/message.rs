@@ -156,7 +156,7 @@ impl MessageRow {
         let shown_ms = delivery.enqueued_at_ms.max(delivery.last_received_at_ms);
         let (vt_ms, archived_at_ms) = match delivery.phase {
             // When it became visible is not kept.
-            Phase::Ready | Phase::Held(_) | Phase::Parked => (shown_ms, 0),
+            Phase::Ready | Phase::Held(_) | Phase::Parked | Phase::Dead(_) => (shown_ms, 0),
             Phase::Delayed(until_ms) | Phase::Leased(until_ms) | Phase::Backoff(until_ms) => {
                 (until_ms, 0)
             }

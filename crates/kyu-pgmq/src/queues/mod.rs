@@ -35,7 +35,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use kyu_broker::{Broker, FOREVER, Fairness, QueueConfig};
+use kyu_broker::{Broker, Fairness, QueueConfig};
 use tokio::sync::mpsc::Receiver;
 
 pub use session::Session;
@@ -82,7 +82,6 @@ impl Queues for Pgmq {
 /// Settings of a queue that pgmq makes: kept for ever, strictly in order of `msg_id`.
 fn queue_config() -> QueueConfig {
     QueueConfig {
-        retention_ms: FOREVER,
         max_in_flight: u32::MAX,
         fairness: Fairness::StrictOrder,
         back_after_receives: None,

@@ -214,6 +214,10 @@ impl Session {
                 let max_receives = max_receives
                     .ok_or_else(|| PgError::new("22023", "max_reads must be at least 1"))?;
                 let found = self.look_up(&target).ok_or_else(|| no_table("q", &target))?;
+                if self.look_up(&name).is_some_and(|own| own.name() == found.name()) {
+                    let message = "a queue is not its own dead-letter queue";
+                    return Err(PgError::new("22023", message));
+                }
                 Some(DeadLetter { target: self.queue_name(found.name()), max_receives })
             }
         };

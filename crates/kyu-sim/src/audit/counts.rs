@@ -19,7 +19,7 @@ impl Auditor {
                 continue;
             }
             let (stats, totals) = ask(engine, *id)?;
-            let there = stats.ready + stats.delayed + stats.in_flight + stats.archived;
+            let there = stats.ready + stats.delayed + stats.in_flight + stats.archived + stats.dead;
             let out = totals.acked
                 + totals.expired
                 + totals.dropped
@@ -36,7 +36,9 @@ impl Auditor {
                 + totals.dead_by_deadline
                 + totals.dead_by_retention;
             ensure!(
-                dead <= totals.moved_out && stats.held <= stats.delayed,
+                dead <= totals.moved_out
+                    && stats.held <= stats.delayed
+                    && stats.dead + totals.revived <= totals.kept_dead,
                 "counts by reason in {name}: {stats:?} {totals:?}"
             );
             if book.role == Role::Timed {
@@ -124,7 +126,7 @@ impl Auditor {
         let there = self.queues.iter().filter(|(_, book)| book.presence == Presence::There);
         for (id, book) in there {
             let (stats, totals) = ask(engine, *id)?;
-            let left = stats.ready + stats.delayed + stats.in_flight + stats.archived;
+            let left = stats.ready + stats.delayed + stats.in_flight + stats.archived + stats.dead;
             ensure!(left == 0, "{left} messages are stuck in {:?}: {stats:?}", book.role);
             self.coverage.add(Event::Expired, totals.expired);
             self.coverage.add(Event::Dropped, totals.dropped);
@@ -132,6 +134,8 @@ impl Auditor {
             self.coverage.add(Event::BreakerOpened, totals.breaker_opened);
             self.coverage.add(Event::DeadLate, totals.dead_by_deadline + totals.dead_by_retention);
             self.coverage.add(Event::DoubleExecution, totals.double_executions);
+            self.coverage.add(Event::KeptDead, totals.kept_dead);
+            self.coverage.add(Event::Revived, totals.revived);
         }
         self.check_timers_drained(engine)
     }

@@ -129,7 +129,7 @@ impl Auditor {
         ensure!(
             role.root() != role
                 || role.has_family()
-                || !self.may_have_expired(key, asked.request.at_ms),
+                || !self.has_surely_expired(key, asked.request.at_ms),
             "message {number} was delivered by {role:?} after it had expired"
         );
         // A receive that was sent after the doubt arose has settled it.
@@ -170,7 +170,10 @@ impl Auditor {
             taken.number
         );
         ensure!(
-            role != Role::RetriedDead || !asked.with_history || ends_as_told(&taken.delivery),
+            role != Role::RetriedDead
+                || !asked.with_history
+                || taken.delivery.receive_count > 1
+                || ends_as_told(&taken.delivery),
             "message {} in {role:?} has this history: {:?}",
             taken.number,
             taken.delivery
@@ -196,6 +199,14 @@ impl Auditor {
         ensure!(
             !role.has_dead_letters() || count <= MAX_RECEIVES,
             "message {number} in {role:?} was received {count} times"
+        );
+        let before = delivery.total_receive_count.checked_sub(count);
+        let by_count = delivery.dead_reason == Some(DeadReason::MaxReceives);
+        ensure!(
+            before.is_some_and(|before| if by_count { before == MAX_RECEIVES } else { true })
+                && (role.is_dead() || before == Some(0)),
+            "message {number} in {role:?}: {count} of {} receives",
+            delivery.total_receive_count
         );
         let Some(old) = self.leases.get(&(receipt.queue, receipt.seq)) else { return Ok(()) };
         ensure!(
@@ -227,7 +238,7 @@ impl Auditor {
             "message {number} in {role:?} has two leases at {}: {old:?} and {receipt:?}",
             self.now_ms
         );
-        if binding {
+        if binding && !old.buried {
             let least = old.receive_count + u32::from(!old.uncounted);
             let exact = old.life == self.life && !old.uncounted && role.leases_are_durable();
             ensure!(
@@ -284,6 +295,8 @@ impl Auditor {
                 until_ms,
                 session,
                 ended: ended || was_ended,
+                ended_by: (ended || was_ended).then_some(0),
+                buried: false,
                 uncounted: ended || was_uncounted,
                 life: self.life,
                 completed: self.event,

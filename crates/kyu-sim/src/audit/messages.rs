@@ -18,6 +18,7 @@ pub(super) struct MessageBook {
     pub(super) dedup_id: Option<String>,
     pub(super) unique: Option<String>,
     pub(super) at_ms: UnixMs,
+    pub(super) delay_ms: UnixMs,
     pub(super) expires_at_ms: Option<UnixMs>,
     pub(super) message_id: Option<MessageId>,
 }
@@ -40,6 +41,8 @@ pub(super) struct Copy {
     pub(super) seq: Option<Seq>,
     /// It perhaps is not in its place any more: moved to another queue and perhaps back.
     pub(super) displaced: bool,
+    /// It was perhaps rejected, and kept as dead where it is.
+    pub(super) buried: bool,
     pub(super) life: u32,
     pub(super) deliveries: u32,
 }
@@ -47,10 +50,23 @@ pub(super) struct Copy {
 impl Auditor {
     /// Whether the copy is in the queues of its family, without doubt.
     pub(super) fn surely_there(&self, key: &CopyKey) -> bool {
-        let sure = self.copies.get(key).is_some_and(|copy| {
+        self.there_but_for_time(key)
+            && !self.may_have_expired(key, self.now_ms)
+            && self.role(key.1) != Role::Dropping
+    }
+
+    /// Whether the copy is there without doubt, unless its time is over or it made room.
+    fn there_but_for_time(&self, key: &CopyKey) -> bool {
+        self.copies.get(key).is_some_and(|copy| {
             copy.known && copy.gone.is_none() && copy.doubts == 0 && copy.perhaps_gone.is_none()
-        });
-        sure && !self.may_have_expired(key, self.now_ms) && self.role(key.1) != Role::Dropping
+        })
+    }
+
+    /// Whether the copy, which surely is under lease, is there without doubt: retention takes nothing
+    /// from its worker, and no room is made by it.
+    pub(super) fn surely_in_hand(&self, key: &CopyKey) -> bool {
+        let expires_at_ms = self.messages.get(&key.0).and_then(|message| message.expires_at_ms);
+        self.there_but_for_time(key) && expires_at_ms.is_none_or(|at_ms| at_ms > self.now_ms)
     }
 
     /// Whether it may be gone because its time is over.
@@ -59,12 +75,29 @@ impl Auditor {
         self.role(key.1) != Role::Urgent && self.is_late(key, now_ms)
     }
 
-    /// Whether its time is over.
+    /// Whether its time may be over. Its retention counts from its send or later, and not before its
+    /// delay is over.
     pub(super) fn is_late(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
         let Some(message) = self.messages.get(&key.0) else { return true };
-        let retention_ms = self.queues.get(&key.1).map_or(0, |book| book.retention_ms);
-        message.at_ms + retention_ms <= now_ms
+        let ready_ms = message.at_ms + message.delay_ms;
+        ready_ms.saturating_add(self.retention_ms(key)) <= now_ms
             || message.expires_at_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    /// Whether its time is over without doubt: nobody has had it in his hands, so that no lease and
+    /// no delay can have begun a new retention period, and it is not a dead letter.
+    pub(super) fn has_surely_expired(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
+        let Some(message) = self.messages.get(&key.0) else { return false };
+        let untouched = self.copies.get(key).is_some_and(|copy| copy.deliveries == 0);
+        let buried = self.copies.get(key).is_some_and(|copy| copy.buried);
+        let counts_from_send = self.role(key.1) == Role::Plain && message.delay_ms == 0;
+        let retained_ms = message.at_ms.saturating_add(self.retention_ms(key));
+        untouched && counts_from_send && retained_ms <= now_ms
+            || !buried && message.expires_at_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    fn retention_ms(&self, key: &CopyKey) -> UnixMs {
+        self.queues.get(&key.1).map_or(0, |book| book.retention_ms)
     }
 
     /// Surely gone from now on.

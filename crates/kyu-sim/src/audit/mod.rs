@@ -74,11 +74,22 @@ struct LeaseBook {
     until_ms: UnixMs,
     session: Option<SessionId>,
     ended: bool,
+    /// The event that ended it.
+    ended_by: Option<u64>,
+    /// It was perhaps rejected, and its queue counts anew.
+    buried: bool,
     /// The attempt may have been taken back from the receive count.
     uncounted: bool,
     life: u32,
     completed: u64,
     receive_count: u32,
+}
+
+impl LeaseBook {
+    fn end(&mut self, event: u64) {
+        self.ended = true;
+        self.ended_by.get_or_insert(event);
+    }
 }
 
 /// A message in a client's hands.
@@ -186,7 +197,7 @@ impl Auditor {
                 self.note_timed_settle(settle);
             }
             Command::Settle(settle) => self.note_settle(settle, request),
-            Command::Extend(extend) => self.note_extend(extend, request.at_ms),
+            Command::Extend(extend) => self.note_extend(extend, request),
             Command::EndSession(end) => {
                 self.session_ends.insert(end.session, request.event);
                 self.end_leases(|lease| lease.session == Some(end.session));
@@ -234,8 +245,9 @@ impl Auditor {
     }
 
     fn end_leases(&mut self, ends: impl Fn(&LeaseBook) -> bool) {
+        let event = self.event;
         for lease in self.leases.values_mut().filter(|lease| ends(lease)) {
-            lease.ended = true;
+            lease.end(event);
             lease.uncounted = true;
         }
     }

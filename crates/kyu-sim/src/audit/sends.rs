@@ -40,6 +40,7 @@ impl Auditor {
                 dedup_id: message.dedup_id.clone(),
                 unique: message.unique.as_ref().map(|unique| unique.key.clone()),
                 at_ms,
+                delay_ms: message.delay_ms.unwrap_or(0),
                 expires_at_ms: message.expires_at_ms,
                 message_id: None,
             },

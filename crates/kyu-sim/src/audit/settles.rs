@@ -9,37 +9,46 @@ use crate::violation::{Violation, ensure};
 impl Auditor {
     pub(super) fn note_settle(&mut self, settle: &Settle, request: &mut Request) {
         for (receipt, outcome) in &settle.items {
+            let role = self.role(receipt.queue);
+            let moves = role.root() == role && role.has_family();
             let Some(lease) = self.leases.get_mut(&(receipt.queue, receipt.seq)) else { continue };
             let key = (lease.number, lease.root);
-            lease.ended |= lease.receipt <= *receipt || lease.receipt.epoch <= receipt.epoch;
+            if lease.receipt <= *receipt || lease.receipt.epoch <= receipt.epoch {
+                lease.end(request.event);
+            }
             if let Outcome::Release { counted: false, .. } = outcome {
                 lease.uncounted = true;
             }
             match outcome {
                 Outcome::Release { .. } | Outcome::Failed { retry: true, .. } => {}
                 Outcome::Ack => self.doubt(key, request),
-                Outcome::Dead | Outcome::Failed { .. }
-                    if self.role(receipt.queue).root() == self.role(receipt.queue)
-                        && self.role(receipt.queue).has_family() =>
-                {
+                Outcome::Dead | Outcome::Failed { .. } if moves => {
                     if let Some(copy) = self.copies.get_mut(&key) {
                         copy.displaced = true;
                     }
                 }
-                Outcome::Dead | Outcome::Failed { .. } => self.doubt(key, request),
+                // Kept as dead where it is, until a move task brings it back.
+                Outcome::Dead | Outcome::Failed { .. } => {
+                    lease.buried = true;
+                    if let Some(copy) = self.copies.get_mut(&key) {
+                        (copy.displaced, copy.buried) = (true, true);
+                    }
+                }
             }
         }
     }
 
-    pub(super) fn note_extend(&mut self, extend: &Extend, at_ms: u64) {
+    pub(super) fn note_extend(&mut self, extend: &Extend, request: &Request) {
         for (receipt, run_ms) in &extend.items {
             if !self.role(receipt.queue).is_fifo() {
                 self.loose.insert((receipt.queue, receipt.seq));
             }
             let lease = self.leases.get_mut(&(receipt.queue, receipt.seq));
             if let Some(lease) = lease.filter(|lease| lease.receipt == *receipt) {
-                lease.until_ms = lease.until_ms.min(at_ms + run_ms);
-                lease.ended |= *run_ms == 0;
+                lease.until_ms = lease.until_ms.min(request.at_ms + run_ms);
+                if *run_ms == 0 {
+                    lease.end(request.event);
+                }
             }
         }
     }
@@ -57,7 +66,7 @@ impl Auditor {
             };
             match result {
                 Settled::Done => self.decided(receipt, outcome, &lease, request)?,
-                Settled::Gone => self.check_gone(receipt, &lease)?,
+                Settled::Gone => self.check_gone(receipt, &lease, request)?,
                 Settled::Stale => self.coverage.note(Event::Stale),
                 Settled::Lapsed => self.coverage.note(Event::Lapsed),
                 Settled::Foreign => {
@@ -80,8 +89,12 @@ impl Auditor {
         let newer = lease.receipt != *receipt
             && lease.completed < request.event
             && (lease.life == self.life || role.leases_are_durable());
+        let accepted_late = role.accepts_late_acks() && *outcome == Outcome::Ack;
+        if newer && accepted_late {
+            self.coverage.note(Event::LateAck);
+        }
         ensure!(
-            !newer,
+            !newer || accepted_late,
             "message {} in {role:?}: the stale {receipt:?} decided after {:?} was handed out",
             lease.number,
             lease.receipt
@@ -110,8 +123,7 @@ impl Auditor {
             Outcome::Release { .. } | Outcome::Failed { retry: true, .. } => {
                 self.coverage.note(Event::Released);
             }
-            Outcome::Dead | Outcome::Failed { .. } if role.has_dead_letters() => {}
-            Outcome::Dead | Outcome::Failed { .. } => self.remove(&key),
+            Outcome::Dead | Outcome::Failed { .. } => {}
         }
         Ok(())
     }
@@ -127,9 +139,24 @@ impl Auditor {
     }
 
     /// "No longer there" is a lie if the message surely is.
-    fn check_gone(&self, receipt: &Receipt, lease: &LeaseBook) -> Result<(), Violation> {
+    fn check_gone(
+        &self,
+        receipt: &Receipt,
+        lease: &LeaseBook,
+        request: &Request,
+    ) -> Result<(), Violation> {
         let role = self.role(receipt.queue);
         let key = (lease.number, lease.root);
+        let in_hand = lease.receipt == *receipt
+            && lease.ended_by.is_none_or(|event| event >= request.event)
+            && lease.life == self.life
+            && lease.until_ms > self.now_ms
+            && !self.loose.contains(&(receipt.queue, receipt.seq));
+        ensure!(
+            role.has_family() || !(in_hand && self.surely_in_hand(&key)),
+            "message {} in {role:?} was taken from its worker: {receipt:?} was answered \"gone\"",
+            lease.number
+        );
         ensure!(
             role.has_family() || !self.surely_there(&key),
             "message {} in {role:?} is lost: {receipt:?} was answered \"gone\"",
@@ -152,7 +179,9 @@ impl Auditor {
             match result {
                 Extended::Done => {
                     self.coverage.note(Event::Extended);
-                    let newer = self.role(receipt.queue).is_fifo()
+                    let role = self.role(receipt.queue);
+                    let fences = !role.accepts_late_acks() || *run_ms == 0;
+                    let newer = (role.is_fifo() || fences)
                         && lease.receipt != *receipt
                         && lease.completed < request.event
                         && lease.life == self.life;
@@ -168,7 +197,7 @@ impl Auditor {
                         lease.until_ms = request.at_ms + run_ms;
                     }
                 }
-                Extended::Gone => self.check_gone(receipt, &lease)?,
+                Extended::Gone => self.check_gone(receipt, &lease, request)?,
                 Extended::NotInFlight => {}
                 Extended::TooLong | Extended::Foreign => {
                     return Err(Violation(format!("{receipt:?} was answered {result:?}")));

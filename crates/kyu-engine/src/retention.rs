@@ -1,0 +1,155 @@
+//! From when on a message's retention counts, and what it may take.
+//!
+//! Retention is for what nobody comes to fetch. It takes messages that could be received all along,
+//! and dead letters that are kept; never one that is delayed, under lease, in a transaction, or
+//! waiting for its next attempt. A message that becomes receivable after such a time begins a new
+//! retention period, which is a fact of the log ([`RetentionEffect::Receivable`]).
+
+use crate::config::{FOREVER, QueueConfig};
+use crate::effect::{Effect, Effects};
+use crate::effect_codec::{decode_seqs, encode_seqs, head, queue};
+use crate::ids::{QueueId, Seq, UnixMs};
+use crate::message::{Message, Phase};
+use crate::queue::Queue;
+use crate::state::State;
+use crate::wire::{Malformed, Reader, Write};
+
+/// From when on the retention of a message counts. Numbers are frozen: they are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum RetentionFrom {
+    /// As SQS has it: from the send, or from the end of a delay or backoff, through all leases; the
+    /// dead letters of a standard queue take their age along.
+    Sent = 0,
+    /// From the last time that the message became receivable: as with `Sent`, and anew whenever a
+    /// lease ends without an acknowledgement. A dead letter starts anew.
+    #[default]
+    Receivable = 1,
+}
+
+/// A wait shorter than this share of the retention starts no new period: keeping a time of its own
+/// for each message would make a backlog of briefly delayed ones ten times as large.
+const GRAIN: u64 = 100;
+
+/// Frozen numbers of these effects.
+pub(crate) mod number {
+    pub(crate) const RECEIVABLE: u8 = 39;
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RetentionEffect {
+    /// The retention of these counts from this time on.
+    Receivable { queue: QueueId, at_ms: UnixMs, seqs: Vec<Seq> },
+}
+
+impl RetentionEffect {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let Self::Receivable { queue, at_ms, seqs } = self;
+        head(out, number::RECEIVABLE, *queue);
+        out.varint(*at_ms);
+        encode_seqs(seqs, out);
+    }
+
+    pub(crate) fn decode(r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self::Receivable { queue: queue(r)?, at_ms: r.varint()?, seqs: decode_seqs(r)? })
+    }
+}
+
+impl Queue {
+    /// Whether a message that becomes receivable at this time begins a new retention period.
+    pub(crate) fn begins_anew(&self, message: &Message, at_ms: UnixMs) -> bool {
+        let config = &self.info.config;
+        let waited_ms = at_ms.saturating_sub(message.retained_from());
+        let restarts = match message.phase {
+            Phase::Delayed(_) | Phase::Backoff(_) | Phase::Parked => true,
+            Phase::Leased(_) | Phase::Held(_) => config.retention_from == RetentionFrom::Receivable,
+            Phase::Ready | Phase::Archived(_) | Phase::Dead(_) => false,
+        };
+        // Without a retention this is false, as no wait is that long.
+        restarts && waited_ms > config.retention_ms / GRAIN
+    }
+
+    /// Says of which of these messages, which become receivable at this time, the retention begins
+    /// anew.
+    pub(crate) fn note_receivable(&self, seqs: &[Seq], at_ms: UnixMs, effects: &mut Effects) {
+        if self.info.config.retention_ms == FOREVER {
+            return;
+        }
+        let anew = |seq: &Seq| self.messages.get(*seq).is_some_and(|m| self.begins_anew(&m, at_ms));
+        let seqs: Vec<Seq> = seqs.iter().copied().filter(anew).collect();
+        if !seqs.is_empty() {
+            let queue = self.id();
+            effects.push(Effect::Retention(RetentionEffect::Receivable { queue, at_ms, seqs }));
+        }
+    }
+
+    /// When the retention of a message would end if everything went its way in time; `None` for
+    /// never, or if that depends on what somebody does. To be shown: [`Queue::retention_ends`] is
+    /// what counts.
+    pub(crate) fn retained_until(&self, message: &Message) -> Option<UnixMs> {
+        let from = match message.phase {
+            Phase::Ready | Phase::Dead(_) => message.retained_from(),
+            Phase::Delayed(until) | Phase::Backoff(until) | Phase::Leased(until) => {
+                let anew = self.begins_anew(message, until);
+                if anew { until } else { message.retained_from() }
+            }
+            Phase::Held(_) | Phase::Parked | Phase::Archived(_) => return None,
+        };
+        from.checked_add(self.info.config.retention_ms)
+    }
+
+    /// When the retention of a message ends as it is; `None` for never.
+    pub(crate) fn retention_ends(&self, message: &Message) -> Option<UnixMs> {
+        let from = message.phase.is_retained().then(|| message.retained_from())?;
+        from.checked_add(self.info.config.retention_ms)
+    }
+
+    /// Whether a message's time is over at `now_ms`: its own, or the queue's.
+    pub(crate) fn is_over(&self, message: &Message, now_ms: UnixMs) -> bool {
+        self.retention_ends(message).is_some_and(|at| at <= now_ms)
+            || message.expires_at_ms.is_some_and(|at| at <= now_ms)
+    }
+}
+
+impl State {
+    pub(crate) fn apply_retention(&mut self, effect: &RetentionEffect) {
+        let RetentionEffect::Receivable { queue, at_ms, seqs } = effect;
+        self.note_time(*at_ms);
+        for seq in seqs {
+            let Some(mut message) = self.message(*queue, *seq) else { continue };
+            message.receivable_at_ms = *at_ms;
+            self.put(*queue, *seq, Some(message));
+        }
+    }
+}
+
+/// Frozen numbers of the sections of a queue's configuration: 20 to 24.
+mod section {
+    pub(super) const RETENTION_FROM: u8 = 20;
+}
+
+/// Writes the sections of this file that do not hold what stood there before they existed.
+pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
+    if config.retention_from != RetentionFrom::Sent {
+        out.section(section::RETENTION_FROM, |b| b.u8(config.retention_from as u8));
+    }
+}
+
+/// Reads a section of this file; `false` if the number belongs to another.
+pub(crate) fn decode_section(
+    number: u8,
+    config: &mut QueueConfig,
+    r: &mut Reader,
+) -> Result<bool, Malformed> {
+    match number {
+        section::RETENTION_FROM => {
+            config.retention_from = match r.u8()? {
+                0 => RetentionFrom::Sent,
+                1 => RetentionFrom::Receivable,
+                _ => return Err(Malformed("start of the retention")),
+            };
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
