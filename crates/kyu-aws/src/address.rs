@@ -54,9 +54,18 @@ pub(crate) fn of_path(path: &str, options: &SqsOptions) -> Option<QueueName> {
     // As in a signed path, empty segments and dots mean nothing.
     let mut segments = path.rsplit('/').filter(|segment| !matches!(*segment, "" | "."));
     let name = segments.next()?;
-    let is_account = |text: &&str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
-    let account = segments.next().filter(is_account).unwrap_or(&options.account);
+    let account = segments.next().filter(|text| is_account(text)).unwrap_or(&options.account);
     Some(QueueName { namespace: account.to_owned(), name: name.to_owned() })
+}
+
+/// Whether a queue URL names an account before the queue.
+pub(crate) fn has_account(url: &str) -> bool {
+    let mut segments = url.rsplit('/').filter(|segment| !segment.is_empty()).skip(1);
+    segments.next().is_some_and(is_account)
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The URL by which a client reaches a queue.

@@ -9,7 +9,7 @@ use kyu_door::origin::Origin;
 
 use crate::address;
 use crate::door::SqsOptions;
-use crate::error::Error;
+use crate::error::{Error, quoted};
 use crate::limits::MAX_RECONFIGURE_TRIES;
 use crate::sns::Sns;
 use crate::wire::Protocol;
@@ -39,16 +39,19 @@ pub(crate) struct Call<'r> {
 impl Call<'_> {
     /// The queue of a `QueueUrl` parameter, or of the request's path.
     pub(crate) fn queue(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        let named;
-        let name = match (url, &self.path_queue) {
+        let directory = self.broker.directory();
+        match (url, &self.path_queue) {
             (Some(url), _) => {
-                named = address::of_url(url, self.options)?;
-                &named
+                let name = address::of_url(url, self.options)?;
+                directory.by_name(&name).ok_or_else(|| match address::has_account(url) {
+                    true => Error::QueueDoesNotExist,
+                    // What is no URL of AWS' form is no wrong name, but a wrong address.
+                    false => Error::InvalidAddress(quoted(url).to_owned()),
+                })
             }
-            (None, Some(name)) => name,
-            (None, None) => return Err(Error::missing("QueueUrl")),
-        };
-        self.broker.directory().by_name(name).ok_or(Error::QueueDoesNotExist)
+            (None, Some(name)) => directory.by_name(name).ok_or(Error::QueueDoesNotExist),
+            (None, None) => Err(Error::missing("QueueUrl")),
+        }
     }
 
     /// The queue of an ARN, if there is one.

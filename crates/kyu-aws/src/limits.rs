@@ -25,8 +25,6 @@ pub(crate) const MAX_ATTRIBUTE_NAME_CHARS: usize = 256;
 pub(crate) const MAX_ID_CHARS: usize = 128;
 /// `maxReceiveCount` of a redrive policy, which is also `InvalidParameterValue` at 0.
 pub(crate) const MAX_RECEIVE_COUNT: u32 = 1_000;
-/// `maxReceiveCount` of a redrive policy that names none.
-pub(crate) const DEFAULT_RECEIVE_COUNT: u32 = 10;
 /// Queues that a redrive allow policy may name. `InvalidParameterValue`.
 pub(crate) const MAX_REDRIVE_SOURCES: usize = 10;
 /// A queue policy. `InvalidAttributeValue`.

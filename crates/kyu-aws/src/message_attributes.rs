@@ -174,13 +174,36 @@ fn check_type(name: &str, data_type: Option<&str>) -> Result<String, Error> {
     Ok(data_type.to_owned())
 }
 
-/// Decimal, with sign, fraction and exponent: up to 38 digits, as AWS documents; more lose precision
-/// there and are refused here.
+/// Significant digits of a number, and the powers of ten between which it lies (SQS developer guide,
+/// "Message attribute data types"). More digits lose precision there and are refused here.
+const MAX_NUMBER_DIGITS: usize = 38;
+const NUMBER_POWERS: std::ops::RangeInclusive<i64> = -128..=126;
+
+/// Whether a text is a decimal number, perhaps with sign, fraction and exponent, within AWS' bounds.
 pub(crate) fn is_number(text: &str) -> bool {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let plain =
-        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
-    digits <= 38 && text.bytes().all(plain) && text.parse::<f64>().is_ok()
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (decimal, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((decimal, exponent)) => (decimal, exponent.parse::<i64>().ok()),
+        None => (unsigned, Some(0)),
+    };
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let digits = [whole, fraction].concat();
+    let Some(exponent) = exponent else { return false };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        return true;
+    }
+    // The power of ten of the first digit that counts.
+    let before_point = whole.len() as i64 - (digits.len() - significant.len()) as i64;
+    let power = exponent.saturating_add(before_point - 1);
+    let significant = significant.trim_end_matches('0');
+    let is_largest = power == *NUMBER_POWERS.end();
+    significant.len() <= MAX_NUMBER_DIGITS
+        && NUMBER_POWERS.contains(&power)
+        && (!is_largest || significant == "1")
 }
 
 fn invalid(text: &str) -> Error {
@@ -298,6 +321,55 @@ mod tests {
         assert!(checked(r#"{"a":{"StringValue":"x"}}"#).is_err());
         let list = checked(r#"{"a":{"DataType":"String","StringListValues":["x"]}}"#);
         assert!(list.unwrap_err().contains("list values"));
+    }
+
+    /// Digits were counted with the zeros of 10^126 written out, and 1e999 was taken.
+    #[test]
+    fn numbers_have_38_digits_and_126_powers_of_ten() {
+        let huge = format!("1{}", "0".repeat(126));
+        let tiny = format!("-0.{}1", "0".repeat(127));
+        for number in [
+            "0",
+            "-1",
+            "+1.50",
+            ".5",
+            "5.",
+            "007",
+            "1e126",
+            "1E+126",
+            "-1e-128",
+            "0e999",
+            &huge,
+            &tiny,
+            "99999999999999999999999999999999999999",
+            "000099999999999999999999999999999999999999000",
+        ] {
+            assert!(is_number(number), "{number}");
+        }
+        let beyond = format!("{huge}0");
+        for other in [
+            "",
+            "-",
+            ".",
+            "e5",
+            "1e",
+            "1e1.5",
+            "--1",
+            "1_0",
+            "0x1",
+            "inf",
+            "NaN",
+            " 1",
+            "1e127",
+            "2e126",
+            "1.1e126",
+            "1e-129",
+            "1e99999999999999999999",
+            &beyond,
+            "999999999999999999999999999999999999999",
+        ] {
+            assert!(!is_number(other), "{other}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn shown(received: &Received, content: &Content, queue: &str) -> Mess
 }
 
 /// Sets the bits that a random UUID has (RFC 9562 section 5.4).
-fn with_version(bits: u128) -> u128 {
+pub(crate) fn with_version(bits: u128) -> u128 {
     const VERSION: u32 = 76;
     const VARIANT: u32 = 62;
     bits & !(0xf << VERSION) & !(0b11 << VARIANT) | 0x4 << VERSION | 0b10 << VARIANT

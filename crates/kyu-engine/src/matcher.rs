@@ -145,7 +145,11 @@ impl Matcher {
     pub(crate) fn wants(&self, facts: &Facts) -> bool {
         match (self, &facts.body) {
             (Self::Everything, _) => true,
-            (Self::Attributes(filter), _) => filter.passes(&facts.attributes),
+            // Without any attribute even those that must be absent are not looked for (SNS
+            // developer guide, "Key matching").
+            (Self::Attributes(filter), _) => {
+                !facts.attributes.is_empty() && filter.passes(&facts.attributes)
+            }
             (Self::Body(filter), BodyFacts::Document(document)) => filter.passes_body(document),
             (Self::Body(_), BodyFacts::Unread | BodyFacts::Opaque) => false,
         }
@@ -409,6 +413,16 @@ mod tests {
         let bad = Condition::Is(Literal::Text("bad".into()));
         assert!(passes("b", "r.mistake", vec![bad.clone(), Condition::Exists(false)]));
         assert!(passes("a", "r.mistake", vec![bad, Condition::Exists(false)]));
+    }
+
+    #[test]
+    fn a_publication_without_attributes_passes_no_filter_of_them() {
+        let absent = Test { path: "p".into(), conditions: vec![Condition::Exists(false)] };
+        let matcher = Matcher::Attributes(Filter { alternatives: vec![vec![absent]] });
+        let with = |attributes| Facts { attributes, ..Facts::default() };
+        assert!(!matcher.wants(&with(Properties::new())));
+        assert!(matcher.wants(&with(BTreeMap::from([("q".into(), vec![text("v")])]))));
+        assert!(!matcher.wants(&with(BTreeMap::from([("p".into(), vec![text("v")])]))));
     }
 
     #[test]

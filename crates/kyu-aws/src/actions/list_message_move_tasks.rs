@@ -73,8 +73,7 @@ fn entry(call: &Call<'_>, source_arn: &str, task: MoveTask) -> ListMessageMoveTa
         MoveStatus::Failed => ("FAILED", Some(Error::QueueDoesNotExist.row().query_code)),
     };
     let running = task.status == MoveStatus::Running;
-    let task_handle =
-        running.then(|| TaskHandle { task_id: task.id, source_arn: source_arn.clone() }.to_text());
+    let task_handle = running.then(|| TaskHandle::new(task.id, source_arn.clone()).to_text());
     ListMessageMoveTasksResultEntry {
         task_handle,
         status,

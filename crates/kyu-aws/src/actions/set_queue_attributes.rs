@@ -143,6 +143,14 @@ mod tests {
             ("x".to_owned(), "Redrive policy is not a valid JSON map."),
             (
                 "{}".to_owned(),
+                "Redrive policy does not contain mandatory attribute: maxReceiveCount.",
+            ),
+            (
+                json!({ "deadLetterTargetArn": arn("dead") }).to_string(),
+                "Redrive policy does not contain mandatory attribute: maxReceiveCount.",
+            ),
+            (
+                r#"{"maxReceiveCount":"1000"}"#.to_owned(),
                 "Redrive policy does not contain mandatory attribute: deadLetterTargetArn.",
             ),
             (
@@ -176,7 +184,11 @@ mod tests {
         let door = Door::open();
         let (url, dead) = (door.queue("q", json!({})).await, door.queue("dead", json!({})).await);
         let redrive = json!({
-            "RedrivePolicy": r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead"}"#
+            "RedrivePolicy": json!({
+                "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead",
+                "maxReceiveCount": "10",
+            })
+            .to_string()
         });
         let allow = |policy: serde_json::Value| json!({ "RedriveAllowPolicy": policy.to_string() });
         set(&door, &dead, allow(json!({ "redrivePermission": "denyAll" }))).await.unwrap();
@@ -189,7 +201,7 @@ mod tests {
         set(&door, &url, redrive).await.unwrap();
         let policy = door.attribute(&url, "RedrivePolicy").await;
         let policy: serde_json::Value = serde_json::from_str(policy.as_str().unwrap()).unwrap();
-        assert_eq!(policy["maxReceiveCount"], 10, "the default of the service model");
+        assert_eq!(policy["maxReceiveCount"], 10);
         set(&door, &url, json!({ "RedrivePolicy": "" })).await.unwrap();
         assert_eq!(door.attribute(&url, "RedrivePolicy").await, json!(null));
         for bad in [

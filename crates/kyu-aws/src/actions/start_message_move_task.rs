@@ -54,8 +54,8 @@ pub(super) async fn run(
     match call.broker.submit(Command::StartMoveTask(command)).await? {
         Reply::MoveTaskStarted { task } => {
             let source_arn = call.arn_of(&source.name);
-            let handle = TaskHandle { task_id: task, source_arn };
-            Ok(StartMessageMoveTaskResult { task_handle: handle.to_text() })
+            let task_handle = TaskHandle::new(task, source_arn).to_text();
+            Ok(StartMessageMoveTaskResult { task_handle })
         }
         _ => Err(Error::Internal),
     }

@@ -294,7 +294,17 @@ async fn what_is_no_request() {
     let (status, code, _) = door.fails("Nope", json!({})).await;
     assert_eq!((status, code.as_str()), (404, "UnknownOperation"));
     assert_eq!(door.fails("SendMessage", json!({})).await.1, "MissingParameter");
-    assert_eq!(door.fails("SendMessage", json!({ "QueueUrl": "" })).await.1, "InvalidAddress");
+    let nowhere = async |url: &str| {
+        let (status, code, text) = door.fails("PurgeQueue", json!({ "QueueUrl": url })).await;
+        (status, code.rsplit('.').next().unwrap().to_owned(), text)
+    };
+    for wrong in ["", "nope", "http://localhost:9324/nope", "http://localhost:9324"] {
+        let text = format!("The address {wrong} is not valid for this endpoint.");
+        assert_eq!(nowhere(wrong).await, (404, "InvalidAddress".into(), text), "{wrong}");
+    }
+    for missing in ["http://localhost:9324/000000000000/nope", "000000000000/nope"] {
+        assert_eq!(nowhere(missing).await.1, "NonExistentQueue", "{missing}");
+    }
     let many = "a=b&".repeat(3000);
     for body in [
         "Action=SendMessage&QueueUrl=q&MessageBody=%FF",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{QueueAttribute, Target};
 use crate::address;
 use crate::error::Error;
-use crate::limits::{DEFAULT_RECEIVE_COUNT, MAX_RECEIVE_COUNT, MAX_REDRIVE_SOURCES};
+use crate::limits::{MAX_RECEIVE_COUNT, MAX_REDRIVE_SOURCES};
 
 /// Reads a redrive policy and checks that its target may be used; `None` for the empty text.
 pub(super) fn policy(
@@ -22,22 +22,22 @@ pub(super) fn policy(
     let invalid = |reason: &str| Error::invalid(text, QueueAttribute::RedrivePolicy.name(), reason);
     let policy: serde_json::Map<String, Value> = serde_json::from_str(text)
         .map_err(|_| invalid("Redrive policy is not a valid JSON map."))?;
-    let arn = policy.get("deadLetterTargetArn").ok_or_else(|| {
-        invalid("Redrive policy does not contain mandatory attribute: deadLetterTargetArn.")
-    })?;
+    // In this order: an empty policy lacks the count (recorded).
+    let missing = |name: &str| {
+        invalid(&format!("Redrive policy does not contain mandatory attribute: {name}."))
+    };
+    let count = policy.get("maxReceiveCount").ok_or_else(|| missing("maxReceiveCount"))?;
+    let arn = policy.get("deadLetterTargetArn").ok_or_else(|| missing("deadLetterTargetArn"))?;
     let options = target.call.options;
     let name = arn.as_str().and_then(|arn| address::of_arn(arn, options));
     let name = name.ok_or_else(|| invalid("Invalid value for deadLetterTargetArn."))?;
-    let max_receives = match policy.get("maxReceiveCount") {
-        None => DEFAULT_RECEIVE_COUNT,
-        Some(count) => receive_count(count).ok_or_else(|| {
-            let count = count.as_str().map_or_else(|| count.to_string(), str::to_owned);
-            invalid(&format!(
-                "Invalid value for maxReceiveCount: {count}, \
-                 valid values are from 1 to {MAX_RECEIVE_COUNT} both inclusive."
-            ))
-        })?,
-    };
+    let max_receives = receive_count(count).ok_or_else(|| {
+        let count = count.as_str().map_or_else(|| count.to_string(), str::to_owned);
+        invalid(&format!(
+            "Invalid value for maxReceiveCount: {count}, \
+             valid values are from 1 to {MAX_RECEIVE_COUNT} both inclusive."
+        ))
+    })?;
     let dead_letter_queue = target.call.broker.directory().by_name(&name);
     let dead_letter_queue =
         dead_letter_queue.ok_or_else(|| invalid("Dead letter target does not exist."))?;

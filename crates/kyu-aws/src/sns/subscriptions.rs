@@ -38,6 +38,8 @@ pub(super) async fn subscribe(
     out: &mut Output,
 ) -> Result<(), Error> {
     let topic = topics::named(call, parameters)?;
+    // Whether it is there is asked before everything else (recorded).
+    topics::find(call, topic.clone()).await?;
     let protocol = input::required(parameters, "Protocol")?;
     let endpoint = parameters.text("Endpoint");
     let attributes = input::map(parameters, "Attributes", MAX_QUEUE_ATTRIBUTES)?;
