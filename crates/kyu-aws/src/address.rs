@@ -38,24 +38,27 @@ pub(crate) fn check_name(name: &str, fifo: bool) -> Result<(), Error> {
 /// The queue that a queue URL means. Only the path counts: the host is whatever way led here.
 ///
 /// Understood: `http://HOST/ACCOUNT/NAME`, the same behind any prefix (`/queue/REGION/...`),
-/// `/queue/NAME`, a bare path, and a bare name.
-pub(crate) fn of_url(url: &str, options: &SqsOptions) -> Result<QueueName, Error> {
+/// `/queue/NAME`, a bare path, and a bare name. A host `sqs.REGION...` names the region as AWS does;
+/// otherwise it is that of the call.
+pub(crate) fn of_url(url: &str, region: &str, options: &SqsOptions) -> Result<QueueName, Error> {
     let invalid = || Error::InvalidAddress(quoted(url).to_owned());
-    let path = match url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').ok_or_else(invalid)?.1,
-        None => url,
+    let (host, path) = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').ok_or_else(invalid)?,
+        None => ("", url),
     };
-    of_path(path, options).ok_or_else(invalid)
+    let named = host.strip_prefix("sqs.").and_then(|rest| rest.split_once('.'));
+    let named = named.map(|(region, _)| region).filter(|_| !options.single_region);
+    of_path(path, named.unwrap_or(region), options).ok_or_else(invalid)
 }
 
 /// The queue that the path of a request means; `None` for the root.
-pub(crate) fn of_path(path: &str, options: &SqsOptions) -> Option<QueueName> {
+pub(crate) fn of_path(path: &str, region: &str, options: &SqsOptions) -> Option<QueueName> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     // As in a signed path, empty segments and dots mean nothing.
     let mut segments = path.rsplit('/').filter(|segment| !matches!(*segment, "" | "."));
     let name = segments.next()?;
     let account = segments.next().filter(|text| is_account(text)).unwrap_or(&options.account);
-    Some(QueueName { namespace: account.to_owned(), name: name.to_owned() })
+    Some(QueueName { namespace: namespace(account, region, options), name: name.to_owned() })
 }
 
 /// Whether a queue URL names an account before the queue.
@@ -69,21 +72,48 @@ fn is_account(text: &str) -> bool {
 }
 
 /// The URL by which a client reaches a queue.
-pub(crate) fn url_of(origin: &Origin, queue: &QueueName) -> String {
-    format!("{origin}/{}/{}", queue.namespace, queue.name)
+pub(crate) fn url_of(origin: &Origin, queue: &QueueName, options: &SqsOptions) -> String {
+    let (account, _) = realm(&queue.namespace, options);
+    format!("{origin}/{account}/{}", queue.name)
+}
+
+/// The namespace of an account's queues and topics in a region. That of the server's own region is
+/// the account alone: it is what other doors use, and what there was before there were regions.
+pub(crate) fn namespace(account: &str, region: &str, options: &SqsOptions) -> String {
+    if region == options.region { account.to_owned() } else { format!("{account}:{region}") }
+}
+
+/// The account and the region that a namespace stands for.
+pub(crate) fn realm<'n>(namespace: &'n str, options: &'n SqsOptions) -> (&'n str, &'n str) {
+    namespace.split_once(':').unwrap_or((namespace, &options.region))
+}
+
+/// The name in the namespace of an ARN's account and region; `None` if there can be no such.
+pub(crate) fn named(
+    account: &str,
+    region: &str,
+    name: &str,
+    options: &SqsOptions,
+) -> Option<QueueName> {
+    // Only accounts have other regions: namespaces with a colon of other doors are not theirs.
+    if region != options.region && (!is_account(account) || options.single_region) {
+        return None;
+    }
+    Some(QueueName { namespace: namespace(account, region, options), name: name.to_owned() })
 }
 
 /// `arn:aws:sqs:REGION:ACCOUNT:NAME`
 pub(crate) fn arn_of(queue: &QueueName, options: &SqsOptions) -> String {
-    format!("arn:aws:sqs:{}:{}:{}", options.region, queue.namespace, queue.name)
+    let (account, region) = realm(&queue.namespace, options);
+    format!("arn:aws:sqs:{region}:{account}:{}", queue.name)
 }
 
-/// The queue of an ARN; `None` if it is not the ARN of a queue of this region.
+/// The queue of an ARN; `None` if it is not the ARN of a queue.
 pub(crate) fn of_arn(arn: &str, options: &SqsOptions) -> Option<QueueName> {
     let parts: Vec<&str> = arn.split(':').collect();
     match parts.as_slice() {
-        ["arn", _, "sqs", region, account, name] if *region == options.region => {
-            Some(QueueName { namespace: (*account).to_owned(), name: (*name).to_owned() })
+        ["arn", _, "sqs", region, account, name] if !region.is_empty() => {
+            named(account, region, name, options)
         }
         _ => None,
     }
@@ -94,7 +124,8 @@ mod tests {
     use super::*;
 
     fn named(url: &str) -> Option<String> {
-        let queue = of_url(url, &SqsOptions::default()).ok()?;
+        let options = SqsOptions::default();
+        let queue = of_url(url, &options.region, &options).ok()?;
         Some(format!("{}/{}", queue.namespace, queue.name))
     }
 

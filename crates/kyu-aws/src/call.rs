@@ -22,6 +22,8 @@ pub(crate) struct Call<'r> {
     pub(crate) protocol: Protocol,
     /// Where the client reaches this server, for the URLs in its answers.
     pub(crate) origin: &'r Origin,
+    /// The region that the client signs for: it has queues and topics of its own.
+    pub(crate) region: &'r str,
     /// The queue that the request's own path names: Query allows that instead of `QueueUrl`.
     pub(crate) path_queue: Option<QueueName>,
     /// The HTTP header in which X-Ray names the trace that the request belongs to.
@@ -37,12 +39,17 @@ pub(crate) struct Call<'r> {
 }
 
 impl Call<'_> {
+    /// The namespace of new queues and topics, and of those that a name alone means.
+    pub(crate) fn namespace(&self) -> String {
+        address::namespace(&self.options.account, self.region, self.options)
+    }
+
     /// The queue of a `QueueUrl` parameter, or of the request's path.
     pub(crate) fn queue(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
         let directory = self.broker.directory();
         match (url, &self.path_queue) {
             (Some(url), _) => {
-                let name = address::of_url(url, self.options)?;
+                let name = address::of_url(url, self.region, self.options)?;
                 directory.by_name(&name).ok_or_else(|| match address::has_account(url) {
                     true => Error::QueueDoesNotExist,
                     // What is no URL of AWS' form is no wrong name, but a wrong address.
@@ -66,7 +73,7 @@ impl Call<'_> {
 
     /// The URL of a queue, as this client reaches it.
     pub(crate) fn url_of(&self, queue: &QueueName) -> String {
-        address::url_of(self.origin, queue)
+        address::url_of(self.origin, queue, self.options)
     }
 
     /// Changes a queue's settings: reads, lets `change` edit, and writes only if nobody else wrote

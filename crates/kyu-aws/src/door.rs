@@ -10,6 +10,7 @@ use kyu_broker::Broker;
 use kyu_door::access::{Access, Principal};
 use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response};
 use kyu_door::origin::Origins;
+use kyu_door::sigv4::claimed_region;
 
 use crate::actions;
 use crate::address;
@@ -36,8 +37,11 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 pub struct SqsOptions {
     /// The account that owns all queues: 12 digits.
     pub account: String,
-    /// The region in ARNs.
+    /// The region in ARNs, and of clients that name none.
     pub region: String,
+    /// Whether there is only this region, whatever clients sign for. Otherwise each region has queues
+    /// and topics of its own.
+    pub single_region: bool,
     /// Time between two purges of a queue; AWS has 60 s.
     pub purge_cooldown_ms: u64,
     /// Time before a deleted queue's name may be used again; AWS has 60 s.
@@ -54,6 +58,7 @@ impl Default for SqsOptions {
         Self {
             account: "000000000000".into(),
             region: "us-east-1".into(),
+            single_region: false,
             purge_cooldown_ms: 0,
             name_reuse_wait_ms: 0,
             origins: Origins::trusting_loopback(),
@@ -108,13 +113,16 @@ impl Sqs {
             Err(denied) => return Err(Error::Denied(denied).into()),
         };
         let origin = self.options.origins.of(head, request.arrival());
+        let claimed = claimed_region(head).filter(|_| !self.options.single_region);
+        let region = claimed.unwrap_or_else(|| self.options.region.clone());
         let call = Call {
             broker: &self.broker,
             options: &self.options,
             principal: &principal,
             protocol,
             origin: &origin,
-            path_queue: address::of_path(head.uri.path(), &self.options),
+            region: &region,
+            path_queue: address::of_path(head.uri.path(), &region, &self.options),
             trace_header: text_of(head, TRACE_HEADER),
             signed: is_signed(head),
             is_stranger,

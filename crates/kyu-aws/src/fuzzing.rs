@@ -15,7 +15,7 @@ pub fn requests(bytes: &[u8]) {
 pub fn texts(text: &str) {
     let options = crate::SqsOptions::default();
     let _ = crate::receipt::parse(text);
-    let _ = crate::address::of_url(text, &options);
+    let _ = crate::address::of_url(text, &options.region, &options);
     let _ = crate::address::of_arn(text, &options);
     let _ = crate::message::is_xml_text(text);
 }

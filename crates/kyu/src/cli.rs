@@ -197,9 +197,13 @@ pub(crate) struct Settings {
     /// while only it can reach the server, else none]
     #[arg(long, env = "KYU_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trusted_proxy: Vec<String>,
-    /// AWS region in ARNs.
+    /// AWS region in ARNs, and of other doors' queues. Clients that sign for another region have
+    /// queues and topics of their own there.
     #[arg(long, env = "KYU_REGION", default_value = "us-east-1")]
     pub(crate) region: String,
+    /// One region for all clients, whatever they sign for.
+    #[arg(long, env = "KYU_SINGLE_REGION")]
+    pub(crate) single_region: bool,
     /// AWS account in ARNs and queue URLs.
     #[arg(long, env = "KYU_ACCOUNT", default_value = "000000000000")]
     pub(crate) account: String,
@@ -218,11 +222,12 @@ pub(crate) struct Settings {
     /// public]
     #[arg(long, env = "KYU_SNS_ENDPOINTS", value_name = "WHICH")]
     pub(crate) sns_endpoints: Option<SnsEndpoints>,
-    /// Sign SNS messages in SQS queues too, for every topic, as AWS does: a signature takes 2.3 ms of
-    /// a core. With `false` those of topics with the attribute SignatureVersion are signed.
-    /// [default: true for `kyu dev`, else false]
-    #[arg(long, env = "KYU_SNS_SIGN_ALL", value_name = "BOOL")]
-    pub(crate) sns_sign_all: Option<bool>,
+    /// Sign SNS messages in SQS queues for every standard topic, as AWS does: a signature takes 2.3 ms
+    /// of a core, once for each message. With `false` only those of topics with the attribute
+    /// SignatureVersion are signed; raw delivery needs no signature either way.
+    #[arg(long, env = "KYU_SNS_SIGN_ALL", value_name = "BOOL", default_value_t = true,
+        action = clap::ArgAction::Set)]
+    pub(crate) sns_sign_all: bool,
     /// Most queues with series of their own in /metrics, the first in order of name; 0 for sums only.
     #[arg(long, env = "KYU_METRICS_QUEUES", value_name = "QUEUES", default_value_t = 1_000)]
     pub(crate) metrics_queues: usize,

@@ -29,9 +29,7 @@ pub(crate) fn server(args: ServerArgs) -> Result<(), Failure> {
 }
 
 /// Like a server, on a free port and with a directory that is removed at the end.
-pub(crate) fn dev(mut args: DevArgs) -> Result<(), Failure> {
-    // Here it matters more that messages look as they will than how many there are.
-    args.settings.sns_sign_all.get_or_insert(true);
+pub(crate) fn dev(args: DevArgs) -> Result<(), Failure> {
     let dir = TemporaryDir::create()?;
     let free = || Some("127.0.0.1:0".to_owned());
     run(&dir.0, Doors { http: free(), pgmq: free() }, args.settings, DEV_SEGMENT_BYTES)
@@ -112,11 +110,12 @@ fn options(
     options.sqs = SqsOptions {
         account: settings.account,
         region: settings.region,
+        single_region: settings.single_region,
         purge_cooldown_ms: u64::from(settings.sqs_purge_wait_s) * 1_000,
         name_reuse_wait_ms: u64::from(settings.sqs_name_reuse_wait_s) * 1_000,
         sns: SnsOptions {
             key_dir: Some(data.to_owned()),
-            sign_all: settings.sns_sign_all.unwrap_or(false),
+            sign_all: settings.sns_sign_all,
             ..SnsOptions::default()
         },
         origins: Origins { public_url: settings.public_url, ..Origins::default() },

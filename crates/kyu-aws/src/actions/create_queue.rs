@@ -41,7 +41,7 @@ pub(super) async fn run(
         &**name == QueueAttribute::FifoQueue.name() && value.eq_ignore_ascii_case("true")
     });
     address::check_name(&name, fifo)?;
-    let queue = QueueName { namespace: call.options.account.clone(), name: name.to_string() };
+    let queue = QueueName { namespace: call.namespace(), name: name.to_string() };
     let target = Target { call, queue: &queue };
     let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
     let mut config = queue_attributes::defaults::of(kind);

@@ -1,8 +1,8 @@
 //! GetQueueUrl: the URL of a queue by its name.
 
-use kyu_broker::QueueName;
 use serde::{Deserialize, Serialize};
 
+use crate::address;
 use crate::call::Call;
 use crate::error::Error;
 use crate::wire::{Response, Text};
@@ -28,8 +28,9 @@ pub(super) async fn run(
     request: GetQueueUrlRequest<'_>,
 ) -> Result<GetQueueUrlResult, Error> {
     let name = request.queue_name.ok_or_else(|| Error::missing("QueueName"))?;
-    let namespace = request.owner.as_deref().unwrap_or(&call.options.account).to_owned();
-    let name = QueueName { namespace, name: name.to_string() };
+    let account = request.owner.as_deref().unwrap_or(&call.options.account);
+    let name = address::named(account, call.region, &name, call.options);
+    let name = name.ok_or(Error::QueueDoesNotExist)?;
     let queue = call.broker.directory().by_name(&name).ok_or(Error::QueueDoesNotExist)?;
     Ok(GetQueueUrlResult { queue_url: call.url_of(&queue.name) })
 }

@@ -33,7 +33,7 @@ pub(super) async fn run(
     request: ListQueuesRequest<'_>,
 ) -> Result<ListQueuesResult, Error> {
     let prefix = request.queue_name_prefix.as_deref().unwrap_or("");
-    let queues = call.broker.directory().list(&call.options.account, prefix);
+    let queues = call.broker.directory().list(&call.namespace(), prefix);
     let token = request.next_token.as_deref();
     let (queues, next_token) =
         page::cut(queues, |queue| &queue.name.name, request.max_results, token)?;

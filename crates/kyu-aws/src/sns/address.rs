@@ -3,11 +3,14 @@
 use kyu_broker::{BindingId, QueueName};
 
 use super::error::Error;
+use crate::address::{named, realm};
+use crate::call::Call;
 use crate::door::SqsOptions;
 
 /// `arn:aws:sns:REGION:ACCOUNT:NAME`
 pub(crate) fn topic_arn(topic: &QueueName, options: &SqsOptions) -> String {
-    format!("arn:aws:sns:{}:{}:{}", options.region, topic.namespace, topic.name)
+    let (account, region) = realm(&topic.namespace, options);
+    format!("arn:aws:sns:{region}:{account}:{}", topic.name)
 }
 
 /// `TOPIC-ARN:UUID`
@@ -19,19 +22,26 @@ pub(crate) fn subscription_arn(
     format!("{}:{binding}", topic_arn(topic, options))
 }
 
-/// The topic of an ARN in this region. `parameter` is where the ARN stands.
-pub(super) fn topic_of(
-    arn: &str,
-    parameter: &str,
-    options: &SqsOptions,
-) -> Result<QueueName, Error> {
+/// The topic of an ARN in the region of the call: AWS knows no others there (recorded). `parameter`
+/// is where the ARN stands.
+pub(super) fn topic_of(arn: &str, parameter: &str, call: &Call<'_>) -> Result<QueueName, Error> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let topic = match parts.as_slice() {
+        ["arn", _, "sns", region, account, name] if *region == call.region => {
+            named(account, region, name, call.options)
+        }
+        parts if parts.len() < 6 => return Err(too_few(parameter, parts.len())),
+        _ => None,
+    };
+    topic.ok_or_else(|| Error::invalid(parameter))
+}
+
+/// The topic of an ARN, in whatever region.
+pub(super) fn topic_anywhere(arn: &str, options: &SqsOptions) -> Option<QueueName> {
     let parts: Vec<&str> = arn.split(':').collect();
     match parts.as_slice() {
-        ["arn", _, "sns", region, account, name] if *region == options.region => {
-            Ok(QueueName { namespace: (*account).to_owned(), name: (*name).to_owned() })
-        }
-        parts if parts.len() < 6 => Err(too_few(parameter, parts.len())),
-        _ => Err(Error::invalid(parameter)),
+        ["arn", _, "sns", region, account, name] => named(account, region, name, options),
+        _ => None,
     }
 }
 
@@ -39,7 +49,7 @@ pub(super) fn topic_of(
 /// caller's mistake, one of a subscription that cannot exist is `None`.
 pub(super) fn subscription_of(
     arn: &str,
-    options: &SqsOptions,
+    call: &Call<'_>,
 ) -> Result<Option<(QueueName, BindingId)>, Error> {
     let count = arn.split(':').count();
     if count < 6 {
@@ -48,7 +58,7 @@ pub(super) fn subscription_of(
     let Some((topic, id)) = arn.rsplit_once(':').filter(|_| count == 7) else {
         return Err(Error::invalid("SubscriptionId"));
     };
-    let topic = topic_of(topic, "SubscriptionArn", options)?;
+    let topic = topic_of(topic, "SubscriptionArn", call)?;
     Ok(BindingId::from_uuid(id).map(|id| (topic, id)))
 }
 

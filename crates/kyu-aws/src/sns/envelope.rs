@@ -2,7 +2,10 @@
 //! subscribers without raw delivery. The message is stored once and bare; it is wrapped when it is
 //! received, for the binding it came by.
 
+use std::sync::Arc;
+
 use kyu_broker::{BindingId, Content, Frame, Property, Received};
+use tokio::task::JoinSet;
 
 use super::letters::{Addressee, Notification};
 use super::signing::Hash;
@@ -28,24 +31,24 @@ pub(crate) fn wrap(
 }
 
 /// The signatures of what was received: one for each message whose topic wants its messages signed.
-/// Nobody waits for a message because it cannot be signed: it goes out without, and the log says so.
+/// They are made side by side, as far as the signer has turns. Nobody waits for a message because it
+/// cannot be signed: it goes out without, and the log says so.
 pub(crate) async fn sign(call: &Call<'_>, received: &[Received]) -> Vec<Option<Signature>> {
     let mut signatures = vec![None; received.len()];
-    if !received.iter().any(|one| one.delivery.via.is_some()) {
-        return signatures;
+    let mut making = JoinSet::new();
+    for (at, one) in received.iter().enumerate().filter(|(_, one)| one.delivery.via.is_some()) {
+        let Some((text, hash)) = to_be_signed(call, one).await else { continue };
+        let sns = Arc::clone(call.sns);
+        making.spawn(async move { (at, sns.signer.sign(text, hash).await) });
     }
-    let signed = match call.sns.signed.of(call).await {
-        Ok(signed) if signed.is_empty() && !call.options.sns.sign_all => return signatures,
-        Ok(signed) => signed,
-        Err(error) => {
-            tracing::warn!(%error, "which topics are signed is not known");
-            return signatures;
-        }
-    };
-    for (one, signature) in received.iter().zip(&mut signatures) {
-        let Some((text, hash)) = to_be_signed(call, one, &signed) else { continue };
-        match call.sns.signer.sign(text, hash).await {
-            Ok(made) => *signature = Some(made),
+    while let Some(made) = making.join_next().await {
+        match made {
+            Ok((at, Ok(signature))) => {
+                if let Some(place) = signatures.get_mut(at) {
+                    *place = Some(signature);
+                }
+            }
+            Ok((_, Err(error))) => tracing::warn!(%error, "a message is handed out unsigned"),
             Err(error) => tracing::warn!(%error, "a message is handed out unsigned"),
         }
     }
@@ -53,19 +56,17 @@ pub(crate) async fn sign(call: &Call<'_>, received: &[Received]) -> Vec<Option<S
 }
 
 /// The text to sign, if this message is to be signed. As with AWS, those of FIFO topics are not.
-fn to_be_signed(
-    call: &Call<'_>,
-    received: &Received,
-    signed: &super::signed_topics::Signed,
-) -> Option<(String, Hash)> {
-    received.delivery.via?;
+async fn to_be_signed(call: &Call<'_>, received: &Received) -> Option<(String, Hash)> {
     let content = received.message.content().ok()?;
     let topic_arn = content.property(Property::Topic)?;
-    let all = call.options.sns.sign_all.then_some(Hash::Sha1);
-    let hash = signed.get(topic_arn).copied().or(all)?;
     if content.property(Property::Sequence).is_some() {
         return None;
     }
+    let stated = call.sns.signed.of(call, topic_arn).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "how a topic is signed is not known");
+        None
+    });
+    let hash = stated.or(call.options.sns.sign_all.then_some(Hash::Sha1))?;
     let text = String::from_utf8_lossy(&content.body);
     let notification = Notification { message: &received.message, content: &content, text: &text };
     Some((notification.text_to_sign(topic_arn), hash))

@@ -77,3 +77,96 @@ async fn a_standard_queue_of_a_fifo_topic_knows_no_groups_and_topics_count_apart
     assert_ne!(number, element(&published, "SequenceNumber"));
     assert_eq!(number.len(), 20);
 }
+
+fn in_region(
+    request: hyper::http::request::Builder,
+    region: &str,
+) -> hyper::http::request::Builder {
+    let claim = format!("AWS4-HMAC-SHA256 Credential=AK/20261201/{region}/sqs/aws4_request, x=y");
+    request.header("host", crate::test_door::HOST).header("authorization", claim)
+}
+
+async fn json_in(door: &Door, region: &str, action: &str, request: Value) -> Value {
+    let post = in_region(hyper::Request::post("/"), region)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", format!("AmazonSQS.{action}"));
+    door.say(post.body(request.to_string().into_bytes()).unwrap()).await.json()
+}
+
+async fn sns_in(door: &Door, region: &str, form: &str) -> String {
+    let post = in_region(hyper::Request::post("/"), region)
+        .header("content-type", "application/x-www-form-urlencoded");
+    let form = format!("Version=2010-03-31&{form}");
+    door.say(post.body(form.into_bytes()).unwrap()).await.body
+}
+
+/// Stacks that span regions (replication, fail-over tests) made their queue of one region, and were
+/// given the queue of the other by the same name.
+#[tokio::test]
+async fn each_region_has_queues_and_topics_of_its_own() {
+    let door = Door::open();
+    let (home, away) = ("us-east-1", "eu-west-1");
+    let mut urls = vec![];
+    for region in [home, away] {
+        let made = json_in(&door, region, "CreateQueue", json!({ "QueueName": "q" })).await;
+        urls.push(text(&made, "QueueUrl").to_owned());
+        let url = &urls[0];
+        let message = json!({ "QueueUrl": url, "MessageBody": region });
+        json_in(&door, region, "SendMessage", message).await;
+        let attributes = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
+        let shown = json_in(&door, region, "GetQueueAttributes", attributes).await;
+        let arn = format!("arn:aws:sqs:{region}:000000000000:q");
+        assert_eq!(shown["Attributes"]["QueueArn"], arn);
+    }
+    assert_eq!(urls[0], urls[1], "as with AWS, the host or the signature says the region");
+    for region in [home, away] {
+        let received =
+            json_in(&door, region, "ReceiveMessage", json!({ "QueueUrl": urls[0] })).await;
+        assert_eq!(received["Messages"][0]["Body"], region);
+        let listed = json_in(&door, region, "ListQueues", json!({})).await;
+        assert_eq!(listed["QueueUrls"].as_array().unwrap().len(), 1);
+    }
+    // AWS' own form of host names the region, and clients that sign for nothing are at home.
+    let host = json!({ "QueueUrl": "https://sqs.eu-west-1.amazonaws.com/000000000000/q" });
+    assert!(json_in(&door, home, "ReceiveMessage", host).await.get("Messages").is_none());
+    let sent = json!({ "QueueUrl": urls[0], "MessageBody": "from nowhere" });
+    door.ok("SendMessage", sent).await;
+    let received = json_in(&door, home, "ReceiveMessage", json!({ "QueueUrl": urls[0] })).await;
+    assert_eq!(received["Messages"][0]["Body"], "from nowhere");
+
+    let made = sns_in(&door, away, "Action=CreateTopic&Name=t").await;
+    let topic = element(&made, "TopicArn");
+    assert_eq!(topic, "arn:aws:sns:eu-west-1:000000000000:t");
+    let at_home = sns_in(&door, home, &format!("Action=GetTopicAttributes&TopicArn={topic}")).await;
+    assert_eq!(element(&at_home, "Message"), "Invalid parameter: TopicArn", "recorded");
+    assert!(!sns_in(&door, home, "Action=ListTopics").await.contains("TopicArn"));
+    // A topic delivers to a queue of another region (recorded).
+    let endpoint = "Protocol=sqs&Endpoint=arn:aws:sqs:us-east-1:000000000000:q";
+    let subscribe = format!("Action=Subscribe&TopicArn={topic}&{endpoint}");
+    let subscribed = element(&sns_in(&door, away, &subscribe).await, "SubscriptionArn");
+    assert!(subscribed.starts_with(&topic), "{subscribed}");
+    sns_in(&door, away, &format!("Action=Publish&TopicArn={topic}&Message=m")).await;
+    let received = json_in(&door, home, "ReceiveMessage", json!({ "QueueUrl": urls[0] })).await;
+    let envelope: Value = serde_json::from_str(text(&received["Messages"][0], "Body")).unwrap();
+    assert_eq!(envelope["TopicArn"], topic);
+    for (region, count) in [(home, 0), (away, 1)] {
+        let list = sns_in(&door, region, "Action=ListSubscriptions").await;
+        assert_eq!(list.matches("<member>").count(), count, "{region}");
+        assert_eq!(element(&list, "Owner").is_empty(), count == 0);
+    }
+    // No ARN reaches into the namespaces of others.
+    let inner = "Protocol=sqs&Endpoint=arn:aws:sqs:http:sns:x";
+    let subscribe = format!("Action=Subscribe&TopicArn={topic}&{inner}");
+    let refused = element(&sns_in(&door, away, &subscribe).await, "Message");
+    assert_eq!(refused, "Invalid parameter: SQS endpoint ARN");
+}
+
+#[tokio::test]
+async fn one_region_for_all_if_the_operator_wants_it() {
+    let mut options = crate::SqsOptions { single_region: true, ..crate::SqsOptions::default() };
+    options.sns.sign_all = false;
+    let door = Door::with(options, kyu_door::access::Access::new(vec![]));
+    json_in(&door, "eu-west-1", "CreateQueue", json!({ "QueueName": "q" })).await;
+    let listed = json_in(&door, "us-east-1", "ListQueues", json!({})).await;
+    assert_eq!(listed["QueueUrls"].as_array().unwrap().len(), 1);
+}

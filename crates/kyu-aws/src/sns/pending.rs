@@ -29,7 +29,7 @@ pub(super) async fn confirm(
     out: &mut Output,
 ) -> Result<(), Error> {
     let topic = parameters.text("TopicArn").unwrap_or_default();
-    let topic = address::topic_of(topic, "TopicArn", call.options);
+    let topic = address::topic_of(topic, "TopicArn", call);
     let topic = topic.map_err(|_| Error::invalid("Topic"))?;
     let token = input::required(parameters, "Token")?;
     if !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {

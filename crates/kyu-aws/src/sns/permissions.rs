@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::{address, input, topic_attributes, topics};
+use crate::address::realm;
 use crate::call::Call;
 use crate::limits::{MAX_PERMISSION_ACCOUNTS, MAX_POLICY_STATEMENTS};
 use crate::policy::{self, has_label, one_or_list};
@@ -42,7 +43,7 @@ pub(super) async fn add(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Er
         return Err(Error::invalid("Policy statement action out of service scope!"));
     }
     let arn = address::topic_arn(&topic, call.options);
-    let owner = topic.namespace.clone();
+    let owner = realm(&topic.namespace, call.options).0.to_owned();
     topics::reconfigure(call, topic, |config| {
         let mut policy = policy(config.attributes.get("Policy"), &arn, &owner)?;
         let statements = statements(&mut policy)?;
@@ -71,7 +72,7 @@ pub(super) async fn remove(call: &Call<'_>, parameters: &Node<'_>) -> Result<(),
     let topic = topics::named(call, parameters)?;
     let label = input::required(parameters, "Label")?;
     let arn = address::topic_arn(&topic, call.options);
-    let owner = topic.namespace.clone();
+    let owner = realm(&topic.namespace, call.options).0.to_owned();
     topics::reconfigure(call, topic, |config| {
         let mut policy = policy(config.attributes.get("Policy"), &arn, &owner)?;
         statements(&mut policy)?.retain(|statement| !has_label(statement, label));

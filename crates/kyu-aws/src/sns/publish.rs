@@ -49,7 +49,7 @@ pub(super) async fn one(
             "TargetArn Reason: No endpoint found for the target arn specified",
         ));
     }
-    let topic = address::topic_of(arn, "TopicArn", call.options)?;
+    let topic = address::topic_of(arn, "TopicArn", call)?;
     let results = publish(call, topic, vec![publication]).await?;
     let published = results.into_iter().next().ok_or_else(Error::internal)?.map_err(refused)?;
     write_published(&published, out);

@@ -1,72 +1,65 @@
-//! Which topics have their messages signed in SQS envelopes: those whose `SignatureVersion` somebody
-//! has set. Read once, then kept up to date by the actions that change it: topics are changed through
-//! this door only.
+//! How the messages of topics are signed in SQS envelopes: what their `SignatureVersion` says. Asked
+//! of the broker once for each topic, then kept up to date by the actions that change it: topics are
+//! changed through this door only.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
-use kyu_broker::{Answer, ExchangeConfig, Query, QueueKind, QueueName};
-use tokio::sync::OnceCell;
+use kyu_broker::{Answer, ExchangeConfig, Query, QueueName, Refusal};
 
 use super::address;
 use super::signing::Hash;
 use crate::call::Call;
 
-/// Topics by ARN.
-pub(crate) type Signed = BTreeMap<String, Hash>;
+/// Topics that are remembered, for RAM. With more, all are forgotten and asked about again.
+const MAX_REMEMBERED: usize = 10_000;
 
-/// Topics of one question to the broker.
-const PAGE: usize = 1_000;
-
+/// Topics by ARN, with the hash that their attribute names; `None` for those without one.
 #[derive(Default)]
-pub(crate) struct SignedTopics {
-    read: OnceCell<()>,
-    topics: Mutex<Arc<Signed>>,
-}
+pub(crate) struct SignedTopics(Mutex<HashMap<String, Option<Hash>>>);
 
 impl SignedTopics {
-    /// The topics; the first call reads them from the broker.
-    pub(super) async fn of(&self, call: &Call<'_>) -> Result<Arc<Signed>, kyu_broker::Error> {
-        self.read.get_or_try_init(|| self.read_all(call)).await?;
-        Ok(Arc::clone(&self.lock()))
-    }
-
-    async fn read_all(&self, call: &Call<'_>) -> Result<(), kyu_broker::Error> {
-        let mut after = None;
-        loop {
-            let namespace = call.options.account.clone();
-            let query = Query::Exchanges { namespace, after, max: PAGE };
-            let Answer::Exchanges(topics) = call.broker.query(query).await? else {
-                return Err(kyu_broker::Error::Internal);
-            };
-            for topic in &topics {
-                self.note(call, &topic.name, Some(&topic.config));
-            }
-            if topics.len() < PAGE {
-                return Ok(());
-            }
-            after = topics.last().map(|topic| topic.name.name.clone());
+    /// The hash that a topic names; `None` if it names none, or there is no such topic any more.
+    pub(super) async fn of(
+        &self,
+        call: &Call<'_>,
+        topic_arn: &str,
+    ) -> Result<Option<Hash>, kyu_broker::Error> {
+        if let Some(known) = self.lock().get(topic_arn) {
+            return Ok(*known);
         }
+        let hash = match address::topic_anywhere(topic_arn, call.options) {
+            None => None,
+            Some(topic) => match call.broker.query(Query::Exchange(topic)).await {
+                Ok(Answer::Exchange(topic, _)) => stated(&topic.config),
+                Ok(_) => return Err(kyu_broker::Error::Internal),
+                Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        self.remember(topic_arn.to_owned(), hash);
+        Ok(hash)
     }
 
     /// A topic has these settings now; `None` for one that is gone.
     pub(super) fn note(&self, call: &Call<'_>, topic: &QueueName, config: Option<&ExchangeConfig>) {
-        let stated = config.filter(|config| config.kind == QueueKind::Standard);
-        let stated = stated.and_then(|config| config.attributes.get("SignatureVersion"));
-        let hash = stated.map(|version| Hash::of_version(Some(version)));
-        let arn = address::topic_arn(topic, call.options);
-        let mut topics = self.lock();
-        if topics.get(&arn).copied() == hash {
-            return;
-        }
-        let changed = Arc::make_mut(&mut topics);
-        match hash {
-            Some(hash) => changed.insert(arn, hash),
-            None => changed.remove(&arn),
-        };
+        self.remember(address::topic_arn(topic, call.options), config.and_then(stated));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Signed>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remember(&self, topic_arn: String, hash: Option<Hash>) {
+        let mut topics = self.lock();
+        if topics.len() >= MAX_REMEMBERED {
+            topics.clear();
+        }
+        topics.insert(topic_arn, hash);
     }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Hash>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stated(config: &ExchangeConfig) -> Option<Hash> {
+    let version = config.attributes.get("SignatureVersion")?;
+    Some(Hash::of_version(Some(version)))
 }

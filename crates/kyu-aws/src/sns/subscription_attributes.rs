@@ -10,7 +10,7 @@ use super::confirmation::{self, AUTHENTICATED};
 use super::delivery_policy::{self, DeliveryPolicy};
 use super::error::Error;
 use super::filter_policy::{self, Scope};
-use crate::address::{FIFO_SUFFIX, of_arn};
+use crate::address::{FIFO_SUFFIX, of_arn, realm};
 use crate::door::SqsOptions;
 
 /// Checks and sets one attribute; an empty policy takes it away. `place` is what AWS puts before
@@ -132,7 +132,7 @@ pub(super) fn render(
     options: &SqsOptions,
 ) -> BTreeMap<String, String> {
     let config = &info.config;
-    let owner = &info.exchange.namespace;
+    let (owner, _) = realm(&info.exchange.namespace, options);
     let mut all = config.attributes.clone();
     all.retain(|name, _| !name.starts_with(confirmation::OWN));
     let authenticated = !is_http(config) || config.attributes.contains_key(AUTHENTICATED);
@@ -149,7 +149,7 @@ pub(super) fn render(
     for (name, value) in [
         ("ConfirmationWasAuthenticated", authenticated.to_string()),
         ("Endpoint", shown_address(config)),
-        ("Owner", owner.clone()),
+        ("Owner", owner.to_owned()),
         ("PendingConfirmation", (!config.active).to_string()),
         ("Protocol", config.protocol.clone()),
         ("RawMessageDelivery", is_raw(config).to_string()),

@@ -16,7 +16,7 @@ use super::letters::Confirmation;
 use super::output::Output;
 use super::subscription_attributes::{self, is_http, is_raw, shown_address};
 use super::{address, input, pending, topics};
-use crate::address::{FIFO_SUFFIX, of_arn};
+use crate::address::{FIFO_SUFFIX, of_arn, realm};
 use crate::call::Call;
 use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
 use crate::wire::form::Node;
@@ -220,7 +220,7 @@ fn of_queue(
 /// Unsubscribe: ends a subscription. Ending what is not there succeeds. An HTTP endpoint is told.
 pub(super) async fn unsubscribe(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     let arn = input::required(parameters, "SubscriptionArn")?;
-    let found = address::subscription_of(arn, call.options)?;
+    let found = address::subscription_of(arn, call)?;
     let info = match found {
         Some((_, id)) => pending::binding(call, id).await?,
         None => None,
@@ -273,10 +273,23 @@ async fn page(
 ) -> Result<(), Error> {
     let token = parameters.text("NextToken").map(input::token).transpose()?;
     let after = token.map(|uuid| BindingId::from_uuid(&uuid).ok_or(Error::invalid("NextToken")));
-    let query = Query::Bindings { exchange, after: after.transpose()?, max: PAGE + 1 };
-    let Answer::Bindings(mut bindings) = call.broker.query(query).await? else {
-        return Err(Error::internal());
-    };
+    let mut after = after.transpose()?;
+    let mut bindings = Vec::new();
+    // Those of other regions are passed over.
+    while bindings.len() <= PAGE {
+        let query = Query::Bindings { exchange: exchange.clone(), after, max: PAGE + 1 };
+        let Answer::Bindings(mut some) = call.broker.query(query).await? else {
+            return Err(Error::internal());
+        };
+        let is_last = some.len() <= PAGE;
+        after = some.last().map(|info| info.id);
+        let namespace = call.namespace();
+        some.retain(|info| exchange.is_some() || info.exchange.namespace == namespace);
+        bindings.extend(some);
+        if is_last {
+            break;
+        }
+    }
     let more = bindings.len() > PAGE;
     bindings.truncate(PAGE);
     out.nested("Subscriptions", |out| {
@@ -293,7 +306,7 @@ async fn page(
 fn member(call: &Call<'_>, info: &BindingInfo, out: &mut Output) {
     let arn = address::subscription_arn(&info.exchange, info.id, call.options);
     out.element("SubscriptionArn", if info.config.active { &arn } else { "PendingConfirmation" });
-    out.element("Owner", &info.exchange.namespace);
+    out.element("Owner", realm(&info.exchange.namespace, call.options).0);
     out.element("Protocol", &info.config.protocol);
     out.element("Endpoint", &shown_address(&info.config));
     out.element("TopicArn", &address::topic_arn(&info.exchange, call.options));
@@ -338,7 +351,7 @@ pub(super) async fn set_attributes(call: &Call<'_>, parameters: &Node<'_>) -> Re
 
 async fn find(call: &Call<'_>, parameters: &Node<'_>) -> Result<Arc<BindingInfo>, Error> {
     let arn = input::required(parameters, "SubscriptionArn")?;
-    let found = address::subscription_of(arn, call.options)?;
+    let found = address::subscription_of(arn, call)?;
     let (topic, id) = found.ok_or_else(Error::subscription_not_found)?;
     match call.broker.query(Query::Binding(id)).await? {
         Answer::Binding(info) if info.exchange == topic => Ok(info),

@@ -63,7 +63,7 @@ pub(super) async fn list(
 
 fn resource(call: &Call<'_>, parameters: &Node<'_>) -> Result<QueueName, Error> {
     let arn = input::required(parameters, "ResourceArn")?;
-    address::topic_of(arn, "ResourceArn", call.options)
+    address::topic_of(arn, "ResourceArn", call)
 }
 
 /// Here a topic that is not there has another name.

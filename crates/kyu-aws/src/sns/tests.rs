@@ -1,5 +1,6 @@
 //! Transcripts of topics, subscriptions and publishes over a real broker.
 
+use kyu_door::access::Access;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -358,8 +359,8 @@ async fn a_filter_asks_one_object_of_a_list() {
 }
 
 #[tokio::test]
-async fn a_topic_with_a_signature_version_signs_what_queues_get() {
-    let door = Door::open();
+async fn topics_sign_what_queues_get_by_their_version_or_the_first() {
+    let door = Door::with(crate::SqsOptions::default(), Access::new(vec![]));
     let version = ("Attributes.entry.1.key", "SignatureVersion");
     ok(&door, "CreateTopic", &[("Name", "t"), version, ("Attributes.entry.1.value", "2")]).await;
     let (one, two) = (door.queue("a", json!({})).await, door.queue("b", json!({})).await);
@@ -375,12 +376,13 @@ async fn a_topic_with_a_signature_version_signs_what_queues_get() {
     let certificate = door.get(path, "*/*").await;
     assert_eq!(certificate.status, 200);
     assert!(certificate.body.starts_with("-----BEGIN CERTIFICATE-----"), "{}", certificate.body);
-    // Back to the default, which says nothing of queues.
+    // Back to the default.
     let set = [("TopicArn", TOPIC), ("AttributeName", "SignatureVersion"), ("AttributeValue", "")];
     ok(&door, "SetTopicAttributes", &set).await;
     publish(&door, "n", &[]).await;
     let later = door.receive(&door.queue("a", json!({})).await).await;
-    assert_eq!(envelope(&later[0])["Signature"], json!(null));
+    assert_eq!(envelope(&later[0])["SignatureVersion"], "1");
+    assert_eq!(envelope(&later[0])["Signature"].as_str().unwrap().len(), 344);
 }
 
 #[tokio::test]

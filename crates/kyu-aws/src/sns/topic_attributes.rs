@@ -8,6 +8,7 @@ use serde_json::json;
 use super::error::{Code, Error};
 use super::{address, delivery_policy};
 use crate::address::FIFO_SUFFIX;
+use crate::address::realm;
 use crate::door::SqsOptions;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_TAGS, MIN_MAXIMUM_MESSAGE_BYTES};
 
@@ -145,7 +146,7 @@ pub(super) fn render(
     options: &SqsOptions,
 ) -> BTreeMap<String, String> {
     let arn = address::topic_arn(&topic.name, options);
-    let owner = &topic.name.namespace;
+    let (owner, _) = realm(&topic.name.namespace, options);
     let mut all = topic.config.attributes.clone();
     let mut put = |name: &str, value: String| all.insert(name.to_owned(), value);
     if topic.config.kind == QueueKind::Fifo {
@@ -154,7 +155,7 @@ pub(super) fn render(
         put("ContentBasedDeduplication", by_content.to_string());
     }
     put("TopicArn", arn.clone());
-    put("Owner", owner.clone());
+    put("Owner", owner.to_owned());
     put("SubscriptionsConfirmed", stats.active.to_string());
     put("SubscriptionsPending", stats.pending.to_string());
     put("SubscriptionsDeleted", stats.removed.to_string());

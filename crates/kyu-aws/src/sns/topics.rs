@@ -29,7 +29,7 @@ pub(super) async fn create(
     if parameters.text("DataProtectionPolicy").is_some() {
         return Err(Error::invalid("DataProtectionPolicy Reason: not supported"));
     }
-    let name = QueueName { namespace: call.options.account.clone(), name: name.to_owned() };
+    let name = QueueName { namespace: call.namespace(), name: name.to_owned() };
     let create = CreateExchange { name: name.clone(), config: config.clone() };
     match call.broker.submit(Command::CreateExchange(create)).await {
         Ok(_) => call.sns.signed.note(call, &name, Some(&config)),
@@ -81,7 +81,7 @@ pub(super) async fn list(
     out: &mut Output,
 ) -> Result<(), Error> {
     let after = parameters.text("NextToken").map(input::token).transpose()?;
-    let namespace = call.options.account.clone();
+    let namespace = call.namespace();
     let query = Query::Exchanges { namespace, after, max: PAGE + 1 };
     let Answer::Exchanges(mut topics) = call.broker.query(query).await? else {
         return Err(Error::internal());
@@ -123,7 +123,7 @@ pub(super) async fn set_attributes(call: &Call<'_>, parameters: &Node<'_>) -> Re
 /// The topic of the parameter `TopicArn`.
 pub(super) fn named(call: &Call<'_>, parameters: &Node<'_>) -> Result<QueueName, Error> {
     let arn = parameters.text("TopicArn").unwrap_or_default();
-    address::topic_of(arn, "TopicArn", call.options)
+    address::topic_of(arn, "TopicArn", call)
 }
 
 /// A topic and the numbers of its subscriptions.

@@ -26,6 +26,26 @@ pub struct Claim<'a> {
     expires_s: Option<u64>,
 }
 
+/// The region that a request says it is signed for, whether or not that is true; `None` if it says
+/// none that could be one.
+pub fn claimed_region(head: &Head) -> Option<String> {
+    /// Longer ones are no names of regions.
+    const MAX_REGION_BYTES: usize = 32;
+    let header = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let credential = match header {
+        Some(value) => value.split_once("Credential=")?.1.split([',', ' ']).next()?.into(),
+        None => {
+            let mut pairs = head.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+            let (_, value) = pairs.find(|(name, _)| *name == "X-Amz-Credential")?;
+            percent_decode_str(value).decode_utf8().ok()?
+        }
+    };
+    let region = credential.split('/').nth(2)?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let could_be = (1..=MAX_REGION_BYTES).contains(&region.len()) && region.bytes().all(plain);
+    could_be.then(|| region.to_owned())
+}
+
 impl<'a> Claim<'a> {
     /// Reads the signature of a request, from its header or its query.
     pub fn of(head: &'a Head) -> Result<Self, Denied> {

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-pub use claim::Claim;
+pub use claim::{Claim, claimed_region};
 
 /// A secret key, able to make the signing keys of each day, region and service.
 pub struct Signer {

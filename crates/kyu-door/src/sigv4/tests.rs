@@ -168,3 +168,18 @@ fn what_is_no_signature() {
         assert!(matches!(checked, Err(Denied::Incomplete(_))), "{instead}: {checked:?}");
     }
 }
+
+#[test]
+fn the_region_that_a_request_names() {
+    assert_eq!(claimed_region(&signed_by_botocore()).as_deref(), Some("us-east-1"));
+    assert_eq!(claimed_region(&head("GET", PRESIGNED, &[])).as_deref(), Some("us-east-1"));
+    let with = |value: &str| claimed_region(&head("GET", "/", &[("authorization", value)]));
+    assert_eq!(
+        with("AWS4-HMAC-SHA256 Credential=a/2/eu-west-1/sqs/x").as_deref(),
+        Some("eu-west-1")
+    );
+    for none in ["Basic QTpi", "Credential=a", "Credential=a/b/Ä/c", "Credential=a/b//c"] {
+        assert_eq!(with(none), None, "{none}");
+    }
+    assert_eq!(claimed_region(&head("GET", "/?a=b", &[])), None);
+}
