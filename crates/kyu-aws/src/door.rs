@@ -8,16 +8,18 @@ use http_body_util::Full;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use kyu_broker::Broker;
 use kyu_door::access::{Access, Principal};
-use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response};
+use kyu_door::http::{Handler, Head, Method, Rejection, Request, Response, StatusCode};
 use kyu_door::origin::Origins;
 use kyu_door::sigv4::claimed_region;
 
 use crate::actions;
 use crate::address;
 use crate::call::Call;
+use crate::cors;
 use crate::error::Error;
 use crate::request_id::{RequestId, RequestIds};
 use crate::sns::{self, Deliveries, DeliveryCounts, Sns, SnsOptions};
+use crate::sts;
 use crate::wire::{Input, Protocol, form};
 
 /// Service and action of a JSON request.
@@ -138,8 +140,16 @@ impl Sqs {
         if head.method != Method::GET && head.method != Method::POST {
             return Err(Error::UnknownOperation.into());
         }
+        if head.method == Method::GET && head.uri.path() == sns::OUTBOX_PATH {
+            let listed = sns::outbox(&call).await.map_err(Failure::Sns)?;
+            return Ok((Protocol::QueryJson, listed));
+        }
         let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
         let parameters = form::parse(&[in_url, in_body])?;
+        if sts::is_addressed(&parameters) {
+            let done = sts::run(&call, &parameters, id).map_err(Failure::Sts)?;
+            return Ok((Protocol::Query, done));
+        }
         if sns::is_addressed(&parameters) {
             let done = sns::run(&call, &parameters, id).await;
             return Ok((Protocol::Query, done.map_err(Failure::Sns)?));
@@ -158,6 +168,8 @@ impl Sqs {
 enum Failure {
     Sqs(Error),
     Sns(sns::Error),
+    /// An answer that is written already.
+    Sts(Bytes),
 }
 
 impl From<Error> for Failure {
@@ -168,6 +180,9 @@ impl From<Error> for Failure {
 
 impl Handler for Sqs {
     async fn handle(&self, request: Request) -> Response {
+        if let Some(answer) = cors::preflight(&request.head, &self.access) {
+            return answer;
+        }
         let id = self.ids.next();
         let protocol = protocol_of(&request.head);
         // A certificate is public: whoever got a message may check its signature.
@@ -180,7 +195,7 @@ impl Handler for Sqs {
             response.headers_mut().insert(CONTENT_TYPE, format);
             return response;
         }
-        match self.answer(&request, protocol, &id).await {
+        let response = match self.answer(&request, protocol, &id).await {
             Ok((protocol, body)) => respond(protocol, body, &id),
             Err(Failure::Sqs(error)) => respond_error(protocol, &error, &id),
             Err(Failure::Sns(error)) => {
@@ -188,7 +203,13 @@ impl Handler for Sqs {
                 *response.status_mut() = error.status();
                 response
             }
-        }
+            Err(Failure::Sts(answer)) => {
+                let mut response = respond(Protocol::Query, answer, &id);
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                response
+            }
+        };
+        cors::let_read(&request.head, &self.access, response)
     }
 
     fn reject(&self, head: &Head, reason: Rejection) -> Response {

@@ -10,6 +10,7 @@ mod actions;
 mod address;
 mod batch;
 mod call;
+mod cors;
 mod digest;
 mod door;
 mod error;
@@ -24,6 +25,7 @@ mod queue_attributes;
 mod receipt;
 mod request_id;
 mod sns;
+mod sts;
 mod wire;
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ def test_what_cannot_be_subscribed(sns, topic):
         (subscribe("http", "x"), match),
         (subscribe("http", "http://x", DeliveryPolicy='{"healthyRetryPolicy":{"numRetries":101}}'), policy),
         (subscribe("http", "http://x", DeliveryPolicy="[]"), policy),
-        (subscribe("email", "a@b"), "Invalid parameter: Amazon SNS does not support this protocol string: email"),
+        (subscribe("lambda", "a@b"), "Invalid parameter: Amazon SNS does not support this protocol string: lambda"),
     ]:
         refused("InvalidParameter", 400, text, call, TopicArn=topic, **parameters)
 

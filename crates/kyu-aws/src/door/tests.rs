@@ -400,3 +400,55 @@ proptest! {
         prop_assert_eq!(parameters.text("A"), Some(text.as_str()));
     }
 }
+
+/// Scripts ask this first, to know whose key they have.
+#[tokio::test]
+async fn who_is_calling() {
+    let door = Door::open();
+    let said = door.form("/", "Action=GetCallerIdentity&Version=2011-06-15").await;
+    assert_eq!((said.status, said.header("content-type")), (200, "text/xml"));
+    let expected = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+        <GetCallerIdentityResult><Arn>arn:aws:iam::000000000000:user/local</Arn>\
+        <UserId>AIDAIT2UOQQY3AUEKVGXU</UserId><Account>000000000000</Account>\
+        </GetCallerIdentityResult><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata>\
+        </GetCallerIdentityResponse>";
+    assert_eq!(without_id(&said), expected);
+    let said = door.form("/", "Action=AssumeRole&Version=2011-06-15").await;
+    assert_eq!(said.status, 400);
+    assert!(said.body.contains("<Code>InvalidAction</Code>"), "{}", said.body);
+}
+
+/// A preflight was answered as a Query request without an action: 404 in XML, and browsers said
+/// nothing of why.
+#[tokio::test]
+async fn preflights_are_told_apart_from_requests() {
+    let preflight = |method: &str| {
+        hyper::Request::builder()
+            .method(method)
+            .uri("/")
+            .header("host", HOST)
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,x-amz-target")
+            .body(vec![])
+            .unwrap()
+    };
+    let open = Door::open();
+    let said = open.say(preflight("OPTIONS")).await;
+    assert_eq!((said.status, said.header("access-control-allow-origin")), (403, ""));
+    let credential = Credential {
+        access_key_id: "AKIDEXAMPLE".into(),
+        secret_access_key: "secret".into(),
+        user: None,
+    };
+    let keyed = Door::with(SqsOptions::default(), Access::new(vec![credential]));
+    let said = keyed.say(preflight("OPTIONS")).await;
+    assert_eq!((said.status, said.header("access-control-allow-origin")), (200, "*"));
+    assert_eq!(said.header("access-control-allow-headers"), "authorization,x-amz-target");
+    // What the page sends then it may read, errors too.
+    let said = keyed.say(preflight("POST")).await;
+    assert_eq!((said.status, said.header("access-control-allow-origin")), (403, "*"));
+    let mut plain = preflight("OPTIONS");
+    plain.headers_mut().remove("access-control-request-method");
+    assert_eq!(open.say(plain).await.header("access-control-allow-origin"), "");
+}

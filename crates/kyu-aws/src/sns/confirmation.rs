@@ -13,6 +13,8 @@ pub(super) const SECRET: &str = "kyu:secret";
 pub(super) const ORIGIN: &str = "kyu:host";
 /// There if the confirmation was signed by somebody who may call this server.
 pub(super) const AUTHENTICATED: &str = "kyu:authenticated";
+/// The ARN of whoever subscribed.
+pub(super) const PRINCIPAL: &str = "kyu:principal";
 /// There if Unsubscribe must be signed.
 pub(super) const GUARDED: &str = "kyu:guarded";
 
@@ -41,6 +43,13 @@ pub(super) fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
     let mut random = vec![0; bytes];
     getrandom::fill(&mut random)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Six decimal digits that nobody can guess.
+pub(super) fn random_number() -> Result<String, getrandom::Error> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random)?;
+    Ok(format!("{:06}", u32::from_le_bytes(random) % 1_000_000))
 }
 
 /// A new secret.

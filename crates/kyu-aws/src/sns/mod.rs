@@ -1,5 +1,5 @@
-//! Amazon SNS on the same endpoint, Query protocol only (botocore 1.44, `sns/2010-03-31`: 19 of its
-//! 42 actions; SMS, mobile push and data protection are left out).
+//! Amazon SNS on the same endpoint, Query protocol only (botocore 1.44, `sns/2010-03-31`: all of its
+//! 42 actions). What would go to phones, mailboxes and apps goes to a list (`outbox`).
 //!
 //! A topic is an exchange of the engine, a subscription a binding of it, and a publish one command:
 //! the engine routes and stores the message once, in one record. What SNS wraps around a message is
@@ -14,12 +14,18 @@ mod filter_policy;
 mod http;
 mod input;
 mod letters;
+mod outbox;
 mod output;
 mod pending;
+mod people;
 mod permissions;
+mod platform;
+mod protection;
 mod publish;
 mod signed_topics;
 mod signing;
+mod sms;
+mod store;
 mod subscription_attributes;
 mod subscriptions;
 mod tags;
@@ -91,6 +97,14 @@ impl Sns {
     }
 }
 
+/// Where what would have gone to people is listed.
+pub(crate) use outbox::PATH as OUTBOX_PATH;
+
+/// What would have gone to people, as JSON.
+pub(crate) async fn outbox(call: &Call<'_>) -> Result<Bytes, Error> {
+    outbox::list(call).await
+}
+
 /// Whether a request may come without a signature: the links in messages, whose secret is in them.
 pub(crate) fn is_link(parameters: &Node<'_>) -> bool {
     matches!(parameters.text("Action"), Some("ConfirmSubscription" | "Unsubscribe"))
@@ -112,24 +126,47 @@ pub(crate) fn is_addressed(parameters: &Node<'_>) -> bool {
 
 const ACTIONS: &[&str] = &[
     "AddPermission",
+    "CheckIfPhoneNumberIsOptedOut",
     "ConfirmSubscription",
+    "CreatePlatformApplication",
+    "CreatePlatformEndpoint",
+    "CreateSMSSandboxPhoneNumber",
     "CreateTopic",
+    "DeleteEndpoint",
+    "DeletePlatformApplication",
+    "DeleteSMSSandboxPhoneNumber",
     "DeleteTopic",
+    "GetDataProtectionPolicy",
+    "GetEndpointAttributes",
+    "GetPlatformApplicationAttributes",
+    "GetSMSAttributes",
+    "GetSMSSandboxAccountStatus",
     "GetSubscriptionAttributes",
     "GetTopicAttributes",
+    "ListEndpointsByPlatformApplication",
+    "ListOriginationNumbers",
+    "ListPhoneNumbersOptedOut",
+    "ListPlatformApplications",
+    "ListSMSSandboxPhoneNumbers",
     "ListSubscriptions",
     "ListSubscriptionsByTopic",
     "ListTagsForResource",
     "ListTopics",
+    "OptInPhoneNumber",
     "Publish",
     "PublishBatch",
+    "PutDataProtectionPolicy",
     "RemovePermission",
+    "SetEndpointAttributes",
+    "SetPlatformApplicationAttributes",
+    "SetSMSAttributes",
     "SetSubscriptionAttributes",
     "SetTopicAttributes",
     "Subscribe",
     "TagResource",
     "Unsubscribe",
     "UntagResource",
+    "VerifySMSSandboxPhoneNumber",
 ];
 
 /// Carries out a request and writes its answer.
@@ -161,16 +198,67 @@ pub(crate) async fn run(
         "ListTagsForResource" => tags::list(call, parameters, out).await,
         "AddPermission" => permissions::add(call, parameters).await,
         "RemovePermission" => permissions::remove(call, parameters).await,
-        other => Err(Error::invalid_action(other)),
+        other => of_people(other, call, parameters, out).await,
     }?;
     Ok(output.finish(id))
+}
+
+/// The actions about recipients outside: phones and apps.
+async fn of_people(
+    action: &str,
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    match action {
+        "GetDataProtectionPolicy" => protection::get(call, parameters, out).await,
+        "PutDataProtectionPolicy" => protection::put(call, parameters).await,
+        "SetSMSAttributes" => sms::set_attributes(call, parameters).await,
+        "GetSMSAttributes" => sms::get_attributes(call, parameters, out).await,
+        "CheckIfPhoneNumberIsOptedOut" => sms::is_opted_out(parameters, out),
+        "OptInPhoneNumber" => sms::opt_in(parameters),
+        "ListPhoneNumbersOptedOut" => {
+            out.nested("phoneNumbers", |_| {});
+            Ok(())
+        }
+        "ListOriginationNumbers" => {
+            out.nested("PhoneNumbers", |_| {});
+            Ok(())
+        }
+        "GetSMSSandboxAccountStatus" => {
+            out.element("IsInSandbox", "true");
+            Ok(())
+        }
+        "CreateSMSSandboxPhoneNumber" => sms::create_sandbox(call, parameters).await,
+        "VerifySMSSandboxPhoneNumber" => sms::verify_sandbox(call, parameters).await,
+        "DeleteSMSSandboxPhoneNumber" => sms::delete_sandbox(call, parameters).await,
+        "ListSMSSandboxPhoneNumbers" => sms::list_sandbox(call, out).await,
+        "CreatePlatformApplication" => platform::create(call, parameters, out).await,
+        "DeletePlatformApplication" => platform::delete(call, parameters).await,
+        "ListPlatformApplications" => platform::list(call, parameters, out).await,
+        "GetPlatformApplicationAttributes" => platform::get_attributes(call, parameters, out).await,
+        "SetPlatformApplicationAttributes" => platform::set_attributes(call, parameters).await,
+        "CreatePlatformEndpoint" => platform::create_endpoint(call, parameters, out).await,
+        "DeleteEndpoint" => platform::delete_endpoint(call, parameters).await,
+        "ListEndpointsByPlatformApplication" => {
+            platform::list_endpoints(call, parameters, out).await
+        }
+        "GetEndpointAttributes" => platform::get_endpoint_attributes(call, parameters, out).await,
+        "SetEndpointAttributes" => platform::set_endpoint_attributes(call, parameters).await,
+        other => Err(Error::invalid_action(other)),
+    }
 }
 
 /// The actions whose answer has no `...Result` element.
 const HAS_NO_RESULT: &[&str] = &[
     "AddPermission",
+    "DeleteEndpoint",
+    "DeletePlatformApplication",
     "DeleteTopic",
+    "PutDataProtectionPolicy",
     "RemovePermission",
+    "SetEndpointAttributes",
+    "SetPlatformApplicationAttributes",
     "SetSubscriptionAttributes",
     "SetTopicAttributes",
     "Unsubscribe",
@@ -178,5 +266,7 @@ const HAS_NO_RESULT: &[&str] = &[
 
 #[cfg(test)]
 mod parity_tests;
+#[cfg(test)]
+mod people_tests;
 #[cfg(test)]
 mod tests;

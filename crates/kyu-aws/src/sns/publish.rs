@@ -12,8 +12,9 @@ use kyu_door::access::Principal;
 use serde_json::Value;
 
 use super::error::{Code, Error};
+use super::outbox::{self, Letter};
 use super::output::Output;
-use super::{address, input, letters, topics};
+use super::{address, input, letters, platform, sms, topics};
 use crate::address::is_plain;
 use crate::call::Call;
 use crate::limits::{
@@ -38,21 +39,76 @@ pub(super) async fn one(
     out: &mut Output,
 ) -> Result<(), Error> {
     if let Some(number) = parameters.text("PhoneNumber") {
-        let text = format!("PhoneNumber Reason: {number} is not valid to publish to");
-        return Err(Error::invalid(text));
+        return to_phone(call, parameters, number, out).await;
     }
     let arn = parameters.text("TopicArn").or(parameters.text("TargetArn"));
     let arn = arn.ok_or_else(|| Error::missing("TopicArn or TargetArn"))?;
     let publication = publication(call, parameters, arn, None)?;
     if arn.contains(":endpoint/") {
-        return Err(Error::invalid(
-            "TargetArn Reason: No endpoint found for the target arn specified",
-        ));
+        return to_app(call, parameters, arn, out).await;
     }
     let topic = address::topic_of(arn, "TopicArn", call)?;
     let results = publish(call, topic, vec![publication]).await?;
     let published = results.into_iter().next().ok_or_else(Error::internal)?.map_err(refused)?;
     write_published(&published, out);
+    Ok(())
+}
+
+/// A message to one phone: it goes to the outbox.
+async fn to_phone(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    number: &str,
+    out: &mut Output,
+) -> Result<(), Error> {
+    if !sms::is_phone_number(number) {
+        let number = crate::error::quoted(number);
+        let text = format!("PhoneNumber Reason: {number} is not valid to publish to");
+        return Err(Error::invalid(text));
+    }
+    publication(call, parameters, "", None)?;
+    to_one(call, parameters, ("sms", "sms"), number, out).await
+}
+
+/// A message to one app: it goes to the outbox.
+async fn to_app(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    arn: &str,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let missing =
+        || Error::invalid("TargetArn Reason: No endpoint found for the target arn specified");
+    let endpoint = platform::endpoint(call, arn).await?.ok_or_else(missing)?;
+    let enabled = endpoint.config.attributes.get("Enabled");
+    if enabled.is_some_and(|enabled| enabled.eq_ignore_ascii_case("false")) {
+        return Err(Error::new(Code::EndpointDisabled, "Endpoint is disabled"));
+    }
+    let platform = endpoint.exchange.name.split('/').next().unwrap_or_default();
+    to_one(call, parameters, ("application", platform), arn, out).await
+}
+
+/// Records a message that is right in itself; its text is the one for a key of the structure.
+async fn to_one(
+    call: &Call<'_>,
+    parameters: &Node<'_>,
+    (protocol, key): (&str, &str),
+    endpoint: &str,
+    out: &mut Output,
+) -> Result<(), Error> {
+    let message = parameters.text("Message").unwrap_or_default();
+    let own = match parameters.text("MessageStructure") {
+        Some("json") => {
+            let texts: Value = serde_json::from_str(message).unwrap_or_default();
+            let text = texts.get(key).or(texts.get("default")).and_then(Value::as_str);
+            text.map(str::to_owned)
+        }
+        _ => None,
+    };
+    let text = own.as_deref().unwrap_or(message);
+    let subject = parameters.text("Subject");
+    let message_id = outbox::record(call, Letter { protocol, endpoint, subject, text }).await?;
+    out.element("MessageId", &message_id.to_string());
     Ok(())
 }
 

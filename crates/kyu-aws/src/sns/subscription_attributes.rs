@@ -135,7 +135,10 @@ pub(super) fn render(
     let (owner, _) = realm(&info.exchange.namespace, options);
     let mut all = config.attributes.clone();
     all.retain(|name, _| !name.starts_with(confirmation::OWN));
-    let authenticated = !is_http(config) || config.attributes.contains_key(AUTHENTICATED);
+    // Only who must be asked can have been asked by somebody who was not known.
+    let asked = config.attributes.contains_key(confirmation::SECRET);
+    let authenticated = !asked || config.attributes.contains_key(AUTHENTICATED);
+    let principal = config.attributes.get(confirmation::PRINCIPAL).cloned();
     if is_http(config) {
         let policy =
             DeliveryPolicy::effective(topic_policy, config.attributes.get("DeliveryPolicy"));
@@ -154,7 +157,10 @@ pub(super) fn render(
         ("Protocol", config.protocol.clone()),
         ("RawMessageDelivery", is_raw(config).to_string()),
         ("SubscriptionArn", address::subscription_arn(&info.exchange, info.id, options)),
-        ("SubscriptionPrincipal", format!("arn:aws:iam::{owner}:root")),
+        (
+            "SubscriptionPrincipal",
+            principal.unwrap_or_else(|| format!("arn:aws:iam::{owner}:root")),
+        ),
         ("TopicArn", address::topic_arn(&info.exchange, options)),
     ] {
         all.insert(name.to_owned(), value);

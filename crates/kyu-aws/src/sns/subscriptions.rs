@@ -15,17 +15,15 @@ use super::http::{self, Endpoint, EndpointRule};
 use super::letters::Confirmation;
 use super::output::Output;
 use super::subscription_attributes::{self, is_http, is_raw, shown_address};
-use super::{address, input, pending, topics};
+use super::{address, input, pending, people, topics};
 use crate::address::{FIFO_SUFFIX, of_arn, realm};
 use crate::call::Call;
 use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
+use crate::sts;
 use crate::wire::form::Node;
 
 /// Subscriptions of one page (SNS API reference).
 const PAGE: usize = 100;
-/// Those of AWS that are not served here.
-const OTHER_PROTOCOLS: &[&str] =
-    &["application", "email", "email-json", "firehose", "lambda", "sms"];
 /// What AWS puts before errors about the attributes of Subscribe.
 const IN_SUBSCRIBE: &str = "Attributes Reason: ";
 
@@ -43,11 +41,23 @@ pub(super) async fn subscribe(
     let protocol = input::required(parameters, "Protocol")?;
     let endpoint = parameters.text("Endpoint");
     let attributes = input::map(parameters, "Attributes", MAX_QUEUE_ATTRIBUTES)?;
-    let config = match protocol {
+    let mut config = match protocol {
         "sqs" => of_queue(call, &topic, protocol, endpoint)?,
         "http" | "https" => of_endpoint(call, &topic, protocol, endpoint)?,
-        other => return Err(refusal(call, topic, other, endpoint, &attributes).await),
+        "email" | "email-json" | "sms" | "application" => {
+            people::binding(call, &topic, protocol, endpoint).await?
+        }
+        // What AWS would find wrong with the attributes comes first, so that policies can be tried
+        // out by any protocol.
+        "lambda" | "firehose" => {
+            let endpoint = endpoint.unwrap_or_default();
+            let mut tried = binding(protocol, endpoint, topic.clone());
+            set_all(call, &mut tried, &topic, &attributes)?;
+            return Err(not_served(protocol));
+        }
+        other => return Err(not_served(other)),
     };
+    config.attributes.insert(confirmation::PRINCIPAL.to_owned(), sts::arn_of_caller(call));
     let mut asked = config.clone();
     set_all(call, &mut asked, &topic, &attributes)?;
     let bind = Command::Bind(Bind { exchange: topic.clone(), config: asked.clone() });
@@ -73,7 +83,11 @@ pub(super) async fn subscribe(
         out.element("SubscriptionArn", &arn);
         return Ok(());
     }
-    pending::ask(call, &info, Confirmation::SubscriptionConfirmation).await?;
+    if is_http(&info.config) {
+        pending::ask(call, &info, Confirmation::SubscriptionConfirmation).await?;
+    } else {
+        people::ask(call, &info).await?;
+    }
     let wants_arn = parameters.text("ReturnSubscriptionArn");
     let wants_arn = wants_arn.is_some_and(|wanted| wanted.eq_ignore_ascii_case("true"));
     out.element("SubscriptionArn", if wants_arn { &arn } else { "pending confirmation" });
@@ -96,46 +110,8 @@ fn set_all(
     Ok(())
 }
 
-/// Why a subscription by a protocol that is not served cannot be: what AWS would find wrong with it
-/// comes first, so that policies can be tried out by any protocol.
-async fn refusal(
-    call: &Call<'_>,
-    topic: QueueName,
-    protocol: &str,
-    endpoint: Option<&str>,
-    attributes: &BTreeMap<String, String>,
-) -> Error {
-    // Whether the topic is there is asked first (recorded).
-    if let Err(error) = topics::find(call, topic.clone()).await {
-        return error;
-    }
-    if !OTHER_PROTOCOLS.contains(&protocol) {
-        return not_served(protocol);
-    }
-    let endpoint = endpoint.unwrap_or_default();
-    if protocol == "sms" && !is_phone_number(endpoint) {
-        let endpoint = crate::error::quoted(endpoint);
-        return Error::new(Code::InvalidParameter, format!("Invalid SMS endpoint: {endpoint}"));
-    }
-    let mut config = binding(protocol, endpoint, topic.clone());
-    match set_all(call, &mut config, &topic, attributes) {
-        Ok(()) => not_served(protocol),
-        Err(error) => error,
-    }
-}
-
-/// A plus and digits, with single dots, slashes and hyphens between them (E.164 has at most 15
-/// digits).
-fn is_phone_number(text: &str) -> bool {
-    let number = text.strip_prefix('+').unwrap_or(text);
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    let mut parts = number.split(['.', '/', '-']);
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    digits <= 15 && parts.all(plain)
-}
-
 /// A binding that lets everything pass, in an envelope, at once.
-fn binding(protocol: &str, address: &str, target: QueueName) -> BindingConfig {
+pub(super) fn binding(protocol: &str, address: &str, target: QueueName) -> BindingConfig {
     BindingConfig {
         protocol: protocol.to_owned(),
         address: address.to_owned(),

@@ -213,7 +213,7 @@ async fn subscriptions_and_their_attributes() {
     assert_eq!(subscribe(&door, "q", &[default]).await, arn, "what is not given is the default");
     let to =
         |protocol, endpoint| [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", endpoint)];
-    for protocol in ["email", "sms", "lambda", "application", "firehose", "x"] {
+    for protocol in ["lambda", "firehose", "x"] {
         let text = format!("Amazon SNS does not support this protocol string: {protocol}");
         assert_eq!(fails(&door, "Subscribe", &to(protocol, "+15/555-12.34")).await, invalid(&text));
     }
@@ -601,7 +601,7 @@ async fn tags_and_permissions() {
 #[tokio::test]
 async fn what_is_not_served_is_refused() {
     let door = Door::open();
-    let (status, code, _) = fails(&door, "CreatePlatformApplication", &[]).await;
+    let (status, code, _) = fails(&door, "Nope", &[]).await;
     assert_eq!((status, code.as_str()), (400, "InvalidAction"));
     ok(&door, "CreateTopic", &[("Name", "t")]).await;
     for (token, text) in [("abc", "Invalid parameter: Token"), ("x y", "Invalid token")] {
@@ -609,9 +609,15 @@ async fn what_is_not_served_is_refused() {
         let failure = fails(&door, "ConfirmSubscription", &confirm).await;
         assert_eq!(failure, (400, "InvalidParameter".into(), text.into()));
     }
-    let (status, code, _) =
-        fails(&door, "Publish", &[("PhoneNumber", "+1"), ("Message", "m")]).await;
-    assert_eq!((status, code.as_str()), (400, "InvalidParameter"));
+    for protocol in ["lambda", "firehose", "pigeon"] {
+        let to = [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", "e")];
+        let text = format!("Amazon SNS does not support this protocol string: {protocol}");
+        assert_eq!(fails(&door, "Subscribe", &to).await, invalid(&text));
+    }
+    // The topic first, then the rest (recorded).
+    let to = [("TopicArn", &*TOPIC.replace(":t", ":no")), ("Protocol", "sqs"), ("Endpoint", "x")];
+    let missing = (404, "NotFound".into(), "Topic does not exist".into());
+    assert_eq!(fails(&door, "Subscribe", &to).await, missing);
 }
 
 proptest! {

@@ -6,9 +6,8 @@ use kyu_broker::{DedupScope, ExchangeConfig, ExchangeInfo, ExchangeStats, QueueK
 use serde_json::json;
 
 use super::error::{Code, Error};
-use super::{address, delivery_policy};
-use crate::address::FIFO_SUFFIX;
-use crate::address::realm;
+use super::{address, delivery_policy, protection};
+use crate::address::{FIFO_SUFFIX, realm};
 use crate::door::SqsOptions;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_TAGS, MIN_MAXIMUM_MESSAGE_BYTES};
 
@@ -99,6 +98,14 @@ pub(super) fn set(config: &mut ExchangeConfig, name: &str, value: &str) -> Resul
                 .map_err(|problem| Error::invalid(format!("DeliveryPolicy: {problem}")))?;
             config.attributes.insert(name.to_owned(), value.to_owned());
         }
+        "ArchivePolicy" if fifo => {
+            check_archive_policy(value)?;
+            // Nothing is archived yet, so that the archive begins now.
+            config.attributes.remove(name);
+            if !matches!(value, "" | "{}") {
+                config.attributes.insert(name.to_owned(), value.to_owned());
+            }
+        }
         "Policy" if !value.is_empty() && !is_object(value) => {
             return Err(Error::invalid(format!("{name} Reason: failed to parse JSON")));
         }
@@ -112,6 +119,26 @@ pub(super) fn set(config: &mut ExchangeConfig, name: &str, value: &str) -> Resul
         _ => return Err(Error::invalid("AttributeName")),
     }
     Ok(())
+}
+
+/// A policy of a FIFO topic that says for how many days messages are kept; the empty object ends it.
+fn check_archive_policy(value: &str) -> Result<(), Error> {
+    const DAYS: std::ops::RangeInclusive<u64> = 1..=365;
+    let invalid = |reason: &str| Error::invalid(format!("ArchivePolicy Reason: {reason}"));
+    if value.is_empty() {
+        return Ok(());
+    }
+    let policy: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(value).map_err(|_| invalid("failed to parse JSON"))?;
+    let days = policy.get("MessageRetentionPeriod").map(|days| match days {
+        serde_json::Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    });
+    match days {
+        None if policy.is_empty() => Ok(()),
+        Some(Some(days)) if DAYS.contains(&days) => Ok(()),
+        _ => Err(invalid("MessageRetentionPeriod must be between 1 and 365 days")),
+    }
 }
 
 fn is_object(text: &str) -> bool {
@@ -148,6 +175,7 @@ pub(super) fn render(
     let arn = address::topic_arn(&topic.name, options);
     let (owner, _) = realm(&topic.name.namespace, options);
     let mut all = topic.config.attributes.clone();
+    all.remove(protection::ATTRIBUTE);
     let mut put = |name: &str, value: String| all.insert(name.to_owned(), value);
     if topic.config.kind == QueueKind::Fifo {
         put("FifoTopic", "true".into());

@@ -9,7 +9,7 @@ use kyu_broker::{
 
 use super::error::{Code, Error};
 use super::output::Output;
-use super::{address, input, topic_attributes};
+use super::{address, input, protection, topic_attributes};
 use crate::call::Call;
 use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
 use crate::wire::form::Node;
@@ -25,9 +25,10 @@ pub(super) async fn create(
 ) -> Result<(), Error> {
     let name = input::required(parameters, "Name")?;
     let attributes = input::map(parameters, "Attributes", 2 * MAX_QUEUE_ATTRIBUTES)?;
-    let config = topic_attributes::of_create(name, &attributes, input::tags(parameters)?)?;
-    if parameters.text("DataProtectionPolicy").is_some() {
-        return Err(Error::invalid("DataProtectionPolicy Reason: not supported"));
+    let mut config = topic_attributes::of_create(name, &attributes, input::tags(parameters)?)?;
+    if let Some(policy) = parameters.text("DataProtectionPolicy") {
+        protection::check(policy)?;
+        config.attributes.insert(protection::ATTRIBUTE.to_owned(), policy.to_owned());
     }
     let name = QueueName { namespace: call.namespace(), name: name.to_owned() };
     let create = CreateExchange { name: name.clone(), config: config.clone() };

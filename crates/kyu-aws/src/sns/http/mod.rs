@@ -24,7 +24,7 @@ pub(super) use letter::Control;
 pub use reach::EndpointRule;
 pub(super) use reach::Reach;
 
-use super::Sns;
+use super::{Sns, outbox};
 use crate::door::SqsOptions;
 use endpoint::Connector;
 
@@ -38,6 +38,8 @@ pub(super) const BINDING: &str = "binding";
 const MAX_EXTRA: usize = 512;
 /// Pause before a worker that ended badly is replaced.
 const BREATH: Duration = Duration::from_secs(1);
+/// How often it is looked whether more is kept for people than is shown.
+const OUTBOX_LOOK: Duration = Duration::from_secs(5);
 /// How long deliveries may go on at shutdown; what is not done then is delivered again.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -147,9 +149,15 @@ async fn supervise(
         running.insert(queue.name.clone(), begin(&mut workers, &queue.name, Duration::ZERO));
     }
     let mut stop = stopped.clone();
+    let mut look = tokio::time::interval(OUTBOX_LOOK);
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => break,
+            () = async { drop(stop.wait_for(|stopped| *stopped).await) } => break,
+            _ = look.tick() => {
+                if let Err(error) = outbox::trim(&office.broker).await {
+                    tracing::warn!(%error, "what would have gone to people is not trimmed");
+                }
+            }
             queue = heard.recv() => {
                 let Some(queue) = queue else { break };
                 if let Entry::Vacant(idle) = running.entry(queue) {
