@@ -7,7 +7,28 @@
 -- What they return is the number of the row in the outbox, not the msg_id that the message gets
 -- later; send_topic returns NULL, because nobody knows yet which queues it will go to.
 --
--- Running this file again changes nothing. It needs CREATE on the database, no superuser.
+-- Running this file again changes nothing. It needs CREATE on the database, no superuser. It is one
+-- statement: all of it happens, or nothing.
+--
+-- A role that sends needs no more than
+--     GRANT USAGE ON SCHEMA pgmq TO app;
+--     GRANT INSERT, SELECT (id) ON pgmq.outbox TO app;
+-- and a relay that polls
+--     GRANT USAGE ON SCHEMA pgmq TO relay;
+--     GRANT SELECT, DELETE ON pgmq.outbox TO relay;
+--     GRANT SELECT, INSERT ON pgmq.outbox_parked TO relay;
+--     GRANT SELECT ON pgmq.outbox_source TO relay;
+
+DO $outbox$
+BEGIN
+
+IF to_regclass('pgmq.meta') IS NOT NULL OR EXISTS (
+    SELECT FROM pg_extension
+    WHERE extname = 'pgmq' AND extnamespace = to_regnamespace(split_part('pgmq.outbox', '.', 1))
+) THEN
+    RAISE EXCEPTION 'the extension pgmq is installed in this database: its functions send, send_batch and send_topic would be replaced'
+        USING HINT = 'Make the outbox in a schema of its own: kyu outbox --print-sql --schema kyu_outbox';
+END IF;
 
 CREATE SCHEMA IF NOT EXISTS pgmq;
 
@@ -32,6 +53,17 @@ CREATE TABLE IF NOT EXISTS pgmq.outbox_parked (
     error     text        NOT NULL,
     parked_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- What tells this outbox from every other: the cursor in Kyu belongs to one of them. A copy of the
+-- database has the same identity and another number.
+CREATE TABLE IF NOT EXISTS pgmq.outbox_source (
+    identity uuid    NOT NULL DEFAULT gen_random_uuid(),
+    database oid     NOT NULL,
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single)
+);
+INSERT INTO pgmq.outbox_source (database)
+SELECT oid FROM pg_database WHERE datname = current_database()
+ON CONFLICT DO NOTHING;
 
 CREATE OR REPLACE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb, delay timestamptz)
 RETURNS SETOF bigint LANGUAGE sql AS $$
@@ -124,3 +156,6 @@ CREATE OR REPLACE FUNCTION pgmq.send_topic(routing_key text, msg jsonb, delay in
 RETURNS integer LANGUAGE sql AS $$
     SELECT pgmq.send_topic(routing_key, msg, NULL::jsonb, delay)
 $$;
+
+END
+$outbox$;

@@ -33,5 +33,5 @@ mod wal;
 
 pub use error::Error;
 pub use relay::{Lag, Options, Relay};
-pub use source::INSTALL_SQL;
+pub use source::Schema;
 pub use wal::Replication;

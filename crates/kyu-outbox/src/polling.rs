@@ -14,6 +14,7 @@ impl Relay {
     /// Relays by polling until it is told to stop.
     pub(crate) async fn poll(&self, link: &mut Link) -> Result<(), Error> {
         self.hand_over_to_polling(link).await?;
+        let (schema, within) = (&self.options.schema, Within::Finished);
         let keep = self.options.keep;
         let delete_every =
             if keep.is_zero() { LOOK_AT_LAG_EVERY } else { keep.min(DELETE_KEPT_EVERY) };
@@ -25,11 +26,11 @@ impl Relay {
             };
             if deleted.is_none_or(|at| at.elapsed() >= delete_every) {
                 deleted = Some(tokio::time::Instant::now());
-                source::delete_relayed(&link.source, (xid, id), keep.as_secs_f64()).await?;
+                source::delete_relayed(&link.source, schema, (xid, id), keep.as_secs_f64()).await?;
             }
             self.look_if_due(link).await?;
             let most = self.batch_rows() as i64;
-            let rows = source::rows_after(&link.source, (xid, id), Within::Finished, most).await?;
+            let rows = source::rows_after(&link.source, schema, (xid, id), within, most).await?;
             if rows.is_empty() {
                 let told = stopping.wait_for(|stop| *stop);
                 let _stop = tokio::time::timeout(self.options.poll, told).await;

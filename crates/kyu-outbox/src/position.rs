@@ -5,13 +5,19 @@ use std::str::FromStr;
 
 use crate::source::OutboxRow;
 
-/// Text: `RELAY PLACE`.
+/// Text: `RELAY PLACE source:IDENTITY`. Relays before the identity wrote it without the last word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The relay that moved it last.
     pub(crate) relay: String,
     pub(crate) place: Place,
+    /// The outbox that it is a position in; None until a relay that knows of identities has been
+    /// there.
+    pub(crate) source: Option<String>,
 }
+
+/// Before the identity of the outbox in a text.
+const SOURCE: &str = "source:";
 
 /// What of a source is in Kyu.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +65,12 @@ pub(crate) struct Lsn(pub(crate) u64);
 
 impl Position {
     pub(crate) fn moved_to(&self, place: Place) -> Self {
-        Self { relay: self.relay.clone(), place }
+        Self { place, ..self.clone() }
+    }
+
+    /// The same place, as one of this outbox.
+    pub(crate) fn bound_to(&self, source: &str) -> Self {
+        Self { source: Some(source.to_owned()), ..self.clone() }
     }
 
     /// Where it stands when these rows, which come next, are in Kyu.
@@ -98,7 +109,11 @@ impl KeyRun {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.relay, self.place)
+        write!(f, "{} {}", self.relay, self.place)?;
+        match &self.source {
+            Some(source) => write!(f, " {SOURCE}{source}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -147,7 +162,11 @@ impl FromStr for Position {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let words: Vec<&str> = text.split(' ').collect();
+        let mut words: Vec<&str> = text.split(' ').collect();
+        let source = words.last().and_then(|word| word.strip_prefix(SOURCE)).map(str::to_owned);
+        if source.is_some() {
+            words.pop();
+        }
         let place = match words.as_slice() {
             [_, xid, id] => polling(xid, id),
             [_, "wal", slot, at @ .., keys] => wal(slot, at, keys),
@@ -155,7 +174,7 @@ impl FromStr for Position {
         };
         let relay = words.first().filter(|relay| !relay.is_empty());
         let position =
-            relay.zip(place).map(|(relay, place)| Self { relay: (*relay).into(), place });
+            relay.zip(place).map(|(relay, place)| Self { relay: (*relay).into(), place, source });
         position.ok_or_else(|| format!("the position {text:?} is none of a relay"))
     }
 }
@@ -203,18 +222,21 @@ mod tests {
             KeyRun { xid: 8, first: i64::MAX, last: i64::MAX },
         ];
         let place = WalPlace { slot: "kyu_outbox_a".into(), at: Some(at), keys };
-        Position { relay: "a1".into(), place: Place::Wal(place) }
+        Position { relay: "a1".into(), place: Place::Wal(place), source: None }
     }
 
     /// Frozen: a newer relay reads what an older one has left.
     #[test]
     fn positions_have_these_texts() {
         let polling = Place::Polling { xid: u64::MAX, id: 7 };
-        let polling = Position { relay: "a1".into(), place: polling };
+        let polling = Position { relay: "a1".into(), place: polling, source: None };
+        let bound = polling.bound_to("0b5e");
         let made = WalPlace { slot: "s".into(), at: None, keys: Vec::new() };
-        let made = Position { relay: "a1".into(), place: Place::Wal(made) };
+        let made = Position { relay: "a1".into(), place: Place::Wal(made), source: None };
         for (position, text) in [
             (polling, "a1 18446744073709551615 7"),
+            (bound, "a1 18446744073709551615 7 source:0b5e"),
+            (made.bound_to("0b5e"), "a1 wal s - - - - - source:0b5e"),
             (
                 wal_position(),
                 "a1 wal kyu_outbox_a 18446744073709551615 3 16/B374D848 2 \

@@ -13,7 +13,7 @@ use crate::conninfo::Conninfo;
 use crate::error::Error;
 use crate::position::{Place, Position};
 use crate::sink::{self, Failed, Sink};
-use crate::source::{self, OutboxRow};
+use crate::source::{self, OutboxRow, Schema, Target};
 use crate::wal::Replication;
 
 /// How a relay works.
@@ -23,7 +23,10 @@ pub struct Options {
     pub source: String,
     /// Kyu's pgmq door, such as `postgresql://kyu@127.0.0.1:5432/kyu`.
     pub target: String,
+    /// The schema that the outbox is in.
+    pub schema: Schema,
     /// Names the source in Kyu: two relays with one name are one relay, of which the newest works.
+    /// It belongs to the first outbox that was relayed under it.
     pub name: String,
     /// Most rows of one step, from 1 to 1,000.
     pub batch_rows: u32,
@@ -80,6 +83,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What a try has done.
+enum Made {
+    Step,
+    Queue,
 }
 
 /// Between attempts to connect.
@@ -161,22 +170,63 @@ impl Relay {
         Ok(())
     }
 
-    /// Connects both ends and takes the source over, unless another relay has it by now.
+    /// Connects both ends and takes the source over, unless another relay has it by now, or the
+    /// cursor is that of another outbox: then nothing is changed at either end.
     async fn connect(&self, has_begun: bool) -> Result<Link, Error> {
         let (source, source_task) = connect(&self.options.source).await?;
-        source::check(&source).await?;
+        source::check(&source, &self.options.schema).await?;
+        let identity = source::identity(&source, &self.options.schema).await?;
         let (target, target_task) = connect(&self.options.target).await?;
         let target = Sink::new(target).await?;
         let name = &self.options.name;
+        if let Some(found) = sink::position(&target.client, name).await? {
+            self.check_source(&source, &identity, &found).await?;
+        }
         // What was known of the position is not trusted: Kyu says whether the last step happened.
         let position = if has_begun {
             self.held(&target).await?
         } else {
             sink::take_over(&target.client, name, &self.id).await?
         };
+        // Another may have come between.
+        self.check_source(&source, &identity, &position).await?;
         tracing::info!(%position, source = name, "relaying");
         let tasks = [source_task, target_task];
-        Ok(Link { source, target, position, looked: None, _tasks: tasks })
+        let mut link = Link { source, target, position, looked: None, _tasks: tasks };
+        if link.position.source.is_none() {
+            let bound = link.position.bound_to(&identity);
+            let moved = sink::relay(&mut link.target, name, &link.position, &bound, &[]).await;
+            moved.map_err(Failed::without_rows)?;
+            link.position = bound;
+        }
+        Ok(link)
+    }
+
+    /// An error unless a position can be one in this outbox. Rows that are older than the position
+    /// are taken for relayed, and deleted: with that of another database they would be lost.
+    async fn check_source(
+        &self,
+        source: &Client,
+        identity: &str,
+        position: &Position,
+    ) -> Result<(), Error> {
+        let name = &self.options.name;
+        if let Some(bound) = position.source.as_ref().filter(|bound| *bound != identity) {
+            return Err(Error::Refused(format!(
+                "the cursor {name:?} in Kyu belongs to the outbox {bound}, and this is the outbox \
+                 {identity}: give each source a --name of its own. Nothing was changed"
+            )));
+        }
+        let Place::Polling { xid, .. } = position.place else { return Ok(()) };
+        if source::has_reached(source, xid).await? {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "the cursor {name:?} in Kyu is at transaction {xid}, which this source has not reached: \
+             it is another database, or was restored to an older state. Relay it under another \
+             --name; rows that are in Kyu already, and still in the outbox, come a second time then. \
+             Nothing was changed"
+        )))
     }
 
     /// Where we stand, unless another relay has come: then that one has the right.
@@ -212,13 +262,11 @@ impl Relay {
         let mut most = rows.len();
         while !rest.is_empty() {
             let (part, behind) = rest.split_at(most.min(rest.len()));
-            match self.step(link, part, part).await {
-                Ok(()) => {
+            match self.made(link, part).await {
+                Ok(Made::Queue) => {}
+                Ok(Made::Step) => {
                     self.lag.relayed.fetch_add(part.len() as u64, Ordering::Relaxed);
                     (rest, most) = (behind, behind.len());
-                }
-                Err(Failed::NoQueue(queue)) if self.options.create_queues => {
-                    sink::create_queue(&link.target.client, &queue).await?;
                 }
                 Err(Failed::NoQueue(queue)) => {
                     tracing::warn!(queue, "the queue does not exist: its rows wait");
@@ -242,6 +290,19 @@ impl Relay {
         Ok(())
     }
 
+    /// Puts rows into Kyu, or makes a queue that they need.
+    async fn made(&self, link: &mut Link, part: &[OutboxRow]) -> Result<Made, Failed> {
+        match self.step(link, part, part).await {
+            Err(Failed::NoQueue(queue)) if self.options.create_queues => {
+                let target = Target::Queue(queue.clone());
+                let at = part.iter().position(|row| row.to == target).unwrap_or(0);
+                sink::create_queue(&link.target.client, &queue, at).await?;
+                Ok(Made::Queue)
+            }
+            done => done.map(|()| Made::Step),
+        }
+    }
+
     /// Moves the cursor behind the rows, sends some of them, and by logical replication deletes
     /// them: the next step's cursor does not name them any more.
     async fn step(
@@ -255,7 +316,7 @@ impl Relay {
         sink::relay(&mut link.target, name, &link.position, &after, sent).await?;
         link.position = after;
         if let Place::Wal(place) = &link.position.place {
-            source::delete_keys(&link.source, &place.keys).await?;
+            source::delete_keys(&link.source, &self.options.schema, &place.keys).await?;
         }
         Ok(())
     }
@@ -280,7 +341,7 @@ impl Relay {
     ) -> Result<(), Error> {
         let Some(row) = part.first() else { return Ok(()) };
         tracing::error!(xid = row.xid, id = row.id, error, "a row is refused, and parked");
-        source::park(&link.source, row, sqlstate, error).await?;
+        source::park(&link.source, &self.options.schema, row, sqlstate, error).await?;
         self.step(link, part, &[]).await.map_err(Failed::without_rows)?;
         self.lag.parked.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -303,7 +364,7 @@ impl Relay {
             Place::Polling { xid, id } => (xid, id),
             Place::Wal(_) => (0, 0),
         };
-        let (rows, oldest_s) = source::backlog(&link.source, after).await?;
+        let (rows, oldest_s) = source::backlog(&link.source, &self.options.schema, after).await?;
         self.lag.rows.store(rows, Ordering::Relaxed);
         self.lag.oldest_ms.store((oldest_s.max(0.0) * 1_000.0) as u64, Ordering::Relaxed);
         Ok(())

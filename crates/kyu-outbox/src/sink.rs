@@ -119,7 +119,12 @@ pub(crate) async fn relay(
         }
     }
     match failed {
-        None => transaction.commit().await.map_err(fenced),
+        // Limits of the whole step are told at its end; alone, it is the row that is too much.
+        None => transaction.commit().await.map_err(|error| match rows {
+            [] => fenced(error),
+            _ if is_fenced(&error) => fenced(error),
+            _ => about_row(0, error),
+        }),
         Some(failed) => {
             transaction.rollback().await?;
             Err(failed)
@@ -127,12 +132,14 @@ pub(crate) async fn relay(
     }
 }
 
+fn is_fenced(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+}
+
 fn fenced(error: tokio_postgres::Error) -> Failed {
-    match error.code() {
-        Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE => {
-            Failed::Other(Error::Fenced(describe(&error)))
-        }
-        _ => error.into(),
+    match is_fenced(&error) {
+        true => Failed::Other(Error::Fenced(describe(&error))),
+        false => error.into(),
     }
 }
 
@@ -157,23 +164,31 @@ async fn send(
     .map(drop)
 }
 
-/// Classes 22, 23, 54 and P0 are about the row; 25P02 is the echo of another row's error.
+/// What an error of a row's own statement means; 25P02 is the echo of another row's error.
 fn refused(at: usize, row: &OutboxRow, error: tokio_postgres::Error) -> Failed {
-    let Some(code) = error.code().cloned() else { return error.into() };
-    if code == SqlState::UNDEFINED_TABLE
+    if error.code() == Some(&SqlState::UNDEFINED_TABLE)
         && let Target::Queue(queue) = &row.to
     {
         return Failed::NoQueue(queue.clone());
     }
-    if ["22", "23", "54", "P0"].iter().any(|class| code.code().starts_with(class)) {
+    about_row(at, error)
+}
+
+/// Classes 22, 23, 54, P0 and 0A, and names that are none, are about the row: time does not mend
+/// it. Everything else is about the server or the relay.
+fn about_row(at: usize, error: tokio_postgres::Error) -> Failed {
+    let Some(code) = error.code().cloned() else { return error.into() };
+    let classes = ["22", "23", "54", "P0", "0A", "42602", "42622"];
+    if classes.iter().any(|class| code.code().starts_with(class)) {
         let (sqlstate, error) = (code.code().to_owned(), describe(&error));
         return Failed::Row { at, sqlstate, error };
     }
     error.into()
 }
 
-/// Makes a queue, if it does not exist.
-pub(crate) async fn create_queue(client: &Client, queue: &str) -> Result<(), Error> {
-    client.execute("SELECT pgmq.create($1)", &[&queue]).await?;
-    Ok(())
+/// Makes the queue of the row at this place, if it does not exist. A name that is refused is the
+/// row's fault.
+pub(crate) async fn create_queue(client: &Client, queue: &str, at: usize) -> Result<(), Failed> {
+    let made = client.execute("SELECT pgmq.create($1)", &[&queue]).await;
+    made.map(drop).map_err(|error| about_row(at, error))
 }

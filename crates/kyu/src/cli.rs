@@ -49,7 +49,11 @@ pub(crate) struct OutboxArgs {
         default_value = "postgresql://kyu@127.0.0.1:5432/kyu"
     )]
     pub(crate) target: String,
-    /// Names the source: of several relays with one name the newest works, the others end.
+    /// The schema that the outbox is in: another than pgmq where the extension pgmq is installed.
+    #[arg(long, value_name = "SCHEMA", default_value = "pgmq")]
+    pub(crate) schema: String,
+    /// Names the source: of several relays with one name the newest works, the others end. A name
+    /// belongs to the first outbox that was relayed under it.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) name: String,
     /// Most rows of one step, to 1000.

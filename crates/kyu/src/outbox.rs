@@ -11,7 +11,7 @@ use kyu_door::http::{
     Counts, Handler, Head, Rejection, Request, Response, StatusCode, serve, text,
 };
 use kyu_door::limits::Limits;
-use kyu_outbox::{INSTALL_SQL, Lag, Options, Relay, Replication};
+use kyu_outbox::{Lag, Options, Relay, Replication, Schema};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,8 +23,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Relays until it is told to stop, or another relay takes over.
 pub(crate) fn run(args: OutboxArgs) -> Result<(), Failure> {
+    let schema = Schema::new(&args.schema).map_err(Failure::Usage)?;
     if args.print_sql {
-        print!("{INSTALL_SQL}");
+        print!("{}", schema.install_sql());
         return Ok(());
     }
     let Some(source) = args.source else {
@@ -35,6 +36,7 @@ pub(crate) fn run(args: OutboxArgs) -> Result<(), Failure> {
     let relay = Relay::new(Options {
         source,
         target: args.target,
+        schema,
         name: args.name,
         batch_rows: args.batch_rows,
         poll: Duration::from_millis(args.poll_ms.max(1)),

@@ -33,7 +33,8 @@ impl Relay {
         slot::check_wal_level(&link.source).await?;
         let (mut connection, system) = self.open_replication(link).await?;
         let found = self.place_in(link, replication, &system).await?;
-        slot::check_publication(&link.source, publication, found.is_none()).await?;
+        slot::check_publication(&link.source, &self.options.schema, publication, found.is_none())
+            .await?;
         let place = match found {
             Some(place) => {
                 slot::free(&link.source, slot).await?;
@@ -53,7 +54,8 @@ impl Relay {
         );
         connection.copy_both(&command).await?;
         tracing::info!(slot, lsn = %place.lsn, "reading the log");
-        Ok(Some(WalStream::begin(connection, place, self.batch_rows())))
+        let schema = self.options.schema.name();
+        Ok(Some(WalStream::begin(connection, place, self.batch_rows(), schema)))
     }
 
     async fn open_replication(
@@ -89,13 +91,13 @@ impl Relay {
     ) -> Result<Option<StreamPlace>, Error> {
         let place = match link.position.place.clone() {
             Place::Polling { xid, id } => {
-                source::delete_relayed(&link.source, (xid, id), 0.0).await?;
+                source::delete_relayed(&link.source, &self.options.schema, (xid, id), 0.0).await?;
                 self.to_be_made(link, &replication.slot).await?;
                 return Ok(None);
             }
             Place::Wal(place) => place,
         };
-        source::delete_keys(&link.source, &place.keys).await?;
+        source::delete_keys(&link.source, &self.options.schema, &place.keys).await?;
         let Some(at) = place.at else { return Ok(None) };
         if self.is_new_slot_due.load(std::sync::atomic::Ordering::Relaxed) {
             if place.slot != replication.slot {
@@ -106,7 +108,7 @@ impl Relay {
         }
         let refused = |what: String| {
             Err(Error::Refused(format!(
-                "{what}. Rows that Kyu does not have are in pgmq.outbox still: start once with \
+                "{what}. Rows that Kyu does not have are in the outbox still: start once with \
                  --new-slot, which relays them from there and makes the slot again"
             )))
         };
@@ -152,7 +154,8 @@ impl Relay {
             }
             let within = Within::Snapshot(&new.snapshot);
             let most = self.batch_rows() as i64;
-            let rows = source::rows_after(&link.source, after, within, most).await?;
+            let rows =
+                source::rows_after(&link.source, &self.options.schema, after, within, most).await?;
             let Some(last) = rows.last() else { break };
             after = (last.xid, last.id);
             self.deliver(link, &rows).await?;
@@ -173,7 +176,7 @@ impl Relay {
     /// nobody.
     pub(crate) async fn hand_over_to_polling(&self, link: &mut Link) -> Result<(), Error> {
         let Place::Wal(place) = link.position.place.clone() else { return Ok(()) };
-        source::delete_keys(&link.source, &place.keys).await?;
+        source::delete_keys(&link.source, &self.options.schema, &place.keys).await?;
         self.to_be_made(link, &place.slot).await?;
         slot::drop(&link.source, &place.slot).await?;
         self.move_to(link, Place::Polling { xid: 0, id: 0 }).await?;

@@ -24,8 +24,10 @@ pub(super) enum Event {
 }
 
 /// Knows the outbox' columns once they were described, as they are before its first row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Decoder {
+    /// The schema that the outbox is in.
+    schema: String,
     outbox: Option<(u32, Columns)>,
 }
 
@@ -42,6 +44,10 @@ struct Columns {
 }
 
 impl Decoder {
+    pub(super) fn new(schema: &str) -> Self {
+        Self { schema: schema.to_owned(), outbox: None }
+    }
+
     /// Reads one message, sent at this time (microseconds since 2000). `cut`: only its beginning
     /// is there.
     pub(super) fn decode(
@@ -75,7 +81,7 @@ impl Decoder {
     fn relation(&mut self, mut body: Bytes) -> Result<(), Error> {
         let oid = body.try_get_u32().map_err(io::Error::from)?;
         let (schema, name) = (text(&mut body)?, text(&mut body)?);
-        if (schema.as_str(), name.as_str()) != ("pgmq", "outbox") {
+        if schema != self.schema || name != "outbox" {
             return Ok(());
         }
         let _identity = body.try_get_u8().map_err(io::Error::from)?;
@@ -88,7 +94,7 @@ impl Decoder {
         let place = |wanted: &str| {
             names.iter().position(|name| name == wanted).ok_or_else(|| {
                 Error::Refused(format!(
-                    "the publication leaves the column pgmq.outbox.{wanted} out"
+                    "the publication leaves the column {wanted} of the outbox out"
                 ))
             })
         };
@@ -260,7 +266,7 @@ mod tests {
 
     #[test]
     fn rows_are_found_by_the_names_of_columns_and_other_tables_are_left_out() {
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new("pgmq");
         let mut decode = |body| decoder.decode(body, 0, false);
         decode(relation(7, "pgmq", "outbox", &COLUMNS)).unwrap();
         decode(relation(8, "public", "outbox", &["a"])).unwrap();
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_row_that_was_cut_keeps_its_key() {
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new("pgmq");
         decoder.decode(relation(7, "pgmq", "outbox", &COLUMNS), 0, false).unwrap();
         let values = [Some("9"), Some("3"), None, Some("q"), None, Some("{...}"), None, None];
         let cut = insert(7, &values).slice(..30);
@@ -286,13 +292,14 @@ mod tests {
 
     #[test]
     fn no_bytes_end_the_process() {
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new("pgmq");
         decoder.decode(relation(7, "pgmq", "outbox", &COLUMNS), 0, false).unwrap();
         let row = insert(7, &[Some("9"), Some("3"), None, Some("q"), None, None, None, None]);
         for whole in [row, relation(7, "pgmq", "outbox", &COLUMNS), Bytes::from_static(b"B1234567")]
         {
             for end in 0..whole.len() {
-                let mut decoder = Decoder { outbox: decoder.outbox.clone() };
+                let mut decoder =
+                    Decoder { outbox: decoder.outbox.clone(), ..Decoder::new("pgmq") };
                 let _any = decoder.decode(whole.slice(..end), 0, false);
             }
         }

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use super::connection::ReplicationConnection;
 use crate::error::Error;
 use crate::position::Lsn;
+use crate::source::Schema;
 
 /// Longest wait for one who has the slot to let it go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,7 +76,7 @@ impl Slot {
         match self.wal_status.as_deref() {
             Some("lost") => Err(Error::Refused(format!(
                 "the slot {name} is lost: the source has dropped log that it needed \
-                 (max_slot_wal_keep_size). What waits is in pgmq.outbox still: start once with \
+                 (max_slot_wal_keep_size). What waits is in the outbox still: start once with \
                  --new-slot, which relays it from there"
             ))),
             Some("unreserved") => {
@@ -104,6 +105,7 @@ pub(super) async fn check_wal_level(client: &Client) -> Result<(), Error> {
 /// is none; behind an existing slot that would be too late.
 pub(super) async fn check_publication(
     client: &Client,
+    schema: &Schema,
     name: &str,
     make: bool,
 ) -> Result<(), Error> {
@@ -111,18 +113,18 @@ pub(super) async fn check_publication(
         .query_opt(
             "SELECT p.pubinsert AND EXISTS (
                  SELECT FROM pg_publication_tables t WHERE t.pubname = p.pubname
-                     AND t.schemaname = 'pgmq' AND t.tablename = 'outbox')
+                     AND t.schemaname = $2 AND t.tablename = 'outbox')
              FROM pg_publication p WHERE p.pubname = $1",
-            &[&name],
+            &[&name, &schema.name()],
         )
         .await?;
     match row.map(|row| row.try_get(0)).transpose()? {
         Some(true) => return Ok(()),
         Some(false) => {
-            return Err(Error::Refused(format!(
+            return Err(Error::Refused(schema.sql(&format!(
                 "the publication {name} does not send what is inserted into pgmq.outbox: ALTER \
                  PUBLICATION {name} ADD TABLE pgmq.outbox, and start once with --new-slot"
-            )));
+            ))));
         }
         None if !make => {
             return Err(Error::Refused(format!(
@@ -133,10 +135,11 @@ pub(super) async fn check_publication(
     }
     let create =
         format!("CREATE PUBLICATION {name} FOR TABLE pgmq.outbox WITH (publish = 'insert')");
+    let create = schema.sql(&create);
     match client.batch_execute(&create).await {
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             Err(Error::Refused(format!(
-                "this role may not make the publication: let the owner of pgmq.outbox run {create}"
+                "this role may not make the publication: let the owner of the outbox run {create}"
             )))
         }
         made => Ok(made?),

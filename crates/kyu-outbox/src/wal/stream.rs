@@ -55,12 +55,13 @@ impl WalStream {
         connection: ReplicationConnection,
         place: StreamPlace,
         batch_rows: usize,
+        schema: &str,
     ) -> Self {
         // One chunk waits while one is on its way to Kyu and one gathers.
         let (sender, chunks) = mpsc::channel(1);
         let (confirmed, confirmations) = watch::channel(Lsn::default());
         let asked = Arc::new(Notify::new());
-        let gathering = Gathering::new(place, batch_rows, Arc::clone(&asked));
+        let gathering = Gathering::new(place, batch_rows, Arc::clone(&asked), schema);
         let reader = tokio::spawn(read(connection.receiver, gathering, sender));
         let writer = tokio::spawn(async move {
             // If it cannot be written, nothing will be read either: the reader tells.
@@ -114,8 +115,8 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn new(known: StreamPlace, batch_rows: usize, asked: Arc<Notify>) -> Self {
-        let (decoder, rows) = (Decoder::default(), Vec::new());
+    fn new(known: StreamPlace, batch_rows: usize, asked: Arc<Notify>, schema: &str) -> Self {
+        let (decoder, rows) = (Decoder::new(schema), Vec::new());
         Self { decoder, rows, bytes: 0, confirm: None, transaction: None, known, batch_rows, asked }
     }
 
@@ -277,7 +278,7 @@ mod tests {
 
     fn gathering(lsn: u64, rows: u64, batch_rows: usize) -> Gathering {
         let known = StreamPlace { system: 1, timeline: 1, lsn: Lsn(lsn), rows };
-        Gathering::new(known, batch_rows, Arc::default())
+        Gathering::new(known, batch_rows, Arc::default(), "pgmq")
     }
 
     fn transaction(gathering: &mut Gathering, commit: u64, ids: &[i64]) {
