@@ -13,7 +13,7 @@ use crate::effect::{
 use crate::ends::{End, EndKind};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::limits::{ATTEMPT_WINDOW_MS, MAX_MOVE_TASKS_KEPT};
-use crate::message::{FrameRef, History, Message, Phase};
+use crate::message::{FrameRef, History, Message, Phase, Source};
 use crate::queue::Queue;
 use crate::reply::{MoveStatus, MoveTask};
 use crate::state::{DirectoryChange, State};
@@ -172,7 +172,7 @@ impl State {
         queue.newest_seq = queue.newest_seq.max(e.seq);
         queue.newest_ms = queue.newest_ms.max(e.at_ms);
         message.phase = e.ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
-        message.expires_at_ms = e.expires_at_ms;
+        message.set_expiry(e.expires_at_ms);
         message.priority = e.priority;
         message.via = e.via;
         message.lane = queue.lane_of(e.lane.as_deref());
@@ -479,10 +479,14 @@ fn arrive(
 ) {
     match reason.dead() {
         Some(dead) => {
-            message.source = Some(source);
+            let receives = match arrival {
+                Arrival::ByReason => message.receives_before(),
+                Arrival::WithAge | Arrival::Anew => message.total_receives(),
+            };
+            message.source = Some(Arc::new(Source { queue: source, receives }));
             message.dead_reason = Some(dead);
             // A dead letter is evidence: its own deadline is no reason to remove it.
-            message.expires_at_ms = None;
+            message.set_expiry(None);
         }
         None => {
             message.source = None;
@@ -491,9 +495,7 @@ fn arrive(
         }
     }
     if arrival != Arrival::ByReason {
-        let history = &mut message.history;
-        history.receives_before = history.receives_before.saturating_add(history.receives);
-        history.receives = 0;
+        message.history.receives = 0;
     }
     message.stale_acked = false;
     // A dead letter of a standard queue keeps its age (SQS developer guide, "Using dead-letter

@@ -200,7 +200,7 @@ impl State {
             message.phase = Phase::Archived(at_ms);
             message.lane = LaneId::NONE;
             message.order = *seq;
-            message.expires_at_ms = None;
+            message.set_expiry(None);
             // An archive keeps no index of ages.
             message.out_of_age_order = true;
             if let Some(replaced) = self.put(to, *seq, Some(message)) {

@@ -3,7 +3,7 @@
 use crate::effect::MoveReason;
 use crate::effect_codec::{decode_reason_of_move, head, queue};
 use crate::ids::{QueueId, Seq, UnixMs};
-use crate::message::{History, Phase};
+use crate::message::{History, Phase, Source};
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
 use std::sync::Arc;
@@ -66,11 +66,14 @@ impl State {
         let Some(mut message) = queue.messages.get(seq) else { return };
         queue.totals.kept_dead += 1;
         // A dead letter of another queue still belongs there.
-        message.source.get_or_insert_with(|| Arc::new(queue.info.name.clone()));
+        message.source.get_or_insert_with(|| {
+            let queue = Arc::new(queue.info.name.clone());
+            Arc::new(Source { queue, receives: 0 })
+        });
         message.dead_reason = reason.dead();
         message.phase = Phase::Dead(at_ms);
         message.receivable_at_ms = at_ms;
-        message.expires_at_ms = None;
+        message.set_expiry(None);
         message.forget_consumer();
         self.put(id, seq, Some(message));
         // Another with its key may come: it would wait for this one for ever.

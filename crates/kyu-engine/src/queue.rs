@@ -164,7 +164,7 @@ impl Queue {
         }
         if let Some(new) = &new {
             done.wakes |= self.index(seq, new);
-            done.due_ms = [new.phase.deadline(), new.expires_at_ms].into_iter().flatten().min();
+            done.due_ms = [new.phase.deadline(), new.expires_at_ms()].into_iter().flatten().min();
             if let Some(expiry) = self.retention_ends(new) {
                 done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
             }
@@ -220,7 +220,7 @@ impl Queue {
         if let Phase::Held(session) = message.phase {
             self.sessions.entry(session).or_default().insert(seq);
         }
-        if let Some(expires_at_ms) = message.expires_at_ms {
+        if let Some(expires_at_ms) = message.expires_at_ms() {
             self.expiries.insert((expires_at_ms, seq));
         }
         if message.out_of_age_order && !message.phase.is_archived() {
@@ -281,7 +281,7 @@ impl Queue {
                 self.sessions.remove(&session);
             }
         }
-        if let Some(expires_at_ms) = message.expires_at_ms {
+        if let Some(expires_at_ms) = message.expires_at_ms() {
             self.expiries.remove(&(expires_at_ms, seq));
         }
         if message.out_of_age_order {

@@ -229,8 +229,8 @@ impl Queue {
         let trail = message.trail.as_deref();
         Some(MessageHistory {
             receive_count: message.history.receives,
-            total_receive_count: message.history.total_receives(),
-            dead_letter_source: message.source.clone(),
+            total_receive_count: message.total_receives(),
+            dead_letter_source: message.source_queue().cloned(),
             dead_reason: message.dead_reason,
             past_attempts: message.past_attempts(),
             forgotten_attempts: trail.map_or(0, |trail| trail.forgotten),

@@ -107,7 +107,7 @@ impl Queue {
     /// Whether a message's time is over at `now_ms`: its own, or the queue's.
     pub(crate) fn is_over(&self, message: &Message, now_ms: UnixMs) -> bool {
         self.retention_ends(message).is_some_and(|at| at <= now_ms)
-            || message.expires_at_ms.is_some_and(|at| at <= now_ms)
+            || message.expires_at_ms().is_some_and(|at| at <= now_ms)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::guard::GuardState;
 use crate::guard_keys::GuardKeys;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::load_error::LoadError;
-use crate::message::{FrameRef, History, LaneId, Message, Phase};
+use crate::message::{FrameRef, History, LaneId, Message, Phase, Source};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
 use crate::snapshot_ends;
@@ -436,14 +436,14 @@ fn encode_message(
         (snapshot_retry::has_later(m), LATER),
     ];
     out.u8(flags.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum());
-    out.opt_varint(m.expires_at_ms);
+    out.opt_varint(m.expires_at_ms());
     let h = &m.history;
     out.varint(u64::from(h.deliveries));
     out.varint(u64::from(h.receives));
     out.varint(u64::from(h.epoch));
     out.varint(h.last_received_at_ms);
     out.varint(h.first_received_at_ms);
-    encode_opt_name(m.source.as_deref(), out);
+    encode_opt_name(m.source_queue().map(Arc::as_ref), out);
     snapshot_retry::encode_extras(m, out);
     if let Some(via) = m.via {
         out.varint(via.get());
@@ -728,17 +728,17 @@ impl Loader {
         let flags = r.u8()?;
         m.out_of_age_order = flags & OUT_OF_AGE_ORDER != 0;
         let given_back = flags & GIVEN_BACK != 0;
-        m.expires_at_ms = r.opt_varint()?;
+        m.set_expiry(r.opt_varint()?);
         m.history = History {
             deliveries: r.varint32()?,
             receives: r.varint32()?,
-            receives_before: 0,
             epoch: r.varint32()?,
             last_received_at_ms: r.varint()?,
             first_received_at_ms: r.varint()?,
             given_back,
         };
-        m.source = decode_opt_name(r)?.map(Arc::new);
+        let source = decode_opt_name(r)?;
+        m.source = source.map(|name| Arc::new(Source { queue: Arc::new(name), receives: 0 }));
         snapshot_retry::decode_extras(flags, m, r)?;
         Ok(())
     }

@@ -92,7 +92,7 @@ const STALE_ACKED: u8 = 0x10;
 
 /// Whether the message has what [`LATER`] announces.
 pub(crate) fn has_later(m: &Message) -> bool {
-    m.receivable_at_ms > 0 || m.history.receives_before > 0
+    m.receivable_at_ms > 0 || m.receives_before() > 0
 }
 
 /// Whether the message has marks.
@@ -111,7 +111,7 @@ pub(crate) fn encode_extras(m: &Message, out: &mut Vec<u8>) {
     }
     if has_later(m) {
         out.varint(m.receivable_at_ms);
-        out.varint(u64::from(m.history.receives_before));
+        out.varint(u64::from(m.receives_before()));
     }
 }
 
@@ -126,7 +126,10 @@ pub(crate) fn decode_extras(flags: u8, m: &mut Message, r: &mut Reader) -> Resul
     }
     if flags & LATER != 0 {
         m.receivable_at_ms = r.varint()?;
-        m.history.receives_before = r.varint32()?;
+        let receives = r.varint32()?;
+        if let Some(source) = &mut m.source {
+            Arc::make_mut(source).receives = receives;
+        }
     }
     Ok(())
 }

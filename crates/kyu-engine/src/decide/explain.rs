@@ -49,7 +49,8 @@ pub(crate) fn explain(
     explanation.next_event_ms = ends().flatten().min();
     let last = ends().try_fold(now_ms, |last, end| end.map(|end| end.max(last)));
     explanation.possible_from_ms = last;
-    let ends = [message.expires_at_ms, queue.retained_until(&message)].into_iter().flatten().min();
+    let ends =
+        [message.expires_at_ms(), queue.retained_until(&message)].into_iter().flatten().min();
     if let (Some(due_at_ms), Some(expires_at_ms)) = (last, ends)
         && expires_at_ms <= due_at_ms
     {
@@ -99,7 +100,7 @@ fn reasons(
     }
     if queue.is_over(message, now_ms) {
         let retained_until_ms = queue.retention_ends(message);
-        let since = [retained_until_ms, message.expires_at_ms].into_iter().flatten().min();
+        let since = [retained_until_ms, message.expires_at_ms()].into_iter().flatten().min();
         reasons.push(Reason::Expired { since_ms: since.unwrap_or(now_ms) });
     }
     if message.phase.in_flight() {
@@ -225,7 +226,7 @@ fn describe(queue: &Queue, seq: Seq, message: &Message) -> ExplainedMessage {
         lane: queue.lane_key(message).map(str::to_owned),
         guarded_by: queue.guarded_by(&queue.whose(seq, message.lane)),
         priority: message.priority,
-        expires_at_ms: message.expires_at_ms,
+        expires_at_ms: message.expires_at_ms(),
         retained_until_ms: queue.retained_until(message),
         timeline: timeline(message, &last),
         last,

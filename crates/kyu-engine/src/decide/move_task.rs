@@ -160,7 +160,7 @@ impl Run<'_> {
         if let Some(name) = &self.task.destination {
             return self.state.by_name(name).ok_or(MoveFailure::DestinationGone);
         }
-        let source = message.source.as_deref().ok_or(MoveFailure::NoSource)?;
+        let source = message.source_queue().ok_or(MoveFailure::NoSource)?;
         self.state.by_name(source).ok_or(MoveFailure::SourceGone)
     }
 }

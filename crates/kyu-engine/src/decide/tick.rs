@@ -116,7 +116,7 @@ fn expire(ending: &Ending<'_>, expired: &[Seq], sequences: &mut Sequences, effec
     let (mut by_deadline, mut by_retention) = (Vec::new(), Vec::new());
     for seq in expired.iter().copied() {
         let Some(message) = queue.messages.get(seq) else { continue };
-        let own = message.expires_at_ms.is_some_and(|at_ms| at_ms <= ctx.now_ms);
+        let own = message.expires_at_ms().is_some_and(|at_ms| at_ms <= ctx.now_ms);
         // A dead letter that is kept has had its chance to go.
         if nowhere || matches!(message.phase, Phase::Dead(_)) {
             if own {
