@@ -201,4 +201,6 @@ fn now_s() -> u64 {
 }
 
 #[cfg(test)]
+mod dead_tests;
+#[cfg(test)]
 mod tests;

@@ -137,7 +137,22 @@ impl Shell<'_> {
                 fields.insert("next_cursor".to_owned(), cursor);
             }
         }
+        self.warn(&mut answer);
         self.print(&answer, view)
+    }
+
+    /// Says what the server thinks is not meant, beside the answer and not in its table.
+    fn warn(&self, answer: &mut Value) {
+        let warnings = answer.get("warnings").and_then(Value::as_array);
+        for warning in warnings.into_iter().flatten().filter_map(Value::as_str) {
+            eprintln!("kyu: warning: {warning}");
+        }
+        if let (Format::Table, Value::Object(fields)) = (self.connection.output, &mut *answer)
+            && fields.remove("warnings").is_some()
+            && fields.is_empty()
+        {
+            *answer = Value::Null;
+        }
     }
 
     /// The answer in a sentence first, then what it rests on.

@@ -14,7 +14,7 @@ struct Family {
 }
 
 /// Rise and fall.
-const GAUGES: [Family; 6] = [
+const GAUGES: [Family; 7] = [
     Family {
         name: "kyu_queue_ready_messages",
         help: "Messages that a receive may return, also those behind a locked lane.",
@@ -29,6 +29,11 @@ const GAUGES: [Family; 6] = [
         name: "kyu_queue_held_messages",
         help: "Of the delayed messages, those that wait for a token of the retry budget.",
         value: |queue, _| queue.stats.held as f64,
+    },
+    Family {
+        name: "kyu_queue_dead_messages",
+        help: "Dead letters kept in the queue, because there was nowhere to move them.",
+        value: |queue, _| queue.stats.dead as f64,
     },
     Family {
         name: "kyu_queue_in_flight_messages",
