@@ -107,6 +107,25 @@ pub(crate) fn parse(text: &str, kind: &str, now: i64) -> Result<i64, PgError> {
     time.checked_sub(offset).ok_or_else(out_of_range)
 }
 
+/// Whether a text that [`parse`] takes is a date and time without an offset.
+pub(crate) fn is_local(text: &str) -> bool {
+    let mut scanner = Scanner { bytes: text.trim().as_bytes(), at: 0 };
+    let date = scanner.number().is_some()
+        && scanner.next().is_some()
+        && scanner.number().is_some()
+        && scanner.next().is_some()
+        && scanner.number().is_some();
+    scanner.blanks();
+    if matches!(scanner.peek(), Some(b'T' | b't')) {
+        scanner.next();
+    }
+    if scanner.peek().is_some_and(|byte| byte.is_ascii_digit()) && scanner.clock().is_none() {
+        return false;
+    }
+    scanner.blanks();
+    date && scanner.peek().is_none()
+}
+
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,

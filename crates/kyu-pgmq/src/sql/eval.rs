@@ -12,7 +12,7 @@ use super::catalog::{self, Facts};
 use super::plan::{Comparison, Node, Plan, QueryKind, Target, Typed};
 use super::sorting::cost;
 use super::work::{Work, json_bytes, value_bytes};
-use super::{Session, names, text};
+use super::{Session, Zone, names, text};
 use crate::error::PgError;
 use crate::host::OverloadId;
 use crate::types::{Element, Type};
@@ -56,9 +56,7 @@ impl Context<'_> {
         self.work.step()?;
         match &expr.node {
             Node::Value(value) => Ok(value.clone()),
-            Node::Parameter(index) => {
-                Ok(self.parameters.get(*index).cloned().unwrap_or(Value::Null))
-            }
+            Node::Parameter(index) => self.parameter(*index, expr.ty),
             Node::Column { depth, index } => Ok(self
                 .stack
                 .get(*depth)
@@ -118,6 +116,17 @@ impl Context<'_> {
                 Ok(Value::Null)
             }
             _ => self.compound(expr),
+        }
+    }
+
+    fn parameter(&mut self, index: usize, ty: Type) -> Result<Value> {
+        let value = self.parameters.get(index).cloned().unwrap_or(Value::Null);
+        match (&value, ty) {
+            // The name of an object, which is looked up when the statement runs.
+            (Value::Text(_), Type::Regclass | Type::Regtype | Type::Regproc) => {
+                self.cast(value, Type::Text, ty)
+            }
+            _ => Ok(value),
         }
     }
 
@@ -359,6 +368,9 @@ impl Context<'_> {
     }
 
     fn cast_to(&mut self, value: Value, from: Type, to: Type) -> Result<Value> {
+        if let Some(value) = self.cast_in_zone(&value, from, to)? {
+            return Ok(value);
+        }
         match (&value, from, to) {
             (Value::Text(name), _, Type::Regclass) if name.parse::<u32>().is_err() => {
                 let missing =
@@ -383,6 +395,46 @@ impl Context<'_> {
             }
             _ => Ok(cast::cast(value, from, to, self.now)?),
         }
+    }
+}
+
+impl Context<'_> {
+    /// Casts of instants that mean something else in another time zone than UTC.
+    fn cast_in_zone(&mut self, value: &Value, from: Type, to: Type) -> Result<Option<Value>> {
+        let instants = [Type::Timestamptz, Type::Array(Element::Timestamptz)];
+        if !instants.contains(&from) && !instants.contains(&to) || from == to {
+            return Ok(None);
+        }
+        let zone = self.session.zone();
+        if zone == Zone::Utc {
+            return Ok(None);
+        }
+        Ok(match (value, from, to) {
+            (Value::Text(text), _, Type::Timestamptz) => {
+                match text::input_at(to, text, self.now)? {
+                    Value::Timestamp(time) => Some(Value::Timestamp(zone.read(text, time))),
+                    other => Some(other),
+                }
+            }
+            (Value::Timestamp(instant), Type::Timestamptz, Type::Timestamp) => {
+                Some(Value::Timestamp(zone.local(*instant)))
+            }
+            (Value::Timestamp(instant), Type::Timestamptz, Type::Date) => Some(cast::cast(
+                Value::Timestamp(zone.local(*instant)),
+                Type::Timestamp,
+                to,
+                self.now,
+            )?),
+            (Value::Timestamp(local), Type::Timestamp | Type::Date, Type::Timestamptz) => {
+                Some(Value::Timestamp(zone.instant(*local)))
+            }
+            (Value::Timestamp(_) | Value::Array(..), _, to) if cast::is_text(to) => {
+                let mut written = String::new();
+                zone.output(from, value, &mut written, text::output);
+                Some(Value::Text(written))
+            }
+            _ => None,
+        })
     }
 }
 

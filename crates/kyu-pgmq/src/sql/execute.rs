@@ -549,6 +549,10 @@ impl<'a, H: Host> Executor<'a, H> {
                 }
                 Ok(rows)
             }
+            SetFunction::UnnestAll => sets::unnest_all(&arguments, self.work),
+            SetFunction::Records { many } => {
+                sets::records(&arguments, &set.columns, *many, self.now, self.work)
+            }
             SetFunction::Scalar => Ok(vec![match arguments.into_iter().next() {
                 Some(Value::Row(_, values)) if set.composite => values,
                 Some(value) if !set.composite => vec![value],

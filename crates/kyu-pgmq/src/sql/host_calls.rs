@@ -8,6 +8,9 @@ use super::{functions, read_only};
 use crate::host::{Host, OverloadId, ScanBounds};
 use crate::value::{Row, Value};
 
+/// Functions that draw numbers from a queue's sequence: `lastval()` gives the last of them.
+const SENDS: [&str; 2] = ["send", "send_batch"];
+
 impl<H: Host> Executor<'_, H> {
     /// Calls a function that stands in an expression.
     pub(super) async fn call(
@@ -35,7 +38,14 @@ impl<H: Host> Executor<'_, H> {
         if self.session.is_read_only() {
             read_only::refuse(overload)?;
         }
-        self.host.call(overload, arguments).await
+        let rows = self.host.call(overload, arguments).await?;
+        let sends =
+            functions::by_id(overload).is_some_and(|function| SENDS.contains(&function.name));
+        let last = rows.last().and_then(|row| row.first());
+        if let (true, Some(Value::Int(number))) = (sends, last) {
+            self.session.gave(*number);
+        }
+        Ok(rows)
     }
 
     /// Rows of FROM that WHERE lets pass, in their groups. Rows that are only counted are not read,

@@ -63,6 +63,7 @@ pub use statement::{
     CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
 };
 use work::Work;
+pub use zones::Zone;
 
 /// The longest text of a statement, in bytes: 54000 beyond it. A batch of large messages must fit.
 pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
@@ -96,6 +97,27 @@ pub trait Session: Send {
     /// Whether a transaction block is open (`pg_advisory_xact_lock` and the like do not care;
     /// `txid_current` does).
     fn in_transaction(&self) -> bool;
+
+    /// The time zone that instants are read and written in.
+    fn zone(&self) -> Zone {
+        Zone::Utc
+    }
+
+    /// When the session began, as values of `timestamptz` are.
+    fn began(&self) -> i64 {
+        0
+    }
+
+    /// Tells the client something that is no error.
+    fn warn(&mut self, _code: &'static str, _message: String) {}
+
+    /// Remembers the number that a send has given, for `lastval()`.
+    fn gave(&mut self, _number: i64) {}
+
+    /// What was remembered last.
+    fn last_given(&self) -> Option<i64> {
+        None
+    }
 
     /// Whether the transaction may change nothing (`transaction_read_only`).
     fn is_read_only(&self) -> bool {

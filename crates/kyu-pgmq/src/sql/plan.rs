@@ -294,6 +294,13 @@ pub(crate) enum SetFunction {
     Queue(Target),
     /// Of `builtins::sets`.
     Builtin(usize),
+    /// `unnest` of several arrays side by side.
+    UnnestAll,
+    /// `jsonb_to_recordset` (an array of objects), or `jsonb_to_record` (one): the columns are those
+    /// that FROM names.
+    Records {
+        many: bool,
+    },
     /// A plain expression in FROM: one row of one value.
     Scalar,
 }
@@ -504,8 +511,11 @@ pub(crate) fn is_short(plan: &Plan) -> bool {
     });
     for set in calls.chain(select.sets.iter().map(|(_, set)| set)) {
         set.arguments.iter().for_each(|typed| super::place::walk(typed, &mut see));
-        if matches!(set.function, SetFunction::Builtin(_)) {
-            return false;
+        match set.function {
+            SetFunction::Queue(_) | SetFunction::Scalar => {}
+            SetFunction::Builtin(_) | SetFunction::UnnestAll | SetFunction::Records { .. } => {
+                return false;
+            }
         }
     }
     select.items.iter().for_each(|typed| super::place::walk(typed, &mut see));

@@ -1,7 +1,7 @@
 //! Messages to a client, gathered until they are written at once.
 
 use super::frontend::{Format, Formats};
-use super::{binary, oid, zone::Zone};
+use super::{binary, oid, style::ValueStyle};
 use crate::error::{Notice, PgError};
 use crate::sql::text;
 use crate::types::Type;
@@ -219,7 +219,13 @@ impl Backend {
         });
     }
 
-    pub(super) fn row(&mut self, columns: &[Column], row: &Row, formats: &Formats, zone: &Zone) {
+    pub(super) fn row(
+        &mut self,
+        columns: &[Column],
+        row: &Row,
+        formats: &Formats,
+        style: &ValueStyle,
+    ) {
         self.message(b'D', |out, scratch| {
             out.extend(count_16(columns.len()).to_be_bytes());
             for (index, (column, value)) in columns.iter().zip(row).enumerate() {
@@ -229,7 +235,7 @@ impl Backend {
                     continue;
                 }
                 match formats.at(index) {
-                    Format::Text => write_text(out, column.ty, value, zone, scratch),
+                    Format::Text => write_text(out, column.ty, value, style, scratch),
                     Format::Binary => binary::write(out, column.ty, value),
                 }
                 set_length(out, at, 4);
@@ -261,12 +267,12 @@ impl Backend {
     }
 }
 
-/// The text form of a value in a time zone.
+/// The text form of a value in a time style.
 pub(super) fn write_text(
     out: &mut Vec<u8>,
     ty: Type,
     value: &Value,
-    zone: &Zone,
+    style: &ValueStyle,
     scratch: &mut String,
 ) {
     match value {
@@ -276,7 +282,7 @@ pub(super) fn write_text(
         _ => {}
     }
     scratch.clear();
-    zone.output(ty, value, scratch, text::output);
+    style.output(ty, value, scratch, text::output);
     out.extend(scratch.as_bytes());
 }
 
@@ -350,6 +356,6 @@ mod tests {
         let row = vec![Value::Int(5), Value::Json("{}".into()), Value::Null];
         let expected =
             b"D\0\0\0\x1d\0\x03\0\0\0\x08\0\0\0\0\0\0\0\x05\0\0\0\x03\x01{}\xff\xff\xff\xff";
-        assert_eq!(written(|b| b.row(&columns, &row, &formats, &Zone::Utc)), expected);
+        assert_eq!(written(|b| b.row(&columns, &row, &formats, &ValueStyle::default())), expected);
     }
 }

@@ -1,7 +1,7 @@
 //! Rows as COPY data: text and CSV (PostgreSQL manual, "COPY", File Formats).
 
 use super::backend::write_text;
-use super::zone::Zone;
+use super::style::ValueStyle;
 use crate::error::PgError;
 use crate::sql::{CopyFormat, CopyOut};
 use crate::value::{Column, Row, Value};
@@ -43,7 +43,7 @@ impl Style {
     }
 
     /// One row and its end of line.
-    pub(super) fn row(&self, columns: &[Column], row: &Row, zone: &Zone) -> Vec<u8> {
+    pub(super) fn row(&self, columns: &[Column], row: &Row, values: &ValueStyle) -> Vec<u8> {
         let (mut line, mut text, mut scratch) = (Vec::new(), Vec::new(), String::new());
         for (index, (column, value)) in columns.iter().zip(row).enumerate() {
             self.separate(&mut line, index);
@@ -52,7 +52,7 @@ impl Style {
                 continue;
             }
             text.clear();
-            write_text(&mut text, column.ty, value, zone, &mut scratch);
+            write_text(&mut text, column.ty, value, values, &mut scratch);
             self.field(&mut line, &String::from_utf8_lossy(&text));
         }
         line.push(b'\n');
@@ -122,7 +122,7 @@ mod tests {
         let value =
             |field: &Option<&str>| field.map_or(Value::Null, |text| Value::Text(text.into()));
         let row = fields.iter().map(value).collect();
-        String::from_utf8(style.row(&columns, &row, &Zone::Utc)).unwrap()
+        String::from_utf8(style.row(&columns, &row, &ValueStyle::default())).unwrap()
     }
 
     #[test]

@@ -26,10 +26,10 @@ mod server;
 mod session;
 mod settings;
 mod startup;
+mod style;
 #[cfg(test)]
 mod tests;
 mod transaction;
-mod zone;
 
 pub use limits::{Limits, MAX_NOTIFICATIONS};
 pub use server::{Counts, Door, DoorOptions, Notification, Queues, Tls};
@@ -38,7 +38,7 @@ pub use server::{Counts, Door, DoorOptions, Notification, Queues, Tls};
 pub(crate) fn fuzz_startup(bytes: &[u8]) {
     let _ = startup::parse(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = zone::Zone::parse(text);
+        let _ = crate::sql::Zone::parse(text);
     }
 }
 

@@ -247,7 +247,7 @@ impl<Q: Queues> Session<'_, Q> {
             );
             return Err(PgError::new("08P01", message).into());
         }
-        let values = parameters(&prepared, &bind)?;
+        let values = parameters(&prepared, &bind, &self.context.settings.style().zone)?;
         let formats = bind.results;
         let memory = self.hold(values.iter().map(value_bytes).sum())?;
         let progress = Progress::Fresh;
@@ -328,11 +328,11 @@ impl<Q: Queues> Session<'_, Q> {
             Progress::Rows { rows, tag, .. } => {
                 let columns = portal.prepared.columns.clone().unwrap_or_default();
                 let most = if max_rows == 0 { usize::MAX } else { max_rows as usize };
-                let zone = self.context.settings.zone();
+                let style = self.context.settings.style();
                 let mut sent = 0;
                 while sent < most {
                     let Some(row) = rows.next() else { break };
-                    self.connection.out.row(&columns, &row, &portal.formats, &zone);
+                    self.connection.out.row(&columns, &row, &portal.formats, &style);
                     self.connection.flush_if_full().await?;
                     sent += 1;
                 }
@@ -365,20 +365,41 @@ pub(super) fn no_portal(name: &str) -> PgError {
 }
 
 /// Reads the parameters of a Bind message.
-fn parameters(prepared: &Prepared, bind: &Bind<'_>) -> Result<Vec<Value>, PgError> {
+fn parameters(
+    prepared: &Prepared,
+    bind: &Bind<'_>,
+    zone: &sql::Zone,
+) -> Result<Vec<Value>, PgError> {
     let mut values = Vec::with_capacity(bind.parameters.len());
     let typed = prepared.types.iter().zip(&prepared.oids).zip(&bind.parameters);
     for (index, ((ty, oid), bytes)) in typed.enumerate() {
         let value = match (bytes, bind.formats.at(index)) {
             (None, _) => Ok(Value::Null),
             (Some(bytes), Format::Text) => {
-                super::reader::utf8(bytes).and_then(|text| text::input(*ty, text))
+                super::reader::utf8(bytes).and_then(|text| read_text(*ty, text, zone))
             }
             (Some(bytes), Format::Binary) => binary::read(*ty, *oid, bytes),
         };
         values.push(value.map_err(|error| in_parameter(error, index, bind.portal))?);
     }
     Ok(values)
+}
+
+/// The text form of a parameter.
+fn read_text(ty: Type, text: &str, zone: &sql::Zone) -> Result<Value, PgError> {
+    let is_number = || text.trim().bytes().all(|byte| byte.is_ascii_digit());
+    match ty {
+        // A name: what it means is found out when the statement runs.
+        Type::Regclass | Type::Regtype | Type::Regproc if !is_number() => {
+            Ok(Value::Text(text.to_owned()))
+        }
+        ty => match (text::input(ty, text)?, ty) {
+            (Value::Timestamp(time), Type::Timestamptz) => {
+                Ok(Value::Timestamp(zone.read(text, time)))
+            }
+            (value, _) => Ok(value),
+        },
+    }
 }
 
 /// Says which parameter it was: in the message where Postgres does, else in the context.

@@ -397,10 +397,10 @@ impl<Q: Queues> Session<'_, Q> {
             Answer::Tag(tag) => self.connection.out.complete(&tag),
             Answer::Rows { columns, rows, tag, held: _held } => {
                 let formats = Formats::All(Format::Text);
-                let zone = self.context.settings.zone();
+                let values = self.context.settings.style();
                 self.connection.out.row_description(&columns, &formats);
                 for row in &rows {
-                    self.connection.out.row(&columns, row, &formats, &zone);
+                    self.connection.out.row(&columns, row, &formats, &values);
                     self.connection.flush_if_full().await?;
                 }
                 self.connection.out.complete(&tag);
@@ -418,13 +418,13 @@ impl<Q: Queues> Session<'_, Q> {
         rows: Vec<Row>,
         style: &Style,
     ) -> Result<(), Stop> {
-        let zone = self.context.settings.zone();
+        let values = self.context.settings.style();
         self.connection.out.copy_out(columns.len(), Format::Text);
         if style.header {
             self.connection.out.copy_data(&style.names(columns));
         }
         for row in &rows {
-            self.connection.out.copy_data(&style.row(columns, row, &zone));
+            self.connection.out.copy_data(&style.row(columns, row, &values));
             self.connection.flush_if_full().await?;
         }
         self.connection.out.copy_done();

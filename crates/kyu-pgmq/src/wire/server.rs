@@ -232,12 +232,14 @@ impl<Q: Queues> Dialogue for Port<Q> {
 
     async fn converse(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, stopping: Stopping) {
         let port = &*self;
+        let number = stream.local_addr().map_or(0, |address| address.port());
         let mut starting = stopping.clone();
         let client = tokio::select! {
             client = login(stream, peer, port, false) => client,
             () = starting.wait() => None,
         };
-        let Some(client) = client else { return };
+        let Some(mut client) = client else { return };
+        client.settings.start_fixed("port", &number.to_string());
         let Ok(secret) = port.random::<4>() else { return };
         let secret = u32::from_be_bytes(secret);
         let (process, cancel) = port.cancels.enter(secret);

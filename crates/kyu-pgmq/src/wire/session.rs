@@ -66,8 +66,16 @@ pub(super) struct Context {
     pub(super) in_block: bool,
     /// What NOTIFY has said since the transaction began: channels and payloads.
     pub(super) said: Vec<(String, String)>,
+    /// When the session began.
+    pub(super) began: i64,
+    /// What functions warn of; sent with the answer.
+    warnings: Vec<Notice>,
+    /// For `lastval()`.
+    last_given: Option<i64>,
 }
 
+/// Warnings of one statement; more of them say nothing more.
+const MAX_WARNINGS: usize = 100;
 /// Longest name of a channel, as in Postgres (`NAMEDATALEN` - 1).
 const MAX_CHANNEL_BYTES: usize = 63;
 /// Longest payload of NOTIFY, as in Postgres.
@@ -137,6 +145,28 @@ impl sql::Session for Context {
     fn is_read_only(&self) -> bool {
         self.settings.is_read_only()
     }
+
+    fn zone(&self) -> sql::Zone {
+        self.settings.style().zone
+    }
+
+    fn began(&self) -> i64 {
+        self.began
+    }
+
+    fn warn(&mut self, code: &'static str, message: String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(Notice { severity: "WARNING", code, message });
+        }
+    }
+
+    fn gave(&mut self, number: i64) {
+        self.last_given = Some(number);
+    }
+
+    fn last_given(&self) -> Option<i64> {
+        self.last_given
+    }
 }
 
 /// A session and all that it owns. Dropping it rolls back.
@@ -184,6 +214,9 @@ impl<'a, Q: Queues> Session<'a, Q> {
             process,
             in_block: false,
             said: Vec::new(),
+            began: host.now(),
+            warnings: Vec::new(),
+            last_given: None,
         };
         Self {
             connection: client.connection,
@@ -395,7 +428,9 @@ impl<'a, Q: Queues> Session<'a, Q> {
 
     /// Sends what the host noticed.
     pub(super) fn notices(&mut self) {
-        for notice in self.host.take_notices() {
+        let mut notices = self.host.take_notices();
+        notices.append(&mut self.context.warnings);
+        for notice in notices {
             self.notice(&notice);
         }
     }

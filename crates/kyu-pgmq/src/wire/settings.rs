@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::zone::Zone;
+use super::style::ValueStyle;
 use crate::error::PgError;
+use crate::sql::Zone;
 
 /// How a value is checked and written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ const SETTINGS: &[Setting] = &[
     setting("idle_session_timeout", "0", Kind::Milliseconds),
     reported("in_hot_standby", "off", Kind::Fixed),
     reported("integer_datetimes", "on", Kind::Fixed),
-    reported("IntervalStyle", "postgres", Kind::OneOf(&["postgres"])),
+    reported("IntervalStyle", "postgres", Kind::OneOf(&["postgres", "iso_8601"])),
     reported("is_superuser", "off", Kind::Fixed),
     setting("jit", "off", Kind::Bool),
     setting("lc_collate", "C", Kind::Fixed),
@@ -86,6 +87,7 @@ const SETTINGS: &[Setting] = &[
     setting("max_identifier_length", "63", Kind::Fixed),
     setting("max_index_keys", "32", Kind::Fixed),
     setting("plan_cache_mode", "auto", Kind::Text),
+    setting("port", "5432", Kind::Fixed),
     setting("role", "none", Kind::Text),
     setting("row_security", "on", Kind::Bool),
     setting("search_path", "\"$user\", public", Kind::Text),
@@ -131,7 +133,7 @@ pub(super) struct Settings {
     /// Whether anything may have to be reported.
     dirty: bool,
     /// Looked up once, as every statement needs them.
-    zone: Zone,
+    style: ValueStyle,
     statement_timeout_ms: u64,
     /// `lock_timeout` and `deadlock_timeout`, if they are not what a session begins with.
     patience_ms: Option<(u64, u64)>,
@@ -195,9 +197,9 @@ impl Settings {
         self.patience_ms.unwrap_or((0, DEADLOCK_TIMEOUT_MS))
     }
 
-    /// The time zone of output.
-    pub(super) fn zone(&self) -> Zone {
-        self.zone
+    /// How values are written.
+    pub(super) fn style(&self) -> ValueStyle {
+        self.style.clone()
     }
 
     /// Sets what RESET goes back to: from the startup packet.
@@ -285,7 +287,9 @@ impl Settings {
         let deadlock_timeout_ms = self.milliseconds("deadlock_timeout").max(1);
         self.patience_ms = Some((self.milliseconds("lock_timeout"), deadlock_timeout_ms));
         self.read_only = self.get("transaction_read_only") == Some("on");
-        self.zone = self.get("timezone").and_then(Zone::parse).unwrap_or_default();
+        let zone = self.get("timezone").and_then(Zone::parse).unwrap_or_default();
+        let iso_intervals = self.get("intervalstyle") == Some("iso_8601");
+        self.style = ValueStyle { zone, iso_intervals };
     }
 
     /// Reported settings with their values, for the start.
@@ -484,9 +488,15 @@ mod tests {
         settings.begin();
         settings.set("timezone", "2", true).unwrap();
         settings.set("jit", "on", false).unwrap();
-        assert_eq!((settings.get("timezone"), settings.zone()), (Some("2"), Zone::Fixed(7_200)));
+        assert_eq!(
+            (settings.get("timezone"), settings.style().zone),
+            (Some("2"), Zone::Fixed(7_200))
+        );
         settings.end(false);
-        assert_eq!((settings.get("timezone"), settings.zone()), (Some("1"), Zone::Fixed(3_600)));
+        assert_eq!(
+            (settings.get("timezone"), settings.style().zone),
+            (Some("1"), Zone::Fixed(3_600))
+        );
         assert_eq!(settings.get("jit"), Some("off"));
         settings.begin();
         settings.set("jit", "on", false).unwrap();
@@ -505,7 +515,7 @@ mod tests {
         settings.set("jit", "off", false).unwrap();
         settings.set("timezone", "3", true).unwrap();
         settings.restore(&saved);
-        assert_eq!((settings.get("jit"), settings.zone()), (Some("on"), Zone::Utc));
+        assert_eq!((settings.get("jit"), settings.style().zone), (Some("on"), Zone::Utc));
         settings.end(false);
         assert_eq!(settings.get("jit"), Some("off"));
     }

@@ -7,7 +7,7 @@ use super::{ANY_ARRAY, Accepts, elements, int, text};
 use crate::error::PgError;
 use crate::json::{self, Json};
 use crate::types::{Composite, Type};
-use crate::value::{Row, Value};
+use crate::value::{Column, Row, Value};
 
 /// Columns of a set; None takes the element's type and the function's name.
 type Columns = &'static [(&'static str, Type)];
@@ -177,6 +177,60 @@ pub(crate) static SETS: &[SetBuiltin] = &[
         }
     ),
 ];
+
+/// `unnest(a, b)`: the elements side by side, NULL where an array has no more.
+pub(crate) fn unnest_all(values: &[Value], work: &mut Work) -> Result<Vec<Row>, PgError> {
+    let length = (0..values.len()).map(|at| elements(values, at).len()).max().unwrap_or(0);
+    let row = |i: usize| -> Row {
+        let element = |at| elements(values, at).get(i).cloned().unwrap_or(Value::Null);
+        (0..values.len()).map(element).collect()
+    };
+    gather((0..length).map(row), work)
+}
+
+/// `jsonb_to_recordset`: a row for each object, its members by the names of the columns.
+pub(crate) fn records(
+    values: &[Value],
+    columns: &[Column],
+    many: bool,
+    now: i64,
+    work: &mut Work,
+) -> Result<Vec<Row>, PgError> {
+    if values.first() == Some(&Value::Null) {
+        return Ok(Vec::new());
+    }
+    let objects = match (tree(values, work)?, many) {
+        (Json::Array(objects), true) => objects,
+        (object, false) => vec![object],
+        (_, true) => {
+            return Err(PgError::new("22023", "cannot call jsonb_to_recordset on a non-array"));
+        }
+    };
+    let mut rows = Vec::new();
+    for object in &objects {
+        if !matches!(object, Json::Object(_)) {
+            let message = "argument of jsonb_to_recordset must be an array of objects";
+            return Err(PgError::new("22023", message));
+        }
+        Work::room(rows.len())?;
+        work.step()?;
+        let mut row = Row::with_capacity(columns.len());
+        for column in columns {
+            let member = object.get(&column.name);
+            row.push(match (member, column.ty) {
+                (None | Some(Json::Null), _) => Value::Null,
+                (Some(json), Type::Json | Type::Jsonb) => Value::Json(json.to_string().into()),
+                (Some(json), ty) => match json.to_plain_text() {
+                    Some(text) => super::super::text::input_at(ty, &text, now)?,
+                    None => Value::Null,
+                },
+            });
+        }
+        work.grow(row_bytes(&row))?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
 
 /// Rows of a function, each of them paid for as it is made.
 fn gather(made: impl Iterator<Item = Row>, work: &mut Work) -> Result<Vec<Row>, PgError> {

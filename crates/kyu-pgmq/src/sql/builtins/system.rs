@@ -23,6 +23,7 @@ pub(super) fn register(table: &mut Table) {
     locks(table);
     catalogue(table);
     descriptions(table);
+    statistics(table);
     table.special("pg_typeof", &[ANY], Gives::Type(Type::Regtype), (false, false), |_, _, t| {
         Ok(Value::Int(i64::from(t.first().map_or(0, |ty| oid::of_type(*ty)))))
     });
@@ -114,6 +115,32 @@ fn session(table: &mut Table) {
     for name in ["inet_server_addr", "inet_client_addr"] {
         table.add(name, &[], Type::Text, |_, _, _| Ok(Value::Null));
     }
+    connection(table);
+}
+
+/// This connection, and others.
+fn connection(table: &mut Table) {
+    table.add("inet_client_port", &[], Type::Int4, |_, _, _| Ok(Value::Null));
+    table.add("inet_server_port", &[], Type::Int4, |cx, _, _| {
+        let port = cx.session.setting("port").and_then(|port| port.parse().ok());
+        Ok(port.map_or(Value::Null, Value::Int))
+    });
+    table.add("lastval", &[], Type::Int8, |cx, _, _| {
+        let missing = || PgError::new("55000", "lastval is not yet defined in this session");
+        cx.session.last_given().map(Value::Int).ok_or_else(missing)
+    });
+    for name in ["pg_cancel_backend", "pg_terminate_backend"] {
+        table.add(name, &[Type::Int4], Type::Bool, |cx, v, _| {
+            // Sessions are ended by CancelRequest; nobody else's can be seen here.
+            let message = format!("PID {} is not a PostgreSQL server process", int(v, 0));
+            cx.session.warn("01000", message);
+            Ok(Value::Bool(false))
+        });
+    }
+    for name in ["pg_postmaster_start_time", "pg_conf_load_time"] {
+        table
+            .add(name, &[], Type::Timestamptz, |cx, _, _| Ok(Value::Timestamp(cx.session.began())));
+    }
 }
 
 /// The schemas of `search_path` that exist. Names of `pgmq` are found without it all the same.
@@ -187,11 +214,19 @@ fn catalogue(table: &mut Table) {
         format_type,
     );
     for name in [
-        "pg_table_is_visible",
-        "pg_type_is_visible",
+        "pg_collation_is_visible",
+        "pg_conversion_is_visible",
         "pg_function_is_visible",
+        "pg_opclass_is_visible",
         "pg_operator_is_visible",
+        "pg_opfamily_is_visible",
+        "pg_statistics_obj_is_visible",
+        "pg_table_is_visible",
         "pg_ts_config_is_visible",
+        "pg_ts_dict_is_visible",
+        "pg_ts_parser_is_visible",
+        "pg_ts_template_is_visible",
+        "pg_type_is_visible",
     ] {
         // Ids of the extension begin at 16,384.
         table.add(name, &[Type::Oid], Type::Bool, |cx, v, _| {
@@ -256,10 +291,123 @@ fn privileges(table: &mut Table) {
         .add("pg_is_other_temp_schema", &[Type::Oid], Type::Bool, |_, _, _| Ok(Value::Bool(false)));
 }
 
+/// Nothing is counted by table.
+fn statistics(table: &mut Table) {
+    for name in [
+        "pg_stat_get_numscans",
+        "pg_stat_get_tuples_returned",
+        "pg_stat_get_tuples_fetched",
+        "pg_stat_get_tuples_inserted",
+        "pg_stat_get_tuples_updated",
+        "pg_stat_get_tuples_deleted",
+        "pg_stat_get_tuples_hot_updated",
+        "pg_stat_get_live_tuples",
+        "pg_stat_get_dead_tuples",
+        "pg_stat_get_mod_since_analyze",
+        "pg_stat_get_ins_since_vacuum",
+        "pg_stat_get_blocks_fetched",
+        "pg_stat_get_blocks_hit",
+        "pg_stat_get_vacuum_count",
+        "pg_stat_get_autovacuum_count",
+        "pg_stat_get_analyze_count",
+        "pg_stat_get_autoanalyze_count",
+    ] {
+        table.add(name, &[Type::Oid], Type::Int8, |_, _, _| Ok(Value::Int(0)));
+    }
+    for name in [
+        "pg_stat_get_last_vacuum_time",
+        "pg_stat_get_last_autovacuum_time",
+        "pg_stat_get_last_analyze_time",
+        "pg_stat_get_last_autoanalyze_time",
+    ] {
+        table.add(name, &[Type::Oid], Type::Timestamptz, |_, _, _| Ok(Value::Null));
+    }
+    let (oid, text_type) = (Type::Oid, Type::Text);
+    table.add(
+        "pg_index_column_has_property",
+        &[oid, Type::Int4, text_type],
+        Type::Bool,
+        |_, v, _| {
+            Ok(match text(v, 2).to_ascii_lowercase().as_str() {
+                "asc" | "nulls_last" | "orderable" | "returnable" | "search_array"
+                | "search_nulls" => Value::Bool(true),
+                "desc" | "nulls_first" | "distance_orderable" => Value::Bool(false),
+                _ => Value::Null,
+            })
+        },
+    );
+    for name in ["pg_index_has_property", "pg_indexam_has_property"] {
+        table.add(name, &[oid, text_type], Type::Bool, |_, v, _| {
+            Ok(match text(v, 1).to_ascii_lowercase().as_str() {
+                "clusterable" | "index_scan" | "bitmap_scan" | "backward_scan" | "can_order"
+                | "can_unique" | "can_multi_col" | "can_exclude" | "can_include" => {
+                    Value::Bool(true)
+                }
+                _ => Value::Null,
+            })
+        });
+    }
+}
+
+/// `parse_ident`: the parts of a qualified name, folded where they are not quoted.
+fn parts_of_name(name: &str) -> Result<Vec<Value>, PgError> {
+    let invalid = || PgError::new("22023", format!("string is not a valid identifier: \"{name}\""));
+    let mut parts = Vec::new();
+    let mut rest = name.trim();
+    loop {
+        let part = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut part = String::new();
+            let mut left = quoted;
+            loop {
+                let at = left.find('"').ok_or_else(invalid)?;
+                part.push_str(left.get(..at).unwrap_or_default());
+                left = left.get(at + 1..).unwrap_or_default();
+                match left.strip_prefix('"') {
+                    Some(more) => {
+                        part.push('"');
+                        left = more;
+                    }
+                    None => break,
+                }
+            }
+            rest = left;
+            part
+        } else {
+            let fits = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+            let end = rest.find(|c| !fits(c)).unwrap_or(rest.len());
+            let part = rest.get(..end).unwrap_or_default();
+            if part.is_empty() || part.starts_with(|c: char| c.is_ascii_digit() || c == '$') {
+                return Err(invalid());
+            }
+            rest = rest.get(end..).unwrap_or_default();
+            part.to_ascii_lowercase()
+        };
+        if part.is_empty() {
+            return Err(invalid());
+        }
+        parts.push(Value::Text(part));
+        rest = rest.trim_start();
+        match rest.strip_prefix('.') {
+            Some(more) => rest = more.trim_start(),
+            None if rest.is_empty() => return Ok(parts),
+            None => return Err(invalid()),
+        }
+    }
+}
+
 /// Objects have no descriptions, defaults, constraints or rules.
 fn descriptions(table: &mut Table) {
+    let texts = Type::Array(Element::Text);
+    table.add("parse_ident", &[Type::Text], texts, |_, v, _| {
+        Ok(Value::Array(Element::Text, parts_of_name(text(v, 0))?))
+    });
+    table.add("parse_ident", &[Type::Text, Type::Bool], texts, |_, v, _| {
+        Ok(Value::Array(Element::Text, parts_of_name(text(v, 0))?))
+    });
     let oid = Type::Oid;
-    let none: [(&'static str, &[Type]); 15] = [
+    let none: [(&'static str, &[Type]); 17] = [
+        ("pg_get_ruledef", &[oid]),
+        ("pg_get_ruledef", &[oid, Type::Bool]),
         ("pg_tablespace_location", &[oid]),
         ("obj_description", &[oid, Type::Name]),
         ("obj_description", &[oid]),

@@ -88,7 +88,12 @@ fn id_of(name: &str) -> u32 {
     100_000 + (hash & 0x3fff_ffff)
 }
 
-pub(crate) fn table_name(relation: &Relation) -> String {
+/// The id of a relation's table.
+pub(crate) fn relation_id(relation: &Relation) -> u32 {
+    id_of(&table_name(relation))
+}
+
+fn table_name(relation: &Relation) -> String {
     match relation {
         Relation::Queue(name) => format!("q_{name}"),
         Relation::Archive(name) => format!("a_{name}"),
@@ -226,9 +231,10 @@ impl Facts {
     /// `'pgmq.q_x'::regclass`.
     pub(crate) fn class_by_text(&self, text: &str) -> Option<u32> {
         let plain = text.replace('"', "");
-        let (schema, name) = plain
-            .split_once('.')
-            .map_or((None, plain.as_str()), |(schema, name)| (Some(schema), name));
+        // A database may stand in front: there is one.
+        let mut parts = plain.rsplitn(3, '.');
+        let name = parts.next().unwrap_or_default();
+        let schema = parts.next();
         if let Some(oid) = relation_oid(schema, name) {
             return Some(oid);
         }

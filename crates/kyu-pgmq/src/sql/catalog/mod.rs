@@ -7,11 +7,11 @@ mod relations;
 mod rows;
 mod types;
 
-pub(crate) use classes::Facts;
+pub(crate) use classes::{Facts, relation_id};
 pub(crate) use objects::{
     function_arguments, function_by_text, function_result, function_text, type_by_text,
 };
-pub(crate) use relations::{Wanted, columns, is_keyed};
+pub(crate) use relations::{Wanted, columns, is_keyed, relation_oid};
 pub(crate) use rows::{rows, schemas};
 
 use super::functions::{Argument, FUNCTIONS, Function};

@@ -27,6 +27,8 @@ pub(crate) fn type_by_text(text: &str) -> Option<u32> {
 }
 
 pub(crate) fn function_by_text(text: &str) -> Option<u32> {
+    // `regprocedure` has the arguments behind the name.
+    let text = text.split('(').next().unwrap_or(text);
     if let Some(oid) = function_id(text.strip_prefix("pg_catalog.").unwrap_or(text)) {
         return Some(oid);
     }

@@ -9,7 +9,7 @@ use crate::value::{Column, Value};
 const RELATIONS: &str = include_str!("postgres15.txt");
 
 pub(super) struct Table {
-    schema: &'static str,
+    pub(super) schema: &'static str,
     pub(super) name: &'static str,
     oid: u32,
     pub(super) columns: Vec<(&'static str, Type)>,

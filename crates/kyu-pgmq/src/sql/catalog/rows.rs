@@ -20,6 +20,8 @@ use crate::wire::oid;
 /// Writes rows of a relation: what is not given is zero, false or NULL.
 struct Writer<'a> {
     columns: &'static [(&'static str, Type)],
+    /// It is of `information_schema`.
+    standard: bool,
     rows: Vec<Row>,
     work: &'a mut Work,
 }
@@ -28,7 +30,11 @@ impl Writer<'_> {
     fn row<const N: usize>(&mut self, given: [(&str, Value); N]) -> Result<(), PgError> {
         Work::room(self.rows.len())?;
         self.work.spend(4)?;
-        let mut row: Row = self.columns.iter().map(|(_, ty)| default(*ty)).collect();
+        let mut row: Row = match self.standard {
+            // What does not apply is NULL there.
+            true => vec![Value::Null; self.columns.len()],
+            false => self.columns.iter().map(|(_, ty)| default(*ty)).collect(),
+        };
         for (name, value) in given {
             if let Some(place) = self
                 .columns
@@ -80,7 +86,8 @@ pub(crate) fn rows(
     let Some(table) = tables().iter().find(|table| table.name == key) else {
         return Ok(Vec::new());
     };
-    let mut out = Writer { columns: &table.columns, rows: Vec::new(), work };
+    let standard = table.schema == "information_schema";
+    let mut out = Writer { columns: &table.columns, standard, rows: Vec::new(), work };
     let out = &mut out;
     match key {
         "pg_namespace" => {
@@ -293,6 +300,22 @@ fn attribute_rows(out: &mut Writer<'_>, facts: &Facts, wanted: &Wanted) -> Resul
 }
 
 fn proc_rows(out: &mut Writer<'_>) -> Result<(), PgError> {
+    // Drivers tell arrays and enums by the functions of their types.
+    for (oid, name) in super::types::functions().iter().copied() {
+        out.row([
+            ("oid", int(oid)),
+            ("proname", text(name)),
+            ("pronamespace", int(PG_CATALOG)),
+            ("proowner", int(OWNER)),
+            ("prolang", int(12)),
+            ("prokind", text("f")),
+            ("proisstrict", YES),
+            ("provolatile", text("i")),
+            ("proparallel", text("s")),
+            ("proargtypes", Value::Array(Element::OidVector, Vec::new())),
+            ("prosrc", text(name)),
+        ])?;
+    }
     for function in FUNCTIONS {
         let types =
             function.arguments.iter().map(|argument| int(oid::of_type(argument.ty))).collect();
@@ -411,6 +434,17 @@ fn session_rows(out: &mut Writer<'_>, key: &str, session: &dyn Session) -> Resul
             ("rolconnlimit", int(-1)),
             ("oid", int(OWNER)),
         ])?,
+        "pg_stat_activity" => out.row([
+            ("datid", int(5)),
+            ("datname", text(session.database())),
+            ("pid", int(session.backend_pid())),
+            ("usesysid", int(OWNER)),
+            ("usename", text(session.user())),
+            ("application_name", text(session.setting("application_name").unwrap_or_default())),
+            ("backend_start", Value::Timestamp(session.began())),
+            ("state", text("active")),
+            ("backend_type", text("client backend")),
+        ])?,
         "pg_user" => out.row([
             ("usename", text(session.user())),
             ("usesysid", int(OWNER)),
@@ -528,6 +562,14 @@ fn table_rows(
             continue;
         }
         for (i, column) in class.columns.iter().enumerate() {
+            let bits = match column.ty {
+                Type::Int2 => Some(16),
+                Type::Int4 => Some(32),
+                Type::Int8 => Some(64),
+                _ => None,
+            };
+            let instant = if column.ty == Type::Timestamptz { int(6) } else { Value::Null };
+            let identity = class.name.starts_with("q_") && column.name == "msg_id";
             out.row([
                 ("table_catalog", database()),
                 ("table_schema", text("pgmq")),
@@ -545,6 +587,12 @@ fn table_rows(
                     ),
                 ),
                 ("data_type", text(display(column.ty))),
+                ("numeric_precision", bits.map_or(Value::Null, int)),
+                ("numeric_precision_radix", bits.map_or(Value::Null, |_| int(2))),
+                ("numeric_scale", bits.map_or(Value::Null, |_| int(0))),
+                ("datetime_precision", instant),
+                ("is_identity", text(if identity { "YES" } else { "NO" })),
+                ("is_generated", text("NEVER")),
                 ("udt_catalog", database()),
                 ("udt_schema", text("pg_catalog")),
                 ("udt_name", text(catalog_name(column.ty))),

@@ -59,6 +59,16 @@ pub(crate) fn function_name(oid: u32) -> Option<&'static str> {
     all().iter().flat_map(named).find(|(have, _)| **have == oid && oid != 0).map(|(_, name)| name)
 }
 
+/// Every function of a type, once.
+pub(super) fn functions() -> &'static [(u32, &'static str)] {
+    static FUNCTIONS: OnceLock<Vec<(u32, &'static str)>> = OnceLock::new();
+    FUNCTIONS.get_or_init(|| {
+        let named = |facts: &'static TypeFacts| facts.functions.iter().copied().zip(facts.names);
+        let all = all().iter().flat_map(named).filter(|(oid, _)| *oid != 0);
+        all.collect::<std::collections::BTreeMap<_, _>>().into_iter().collect()
+    })
+}
+
 /// The id of a function of a type, by its name.
 pub(crate) fn function_id(name: &str) -> Option<u32> {
     let named = |facts: &'static TypeFacts| facts.functions.iter().zip(facts.names);

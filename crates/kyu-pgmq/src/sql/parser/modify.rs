@@ -143,7 +143,9 @@ impl Parser<'_> {
                 ));
             }
         };
-        if self.is_mark("(") || !self.is_word(settable) {
+        let named =
+            matches!(self.peek(), Kind::Word(name) | Kind::Quoted(name) if name == settable);
+        if !named {
             let message = format!("only the column {settable} of this table can be changed");
             return Err(self.refuse(message, HINT));
         }
@@ -257,8 +259,14 @@ impl Parser<'_> {
                     let message = format!("INSERT has more {more} than {fewer}");
                     return Err(self.at_pos(PgError::new("42601", message), pos));
                 }
-                let cells = std::mem::take(row).into_iter().zip(&types);
-                *row = cells.map(|(cell, ty)| self.cast_to(cell, ty, pos)).collect();
+                let cells = std::mem::take(row).into_iter().zip(&types).zip(columns);
+                let cells = cells.map(|((cell, ty), column)| {
+                    // Of these columns, only the headers have a default: none.
+                    let default = matches!(*cell.kind, ExprKind::Default) && column == "headers";
+                    let null = || self.node(ExprKind::Literal(Literal::Null), pos);
+                    self.cast_to(if default { null() } else { cell }, ty, pos)
+                });
+                *row = cells.collect();
             }
         }
         Ok(())

@@ -353,7 +353,12 @@ impl Parser<'_> {
         self.word("only");
         let pos = self.pos();
         let Some(function) = self.special_function()? else {
-            let name = self.function_name()?;
+            // Words that are reserved but for functions.
+            let reserved = ["left", "right", "current_schema"].iter().any(|w| self.is_word(w));
+            let name = match reserved && self.is_mark_at(1, "(") {
+                true => vec![self.label()?],
+                false => self.function_name()?,
+            };
             if self.is_mark("(") {
                 let call = self.call(name, pos)?;
                 return self.function_item(call);

@@ -221,7 +221,9 @@ impl Parser<'_> {
 
     fn setting_value(&mut self) -> Result<String> {
         let sign = if self.mark("-") { "-" } else { "" };
-        self.word("interval");
+        if self.word("interval") {
+            return self.zone_interval();
+        }
         let value = match self.advance() {
             Kind::Word(text)
             | Kind::Quoted(text)
@@ -238,6 +240,15 @@ impl Parser<'_> {
         while let Kind::Word(more) = self.peek().clone() {
             self.advance();
             value = format!("{value} {more}");
+        }
+        Ok(value)
+    }
+
+    /// `'+02:00' HOUR TO MINUTE`: the fields add nothing to what the text says.
+    fn zone_interval(&mut self) -> Result<String> {
+        let value = self.text_literal()?;
+        if self.word("hour") && self.word("to") && !self.word("minute") {
+            self.expect_word("second")?;
         }
         Ok(value)
     }

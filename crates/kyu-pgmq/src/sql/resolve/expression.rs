@@ -219,6 +219,9 @@ impl Resolver<'_> {
             {
                 return Ok(row);
             }
+            if let Some(value) = self.system_column(depth, table, column) {
+                return Ok(value);
+            }
         }
         Err(self.no_column(table, column, pos))
     }
@@ -236,6 +239,21 @@ impl Resolver<'_> {
             }
             None => self.error("42703", format!("column \"{column}\" does not exist"), pos),
         }
+    }
+
+    /// `tableoid` and the other columns that every table has. Rows have no place here, so all of
+    /// them are at the first.
+    fn system_column(&self, depth: usize, table: Option<&String>, column: &str) -> Option<Typed> {
+        let bases = &self.scopes.get(depth)?.bases;
+        let mut named = bases.iter().filter(|(label, _)| table.is_none_or(|table| table == label));
+        let (_, oid) = named.next()?;
+        let number = |number: u32| Node::Value(Value::Int(i64::from(number)));
+        Some(match column {
+            "tableoid" => Typed::new(number(*oid), Type::Oid),
+            "ctid" => Typed::new(Node::Value(Value::Text("(0,1)".to_owned())), Type::Text),
+            "xmin" | "xmax" | "cmin" | "cmax" => Typed::new(number(0), Type::Oid),
+            _ => return None,
+        })
     }
 
     /// Notes that a query looked at a row of the query at this depth.

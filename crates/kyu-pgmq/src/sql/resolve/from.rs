@@ -70,6 +70,9 @@ impl Resolver<'_> {
         match from {
             From::Table { name, alias, pos } => self.table(name, alias.as_ref(), *pos),
             From::Function { call, ordinality, alias } => {
+                if let Some(relation) = relation_of_function(call) {
+                    return self.function_relation(relation, call, alias.as_ref());
+                }
                 self.function_item(call, *ordinality, alias.as_ref())
             }
             From::Query { query, lateral, alias } => self.derived(query, *lateral, alias.as_ref()),
@@ -126,7 +129,11 @@ impl Resolver<'_> {
         }
         if let Some((key, columns)) = catalog::columns(schema, table) {
             self.catalog = true;
-            return self.place(plain(LeafKind::Catalog(key), columns, Type::Record), alias, pos);
+            let oid = catalog::relation_oid(schema, table).unwrap_or(0);
+            let placed =
+                self.place(plain(LeafKind::Catalog(key), columns, Type::Record), alias, pos);
+            self.note_base(&label, oid);
+            return placed;
         }
         // `SET search_path TO pgmq` is common; nothing else has these names.
         let relation = match schema {
@@ -147,7 +154,73 @@ impl Resolver<'_> {
             Relation::Queue(_) => Type::Composite(Composite::MessageRecord),
             _ => Type::Record,
         };
-        self.place(plain(LeafKind::Relation(relation), columns, row), alias, pos)
+        let oid = catalog::relation_id(&relation);
+        let placed = self.place(plain(LeafKind::Relation(relation), columns, row), alias, pos);
+        self.note_base(&label, oid);
+        placed
+    }
+
+    /// A table of its own, which has the columns that the system gives to each.
+    fn note_base(&mut self, label: &str, oid: u32) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.bases.push((label.to_owned(), oid));
+        }
+    }
+
+    /// A function that gives the rows of a relation.
+    fn function_relation(
+        &mut self,
+        relation: &str,
+        call: &Call,
+        alias: Option<&Alias>,
+    ) -> Result<Source> {
+        let name = call.name.last().cloned().unwrap_or_default();
+        let named = Alias { name, columns: Vec::new(), types: Vec::new() };
+        self.table(&[relation.to_owned()], Some(alias.unwrap_or(&named)), call.pos)
+    }
+
+    /// Functions that only FROM has: their columns are told by the arguments, or by the alias.
+    fn set_of_from(&mut self, call: &Call, alias: Option<&Alias>) -> Result<Option<SetCall>> {
+        let name = match call.name.as_slice() {
+            [name] => name.as_str(),
+            [schema, name] if schema == "pg_catalog" => name.as_str(),
+            _ => return Ok(None),
+        };
+        let function = match name {
+            "unnest" if call.arguments.len() > 1 => SetFunction::UnnestAll,
+            "jsonb_to_recordset" | "json_to_recordset" => SetFunction::Records { many: true },
+            "jsonb_to_record" | "json_to_record" => SetFunction::Records { many: false },
+            _ => return Ok(None),
+        };
+        let mut arguments = Vec::with_capacity(call.arguments.len());
+        let mut columns = Vec::new();
+        for argument in &call.arguments {
+            let value = self.expr(&argument.value)?;
+            let pos = argument.value.pos;
+            arguments.push(match (&function, value.ty) {
+                (SetFunction::UnnestAll, Type::Array(element)) => {
+                    columns.push(Column { name: "unnest".to_owned(), ty: element.ty() });
+                    value
+                }
+                (SetFunction::UnnestAll, _) => {
+                    let error = self.error("42883", "unnest takes arrays", pos);
+                    return Err(error.hint("You might need to add explicit type casts."));
+                }
+                _ => self.coerce(value, Type::Jsonb, pos)?,
+            });
+        }
+        if function != SetFunction::UnnestAll {
+            let named = alias.filter(|alias| !alias.types.is_empty());
+            let Some(named) = named.filter(|alias| alias.types.len() == alias.columns.len()) else {
+                let message =
+                    "a column definition list is required for functions returning \"record\"";
+                return Err(self.error("42601", message, call.pos));
+            };
+            let pairs = named.columns.iter().zip(&named.types);
+            columns = pairs.map(|(name, ty)| Column { name: name.clone(), ty: *ty }).collect();
+        }
+        let (ty, composite) = (Type::Record, true);
+        Ok(Some(SetCall { function, arguments, ty, columns, composite }))
     }
 
     fn function_item(
@@ -165,7 +238,11 @@ impl Resolver<'_> {
             .scopes
             .last_mut()
             .map(|scope| std::mem::replace(&mut scope.clause, "functions in FROM"));
-        let called = self.called(call);
+        let called = match self.set_of_from(call, alias) {
+            Ok(Some(set)) => Ok(Called::Set(set)),
+            Ok(None) => self.called(call),
+            Err(error) => Err(error),
+        };
         let dependent = self.scopes.last().is_some_and(|scope| scope.used);
         if let (Some(scope), Some(clause)) = (self.scopes.last_mut(), clause) {
             scope.used |= before;
@@ -452,7 +529,30 @@ impl Resolver<'_> {
     }
 }
 
-/// `attempts` for messages, `tableoid` and its kin for none.
+/// Functions without arguments that views of the catalogue are made from.
+fn relation_of_function(call: &Call) -> Option<&'static str> {
+    let name = match call.name.as_slice() {
+        [name] => name.as_str(),
+        [schema, name] if schema == "pg_catalog" => name.as_str(),
+        _ => return None,
+    };
+    let relation = match name {
+        "pg_show_all_settings" => "pg_settings",
+        "pg_lock_status" => "pg_locks",
+        "pg_cursor" => "pg_cursors",
+        "pg_prepared_statement" => "pg_prepared_statements",
+        "pg_prepared_xact" => "pg_prepared_xacts",
+        "pg_available_extensions" => "pg_available_extensions",
+        "pg_available_extension_versions" => "pg_available_extension_versions",
+        "pg_timezone_names" => "pg_timezone_names",
+        "pg_timezone_abbrevs" => "pg_timezone_abbrevs",
+        "pg_show_all_file_settings" => "pg_file_settings",
+        _ => return None,
+    };
+    call.arguments.is_empty().then_some(relation)
+}
+
+/// `attempts` for messages; columns of the system are looked up where nothing else has the name.
 fn hidden_columns(
     scope: &mut Scope,
     table: &str,

@@ -58,6 +58,8 @@ struct Scope {
     names: HashMap<String, Vec<usize>>,
     /// Where in `columns` those of each table stand.
     tables: HashMap<String, Vec<usize>>,
+    /// Tables that are no functions, queries or joins, with their ids.
+    bases: Vec<(String, u32)>,
     width: usize,
     /// Derived tables do not see their neighbours, unless LATERAL.
     hidden: bool,
@@ -259,6 +261,11 @@ impl Resolver<'_> {
                     position: Some(position(self.text, pos)),
                     ..error
                 })?;
+                if ty == Type::Timestamptz && super::datetime::is_local(written) {
+                    // Which instant it is depends on the session that runs it.
+                    let literal = Typed::new(expr.node.clone(), Type::Text);
+                    return Ok(Some(Typed::new(Node::Cast(Box::new(literal)), ty)));
+                }
                 Ok(Some(Typed::new(Node::Value(value), ty)))
             }
             _ => Ok(None),
@@ -271,6 +278,7 @@ impl Resolver<'_> {
             return Ok(expr);
         }
         let registered = |ty| matches!(ty, Type::Regclass | Type::Regtype | Type::Regproc);
+        let instants = [Type::Timestamptz, Type::Array(crate::types::Element::Timestamptz)];
         self.catalog |= registered(ty) || registered(expr.ty);
         if let Some(settled) = self.settle(&expr, ty, pos)? {
             return Ok(settled);
@@ -278,6 +286,9 @@ impl Resolver<'_> {
         if let Node::Value(value) = &expr.node
             && !registered(ty)
             && !registered(expr.ty)
+            // What an instant is as text or local time depends on the session that runs it.
+            && !instants.contains(&ty)
+            && !instants.contains(&expr.ty)
             && let Ok(value) = cast::cast(value.clone(), expr.ty, ty, self.now)
         {
             return Ok(Typed::new(Node::Value(value), ty));
