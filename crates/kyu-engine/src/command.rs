@@ -280,7 +280,8 @@ pub enum Outcome {
         /// Whether another attempt may succeed: otherwise as [`Outcome::Dead`].
         retry: bool,
     },
-    /// Never to be tried again: to the dead-letter queue, or removed if there is none.
+    /// Never to be tried again: to the dead-letter queue, or kept as [`crate::Phase::Dead`] while
+    /// there is none.
     Dead,
 }
 

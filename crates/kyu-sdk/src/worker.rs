@@ -332,3 +332,62 @@ fn note(summary: &mut Summary, ended: Result<Ended, tokio::task::JoinError>) {
         Err(error) => tracing::error!(%error, "an attempt's task ended badly"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::backend::{Ending, Finish, Finished};
+
+    #[derive(Serialize, Deserialize)]
+    struct Import;
+
+    impl Job for Import {
+        const QUEUE: &'static str = "imports";
+    }
+
+    /// A worker that stalled, and another that has its job now. The heartbeat of the first used to be
+    /// told that all was well, and moved the lease of the second; the job ran twice to its end.
+    #[tokio::test]
+    async fn an_attempt_whose_job_somebody_else_has_is_aborted() {
+        let dir = std::env::temp_dir().join(format!("kyu-sdk-lost-lease-{}", std::process::id()));
+        let kyu = Kyu::open(&dir).await.unwrap();
+        kyu.enqueue(&Import).await.unwrap();
+        let take = || kyu.backend.receive(Import::QUEUE, 1, Duration::from_secs(60), WAIT);
+        let stalled = take().await.unwrap().remove(0);
+        let back = Finish {
+            queue: Import::QUEUE,
+            handle: stalled.handle.clone(),
+            ending: Ending::GiveBack { delay_ms: 0 },
+            outgoing: Vec::new(),
+            completions: Vec::new(),
+        };
+        assert_eq!(kyu.backend.finish(&back).await.unwrap(), Finished::Done);
+        let holder = take().await.unwrap().remove(0);
+
+        // Dropped with the handler, which would go on for ever.
+        let (ends, ended) = oneshot::channel::<()>();
+        let ends = Arc::new(std::sync::Mutex::new(Some(ends)));
+        let worker = Worker::new(&kyu).handle(move |_: Import, _| {
+            let ends = ends.lock().unwrap().take();
+            async move {
+                std::future::pending::<()>().await;
+                drop(ends);
+                Ok(())
+            }
+        });
+        let kind = Arc::new(worker.kinds[Import::QUEUE].clone());
+        let lease = Duration::from_millis(30);
+        let attempt = run(&kyu.backend, &kind, stalled, lease, std::future::pending());
+        assert_eq!(attempt.await, Ended::Stale);
+        drop((worker, kind));
+        ended.await.unwrap_err();
+
+        let done = Finish { handle: holder.handle, ending: Ending::Ack, ..back };
+        assert_eq!(kyu.backend.finish(&done).await.unwrap(), Finished::Done, "the holder's counts");
+        kyu.close().await;
+        let _not_there = std::fs::remove_dir_all(&dir);
+    }
+}

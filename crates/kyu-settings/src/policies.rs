@@ -72,7 +72,8 @@ pub enum ExpiredTo {
     /// They are removed and counted.
     #[default]
     Nowhere,
-    /// They go to the queue of the dead-letter rule.
+    /// They go to the queue of the dead-letter rule. While there is none they are kept as `dead` for
+    /// one more retention period.
     DeadLetterQueue,
     /// They go to this queue of the namespace.
     Queue(String),

@@ -10,6 +10,7 @@ use kyu::{
     Schedule, Server, ServerOptions, Summary, Worker,
 };
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
 const QUICK: Retry = Retry {
@@ -315,6 +316,49 @@ async fn a_lease_is_kept_alive_while_its_job_runs() {
         assert_eq!(work(worker, &done).await, Summary { done: 1, ..Summary::default() });
     })
     .await;
+}
+
+/// A job that is gone (its queue was purged by hand) has no worker any more: the handler ends with
+/// its next heartbeat, and not at the end of work that nobody wants.
+#[tokio::test]
+async fn a_handler_whose_job_is_gone_is_aborted() {
+    let place = Place::remote().await;
+    place.kyu.enqueue(&mail("ann")).await.unwrap();
+    let (begun, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let worker = Worker::new(&place.kyu).lease(Duration::from_secs(1)).handle({
+        let (begun, ended) = (Arc::clone(&begun), Arc::clone(&ended));
+        move |_: Mail, _| {
+            let (begun, ended) = (Arc::clone(&begun), NotifyOnDrop(Arc::clone(&ended)));
+            async move {
+                begun.notify_one();
+                std::future::pending::<()>().await;
+                drop(ended);
+                Ok(())
+            }
+        }
+    });
+    let address = place.server.as_ref().unwrap().http_address().unwrap();
+    let purge = async {
+        begun.notified().await;
+        let request = "POST /v1/queues/mails/purge HTTP/1.1\r\nhost: localhost\r\n\
+                       connection: close\r\ncontent-length: 0\r\n\r\n";
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("\"purged_messages\":1"), "{answer}");
+    };
+    let (summary, ()) = tokio::join!(work(worker, &ended), purge);
+    assert_eq!(summary, Summary { stale: 1, ..Summary::default() });
+    place.end().await;
+}
+
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 #[tokio::test]

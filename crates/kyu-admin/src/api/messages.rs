@@ -449,7 +449,7 @@ pub enum Outcome {
     Release,
     /// Tried and failed, with a word on why; it is tried again as the queue's retry policy says.
     Failed,
-    /// Never to be tried again: to the dead-letter queue, or removed if there is none.
+    /// Never to be tried again: to the dead-letter queue, or kept as `dead` while there is none.
     Dead,
 }
 

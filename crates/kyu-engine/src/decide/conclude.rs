@@ -6,7 +6,7 @@ use crate::command::Context;
 use crate::decide::enqueue::find_queue;
 use crate::decide::{Decided, Wait};
 use crate::effect::{Effect, Effects, Removal};
-use crate::ids::{QueueId, QueueName, Seq};
+use crate::ids::{QueueName, Seq};
 use crate::limits::{MAX_BATCH, MAX_QUEUES};
 use crate::message::{Message, Phase};
 use crate::queue::Queue;
@@ -56,6 +56,9 @@ pub(super) fn decide(
                 let leased = *times > 0 || matches!(phase, Some(Phase::Leased(_)));
                 let phase = shown_at(*ready_at_ms, leased, ctx.now_ms);
                 effects.push(received(queue, *seq, (*times, *at_ms), phase, ctx));
+                if phase == Phase::Ready {
+                    queue.note_receivable(&[*seq], ctx.now_ms, effects);
+                }
             }
             Fate::Archived { times, at_ms } => {
                 if *times > 0 {
@@ -67,7 +70,7 @@ pub(super) fn decide(
     }
     let id = queue.id();
     if !untouched.is_empty() {
-        effects.push(ClaimEffect::Unclaimed { queue: id, seqs: untouched }.into());
+        unclaim(queue, untouched, ctx, effects);
     }
     if !removed.is_empty() {
         let (reason, at_ms) = (Removal::Acked, None);
@@ -91,7 +94,12 @@ fn received(
     ClaimEffect::Received(effect).into()
 }
 
-pub(super) fn give_back(state: &State, command: &GiveBack, effects: &mut Effects) -> Decided {
+pub(super) fn give_back(
+    state: &State,
+    command: &GiveBack,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided {
     if command.queues.len() > MAX_QUEUES {
         return Err(Refusal::LimitExceeded("queues of one command"));
     }
@@ -104,7 +112,7 @@ pub(super) fn give_back(state: &State, command: &GiveBack, effects: &mut Effects
         let seqs = claimed(queue, command.session);
         messages += seqs.len() as u64;
         if !seqs.is_empty() {
-            effects.push(ClaimEffect::Unclaimed { queue: id, seqs }.into());
+            unclaim(queue, seqs, ctx, effects);
         }
     }
     Ok((Reply::GivenBack { messages }, Wait::Until(0)))
@@ -121,7 +129,8 @@ pub(super) fn is_claimed(queue: &Queue, seq: Seq, message: &Message) -> bool {
     matches!(message.phase, Phase::Held(_)) && queue.claims.contains_key(&seq)
 }
 
-/// Gives one message back without a trace.
-pub(super) fn unclaim(queue: QueueId, seq: Seq) -> Effect {
-    ClaimEffect::Unclaimed { queue, seqs: vec![seq] }.into()
+/// Gives messages back without a trace, but for their retention, which may begin anew.
+pub(super) fn unclaim(queue: &Queue, seqs: Vec<Seq>, ctx: &Context, effects: &mut Effects) {
+    queue.note_receivable(&seqs, ctx.now_ms, effects);
+    effects.push(ClaimEffect::Unclaimed { queue: queue.id(), seqs }.into());
 }

@@ -100,7 +100,7 @@ pub(crate) fn decide(
         Command::EnqueueReserved(c) => enqueue::reserved(state, c, ctx, effects),
         Command::BySeq(c) => by_seq::decide(state, c, ctx, effects),
         Command::Conclude(c) => conclude::decide(state, c, ctx, effects),
-        Command::GiveBack(c) => conclude::give_back(state, c, effects),
+        Command::GiveBack(c) => conclude::give_back(state, c, ctx, effects),
         Command::Schedule(c) => schedule::decide(state, c, ctx, effects),
         Command::Relocate(c) => relocate::decide(state, c, effects),
         Command::Tick => tick::decide(state, ctx, effects),

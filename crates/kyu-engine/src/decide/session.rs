@@ -1,8 +1,7 @@
 //! The end of a session: everything it holds goes back, not counted as a failure.
 
-use crate::claim::ClaimEffect;
 use crate::command::{Context, EndSession};
-use crate::decide::conclude::claimed;
+use crate::decide::conclude::{claimed, unclaim};
 use crate::decide::retry::Ending;
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
@@ -30,7 +29,7 @@ pub(super) fn decide(
         }
         ending.guards.finish(effects);
         if !claimed.is_empty() {
-            effects.push(ClaimEffect::Unclaimed { queue: queue.id(), seqs: claimed }.into());
+            unclaim(queue, claimed, ctx, effects);
         }
     }
     Ok((Reply::SessionEnded { messages }, Wait::Record))

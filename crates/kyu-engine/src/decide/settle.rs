@@ -65,7 +65,7 @@ fn unsuccessful(
 ) {
     let retried = !matches!(outcome, Outcome::Dead | Outcome::Failed { retry: false, .. });
     if retried && is_claimed(ending.queue, seq, message) {
-        return effects.push(unclaim(ending.queue.id(), seq));
+        return unclaim(ending.queue, vec![seq], ending.ctx, effects);
     }
     match outcome {
         Outcome::Ack => {}

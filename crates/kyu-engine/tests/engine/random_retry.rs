@@ -192,7 +192,8 @@ impl Auditor {
 
     /// Every earlier message of the lane is gone, or came before this one in the same answer.
     fn check_lane(&self, seq: Seq, before: &BTreeSet<Seq>) {
-        let (_, lane) = self.sent.iter().find(|(at, _)| *at == seq).unwrap();
+        // One that was brought back from the dead letters has a new number, behind all.
+        let Some((_, lane)) = self.sent.iter().find(|(at, _)| *at == seq) else { return };
         let earlier = self.sent.iter().filter(|(at, of)| *at < seq && of == lane);
         for (at, _) in earlier {
             let query = Query::History { queue: self.queues[FIFO], seq: *at };

@@ -177,3 +177,22 @@ fn explain_promises_nothing_that_expires_before_it_is_due() {
     let due_at_ms = w.now_ms + 10_000;
     assert!(explained.reasons.contains(&Reason::ExpiresBeforeDue { expires_at_ms, due_at_ms }));
 }
+
+/// A transaction that read a message and was rolled back left it as old as it was: it was gone before
+/// anybody else could read it.
+#[test]
+fn a_transaction_that_is_rolled_back_gives_its_messages_back_to_be_read() {
+    let mut w = World::new();
+    let q = w.queue("q", short(RetentionFrom::Receivable));
+    w.send(q, "read");
+    let session = SessionId(7);
+    w.run(acquire(q, 1, Lease::Claim(session)));
+    w.advance(20_000);
+    w.run(Command::GiveBack(GiveBack { session, queues: vec![q] }));
+    w.advance(9_999);
+    w.take_snapshot();
+    w.restart();
+    assert_eq!(w.counts(q), (1, 0, 0));
+    w.advance(1);
+    assert_eq!(w.counts(q), (0, 0, 0));
+}
