@@ -1,6 +1,6 @@
 //! ListMessageMoveTasks: the latest tasks of a source queue, newest first.
 
-use kyu_broker::{Answer, MoveStatus, MoveTask, Query};
+use kyu_broker::{Answer, MoveFailure, MoveStatus, MoveTask, Query};
 use serde::{Deserialize, Serialize};
 
 use super::move_task::{self, TaskHandle};
@@ -69,8 +69,7 @@ fn entry(call: &Call<'_>, source_arn: &str, task: MoveTask) -> ListMessageMoveTa
         MoveStatus::Running => ("RUNNING", None),
         MoveStatus::Completed => ("COMPLETED", None),
         MoveStatus::Cancelled => ("CANCELLED", None),
-        // The engine knows one reason: a destination is gone. AWS says that with its error code.
-        MoveStatus::Failed => ("FAILED", Some(Error::QueueDoesNotExist.row().query_code)),
+        MoveStatus::Failed => ("FAILED", Some(failure(task.reason))),
     };
     let running = task.status == MoveStatus::Running;
     let task_handle = running.then(|| TaskHandle::new(task.id, source_arn.clone()).to_text());
@@ -87,9 +86,22 @@ fn entry(call: &Call<'_>, source_arn: &str, task: MoveTask) -> ListMessageMoveTa
     }
 }
 
+/// Tasks that ended under an older version have no reason, and it knew one.
+fn failure(reason: Option<MoveFailure>) -> &'static str {
+    match reason {
+        // By the documentation of ListMessageMoveTasks.
+        Some(MoveFailure::NoSource) => "CouldNotDetermineMessageSource",
+        Some(MoveFailure::SourceGone | MoveFailure::DestinationGone) | None => {
+            Error::QueueDoesNotExist.row().query_code
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
 
     use crate::test_door::*;
 
@@ -109,5 +121,62 @@ mod tests {
             door.fails("ListMessageMoveTasks", json!({ "SourceArn": "nonsense" })).await;
         assert_eq!(code, "InvalidParameterValue");
         assert!(text.starts_with("You must use this format to specify the SourceArn"));
+    }
+
+    /// A dead-letter queue with a message that was sent to it, and its ARN. Its queue is `q`.
+    async fn orphanage(door: &Door) -> (String, String) {
+        let dead = door.queue("dead", json!({})).await;
+        let arn = door.attribute(&dead, "QueueArn").await.as_str().unwrap().to_owned();
+        let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 1 }).to_string();
+        let url = door.queue("q", json!({ "RedrivePolicy": policy })).await;
+        door.queue("another", json!({ "RedrivePolicy": policy })).await;
+        door.send(&dead, "orphan").await;
+        (url, arn)
+    }
+
+    async fn poison(door: &Door, url: &str) {
+        door.send(url, "poison").await;
+        let received = door.receive(url).await;
+        door.give_back(url, &received[0]).await;
+        assert!(door.receive(url).await.is_empty());
+    }
+
+    async fn ended_task(door: &Door, source: &str) -> (Value, Value, Value) {
+        door.ok("StartMessageMoveTask", json!({ "SourceArn": source })).await;
+        for _ in 0..500 {
+            let listed = door.ok("ListMessageMoveTasks", json!({ "SourceArn": source })).await;
+            let task = &listed["Results"][0];
+            if task["Status"] != "RUNNING" {
+                let [status, moved, reason] =
+                    ["Status", "ApproximateNumberOfMessagesMoved", "FailureReason"]
+                        .map(|name| task[name].clone());
+                return (status, moved, reason);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the task goes on");
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_to_a_dead_letter_queue_stays_and_the_rest_is_moved() {
+        let door = Door::open();
+        let (url, dead) = orphanage(&door).await;
+        poison(&door, &url).await;
+        let ended = ended_task(&door, &dead).await;
+        assert_eq!(ended, (json!("COMPLETED"), json!(1), json!(null)));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_could_move_nothing_says_why() {
+        let door = Door::open();
+        let (url, dead) = orphanage(&door).await;
+        let ended = ended_task(&door, &dead).await;
+        let reason = "CouldNotDetermineMessageSource";
+        assert_eq!(ended, (json!("FAILED"), json!(0), json!(reason)));
+        poison(&door, &url).await;
+        door.ok("DeleteQueue", json!({ "QueueUrl": url })).await;
+        let ended = ended_task(&door, &dead).await;
+        let reason = "AWS.SimpleQueueService.NonExistentQueue";
+        assert_eq!(ended, (json!("FAILED"), json!(0), json!(reason)));
     }
 }

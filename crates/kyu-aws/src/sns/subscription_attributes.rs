@@ -110,8 +110,10 @@ fn dead_letter(
     if policy.is_empty() {
         return Ok(None);
     }
-    let parsed: Value = serde_json::from_str(policy)
-        .map_err(|problem| format!("RedrivePolicy: failed to parse JSON. {problem}"))?;
+    let about_policy = |problem| format!("RedrivePolicy: {problem}");
+    filter_policy::check_json(policy).map_err(about_policy)?;
+    let parsed: Value =
+        serde_json::from_str(policy).map_err(|problem| about_policy(problem.to_string()))?;
     let arn = parsed.get("deadLetterTargetArn").and_then(Value::as_str).unwrap_or_default();
     let target =
         of_arn(arn, options).ok_or("RedrivePolicy: deadLetterTargetArn is an invalid arn")?;

@@ -1,5 +1,5 @@
 //! JSON with places, and with the words of Jackson, the parser behind SNS, about what is none: its
-//! `ReaderBasedJsonParser` and `JsonLocation`, version 2.10.
+//! `ReaderBasedJsonParser` and `JsonLocation`.
 
 use std::fmt::{self, Write as _};
 
@@ -7,6 +7,8 @@ use std::fmt::{self, Write as _};
 const MAX_DEPTH: usize = 100;
 /// Of a source, an error repeats so many UTF-16 units.
 const MAX_SOURCE_UNITS: usize = 500;
+/// What SNS says, since 2025, instead of a source that is no JSON.
+const REDACTED: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
 
 /// A value, and where the parser stands around it.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,16 +35,23 @@ pub(super) enum Value {
 
 /// Parses a text. The error is Jackson's, with its place.
 pub(super) fn parse(text: &str) -> Result<Node, String> {
-    let mut parser = Parser { text, rest: text, line: 1, column: 1, depth: 0 };
+    let mut parser = Parser { rest: text, line: 1, column: 1, depth: 0 };
     let fail = |parser: &Parser<'_>, problem: String| {
-        format!("{problem}{}", Place { source: text, line: parser.line, column: parser.column })
+        format!("{problem}\n at {}", hidden_place(parser.line, parser.column))
     };
     let node = parser.value(None).map_err(|problem| fail(&parser, problem))?;
     parser.skip_spaces();
     match parser.next() {
         None => Ok(node),
-        Some(other) => Err(fail(&parser, unexpected(other, "was expecting the end"))),
+        Some(other) => {
+            let problem = parser.unexpected(other, "was expecting the end");
+            Err(fail(&parser, problem))
+        }
     }
+}
+
+fn hidden_place(line: usize, column: usize) -> String {
+    format!("[Source: {REDACTED}; line: {line}, column: {column}]")
 }
 
 /// ` at [Source: (String)"..."; line: 1, column: 2]` on a line of its own.
@@ -54,15 +63,8 @@ pub(super) struct Place<'t> {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\n at ")?;
-        self.bracketed(f)
-    }
-}
-
-impl Place<'_> {
-    fn bracketed(&self, f: &mut impl fmt::Write) -> fmt::Result {
         let units = self.source.encode_utf16().count();
-        f.write_str("[Source: (String)\"")?;
+        f.write_str("\n at [Source: (String)\"")?;
         let mut left = MAX_SOURCE_UNITS;
         for c in self.source.chars() {
             let Some(now_left) = left.checked_sub(c.len_utf16()) else { break };
@@ -124,18 +126,9 @@ fn quote(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')
 }
 
-fn unexpected(found: char, expectation: &str) -> String {
-    let code = u32::from(found);
-    if found < ' ' {
-        return format!("Unexpected character ((CTRL-CHAR, code {code})): {expectation}");
-    }
-    format!("Unexpected character ('{found}' (code {code})): {expectation}")
-}
-
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
 
 struct Parser<'t> {
-    text: &'t str,
     rest: &'t str,
     line: usize,
     /// Of the next character, in UTF-16 units, from 1.
@@ -149,6 +142,14 @@ struct Open {
     what: &'static str,
     line: usize,
     column: usize,
+}
+
+fn ended(open: Option<Open>) -> String {
+    let Some(Open { what, line, column }) = open else {
+        return "No content to map due to end-of-input".into();
+    };
+    let begin = hidden_place(line, column);
+    format!("Unexpected end-of-input: expected close marker for {what} (start marker at {begin})")
 }
 
 impl Parser<'_> {
@@ -177,19 +178,17 @@ impl Parser<'_> {
     /// The next character that is no space; its absence is an error.
     fn next_token(&mut self, open: Option<Open>) -> Result<char, String> {
         self.skip_spaces();
-        self.next().ok_or_else(|| self.ended(open))
+        self.next().ok_or_else(|| ended(open))
     }
 
-    fn ended(&self, open: Option<Open>) -> String {
-        let Some(Open { what, line, column }) = open else {
-            return "No content to map due to end-of-input".into();
-        };
-        let mut text =
-            format!("Unexpected end-of-input: expected close marker for {what} (start marker at ");
-        // Writing to a string cannot fail.
-        let _ = Place { source: self.text, line, column }.bracketed(&mut text);
-        text.push(')');
-        text
+    /// The place of such an error is before the character, that of others behind it.
+    fn unexpected(&mut self, found: char, expectation: &str) -> String {
+        self.column = self.column.saturating_sub(found.len_utf16());
+        let code = u32::from(found);
+        if found < ' ' {
+            return format!("Unexpected character ((CTRL-CHAR, code {code})): {expectation}");
+        }
+        format!("Unexpected character ('{found}' (code {code})): {expectation}")
     }
 
     fn value(&mut self, open: Option<Open>) -> Result<Node, String> {
@@ -226,7 +225,7 @@ impl Parser<'_> {
                 begun = self.column;
                 value
             }
-            c => return Err(unexpected(c, &format!("expected a valid value {VALUES}"))),
+            c => return Err(self.unexpected(c, &format!("expected a valid value {VALUES}"))),
         };
         Ok(Node { value, begun, ended: self.column })
     }
@@ -274,7 +273,7 @@ impl Parser<'_> {
                 ']' => return Ok(Value::List(nodes)),
                 other => {
                     let wanted = "was expecting comma to separate Array entries";
-                    return Err(unexpected(other, wanted));
+                    return Err(self.unexpected(other, wanted));
                 }
             }
         }
@@ -288,13 +287,13 @@ impl Parser<'_> {
         }
         loop {
             if c != '"' {
-                return Err(unexpected(c, "was expecting double-quote to start field name"));
+                return Err(self.unexpected(c, "was expecting double-quote to start field name"));
             }
             let name = self.string("a field name")?;
             let colon = self.next_token(Some(open))?;
             if colon != ':' {
                 let wanted = "was expecting a colon to separate field name and value";
-                return Err(unexpected(colon, wanted));
+                return Err(self.unexpected(colon, wanted));
             }
             let node = self.value(Some(open))?;
             match members.iter_mut().find(|(known, _)| *known == name) {
@@ -306,7 +305,7 @@ impl Parser<'_> {
                 '}' => return Ok(Value::Object(members)),
                 other => {
                     let wanted = "was expecting comma to separate Object entries";
-                    return Err(unexpected(other, wanted));
+                    return Err(self.unexpected(other, wanted));
                 }
             }
         }
@@ -371,7 +370,7 @@ impl Parser<'_> {
             let c = self.next().ok_or_else(ended)?;
             let digit = c.to_digit(16).and_then(|digit| u16::try_from(digit).ok());
             let wanted = "expected a hex-digit for character escape sequence";
-            unit = unit * 16 + digit.ok_or_else(|| unexpected(c, wanted))?;
+            unit = unit * 16 + digit.ok_or_else(|| self.unexpected(c, wanted))?;
         }
         Ok(unit)
     }
@@ -391,36 +390,41 @@ mod tests {
                 "Unexpected character ('i' (code 105)): was expecting double-quote to start field \
                  name"
                     .to_owned(),
-                3,
+                2,
             ),
             (
                 r#"{"a":1,}"#,
                 "Unexpected character ('}' (code 125)): was expecting double-quote to start field \
                  name"
                     .to_owned(),
-                9,
+                8,
             ),
             (r#"{"a":abc}"#, format!("Unrecognized token 'abc': was expecting {values}"), 9),
             (
                 r#"{"a":]}"#,
                 format!("Unexpected character (']' (code 93)): expected a valid value {values}"),
-                7,
+                6,
             ),
             (
                 r#"["a""b"]"#,
                 "Unexpected character ('\"' (code 34)): was expecting comma to separate Array \
                  entries"
                     .to_owned(),
-                6,
+                5,
             ),
         ] {
-            let place = format!("\n at [Source: (String)\"{text}\"; line: 1, column: {column}]");
+            let place = format!(
+                "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` \
+                 disabled); line: 1, column: {column}]"
+            );
             assert_eq!(parse(text), Err(problem + &place), "{text}");
         }
-        let open = "Unexpected end-of-input: expected close marker for Object (start marker at \
-                    [Source: (String)\"{\"; line: 1, column: 1])\n at \
-                    [Source: (String)\"{\"; line: 1, column: 2]";
-        assert_eq!(parse("{"), Err(open.to_owned()));
+        let [begin, end] = [1, 2].map(|column| hidden_place(1, column));
+        let open = format!(
+            "Unexpected end-of-input: expected close marker for Object (start marker at {begin})\n \
+             at {end}"
+        );
+        assert_eq!(parse("{"), Err(open));
         assert!(parse(&"[".repeat(10_000)).is_err());
         for text in ["", "1 2", "\"a", "\"\\x\"", "\"\\ud800\"", "01", "-", "\"\n\""] {
             assert!(parse(text).is_err(), "{text}");

@@ -53,12 +53,16 @@ pub(super) fn compile(text: &str, scope: Scope) -> Result<Matcher, String> {
     })
 }
 
+/// Why a text is no JSON, if so: what SNS says after the attribute's name.
+pub(super) fn check_json(text: &str) -> Result<(), String> {
+    json::parse(text).map_or_else(|problem| Err(failed(&problem)), |_| Ok(()))
+}
+
 fn failed(problem: &str) -> String {
     format!("failed to parse JSON. {problem}")
 }
 
-/// A text that is no JSON is quoted in complaints as it is, a policy as SNS writes it: without
-/// spaces, on one line.
+/// A policy is quoted in complaints as SNS writes it: without spaces, on one line.
 fn read(root: &Node) -> Result<Policy, String> {
     let compact = root.to_string();
     let root = json::parse(&compact).map_err(|problem| failed(&problem))?;
@@ -194,8 +198,9 @@ mod tests {
             assert_eq!(compile(&sent, Scope::MessageAttributes), Err(recorded));
         }
         let recorded = "FilterPolicy: failed to parse JSON. Unexpected character ('i' (code 105)): \
-                        was expecting double-quote to start field name\n at \
-                        [Source: (String)\"{invalidjson}\"; line: 1, column: 3]";
+                        was expecting double-quote to start field name\n at [Source: REDACTED \
+                        (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, \
+                        column: 2]";
         assert_eq!(compile("{invalidjson}", Scope::MessageAttributes), Err(recorded.into()));
     }
 
