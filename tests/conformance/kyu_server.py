@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 
 from ports import HeldPort, ports_of
@@ -205,6 +206,12 @@ class Server:
         """kill -9 and a start on the same data and port."""
         self.kill()
         return self.start()
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics says, without series of single queues."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as page:
+            lines = (line.rsplit(" ", 1) for line in page.read().decode().splitlines() if not line.startswith("#"))
+            return {name: float(value) for name, value in lines}
 
     def rss_bytes(self) -> int:
         """Resident memory of the server process."""

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as CURSOR;
 use bytes::Bytes;
 use kyu_broker::{Broker, QueueInfo, QueueName};
 use kyu_door::access::Principal;
-use kyu_door::http::Head;
+use kyu_door::http::{Client, Head};
 
 use crate::condition::Conditions;
 use crate::door::AdminOptions;
@@ -20,6 +20,8 @@ pub(crate) struct Call<'a> {
     pub(crate) broker: &'a Broker,
     pub(crate) options: &'a AdminOptions,
     pub(crate) principal: &'a Principal,
+    /// Whether whoever asks is still there, and what may be loaded for the answer.
+    pub(crate) client: &'a Client,
     pub(crate) head: &'a Head,
     pub(crate) body: &'a Bytes,
     /// Values of the path's parameters, in their order.

@@ -55,7 +55,8 @@ impl Admin {
         let principal = self.access.admit_api(head, body, *peer, now_s()).map_err(Problem::from)?;
         let (operation, path) = route(&head.method, head.uri.path())?;
         let (broker, options, principal) = (&self.broker, &self.options, &principal);
-        let call = Call { broker, options, principal, head, body, path };
+        let client = &request.client();
+        let call = Call { broker, options, principal, client, head, body, path };
         let mut reply = (operation.run)(&call).await?;
         if reply.status == StatusCode::CREATED && reply.location.is_none() {
             reply.location = Some(head.uri.path().to_owned());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kyu_broker::{Broker, Command, ConfigureQueue, QueueConfig, QueueInfo, QueueName, Refusal};
 use kyu_door::access::Principal;
+use kyu_door::http::Client;
 use kyu_door::origin::Origin;
 
 use crate::address;
@@ -19,6 +20,8 @@ pub(crate) struct Call<'r> {
     pub(crate) broker: &'r Broker,
     pub(crate) options: &'r SqsOptions,
     pub(crate) principal: &'r Principal,
+    /// Whether whoever asks is still there, and what may be loaded for the answer.
+    pub(crate) client: &'r Client,
     pub(crate) protocol: Protocol,
     /// Where the client reaches this server, for the URLs in its answers.
     pub(crate) origin: &'r Origin,

@@ -117,7 +117,9 @@ impl Sqs {
         let origin = self.options.origins.of(head, request.arrival());
         let claimed = claimed_region(head).filter(|_| !self.options.single_region);
         let region = claimed.unwrap_or_else(|| self.options.region.clone());
+        let client = request.client();
         let call = Call {
+            client: &client,
             broker: &self.broker,
             options: &self.options,
             principal: &principal,

@@ -1,7 +1,9 @@
 //! The handle that doors hold: typed requests in, durable answers out.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll::Ready;
 
 use kyu_engine::{
     Acquire, Answer, Command, Delivery, GiveBack, Query, QueueId, QueueInfo, Reply, SessionId,
@@ -80,15 +82,52 @@ impl Broker {
     /// waits longest is served first. If the future is dropped, the place in the line is given up
     /// and messages on their way go back uncounted.
     pub async fn receive(&self, acquire: Acquire, wait_ms: u64) -> Result<Vec<Received>, Error> {
+        let leased = self.lease(acquire, wait_ms).await?;
+        self.load(leased).await
+    }
+
+    /// The first half of [`Broker::receive`]: the messages are leased, and their size is known, but
+    /// none is in memory. Dropped, they go back uncounted.
+    pub async fn lease(&self, acquire: Acquire, wait_ms: u64) -> Result<Leased, Error> {
+        self.lease_unless(std::future::pending(), acquire, wait_ms).await
+    }
+
+    /// As [`Broker::lease`] for a client that may go: once `gone` completes, nothing is waited for
+    /// any more. Who went before or while he waited is leased nothing; what was there when his
+    /// receive came, and cannot be told from having reached him, is.
+    pub async fn lease_unless(
+        &self,
+        gone: impl Future<Output = ()>,
+        acquire: Acquire,
+        wait_ms: u64,
+    ) -> Result<Leased, Error> {
+        let mut gone = std::pin::pin!(gone);
+        if wait_ms > 0 && std::future::poll_fn(|cx| Ready(gone.as_mut().poll(cx).is_ready())).await
+        {
+            return Ok(Leased::none(acquire.queue, &self.shared.inbox));
+        }
         let permit = self.admit(0).await?;
         let id = ReceiveId(self.shared.receives.fetch_add(1, Ordering::Relaxed));
         let queue = acquire.queue;
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let ticket = Ticket::Receive(queue, reply);
         self.send(Job::Receive { id, acquire, wait_ms, ticket, permit })?;
         let place = Place { queue, id, inbox: Some(&self.shared.inbox) };
-        let leased: Leased = answer.await.map_err(|_| Error::Internal)??;
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            () = gone, if wait_ms > 0 => {
+                self.send(Job::EndWait(queue, id))?;
+                answer.await
+            }
+        };
+        let leased: Leased = answered.map_err(|_| Error::Internal)??;
         place.served();
+        Ok(leased)
+    }
+
+    /// The second half of [`Broker::receive`]: the messages. The receiver has them then.
+    pub async fn load(&self, leased: Leased) -> Result<Vec<Received>, Error> {
         let received = self.shared.bodies.resolve(leased.deliveries().to_vec()).await?;
         leased.taken();
         Ok(received)

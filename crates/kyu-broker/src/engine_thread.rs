@@ -78,6 +78,7 @@ impl EngineThread {
                 self.core.receive(id, acquire, wait_ms, ticket);
                 drop(permit);
             }
+            Job::EndWait(queue, id) => self.core.end_wait(queue, id),
             Job::Cancel(queue, id) => self.core.cancel(queue, id),
             Job::GiveBack(claims) => self.core.give_back(claims),
             Job::Abandon(queue, receipts) => self.core.abandon(queue, receipts),

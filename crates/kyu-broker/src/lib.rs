@@ -42,6 +42,7 @@ pub use metrics::{Counter, Gauges, Metrics, MetricsSnapshot, QueueMetrics};
 pub use options::{Options, Policy};
 pub use outbox::{Completion, Response};
 pub use pins::Pin;
+pub use request::Leased;
 pub use waiters::ReceiveId;
 
 /// The vocabulary of commands and replies.

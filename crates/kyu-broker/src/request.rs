@@ -31,6 +31,8 @@ pub(crate) enum Job {
         ticket: Ticket,
         permit: Permit,
     },
+    /// The caller of a receive waits no longer for what is not there.
+    EndWait(QueueId, ReceiveId),
     /// The caller of a receive has gone.
     Cancel(QueueId, ReceiveId),
     /// A transaction is over that did not commit.
@@ -62,18 +64,28 @@ pub(crate) enum Ticket {
 /// Deliveries on their way to a receiver. Whatever happens to the receiver, they are either taken
 /// or given back.
 #[derive(Debug)]
-pub(crate) struct Leased {
+pub struct Leased {
     queue: QueueId,
     deliveries: Vec<Delivery>,
     /// Keeps the bodies where the deliveries say.
-    _pin: Pin,
+    _pin: Option<Pin>,
     inbox: Arc<Inbox<Job>>,
 }
 
 impl Leased {
+    /// No deliveries.
+    pub(crate) fn none(queue: QueueId, inbox: &Arc<Inbox<Job>>) -> Self {
+        Self { queue, deliveries: Vec::new(), _pin: None, inbox: Arc::clone(inbox) }
+    }
+
     /// The deliveries; they stay leased to this guard until [`Leased::taken`].
     pub(crate) fn deliveries(&self) -> &[Delivery] {
         &self.deliveries
+    }
+
+    /// Bytes of their frames, which is what loading them takes.
+    pub fn bytes(&self) -> usize {
+        self.deliveries.iter().map(|delivery| delivery.frame_bytes as usize).sum()
     }
 
     /// The receiver has them now.
@@ -114,7 +126,7 @@ pub(crate) fn deliver(inbox: &Arc<Inbox<Job>>, completion: Completion<Ticket>) {
         Ticket::Receive(queue, caller) => {
             let _gone = caller.send(result.and_then(|response| match response {
                 Response::Reply(Reply::Acquired(deliveries)) => {
-                    Ok(Leased { queue, deliveries, _pin: pin, inbox: Arc::clone(inbox) })
+                    Ok(Leased { queue, deliveries, _pin: Some(pin), inbox: Arc::clone(inbox) })
                 }
                 Response::Reply(_) | Response::Answer(_) => Err(Error::Internal),
             }));

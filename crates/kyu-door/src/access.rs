@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::basic::{self, Secret};
-use crate::http::{Head, header};
+use crate::http::{Client, Head, header};
 use crate::sigv4::{self, Signer};
 
 /// A configured key pair and the user it stands for.
@@ -135,15 +135,17 @@ impl Access {
         peer: SocketAddr,
         now_s: u64,
     ) -> Result<Principal, Denied> {
-        match self {
-            Self::Loopback(names) => names.admit(head, peer),
+        let principal = match self {
+            Self::Loopback(names) => names.admit(head, peer)?,
             Self::Keys(keys) => {
                 let claim = sigv4::Claim::of(head)?;
                 let key = keys.0.get(claim.access_key_id()).ok_or(Denied::UnknownKey)?;
                 claim.verify(&key.signer, head, body, now_s)?;
-                Ok(Principal::User(Arc::clone(&key.user)))
+                Principal::User(Arc::clone(&key.user))
             }
-        }
+        };
+        principal.stands_behind(head);
+        Ok(principal)
     }
 
     /// Checks that the signature of an admitted request covers a header by which the door goes. Who
@@ -178,7 +180,21 @@ impl Access {
         if !key.secret.is(&secret) {
             return Err(Denied::WrongSignature);
         }
-        Ok(Principal::User(Arc::clone(&key.user)))
+        let principal = Principal::User(Arc::clone(&key.user));
+        principal.stands_behind(head);
+        Ok(principal)
+    }
+}
+
+impl Principal {
+    /// Notes who the request's connection belongs to: what comes over it is paid from that
+    /// principal's memory from now on.
+    fn stands_behind(&self, head: &Head) {
+        let Some(client) = head.extensions.get::<Client>() else { return };
+        client.standing().prove(|| match self {
+            Self::Local => Arc::from(""),
+            Self::User(user) => Arc::clone(user),
+        });
     }
 }
 

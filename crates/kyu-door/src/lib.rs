@@ -10,6 +10,7 @@ pub mod accept;
 pub mod access;
 #[cfg(feature = "http")]
 mod basic;
+pub mod budget;
 pub mod calendar;
 pub mod credentials;
 pub mod descriptors;

@@ -11,9 +11,15 @@ pub struct Limits {
     /// Longest wait for a whole request head, and for the next request on an idle connection.
     /// Then the connection is closed.
     pub head_timeout: Duration,
-    /// Longest wait for a whole body. Then [`Rejection::BodyTimeout`](crate::http::Rejection).
+    /// Longest time that a body arrives at less than 8 KiB/s; while others wait for the memory that
+    /// it holds, two seconds at less than 512 KiB/s. Then
+    /// [`Rejection::BodyTimeout`](crate::http::Rejection).
     pub body_timeout: Duration,
-    /// Longest wait for a client that reads nothing of its answer. Then the connection is closed.
+    /// Longest wait of a body for its share of the budget. Then
+    /// [`Rejection::Busy`](crate::http::Rejection).
+    pub body_room_timeout: Duration,
+    /// Longest time that a client reads its answer at less than that pace. Then the connection is
+    /// closed.
     pub write_stall_timeout: Duration,
     /// Largest body: 1 MiB of message, each byte of which JSON may escape as six.
     /// [`Rejection::BodyTooLarge`](crate::http::Rejection).
@@ -22,9 +28,14 @@ pub struct Limits {
     pub max_head_bytes: usize,
     /// Header fields of a request. Hyper answers 431.
     pub max_headers: usize,
-    /// Memory for bodies larger than [`SMALL_BODY_BYTES`], over all connections. A body waits for
-    /// its share until `body_timeout`, then [`Rejection::Busy`](crate::http::Rejection).
+    /// Memory for bodies larger than [`SMALL_BODY_BYTES`], over all connections.
     pub large_body_budget_bytes: usize,
+    /// Memory for answers larger than [`SMALL_ANSWER_BYTES`](crate::http::SMALL_ANSWER_BYTES) that
+    /// are being made or have not been read yet, over all connections. A request waits ten seconds
+    /// for its share, then it is refused in its protocol's words.
+    pub answer_budget_bytes: usize,
+    /// The same of one connection: the largest receive, each byte of which JSON may escape as six.
+    pub max_answer_bytes: usize,
     /// How long open requests may take to finish at shutdown. Then they are cut off.
     pub shutdown_grace: Duration,
 }
@@ -38,11 +49,14 @@ impl Default for Limits {
             max_connections: 20_000,
             head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
+            body_room_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(30),
             max_body_bytes: 8 << 20,
             max_head_bytes: 64 << 10,
             max_headers: 100,
             large_body_budget_bytes: 256 << 20,
+            answer_budget_bytes: 256 << 20,
+            max_answer_bytes: 96 << 20,
             shutdown_grace: Duration::from_secs(5),
         }
     }

@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use kyu_aws::DeliveryCounts;
 use kyu_broker::{Counter, MetricsSnapshot};
 use kyu_door::accept::ConnectionCounts;
-use kyu_door::http::Counts;
+use kyu_door::budget::Budget;
+use kyu_door::http::{Counts, PortMemory};
 use kyu_pgmq::wire::Counts as PgmqCounts;
 
 /// Renders everything.
 pub(crate) fn render(
     broker: &MetricsSnapshot,
     http: &Counts,
+    memory: &PortMemory,
     pgmq: &PgmqCounts,
     sns: &DeliveryCounts,
     queues_without_series: u64,
@@ -55,6 +57,8 @@ pub(crate) fn render(
         sample(&mut text, "counter", name, help, value);
     }
     connections(&mut text, "kyu_http_connections", &http.connections);
+    budget(&mut text, "kyu_http_bodies", "bodies that arrive", memory.bodies());
+    budget(&mut text, "kyu_http_answers", "answers not read yet", memory.answers());
     connections(&mut text, "kyu_pgmq_connections", &pgmq.connections);
     let name = "kyu_queues_without_series";
     let help = "Queues of which nothing is told here but in the sums.";
@@ -69,6 +73,13 @@ fn connections(text: &mut String, name: &str, counts: &ConnectionCounts) {
     let help = "Connections refused at the limit.";
     sample(text, "counter", &format!("{name}_refused_total"), help, refused);
     sample(text, "gauge", name, "Connections open now.", open);
+}
+
+fn budget(text: &mut String, name: &str, what: &str, budget: &Budget) {
+    let used = budget.used_bytes() as u64;
+    sample(text, "gauge", &format!("{name}_bytes"), &format!("Memory of {what}."), used);
+    let help = format!("Requests refused for want of memory for {what}.");
+    sample(text, "counter", &format!("{name}_refused_total"), &help, budget.refusals());
 }
 
 fn sample(text: &mut String, kind: &str, name: &str, help: &str, value: u64) {
@@ -90,7 +101,8 @@ mod tests {
             log: Default::default(),
         };
         let (pgmq, sns) = (PgmqCounts::default(), DeliveryCounts::default());
-        let text = render(&snapshot, &Counts::default(), &pgmq, &sns, 0);
+        let memory = PortMemory::new(&Budget::process(0), &kyu_door::limits::Limits::default());
+        let text = render(&snapshot, &Counts::default(), &memory, &pgmq, &sns, 0);
         let mut names = Vec::new();
         let lines: Vec<_> = text.lines().collect();
         for chunk in lines.chunks(3) {

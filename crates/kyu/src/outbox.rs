@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use kyu_door::budget::Budget;
 use kyu_door::http::{
-    Counts, Handler, Head, Rejection, Request, Response, StatusCode, serve, text,
+    Counts, Handler, Head, PortMemory, Rejection, Request, Response, StatusCode, serve, text,
 };
 use kyu_door::limits::Limits;
 use kyu_outbox::{Lag, Options, Relay, Replication, Schema};
@@ -17,6 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::OutboxArgs;
 use crate::exit::Failure;
+
+/// What clients of `/metrics` can make it hold: their requests.
+const MEMORY_BYTES: usize = 16 << 20;
 
 /// For the step that a relay is in when it is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -65,7 +69,9 @@ async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Fa
         announce(bound);
         let port = Arc::new(Port(relay.lag()));
         let counts = Arc::new(Counts::default());
-        tokio::spawn(serve(listener, port, Limits::default(), counts, std::future::pending()));
+        let limits = Limits::default();
+        let memory = PortMemory::new(&Budget::process(MEMORY_BYTES), &limits);
+        tokio::spawn(serve(listener, port, limits, memory, counts, std::future::pending()));
     }
     let failed = |error| Failure::Failed(format!("listening for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -8,7 +8,8 @@ use kyu_aws::Sqs;
 use kyu_broker::{Broker, Error};
 use kyu_door::access::Access;
 use kyu_door::http::{
-    Counts, Handler, Head, Method, Rejection, Request, Response, StatusCode, header, text,
+    Counts, Handler, Head, Method, PortMemory, Rejection, Request, Response, StatusCode, header,
+    text,
 };
 
 use crate::{metrics_text, queue_series};
@@ -23,6 +24,7 @@ pub(crate) struct Port {
     /// Most queues with series of their own in `/metrics`.
     pub(crate) metrics_queues: usize,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) memory: PortMemory,
     pub(crate) pgmq_counts: Arc<kyu_pgmq::wire::Counts>,
     /// Cleared when the server begins to end, so that balancers look elsewhere.
     pub(crate) ready: Arc<AtomicBool>,
@@ -84,7 +86,8 @@ impl Port {
         let all = self.broker.metrics().await?;
         let left_out = all.gauges.queues.saturating_sub(queues.len() as u64);
         let (pgmq, sns) = (&self.pgmq_counts, self.sqs.delivery_counts());
-        let mut rendered = metrics_text::render(&all, &self.counts, pgmq, sns, left_out);
+        let mut rendered =
+            metrics_text::render(&all, &self.counts, &self.memory, pgmq, sns, left_out);
         queue_series::render(&mut rendered, &queues, now_ms);
         Ok(rendered)
     }

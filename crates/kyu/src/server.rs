@@ -9,8 +9,9 @@ use kyu_admin::{Admin, AdminOptions};
 use kyu_aws::{Deliveries, EndpointRule, SnsOptions, Sqs, SqsOptions};
 use kyu_broker::{Broker, OpenError, Options};
 use kyu_door::access::{Access, Credential};
+use kyu_door::budget::Budget;
 use kyu_door::descriptors;
-use kyu_door::http::{Counts, serve};
+use kyu_door::http::{Counts, PortMemory, serve};
 use kyu_door::limits::Limits;
 use kyu_door::origin::{Network, Origins};
 
@@ -20,6 +21,8 @@ use crate::pgmq::{self, PgmqOptions};
 use crate::port::Port;
 
 const HTTP_FLAG: &str = "--http";
+/// Enough for the doors' own bounds together, so that they are reached first where only one is used.
+const MEMORY_BYTES: usize = 1 << 30;
 const KEY_SETTING: &str = "KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY";
 
 /// How a server is started.
@@ -47,6 +50,9 @@ pub struct ServerOptions {
     pub sns_endpoints: Option<EndpointRule>,
     /// Bounds of the HTTP port.
     pub limits: Limits,
+    /// Memory that clients of all doors can make the server hold, beside messages in queues and what
+    /// a connection needs at least.
+    pub memory_bytes: usize,
     /// Most queues with series of their own in `/metrics`, the first in order of name: each has
     /// eleven, and a collector pays for every one.
     pub metrics_queues: usize,
@@ -65,6 +71,7 @@ impl ServerOptions {
             trusted_proxies: None,
             sns_endpoints: None,
             limits: Limits::default(),
+            memory_bytes: MEMORY_BYTES,
             metrics_queues: 1_000,
         }
     }
@@ -106,6 +113,7 @@ impl Server {
         let sqs = ports.fill_in(options.sqs, options.trusted_proxies, options.sns_endpoints);
         let broker = open(options.broker).await.map_err(StartError::Open)?;
         let ready = Arc::new(AtomicBool::new(true));
+        let process = Budget::process(options.memory_bytes);
         let pgmq_counts = Arc::new(kyu_pgmq::wire::Counts::default());
         let pgmq = match pgmq {
             Some((reserved, pgmq)) => {
@@ -128,6 +136,7 @@ impl Server {
             let access = access();
             server.deliveries = Some(sqs.start_deliveries());
             let http_counts = Arc::clone(&counts);
+            let memory = PortMemory::new(&process, &options.limits);
             let port = Port {
                 broker,
                 admin,
@@ -135,13 +144,14 @@ impl Server {
                 access,
                 metrics_queues: options.metrics_queues,
                 counts: http_counts,
+                memory: memory.clone(),
                 pgmq_counts,
                 ready,
             };
             let (port, limits) = (Arc::new(port), options.limits);
             let asked = options.http.unwrap_or_default();
             let opened = OpenPort::open(reserved, HTTP_FLAG, &asked, |listener, stopped| {
-                serve(listener, port, limits, counts, stopped.wait())
+                serve(listener, port, limits, memory, counts, stopped.wait())
             })?;
             server.http = Some(opened);
         }

@@ -99,7 +99,10 @@ pub(super) async fn receive(
     let wait_ms = receive.wait_ms.unwrap_or(queue.config.receive_wait_ms);
     within("/wait_ms", wait_ms, 0..=MAX_WAIT_MS)?;
     let acquire = acquire(&queue, &receive)?;
-    let received = call.broker.receive(acquire, wait_ms).await?;
+    let gone = call.client.half_closed();
+    let leased = call.broker.lease_unless(gone, acquire, wait_ms).await?;
+    make_room(call, leased.bytes()).await?;
+    let received = call.broker.load(leased).await?;
     let messages = received.into_iter().map(content::show).collect::<Result<_, _>>()?;
     let lease_ms = receive.lease_ms.unwrap_or(queue.config.visibility_timeout_ms);
     Ok(ReceivedMessages { messages, lease_ms }.into())
@@ -179,12 +182,19 @@ fn fitting(found: &[Delivery]) -> usize {
     found.iter().take_while(fits).count().max(1).min(found.len())
 }
 
+/// Pays for messages of so many bytes and the answer that is made of them, before they are loaded.
+async fn make_room(call: &Call<'_>, bytes: usize) -> Result<(), Problem> {
+    let exhausted = |reason| Problem::new(Code::Overloaded, format!("{reason}; try again."));
+    call.client.pay(2 * bytes).await.map_err(exhausted)
+}
+
 /// Messages without receipts: those prove nothing, and nobody should try.
 async fn look_at(
     call: &Call<'_>,
     found: Vec<Delivery>,
     pin: &Pin,
 ) -> Result<Vec<api::Message>, Problem> {
+    make_room(call, found.iter().map(|one| one.frame_bytes as usize).sum()).await?;
     let found = call.broker.resolve(found, pin).await?.into_iter();
     let items = found
         .map(|one| content::show(one).map(|message| api::Message { receipt: None, ..message }));

@@ -78,8 +78,13 @@ pub(super) async fn run(
     let system = system_attributes_wanted(call, &request)?;
     let names = request.message_attribute_names.unwrap_or_default();
     let selection = Selection::of(names.within("MessageAttributeNames")?);
-    let received = match call.broker.receive(acquire, wait_ms).await {
-        Ok(received) => received,
+    let gone = call.client.half_closed();
+    let received = match call.broker.lease_unless(gone, acquire, wait_ms).await {
+        Ok(leased) => {
+            // The messages, and the answer that is made of them.
+            call.client.pay(2 * leased.bytes()).await.map_err(|_| Error::RequestThrottled)?;
+            call.broker.load(leased).await?
+        }
         // AWS answers as if the queue were empty where it promises order.
         Err(kyu_broker::Error::Refused(Refusal::TooManyInFlight))
             if queue.config.kind == QueueKind::Fifo =>

@@ -38,6 +38,13 @@ impl<T: Send + 'static> Core<T> {
         self.waiters.remove(queue, id);
     }
 
+    /// Answers a long poll that waits; nothing happens when it has been answered already.
+    pub fn end_wait(&mut self, queue: QueueId, id: ReceiveId) {
+        if let Some(waiter) = self.waiters.remove(queue, id) {
+            self.reply_empty(waiter.ticket);
+        }
+    }
+
     /// Long polls that wait now.
     pub fn waiting(&self) -> usize {
         self.waiters.len()

@@ -1,9 +1,15 @@
 //! An HTTP/1.1 server for many protocols on one port: [`serve`] owns the sockets and the limits, a
 //! [`Handler`] owns the meaning.
 
+mod answer;
 mod body;
+mod client;
+mod pace;
+mod port_memory;
+mod request_line;
 mod server;
 mod stall;
+mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,6 +20,8 @@ pub use hyper::http::request::Parts as Head;
 pub use hyper::{HeaderMap, Method, StatusCode, header};
 
 use crate::origin::Arrival;
+pub use client::{Client, SMALL_ANSWER_BYTES};
+pub use port_memory::PortMemory;
 pub use server::{Counts, serve};
 
 /// A request that arrived whole.
@@ -36,6 +44,11 @@ impl Request {
     pub fn arrival(&self) -> Arrival {
         Arrival { peer: self.peer, local: self.local, secure: self.secure }
     }
+
+    /// Whether the client is still there, and what may be loaded for it.
+    pub fn client(&self) -> Client {
+        self.head.extensions.get().cloned().unwrap_or_else(Client::unbounded)
+    }
 }
 
 /// An answer; its body is in memory, so that it leaves in one write.
@@ -52,7 +65,7 @@ pub enum Rejection {
         /// The limit.
         max_bytes: usize,
     },
-    /// The body did not arrive in time. The connection is closed after the answer.
+    /// The body arrived too slowly. The connection is closed after the answer.
     BodyTimeout,
     /// The client went away, or broke the protocol in the middle of the body.
     BodyBroken,
@@ -62,7 +75,9 @@ pub enum Rejection {
 
 /// What a port answers.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. The future is dropped when the client disconnects.
+    /// Answers one request. The future is dropped when the connection breaks; a client that has only
+    /// ended its side gets its answer. Handlers that wait look at [`Client::half_closed`], those that
+    /// load much call [`Client::pay`] first.
     fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
 
     /// Answers a request that could not be read, in the dialect that its head asks for.

@@ -1,22 +1,28 @@
 //! The life of a connection.
 
-use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-use super::body::Budget;
-use super::stall::StallGuard;
-use super::{Handler, Rejection, Request, Response};
+use super::answer::Paid;
+use super::client::{Client, Standing};
+use super::port_memory::PortMemory;
+use super::request_line::{Lines, RequestLine};
+use super::stall::{StallGuard, Written};
+use super::wire::{Departure, Wire};
+use super::{Handler, Head, Rejection, Request, body};
 use crate::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use crate::limits::Limits;
 use crate::origin::Arrival;
@@ -32,11 +38,14 @@ pub struct Counts {
     pub requests_rejected: AtomicU64,
 }
 
+const URI_TOO_LONG: &[u8] =
+    b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// What all connections of a port share.
 struct Port<H> {
     handler: Arc<H>,
     limits: Limits,
-    budget: Budget,
+    memory: PortMemory,
     counts: Arc<Counts>,
 }
 
@@ -46,11 +55,11 @@ pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Arc<H>,
     limits: Limits,
+    memory: PortMemory,
     counts: Arc<Counts>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let budget = Budget::new(&limits);
-    accept(listener, Arc::new(Port { handler, limits, budget, counts }), shutdown).await;
+    accept(listener, Arc::new(Port { handler, limits, memory, counts }), shutdown).await;
 }
 
 impl<H: Handler> Dialogue for Port<H> {
@@ -69,31 +78,17 @@ impl<H: Handler> Dialogue for Port<H> {
         peer: SocketAddr,
         mut stopping: Stopping,
     ) {
-        let port = &*self;
         let arrival = Arrival { peer, local: stream.local_addr().ok(), secure: false };
-        let io = TokioIo::new(StallGuard::new(stream, port.limits.write_stall_timeout));
-        let service = service_fn(|request| async move {
-            Ok::<_, Infallible>(answer(port, request, arrival).await)
-        });
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(port.limits.head_timeout)
-                .max_buf_size(port.limits.max_head_bytes.max(8192))
-                .max_headers(port.limits.max_headers)
-                .pipeline_flush(true)
-                .serve_connection(io, service)
-        );
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopping.wait() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
+        let wire = Wire::new(stream);
+        let connection = Connection::new(&self, wire.clone(), arrival);
+        let ended = connection.serve(wire.clone(), &mut stopping).await;
+        // What hyper has answered with 400, 414 or 431 has not been read to its end either.
+        let unread =
+            connection.unread.load(Relaxed) || ended.as_ref().is_err_and(hyper::Error::is_parse);
         if let Err(error) = ended {
             tracing::debug!(%error, %peer, "connection ended early");
         }
+        wire.end(unread).await;
     }
 
     /// Best effort: a client that cannot take 60 bytes at once hears nothing but the close.
@@ -104,32 +99,113 @@ impl<H: Handler> Dialogue for Port<H> {
     }
 }
 
-async fn answer<H: Handler>(
-    port: &Port<H>,
-    request: hyper::Request<Incoming>,
+/// What the requests of one connection share.
+struct Connection<'p, H> {
+    port: &'p Port<H>,
+    wire: Wire,
     arrival: Arrival,
-) -> Response {
-    port.counts.requests.fetch_add(1, Relaxed);
-    let (head, body) = request.into_parts();
-    let hosts = head.headers.get_all(HOST).iter().count();
-    let read = match hosts {
-        0 | 1 => port.budget.read(body, &port.limits).await,
-        _ => Err(Rejection::SeveralHosts),
-    };
-    match read {
-        Ok(held) => {
-            let body = held.bytes.clone();
-            let Arrival { peer, local, secure } = arrival;
-            port.handler.handle(Request { head, body, peer, local, secure }).await
-        }
-        Err(reason) => {
-            port.counts.requests_rejected.fetch_add(1, Relaxed);
-            let mut response = port.handler.reject(&head, reason);
-            if reason != Rejection::Busy {
-                // The rest of the body is still on its way; it must not be read as a request.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    standing: Standing,
+    written: Written,
+    line: RequestLine,
+    /// A request was answered before it was read to its end.
+    unread: AtomicBool,
+}
+
+impl<'p, H: Handler> Connection<'p, H> {
+    fn new(port: &'p Port<H>, wire: Wire, arrival: Arrival) -> Self {
+        let (standing, written) = (Standing::default(), Written::default());
+        let (line, unread) = (RequestLine::default(), AtomicBool::new(false));
+        Self { port, wire, arrival, standing, written, line, unread }
+    }
+
+    /// Answers requests until one side ends, over `stream`: the wire, or TLS on it.
+    async fn serve<S>(&self, stream: S, stopping: &mut Stopping) -> Result<(), hyper::Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        let limits = &self.port.limits;
+        let max_head_bytes = limits.max_head_bytes.max(8 << 10);
+        // The rest is for the head's fields.
+        let max_line_bytes = max_head_bytes / 8 * 7;
+        let lines = Lines::new(stream, self.line.clone(), max_line_bytes);
+        let io = StallGuard::new(lines, limits.write_stall_timeout, self.written.clone());
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_timeout)
+            .max_buf_size(max_head_bytes)
+            .max_headers(limits.max_headers)
+            // Whether the client has gone is looked at beside each request, where it can be told
+            // from a client that only sends no more.
+            .half_close(true)
+            .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = stopping.wait() => {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
             }
-            response
+        };
+        if self.line.exceeds(max_line_bytes) {
+            let mut io = connection.into_parts().io.into_inner();
+            // Nobody may be there any more.
+            let _unheard = io.write_all(URI_TOO_LONG).await;
+            let _unheard = io.flush().await;
+            self.unread.store(true, Relaxed);
         }
+        ended
+    }
+
+    /// Answers one request; an error ends the connection, because nobody is there any more.
+    async fn answer(&self, request: hyper::Request<Incoming>) -> io::Result<hyper::Response<Paid>> {
+        let port = self.port;
+        port.counts.requests.fetch_add(1, Relaxed);
+        let (mut head, body) = request.into_parts();
+        self.line.is_complete();
+        if head.headers.get_all(HOST).iter().count() > 1 {
+            return Ok(self.rejected(&head, Rejection::SeveralHosts));
+        }
+        let budget = port.memory.bodies_of(self.standing.principal());
+        let held = match body::read(body, &port.limits, &budget).await {
+            Ok(held) => held,
+            Err(reason) => return Ok(self.rejected(&head, reason)),
+        };
+        self.line.begin();
+        let mut beyond = self.wire.has_departed().await;
+        let (half_close, half_closed) = watch::channel(beyond);
+        let client = Client::new(half_closed, port.memory.clone(), self.standing.clone());
+        head.extensions.insert(client.clone());
+        let Arrival { peer, local, secure } = self.arrival;
+        let request = Request { head, body: held.bytes.clone(), peer, local, secure };
+        let mut handling = pin!(port.handler.handle(request));
+        loop {
+            tokio::select! {
+                biased;
+                response = &mut handling => {
+                    return Ok(response.map(|body| Paid::new(body, |bytes| {
+                        let share = client.settle(bytes);
+                        self.written.begin(share.as_ref());
+                        share
+                    })));
+                }
+                departure = self.wire.departure(beyond) => match departure {
+                    Departure::HalfClosed => {
+                        beyond = true;
+                        half_close.send_replace(true);
+                    }
+                    Departure::Gone => return Err(io::ErrorKind::ConnectionReset.into()),
+                },
+            }
+        }
+    }
+
+    /// What is answered to a request that is not read to its end.
+    fn rejected(&self, head: &Head, reason: Rejection) -> hyper::Response<Paid> {
+        self.port.counts.requests_rejected.fetch_add(1, Relaxed);
+        let mut response = self.port.handler.reject(head, reason);
+        // The rest of the body is still on its way; it must not be read as a request.
+        self.unread.store(true, Relaxed);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        self.written.begin(None);
+        response.map(|body| Paid::new(body, |_| None))
     }
 }

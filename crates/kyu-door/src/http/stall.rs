@@ -1,45 +1,76 @@
 //! A socket that gives up on a client that stops reading: hyper has no timeout for writes.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
-/// A stream whose writes fail with `TimedOut` once they have made no progress for `timeout`.
-pub(super) struct StallGuard {
-    stream: TcpStream,
-    timeout: Duration,
-    /// Runs while a write waits; made when the first one does, as most never do.
-    deadline: Option<Pin<Box<Sleep>>>,
+use super::pace::Pace;
+use crate::budget::{Budget, Share};
+
+/// A stream whose writes fail with `TimedOut` once they are below the minimum pace for `patience`, or
+/// as soon as they are and others wait for the memory that the answer takes.
+pub(super) struct StallGuard<S> {
+    stream: S,
+    patience: Duration,
+    written: Written,
+    /// Runs while writes wait; made when the first one does, as most never do.
+    pace: Option<Pace>,
 }
 
-impl StallGuard {
-    pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
-        Self { stream, timeout, deadline: None }
+/// What the answer that is being written was paid from; of a small one, nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written(Arc<Mutex<Option<Budget>>>);
+
+impl Written {
+    pub(super) fn begin(&self, share: Option<&Share>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = share.map(Share::budget);
     }
 
-    fn guard<T>(
+    fn is_pressed(&self) -> bool {
+        let budget = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.as_ref().is_some_and(Budget::is_pressed)
+    }
+}
+
+impl<S> StallGuard<S> {
+    pub(super) fn new(stream: S, patience: Duration, written: Written) -> Self {
+        Self { stream, patience, written, pace: None }
+    }
+
+    /// Looks at what became of writing `offered` bytes.
+    fn guard(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.deadline = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+        offered: usize,
+    ) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) if *bytes < offered => {
+                // More will be offered at once, and may have to wait.
+                if let Some(pace) = &mut self.pace {
+                    pace.moved(*bytes);
+                }
+                written
+            }
+            Poll::Ready(_) => {
+                self.pace = None;
+                written
+            }
+            Poll::Pending => {
+                let pace = self.pace.get_or_insert_with(|| Pace::new(self.patience));
+                let written = &self.written;
+                ready!(pace.poll_lost(cx, || written.is_pressed()));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
         }
-        let timeout = self.timeout;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncRead for StallGuard {
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,14 +80,14 @@ impl AsyncRead for StallGuard {
     }
 }
 
-impl AsyncWrite for StallGuard {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.guard(cx, written)
+        self.guard(cx, written, buf.len())
     }
 
     fn poll_write_vectored(
@@ -65,16 +96,17 @@ impl AsyncWrite for StallGuard {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.guard(cx, written)
+        self.guard(cx, written, bufs.iter().map(|buf| buf.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
+    /// Of TLS it writes what is left.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.guard(cx, flushed)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
+        self.guard(cx, flushed, 0).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,9 +10,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
 use super::*;
+use crate::budget::Budget;
 use crate::limits::Limits;
 
-/// Says how long the body was; `/wait` waits for `release`.
+/// Bytes of the answer to `/large`.
+const LARGE_BYTES: usize = 8 << 20;
+
+/// Says how long the body was; `/wait` waits for `release`, or until the client sends no more;
+/// `/slow` takes a while over anything; `/large` answers much.
 struct Echo {
     waiting: Notify,
     release: Notify,
@@ -33,13 +38,32 @@ impl Handler for Echo {
         if request.head.uri.path() == "/wait" {
             let _tell = TellDrop(&self.dropped);
             self.waiting.notify_one();
+            let client = request.client();
+            tokio::select! {
+                () = self.release.notified() => {}
+                () = client.half_closed() => return text(StatusCode::OK, "nothing came"),
+            }
+        }
+        if request.head.uri.path() == "/slow" {
+            self.waiting.notify_one();
             self.release.notified().await;
+        }
+        if request.head.uri.path() == "/large" {
+            request.client().standing().prove(|| Arc::from("ann"));
+            if let Err(exhausted) = request.client().pay(LARGE_BYTES).await {
+                return text(StatusCode::SERVICE_UNAVAILABLE, exhausted.to_string());
+            }
+            return text(StatusCode::OK, vec![b'x'; LARGE_BYTES]);
         }
         text(StatusCode::OK, Bytes::from(request.body.len().to_string()))
     }
 
     fn reject(&self, _: &Head, reason: Rejection) -> Response {
-        text(StatusCode::PAYLOAD_TOO_LARGE, format!("{reason:?}"))
+        let status = match reason {
+            Rejection::SeveralHosts => StatusCode::BAD_REQUEST,
+            _ => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        text(status, format!("{reason:?}"))
     }
 }
 
@@ -47,6 +71,7 @@ struct Running {
     address: SocketAddr,
     handler: Arc<Echo>,
     counts: Arc<Counts>,
+    memory: PortMemory,
     stop: oneshot::Sender<()>,
     done: tokio::task::JoinHandle<()>,
 }
@@ -59,11 +84,13 @@ async fn start(limits: Limits) -> Running {
     let counts = Arc::new(Counts::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let (served, counted) = (Arc::clone(&handler), Arc::clone(&counts));
+    let memory = PortMemory::new(&Budget::process(1 << 30), &limits);
+    let budgets = memory.clone();
     let done = tokio::spawn(async move {
         let stopped = async { drop(stopped.await) };
-        serve(listener, served, limits, counted, stopped).await;
+        serve(listener, served, limits, budgets, counted, stopped).await;
     });
-    Running { address, handler, counts, stop, done }
+    Running { address, handler, counts, memory, stop, done }
 }
 
 /// Sends `bytes` and reads until the server closes.
@@ -171,13 +198,149 @@ async fn a_shutdown_lets_open_requests_finish_and_takes_no_new_ones() {
     server.done.await.unwrap();
 }
 
-/// A long poll of a client that has gone must not take a message from those who wait.
+/// A long poll of a client that has gone must not take a message from those who wait. Of a client
+/// that has closed, the server hears only that it sends no more: that ends every wait.
 #[tokio::test]
-async fn a_request_ends_when_its_client_goes() {
+async fn a_wait_ends_when_its_client_goes() {
     let server = start(small()).await;
     let mut gone = TcpStream::connect(server.address).await.unwrap();
     gone.write_all(b"GET /wait HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
     server.handler.waiting.notified().await;
     drop(gone);
     server.handler.dropped.notified().await;
+}
+
+/// `printf ... | nc -N`: the request, and the end of the client's side with it. The connection was
+/// closed without an answer.
+#[tokio::test]
+async fn a_client_that_sends_no_more_gets_its_answer() {
+    let server = start(small()).await;
+    for path in ["/", "/slow", "/wait"] {
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhello");
+        half.write_all(request.as_bytes()).await.unwrap();
+        half.shutdown().await.unwrap();
+        if path == "/slow" {
+            server.handler.waiting.notified().await;
+            server.handler.release.notify_one();
+        }
+        let mut answer = String::new();
+        half.read_to_string(&mut answer).await.unwrap();
+        let body = if path == "/wait" { "nothing came" } else { "5" };
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(body), "{path}: {answer}");
+    }
+}
+
+/// 64 connections that announced 8 MiB each and sent nothing took the whole budget before a byte
+/// was there, and everybody's larger requests waited for 30 seconds.
+#[tokio::test]
+async fn bodies_that_are_announced_and_not_sent_keep_nothing_from_others() {
+    let limits = Limits { large_body_budget_bytes: 0, ..Limits::default() };
+    let (max_bytes, server) = (limits.max_body_bytes, start(limits).await);
+    let mut stalled = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {max_bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[0; 1_000]).await.unwrap();
+        stalled.push(stream);
+    }
+    let body = "x".repeat(1 << 20);
+    let length = body.len();
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    let answer = exchange(server.address, request.as_bytes()).await;
+    assert!(answer.ends_with(&format!("\r\n\r\n{length}")), "{answer}");
+    assert_eq!(server.memory.bodies().used_bytes(), 0);
+    assert_eq!(server.memory.bodies().refusals(), 0);
+}
+
+/// What has arrived is held; who then stands still loses it as soon as others want the room.
+#[tokio::test]
+async fn a_body_that_stands_still_makes_room_for_others() {
+    let limits = Limits { large_body_budget_bytes: 0, ..Limits::default() };
+    let server = start(limits).await;
+    let mut stalled = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n", 8 << 20);
+    stalled.write_all(head.as_bytes()).await.unwrap();
+    stalled.write_all(&vec![0; (8 << 20) - 1]).await.unwrap();
+    while server.memory.bodies().used_bytes() < 8 << 20 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let body = "x".repeat(1 << 20);
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange(server.address, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut told = String::new();
+    stalled.read_to_string(&mut told).await.unwrap();
+    assert!(told.contains("BodyTimeout"), "{told}");
+}
+
+/// Three hundred receives of 10 MB each that nobody read took 3 GB, and other clients waited 53 s.
+#[tokio::test]
+async fn answers_that_nobody_reads_have_a_bound_and_make_room_for_others() {
+    let limits = Limits {
+        answer_budget_bytes: 4 * LARGE_BYTES,
+        max_answer_bytes: LARGE_BYTES,
+        ..Limits::default()
+    };
+    let server = start(limits).await;
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /large HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        unread.push(stream);
+    }
+    while server.memory.answers().used_bytes() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let close = b"GET /large HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let mut answer = exchange(server.address, close).await;
+    // Those before it wait as well; when some of them have been given up, it is its turn.
+    while answer.starts_with("HTTP/1.1 503") {
+        answer = exchange(server.address, close).await;
+    }
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.len() > LARGE_BYTES);
+    assert!(server.memory.answers().used_bytes() <= 4 * LARGE_BYTES);
+    drop(unread);
+    while server.memory.answers().used_bytes() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A client that was still sending when its request was refused found a reset connection, and no
+/// word of why.
+#[tokio::test]
+async fn broken_and_oversized_requests_are_told_why() {
+    let server = start(small()).await;
+    let long = "x".repeat(4 << 20);
+    for (request, status) in [
+        (format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4194304\r\n\r\n{long}"), 413),
+        (format!("GET /{long} HTTP/1.1\r\nhost: h\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nhost: h\r\nx: {long}\r\n\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\nhost: h\r\n{}\r\n", "a: b\r\n".repeat(200)), 431),
+        (format!("GET / HTTP/1.1\r\nhost: h\r\nhost: i\r\n\r\n{long}"), 400),
+        (format!("\x16\x03\x01{long}"), 400),
+        (format!("GET / HTTP/1.1\r\nno colon\r\n\r\n{long}"), 400),
+        (format!("GET / HTTP/7.0\r\n\r\n{long}"), 400),
+        (format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: many\r\n\r\n{long}"), 400),
+    ] {
+        let start: String = request.chars().take(60).collect();
+        let answer = patient_exchange(server.address, request.into_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{start:?}: {answer:?}");
+    }
+}
+
+/// Reads while it sends, as a client that has threads does.
+async fn patient_exchange(address: SocketAddr, bytes: Vec<u8>) -> String {
+    let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+    let sent = tokio::spawn(async move { writing.write_all(&bytes).await });
+    let mut answer = Vec::new();
+    reading.read_to_end(&mut answer).await.unwrap();
+    let _cut_off = sent.await.unwrap();
+    String::from_utf8(answer).unwrap()
 }
