@@ -1,6 +1,7 @@
 //! What a handler knows of its attempt, and what it may do as part of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::backend::{Backend, Completion, Handle, Outgoing};
 use crate::error::Error;
@@ -19,6 +20,7 @@ pub(crate) struct Attempt {
     pub(crate) handle: Handle,
     pub(crate) id: String,
     pub(crate) number: u32,
+    pub(crate) scheduled_at_ms: Option<u64>,
     /// SHA-256 of the job: what claims of this job are made on.
     pub(crate) fingerprint: [u8; 32],
     pub(crate) staged: Mutex<Staged>,
@@ -40,6 +42,13 @@ impl Context {
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u32 {
         self.shared.number
+    }
+
+    /// When the run of the schedule was due that enqueued the job, `None` if no schedule did. A run
+    /// that is caught up late has its own time here.
+    pub fn scheduled_at(&self) -> Option<SystemTime> {
+        let since = Duration::from_millis(self.shared.scheduled_at_ms?);
+        UNIX_EPOCH.checked_add(since)
     }
 
     /// The queue that the job came from.

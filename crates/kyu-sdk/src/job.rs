@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 /// A kind of work. Its value travels as JSON, so that every other door can send and read it.
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// The queue of this kind. Made with its dead-letter queue (`<QUEUE>-dead`) when it is first
-    /// used and does not exist; an existing queue keeps its settings.
+    /// used and does not exist. When [`Job::RETRY`] or [`Job::LIMITS`] have changed since a worker
+    /// last declared them, what changed is applied to the queue, and what an operator set meanwhile
+    /// stays. A queue that no worker made keeps its settings; differences are logged.
     const QUEUE: &'static str;
 
     /// How failures are tried again.

@@ -43,6 +43,7 @@ pub(crate) async fn run(
             handle: job.handle.clone(),
             id: job.id,
             number: job.attempt,
+            scheduled_at_ms: job.scheduled_at_ms,
             fingerprint: Sha256::digest(&job.body).into(),
             staged: std::sync::Mutex::default(),
         }),

@@ -500,8 +500,9 @@ async fn a_schedule_enqueues_and_saying_it_again_changes_nothing() {
         let done = Arc::new(Notify::new());
         let worker = Worker::new(&kyu).handle({
             let done = Arc::clone(&done);
-            move |job: Mail, _: Context| {
+            move |job: Mail, context: Context| {
                 assert_eq!(job, mail("everybody"));
+                assert!(context.scheduled_at().unwrap() <= std::time::SystemTime::now());
                 done.notify_one();
                 async { Ok(()) }
             }
@@ -511,6 +512,48 @@ async fn a_schedule_enqueues_and_saying_it_again_changes_nothing() {
         kyu.unschedule("greetings").await.unwrap();
         let wrong = Schedule::cron("61 * * * *", "UTC");
         assert!(kyu.schedule("wrong", &wrong, &mail("nobody")).await.is_err());
+    })
+    .await;
+}
+
+/// A release of the code gave a job more attempts, and its queue went on with the old number: it had
+/// been made once, and nobody said that the change meant nothing.
+#[tokio::test]
+async fn a_changed_retry_in_the_code_is_applied_to_the_queue() {
+    #[derive(Serialize, Deserialize)]
+    struct Export;
+    impl Job for Export {
+        const QUEUE: &'static str = "exports";
+        const RETRY: Retry = Retry { max_attempts: 1, ..QUICK };
+    }
+    /// The same job, a release later.
+    #[derive(Serialize, Deserialize)]
+    struct LaterExport;
+    impl Job for LaterExport {
+        const QUEUE: &'static str = "exports";
+        const RETRY: Retry = QUICK;
+    }
+    over_both(|kyu| async move {
+        let done = Arc::new(Notify::new());
+        let fails = |last_attempt: u32| {
+            let done = Arc::clone(&done);
+            move |context: Context| {
+                if context.attempt() == last_attempt {
+                    done.notify_one();
+                }
+                async { Err(JobError::failed("the disk is full")) }
+            }
+        };
+        kyu.enqueue(&Export).await.unwrap();
+        let once = fails(1);
+        let worker = Worker::new(&kyu).handle(move |_: Export, context: Context| once(context));
+        assert_eq!(work(worker, &done).await, Summary { dead: 1, ..Summary::default() });
+        kyu.enqueue(&LaterExport).await.unwrap();
+        let thrice = fails(3);
+        let worker =
+            Worker::new(&kyu).handle(move |_: LaterExport, context: Context| thrice(context));
+        let summary = work(worker, &done).await;
+        assert_eq!(summary, Summary { failed: 2, dead: 1, ..Summary::default() });
     })
     .await;
 }

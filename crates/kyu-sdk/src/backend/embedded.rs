@@ -4,17 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Acquire, Answer, Attribute, AttributeValue, Broker, Claimed, Command, Content, CreateQueue,
-    CreateSchedule, Enqueue, Extend, Extended, Lease, LedgerClaim, LedgerCommand, LedgerComplete,
-    LedgerKey, LedgerRefusal, LedgerRelease, LedgerReply, MessageTemplate, NewMessage, Options,
-    Outcome, Query, QueueConfig, QueueInfo, QueueName, Receipt, Refusal, Reply, ScheduleCommand,
-    ScheduleConfig, ScheduleRefusal, ScheduleRule, ScheduleTarget, Settle, Settled, Unique,
-    UniquePolicy, UniqueScope, UpdateSchedule,
+    Acquire, Answer, Attribute, AttributeValue, Broker, Claimed, Command, ConfigureQueue, Content,
+    CreateQueue, CreateSchedule, Enqueue, Extend, Extended, Lease, LedgerClaim, LedgerCommand,
+    LedgerComplete, LedgerKey, LedgerRefusal, LedgerRelease, LedgerReply, MessageTemplate,
+    NewMessage, Options, Outcome, Query, QueueConfig, QueueInfo, QueueName, Receipt, Refusal,
+    Reply, ScheduleCommand, ScheduleConfig, ScheduleRefusal, ScheduleRule, ScheduleTarget, Settle,
+    Settled, Unique, UniquePolicy, UniqueScope, UpdateSchedule,
 };
 
+use super::declared::{self, Plan};
 use super::{
-    ClaimRequest, Completion, Ending, Failure, Finish, Finished, Handle, Incoming, LedgerClaimed,
-    Outgoing, QueueSettings, millis,
+    ClaimRequest, Completion, DECLARE_TRIES, Ending, Failure, Finish, Finished, Handle, Incoming,
+    LedgerClaimed, Outgoing, QueueSettings, millis, not_default,
 };
 use crate::error::Error;
 use crate::job::Enqueued;
@@ -48,14 +49,44 @@ impl Embedded {
 
     pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
         self.create(&settings.dead_letter_queue(), QueueConfig::default()).await?;
-        self.create(settings.queue, settings.config(NAMESPACE)).await
+        let declared = not_default(&settings.config(NAMESPACE))?;
+        let tagged = with_settings(&QueueConfig::default(), declared::tagged(&declared))?;
+        if self.create(settings.queue, tagged).await? {
+            return Ok(());
+        }
+        for _ in 0..DECLARE_TRIES {
+            let info = self.queue(settings.queue)?;
+            let has = not_default(&info.config)?;
+            let patch = match declared::plan(&declared, &has) {
+                Plan::Keep => return Ok(()),
+                Plan::Differs(names) => {
+                    super::say_differs(settings.queue, &names);
+                    return Ok(());
+                }
+                Plan::Apply(patch) => patch,
+            };
+            let config = with_settings(&info.config, declared::applied(&has, &patch))?;
+            let (queue, config, expected_version) = (info.id, Box::new(config), info.version);
+            let configure = ConfigureQueue { queue, config, expected_version };
+            match self.broker.submit(Command::ConfigureQueue(configure)).await {
+                Ok(_) => {
+                    super::say_applied(settings.queue, &patch);
+                    return Ok(());
+                }
+                Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
+                Err(error) => return Err(failure(error)),
+            }
+        }
+        Err(Error::Retry("others keep changing the settings of the queue".into()).into())
     }
 
-    async fn create(&self, name: &str, config: QueueConfig) -> Result<(), Failure> {
+    /// False if it was there.
+    async fn create(&self, name: &str, config: QueueConfig) -> Result<bool, Failure> {
         let create =
             CreateQueue { name: queue_name(name), config: Box::new(config), name_reuse_wait_ms: 0 };
         match self.broker.submit(Command::CreateQueue(create)).await {
-            Ok(_) | Err(kyu_broker::Error::Refused(Refusal::QueueExists(_))) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(kyu_broker::Error::Refused(Refusal::QueueExists(_))) => Ok(false),
             Err(error) => Err(failure(error)),
         }
     }
@@ -109,10 +140,12 @@ impl Embedded {
             .into_iter()
             .map(|received| {
                 let content = received.message.content();
+                let content = content.map_err(|error| invalid(error.to_string()))?;
                 Ok(Incoming {
                     handle: Handle::Embedded(received.delivery.receipt),
                     id: received.message.message_id.to_string(),
-                    body: content.map_err(|error| invalid(error.to_string()))?.body,
+                    scheduled_at_ms: content.scheduled_at_ms(),
+                    body: content.body,
                     attempt: received.delivery.receive_count,
                 })
             })
@@ -240,6 +273,14 @@ impl Embedded {
             other => Err(invalid(format!("unexpected answer: {other:?}"))),
         }
     }
+}
+
+/// A queue's configuration with these settings as JSON has them.
+fn with_settings(config: &QueueConfig, settings: serde_json::Value) -> Result<QueueConfig, Error> {
+    let mut config = config.clone();
+    let settings = serde_json::from_value(settings)?;
+    kyu_settings::apply(settings, NAMESPACE, &mut config).map_err(Error::Invalid)?;
+    Ok(config)
 }
 
 fn queue_name(name: &str) -> QueueName {

@@ -1,6 +1,7 @@
 //! The two places where queues can be, behind one set of operations. This is the whole difference
 //! between an engine in this process and a server.
 
+mod declared;
 mod embedded;
 mod remote;
 
@@ -152,6 +153,43 @@ pub(crate) struct Incoming {
     pub(crate) body: Bytes,
     /// From 1.
     pub(crate) attempt: u32,
+    /// When the run of its schedule was due, Unix time.
+    pub(crate) scheduled_at_ms: Option<u64>,
+}
+
+/// Says that a queue has other settings than its job type declares, and which.
+fn say_differs(queue: &str, settings: &[String]) {
+    let settings = settings.join(", ");
+    tracing::warn!(
+        queue,
+        settings,
+        "the queue was there before its job type: settings that the code declares differ and stay"
+    );
+}
+
+/// Says that a job type's settings were changed with its code.
+fn say_applied(queue: &str, patch: &serde_json::Value) {
+    let names = patch.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let settings: Vec<&str> = names.filter(|name| *name != "tags").collect();
+    tracing::info!(queue, settings = settings.join(", "), "the code's new settings are applied");
+}
+
+/// Tries against others that change a queue's settings at the same time.
+const DECLARE_TRIES: usize = 8;
+
+/// A queue's settings that differ from the default: an older server need not know the others.
+fn not_default(config: &QueueConfig) -> Result<serde_json::Value, Error> {
+    let mut settings = serde_json::to_value(kyu_settings::of(config))?;
+    retain_changed(&mut settings)?;
+    Ok(settings)
+}
+
+fn retain_changed(settings: &mut serde_json::Value) -> Result<(), Error> {
+    let defaults = serde_json::to_value(kyu_settings::QueueSettings::default())?;
+    if let serde_json::Value::Object(fields) = settings {
+        fields.retain(|name, value| defaults.get(name) != Some(value));
+    }
+    Ok(())
 }
 
 /// How an attempt ended.

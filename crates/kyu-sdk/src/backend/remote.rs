@@ -1,12 +1,13 @@
 //! A server: its admin API (`/v1`, JSON over HTTP/1.1).
 
-use kyu_broker::{CatchUp, OverlapPolicy, QueueConfig, ScheduleRule};
+use kyu_broker::{CatchUp, OverlapPolicy, ScheduleRule};
 use kyu_client::{Call, Client, ClientOptions, Method, Problem, encoded};
 use serde_json::{Value, json};
 
+use super::declared::{self, Plan};
 use super::{
-    ClaimRequest, Completion, Ending, Failure, Finish, Finished, Handle, Incoming, LedgerClaimed,
-    Outgoing, QueueSettings, hex, millis, unix_ms,
+    ClaimRequest, Completion, DECLARE_TRIES, Ending, Failure, Finish, Finished, Handle, Incoming,
+    LedgerClaimed, Outgoing, QueueSettings, hex, millis, not_default, retain_changed, unix_ms,
 };
 use crate::error::Error;
 use crate::job::Enqueued;
@@ -24,15 +25,46 @@ impl Remote {
     }
 
     pub(crate) async fn declare(&self, settings: &QueueSettings) -> Result<(), Failure> {
-        self.create(&settings.dead_letter_queue(), &QueueConfig::default()).await?;
-        self.create(settings.queue, &settings.config(UNNAMED)).await
+        self.create(&settings.dead_letter_queue(), json!({})).await?;
+        let declared = not_default(&settings.config(UNNAMED))?;
+        if self.create(settings.queue, declared::tagged(&declared)).await? {
+            return Ok(());
+        }
+        for _ in 0..DECLARE_TRIES {
+            let there = self.0.call(Call::new(Method::GET, path(settings.queue, ""))).await?;
+            let all = there.get("settings").cloned().unwrap_or_default();
+            let mut has = all.clone();
+            retain_changed(&mut has)?;
+            let patch = match declared::plan(&declared, &has) {
+                Plan::Keep => return Ok(()),
+                Plan::Differs(names) => {
+                    super::say_differs(settings.queue, &names);
+                    return Ok(());
+                }
+                Plan::Apply(patch) => patch,
+            };
+            // As a whole: a merge patch would mix the halves of two policies.
+            let call = Call::new(Method::PUT, path(settings.queue, ""));
+            let etag = format!("\"{}\"", text(&there, "etag")?);
+            let call = call.body(declared::applied(&all, &patch)).header("if-match", etag);
+            match self.0.call(call).await {
+                Ok(_) => {
+                    super::say_applied(settings.queue, &patch);
+                    return Ok(());
+                }
+                Err(kyu_client::Error::Refused(problem)) if problem.code == "version_conflict" => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Retry("others keep changing the settings of the queue".into()).into())
     }
 
-    async fn create(&self, queue: &str, config: &QueueConfig) -> Result<(), Failure> {
+    /// False if it was there.
+    async fn create(&self, queue: &str, settings: Value) -> Result<bool, Failure> {
         let call = Call::new(Method::PUT, path(queue, "")).header("if-none-match", "*");
-        match self.0.call(call.body(not_default(config)?)).await {
-            Err(kyu_client::Error::Refused(problem)) if problem.code == "queue_exists" => Ok(()),
-            result => Ok(result.map(drop)?),
+        match self.0.call(call.body(settings)).await {
+            Err(kyu_client::Error::Refused(problem)) if problem.code == "queue_exists" => Ok(false),
+            result => Ok(result.map(|_| true)?),
         }
     }
 
@@ -214,16 +246,6 @@ impl From<kyu_client::Error> for Failure {
     }
 }
 
-/// The settings that differ from the default: an older server need not know the others.
-fn not_default(config: &QueueConfig) -> Result<Value, Error> {
-    let mut settings = serde_json::to_value(kyu_settings::of(config))?;
-    let defaults = serde_json::to_value(kyu_settings::QueueSettings::default())?;
-    if let Value::Object(fields) = &mut settings {
-        fields.retain(|name, value| defaults.get(name) != Some(value));
-    }
-    Ok(settings)
-}
-
 fn path(queue: &str, rest: &str) -> String {
     format!("/v1/queues/{}{rest}", encoded(queue))
 }
@@ -262,6 +284,7 @@ fn incoming(message: &Value) -> Result<Incoming, Failure> {
         id: text(message, "message_id")?,
         body: text(message, "body").unwrap_or_default().into(),
         attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+        scheduled_at_ms: message.get("scheduled_at_ms").and_then(Value::as_u64),
     })
 }
 
@@ -312,6 +335,8 @@ fn misunderstood(answer: &Value) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use kyu_broker::QueueConfig;
+
     use super::*;
     use crate::job::{Limits, Retry};
 
