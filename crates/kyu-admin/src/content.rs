@@ -95,7 +95,7 @@ pub(crate) fn prepare(
 }
 
 /// The delay that a message asks for, by a span or by an instant.
-fn delay_of(
+pub(crate) fn delay_of(
     delay_ms: Option<u64>,
     ready_at_ms: Option<u64>,
     now_ms: u64,
@@ -187,7 +187,8 @@ pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-fn state_of(phase: Phase) -> (MessageState, Option<u64>) {
+/// A phase in the words of the API, and when it ends by itself.
+pub(crate) fn state_of(phase: Phase) -> (MessageState, Option<u64>) {
     match phase {
         Phase::Ready => (MessageState::Ready, None),
         Phase::Delayed(until_ms) => (MessageState::Delayed, Some(until_ms)),

@@ -103,6 +103,7 @@ fn gone(from: EngineGone) -> Gone {
         EndKind::Deadline => Gone::Deadline { at_ms },
         EndKind::Dropped => Gone::Dropped { at_ms },
         EndKind::Rejected => Gone::Rejected { at_ms },
+        EndKind::Cancelled => Gone::Cancelled { at_ms },
         EndKind::Moved => {
             let (to, to_seq) =
                 end.to.map(|(name, seq)| (name.name.clone(), seq)).unwrap_or_default();
@@ -168,6 +169,7 @@ fn words_of_end(gone: &Gone, shown: &Explanation) -> String {
         Gone::Deadline { at_ms } => format!("its own time was over {}", ago(*at_ms, shown)),
         Gone::Dropped { at_ms } => format!("it made room for others {}", ago(*at_ms, shown)),
         Gone::Rejected { at_ms } => format!("rejected {}", ago(*at_ms, shown)),
+        Gone::Cancelled { at_ms } => format!("cancelled {}", ago(*at_ms, shown)),
         Gone::Moved { at_ms, to, to_seq, dead_reason, consumer, error } => {
             let dead = dead_reason.map_or("", words_of_death);
             let by = consumer.as_ref().map_or(String::new(), |by| format!(", last with {by}"));

@@ -25,5 +25,9 @@ pub(crate) const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 /// Messages a second of a move task, and the largest number of the engine.
 pub(crate) const MAX_PER_SECOND: u32 = 1_000_000;
+/// Messages that one request looks at to choose among them: a fraction of a second.
+pub(crate) const MAX_SELECTION_LOOKED_AT: u64 = 10_000;
+/// Bytes of messages that one request reads for that.
+pub(crate) const MAX_SELECTION_BYTES: u64 = 32 << 20;
 /// Attempts of a change that somebody else's changes get in the way of.
 pub(crate) const MAX_TRIES: usize = 8;

@@ -93,6 +93,12 @@ codes! {
     PurgeInProgress => "purge_in_progress", CONFLICT;
     /// The queue is being emptied by a move task.
     MoveTaskRunning => "move_task_running", CONFLICT;
+    /// Somebody works on the message.
+    MessageInFlight => "message_in_flight", CONFLICT;
+    /// That is not for messages in this state.
+    NotApplicable => "not_applicable", CONFLICT;
+    /// The queue that the message came from is not known, or not there.
+    NoSource => "no_source", CONFLICT;
     /// As many messages are in flight as the queue allows.
     TooManyInFlight => "too_many_in_flight", CONFLICT;
     /// The queue is at its limit.

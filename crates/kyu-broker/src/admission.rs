@@ -88,6 +88,7 @@ pub(crate) fn content_bytes(command: &Command) -> usize {
         | Command::EndSession(_)
         | Command::Reserve(_)
         | Command::BySeq(_)
+        | Command::Intervene(_)
         | Command::Conclude(_)
         | Command::GiveBack(_)
         | Command::StartMoveTask(_)

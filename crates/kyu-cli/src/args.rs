@@ -118,6 +118,11 @@ pub enum Verb {
     },
     /// Move dead letters back to where they came from, or elsewhere.
     Redrive(RedriveArgs),
+    /// One message that nobody works on: look, cancel, run now, postpone, prioritise, move.
+    #[command(subcommand)]
+    Message(MessageVerb),
+    /// Choose messages by what they have in common; with an action, do it to them.
+    Select(SelectArgs),
     /// Why a message is not delivered now, and when it could be.
     Explain {
         /// The queue.
@@ -325,6 +330,11 @@ pub struct RedriveArgs {
     /// Most messages a second.
     #[arg(long)]
     pub(crate) max_per_second: Option<u32>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Move only so many.
+    #[arg(long, conflicts_with = "max_per_second")]
+    pub(crate) max: Option<u64>,
     /// Return at once, and let the server go on.
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -334,6 +344,120 @@ pub struct RedriveArgs {
     /// Stop a move instead.
     #[arg(long, value_name = "ID", conflicts_with_all = ["to", "max_per_second"])]
     pub(crate) cancel: Option<u64>,
+}
+
+/// Verbs on one message, named by its place in the queue, as `peek` and `send` print it.
+#[derive(Debug, Subcommand)]
+pub enum MessageVerb {
+    /// The message as it is. Changes nothing.
+    Get {
+        /// The queue.
+        queue: String,
+        /// Its place.
+        seq: u64,
+    },
+    /// Remove it: the job is cancelled.
+    Cancel {
+        /// The queue.
+        queue: String,
+        /// Its place.
+        seq: u64,
+        /// Also if somebody works on it.
+        #[arg(long)]
+        in_flight: bool,
+    },
+    /// Make it ready at once, whatever it waits for.
+    Run {
+        /// The queue.
+        queue: String,
+        /// Its place.
+        seq: u64,
+    },
+    /// Postpone it, or give it another priority.
+    Set {
+        /// The queue.
+        queue: String,
+        /// Its place.
+        seq: u64,
+        /// Not received before this has passed, such as 5m.
+        #[arg(long, value_name = "TIME", value_parser = duration_ms)]
+        delay: Option<u64>,
+        /// Not received before this instant, such as 2026-12-24T18:00+01:00.
+        #[arg(long, value_name = "INSTANT", value_parser = instant_ms, conflicts_with = "delay")]
+        at: Option<u64>,
+        /// 0 to 255, which is received first.
+        #[arg(long)]
+        priority: Option<u8>,
+    },
+    /// Move it to another queue, or a dead letter back to where it came from.
+    Move {
+        /// The queue.
+        queue: String,
+        /// Its place.
+        seq: u64,
+        /// Where to.
+        #[arg(long, value_name = "QUEUE")]
+        to: Option<String>,
+    },
+}
+
+/// What chosen messages have in common.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FilterArgs {
+    /// In this state: ready, delayed, leased, held, backoff, parked, dead, archived. May be repeated.
+    #[arg(long = "state", value_name = "STATE")]
+    pub(crate) states: Vec<String>,
+    /// Dead for this reason: max_receives, rejected, deadline, retention. May be repeated.
+    #[arg(long = "reason", value_name = "REASON")]
+    pub(crate) reasons: Vec<String>,
+    /// Sent longer ago than this, such as 2h.
+    #[arg(long, value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) older_than: Option<u64>,
+    /// Sent within this time.
+    #[arg(long, value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) younger_than: Option<u64>,
+    /// In this lane.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// With this attribute. May be repeated: all of them.
+    #[arg(long = "attribute", value_name = "NAME=TEXT")]
+    pub(crate) attributes: Vec<String>,
+    /// With this text in the body.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// With this text in the error of the last attempt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+}
+
+/// See [`Verb::Select`].
+#[derive(Debug, Args)]
+pub struct SelectArgs {
+    /// The queue.
+    pub(crate) queue: String,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Choose only so many.
+    #[arg(long)]
+    pub(crate) max: Option<u64>,
+    /// Remove them.
+    #[arg(long, group = "action")]
+    pub(crate) cancel: bool,
+    /// Make them ready at once.
+    #[arg(long, group = "action")]
+    pub(crate) run: bool,
+    /// They are not received before this instant, such as +5m.
+    #[arg(long, value_name = "INSTANT", value_parser = instant_ms, group = "action")]
+    pub(crate) postpone: Option<u64>,
+    /// Give them this priority.
+    #[arg(long, group = "action")]
+    pub(crate) priority: Option<u8>,
+    /// Move them to this queue.
+    #[arg(long, value_name = "QUEUE", group = "action")]
+    pub(crate) move_to: Option<String>,
+    /// Do not ask before messages are removed.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// See [`Verb::Pause`].

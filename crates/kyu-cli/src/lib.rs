@@ -10,6 +10,7 @@ mod output;
 mod redrive;
 mod requests;
 mod schedules;
+mod selections;
 mod verbs;
 
 pub use args::{Connection, Verb};

@@ -4,7 +4,8 @@ use kyu_client::{Call, Method, encoded};
 use serde_json::{Value, json};
 
 use crate::args::{
-    ExchangeVerb, LedgerVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs, ScheduleVerb,
+    ExchangeVerb, LedgerVerb, MessageVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs,
+    ScheduleVerb,
 };
 use crate::failure::Failure;
 use crate::output::{ONE, View};
@@ -233,6 +234,30 @@ pub(crate) fn ledger(verb: &LedgerVerb) -> Request {
         }
         LedgerVerb::Get { key } | LedgerVerb::Release { key, .. } => {
             (Call::new(Method::GET, format!("/v1/ledger/{}", encoded(key))), ONE)
+        }
+    }
+}
+
+/// Something about one message.
+pub(crate) fn message(verb: &MessageVerb) -> Request {
+    let path =
+        |queue: &str, seq: u64, rest: &str| queue_path(queue, &format!("/messages/{seq}{rest}"));
+    match verb {
+        MessageVerb::Get { queue, seq } => (Call::new(Method::GET, path(queue, *seq, "")), ONE),
+        MessageVerb::Cancel { queue, seq, in_flight } => {
+            let call = Call::new(Method::DELETE, path(queue, *seq, ""));
+            (call.query("in_flight", in_flight.then_some("true")), ONE)
+        }
+        MessageVerb::Run { queue, seq } => {
+            (Call::new(Method::POST, path(queue, *seq, "/run")), ONE)
+        }
+        MessageVerb::Set { queue, seq, delay, at, priority } => {
+            let body = json!({ "delay_ms": delay, "ready_at_ms": at, "priority": priority });
+            (Call::new(Method::PATCH, path(queue, *seq, "")).body(body), ONE)
+        }
+        MessageVerb::Move { queue, seq, to } => {
+            let call = Call::new(Method::POST, path(queue, *seq, "/move"));
+            (call.body(json!({ "destination": to })), ONE)
         }
     }
 }

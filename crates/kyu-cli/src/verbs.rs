@@ -7,14 +7,14 @@ use kyu_settings::limits::MAX_WAIT_MS;
 use serde_json::{Map, Value, json};
 
 use crate::args::{
-    Connection, ExchangeVerb, LedgerVerb, MessageArgs, QueueVerb, ReceiveArgs, ScheduleVerb,
-    SendArgs, Verb,
+    Connection, ExchangeVerb, LedgerVerb, MessageArgs, QueueVerb, ReceiveArgs, RedriveArgs,
+    ScheduleVerb, SelectArgs, SendArgs, Verb,
 };
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output::{Format, ONE, View, print};
 use crate::requests::{self, Request, exchange_path, queue_path};
-use crate::{redrive, schedules};
+use crate::{redrive, schedules, selections};
 
 /// Messages of one request where there are many.
 const BATCH: usize = 1_000;
@@ -63,10 +63,9 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             let body = json!({ "items": items.collect::<Vec<_>>() });
             shell.each(Call::new(Method::POST, queue_path(&queue, "/extend")).body(body)).await
         }
-        Verb::Redrive(args) if args.list || args.cancel.is_some() || args.no_wait => {
-            shell.ask(requests::redrive(&args)).await
-        }
-        Verb::Redrive(args) => redrive::run(&shell.client, connection.output, &args).await,
+        Verb::Redrive(args) => shell.redrive(args).await,
+        Verb::Message(verb) => shell.ask(requests::message(&verb)).await,
+        Verb::Select(args) => shell.select(args).await,
         Verb::History { queue, seq } => {
             let path = queue_path(&queue, &format!("/messages/{seq}/history"));
             shell.ask((Call::new(Method::GET, path), ONE)).await
@@ -75,15 +74,7 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             let path = queue_path(&queue, &format!("/messages/{seq}/explain"));
             shell.explain(Call::new(Method::GET, path)).await
         }
-        Verb::Schedule(ScheduleVerb::Put { name, settings, replace: false }) => {
-            let answer = schedules::put(&mut shell.client, &name, &settings, false).await?;
-            shell.print(&answer, ONE)
-        }
-        Verb::Schedule(ScheduleVerb::Set { name, settings }) => {
-            let answer = schedules::put(&mut shell.client, &name, &settings, true).await?;
-            shell.print(&answer, ONE)
-        }
-        Verb::Schedule(verb) => shell.ask(requests::schedule(&verb)?).await,
+        Verb::Schedule(verb) => shell.schedule(verb).await,
         Verb::Pause(args) => shell.ask(requests::pause(&args, "pause")).await,
         Verb::Resume(args) => shell.ask(requests::pause(&args, "resume")).await,
         Verb::Ledger(LedgerVerb::Release { key, .. }) => shell.release_entry(key).await,
@@ -107,6 +98,9 @@ fn ask_first(verb: &Verb) -> Result<(), Failure> {
         }
         Verb::Schedule(ScheduleVerb::Delete { name, yes }) => {
             confirm(&format!("Delete schedule {name:?}"), *yes)
+        }
+        Verb::Select(args) if args.cancel => {
+            confirm(&format!("Remove the chosen messages of queue {:?}", args.queue), args.yes)
         }
         Verb::Ledger(LedgerVerb::Release { key, yes }) => {
             confirm(&format!("Forget entry {key:?}, so that its work may be done again"), *yes)
@@ -153,6 +147,38 @@ impl Shell<'_> {
         {
             *answer = Value::Null;
         }
+    }
+
+    async fn schedule(&mut self, verb: ScheduleVerb) -> Result<(), Failure> {
+        let answer = match verb {
+            ScheduleVerb::Put { name, settings, replace: false } => {
+                schedules::put(&mut self.client, &name, &settings, false).await?
+            }
+            ScheduleVerb::Set { name, settings } => {
+                schedules::put(&mut self.client, &name, &settings, true).await?
+            }
+            verb => return self.ask(requests::schedule(&verb)?).await,
+        };
+        self.print(&answer, ONE)
+    }
+
+    async fn select(&mut self, args: SelectArgs) -> Result<(), Failure> {
+        let chosen = selections::select(&self.client, &args).await?;
+        self.print(&chosen, selections::SELECTED)?;
+        selections::check(&chosen)
+    }
+
+    async fn redrive(&mut self, args: RedriveArgs) -> Result<(), Failure> {
+        if args.list || args.cancel.is_some() || args.no_wait {
+            return self.ask(requests::redrive(&args)).await;
+        }
+        if args.filter.is_empty() && args.max.is_none() {
+            return redrive::run(&self.client, self.connection.output, &args).await;
+        }
+        let (to, max) = (args.to.as_deref(), args.max);
+        let moved = selections::redrive(&self.client, &args.queue, &args.filter, to, max).await?;
+        self.print(&moved, selections::SELECTED)?;
+        selections::check(&moved)
     }
 
     /// The answer in a sentence first, then what it rests on.

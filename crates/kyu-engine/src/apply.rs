@@ -87,6 +87,7 @@ impl State {
             Effect::Retry(retry) => self.apply_retry(retry),
             Effect::Retention(retention) => self.apply_retention(retention),
             Effect::Dead(dead) => self.apply_dead(dead),
+            Effect::Prioritised(prioritised) => self.apply_prioritised(prioritised),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
                 self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
@@ -277,6 +278,7 @@ impl State {
                 }
                 Removal::Dropped => queue.totals.dropped += 1,
                 Removal::Rejected => queue.totals.rejected += 1,
+                Removal::Cancelled => queue.totals.cancelled += 1,
             }
             if let (Some(kind), Some(at_ms)) = (reason.end_kind(), at_ms) {
                 self.remember_end(id, End::new(*seq, at_ms, kind, &message));

@@ -6,6 +6,7 @@ use crate::by_seq::{BySeq, Conclude, EnqueueReserved, GiveBack, Reserve};
 use crate::config::QueueConfig;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig};
 use crate::ids::{Address, QueueId, QueueName, Receipt, Seq, SessionId, UnixMs};
+use crate::intervene::Intervene;
 use crate::ledger::{LedgerCommand, LedgerQuery};
 use crate::matcher::Facts;
 use crate::schedule::{ScheduleCommand, ScheduleQuery};
@@ -71,6 +72,8 @@ pub enum Command {
     EnqueueReserved(EnqueueReserved),
     /// Do something with messages named by their numbers.
     BySeq(BySeq),
+    /// Do something with chosen messages that nobody works on.
+    Intervene(Intervene),
     /// End claims as the committing transaction says.
     Conclude(Conclude),
     /// End all claims of a session in some queues, without a trace.

@@ -12,6 +12,7 @@ use crate::effect_codec::number;
 use crate::ends::EndKind;
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
+use crate::intervene::PrioritisedEffect;
 use crate::ledger_codec::LedgerEffect;
 use crate::reply::{MoveFailure, MoveStatus};
 use crate::retention::RetentionEffect;
@@ -35,6 +36,8 @@ pub(crate) enum Removal {
     Rejected = 3,
     /// As `Expired`, by its own expiry.
     Deadline = 4,
+    /// A person removed it.
+    Cancelled = 5,
 }
 
 /// Why a message moved to another queue. Frozen.
@@ -62,6 +65,7 @@ impl Removal {
             Self::Dropped => Some(EndKind::Dropped),
             Self::Rejected => Some(EndKind::Rejected),
             Self::Deadline => Some(EndKind::Deadline),
+            Self::Cancelled => Some(EndKind::Cancelled),
         }
     }
 }
@@ -238,6 +242,7 @@ pub(crate) enum Effect {
     Schedule(Box<ScheduleEffect>),
     Retention(RetentionEffect),
     Dead(DeadEffect),
+    Prioritised(PrioritisedEffect),
 }
 
 /// What happens to exchanges and bindings.

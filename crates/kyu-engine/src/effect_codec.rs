@@ -11,6 +11,7 @@ use crate::effect::{
 use crate::exchange_codec::decode_binding_id;
 use crate::guard_codec;
 use crate::ids::{QueueId, QueueName, Seq, SessionId};
+use crate::intervene::{PRIORITISED, PrioritisedEffect};
 use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
 use crate::reply::{MoveFailure, MoveStatus};
@@ -89,6 +90,7 @@ impl Effect {
             Self::Schedule(schedule) => schedule.encode(out),
             Self::Retention(retention) => retention.encode(out),
             Self::Dead(dead) => dead.encode(out),
+            Self::Prioritised(prioritised) => prioritised.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -280,6 +282,7 @@ impl Effect {
             dead_effect::number::KEPT | dead_effect::number::REVIVED => {
                 Self::Dead(DeadEffect::decode(tag, r)?)
             }
+            PRIORITISED => Self::Prioritised(PrioritisedEffect::decode(r)?),
             retention::number::RECEIVABLE => Self::Retention(RetentionEffect::decode(r)?),
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),
             retry_number::ATTEMPT_ENDED..=retry_number::GUARD_CHANGED | retry_number::GUARD_KEY => {
@@ -322,6 +325,7 @@ impl Effect {
                     2 => Removal::Dropped,
                     3 => Removal::Rejected,
                     4 => Removal::Deadline,
+                    5 => Removal::Cancelled,
                     _ => return Err(Malformed("removal")),
                 },
                 seqs: decode_seqs(r)?,

@@ -26,6 +26,8 @@ pub enum EndKind {
     Rejected = 3,
     /// It went to another queue.
     Moved = 4,
+    /// A person removed it.
+    Cancelled = 5,
 }
 
 /// The end of one message.
@@ -118,6 +120,7 @@ impl Ends {
                     2 => EndKind::Dropped,
                     3 => EndKind::Rejected,
                     4 => EndKind::Moved,
+                    5 => EndKind::Cancelled,
                     _ => return Err(Malformed("end of a message")),
                 },
                 to: match decode_opt_name(r)? {

@@ -48,6 +48,7 @@ mod guard_codec;
 mod guard_keys;
 mod guard_stats;
 mod ids;
+mod intervene;
 mod lane;
 mod lane_limits;
 mod lane_policy;
@@ -97,6 +98,7 @@ pub use explain::{Event, ExplainedMessage, Explanation, Gone, Happened, Reason, 
 pub use frame::Frame;
 pub use guard_stats::{BreakerState, GuardStats};
 pub use ids::*;
+pub use intervene::{Chosen, Intervene, Intervened, Intervention};
 pub use lane_policy::{Fairness, LaneLimits, RateLimit};
 pub use ledger::{
     Claimed, LAPSED_CLAIM_KEPT_MS, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete,

@@ -9,6 +9,7 @@ use crate::decide::UNPLACED;
 use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
 use crate::explain::Explanation;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
+use crate::intervene::Intervened;
 use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
 use crate::message::{Message, Phase};
 use crate::retry::{DeadReason, Hold, PastAttempt};
@@ -86,6 +87,8 @@ pub enum Reply {
     },
     /// One result for each number, in order.
     BySeq(Vec<SeqResult>),
+    /// One result for each chosen message, in order.
+    Intervened(Vec<Intervened>),
     /// The claims are over.
     Concluded {
         /// Those that were not there any more, or not claimed by this session.

@@ -75,7 +75,7 @@ pub(crate) mod block {
     pub(super) const MORE_TOTALS: u8 = 12;
     /// Guards of a queue, and messages acknowledged after more than one delivery.
     pub(super) const GUARDS: u8 = 13;
-    /// Dead letters kept and brought back, counted. Left out while both are 0.
+    /// Dead letters kept and brought back, and messages cancelled, counted. Left out while all are 0.
     pub(crate) const DEAD_TOTALS: u8 = 23;
     /// How the last messages of a queue went. Left out while none is remembered.
     pub(crate) const ENDS: u8 = 24;

@@ -16,7 +16,7 @@ pub(crate) fn write(
     purged_below: Seq,
     blocks: &mut Blocks<'_, impl io::Write>,
 ) -> io::Result<()> {
-    let dead = [totals.kept_dead, totals.revived];
+    let dead = [totals.kept_dead, totals.revived, totals.cancelled];
     if dead.iter().any(|total| *total > 0) {
         blocks.write(block::DEAD_TOTALS, |b| dead.iter().for_each(|total| b.varint(*total)))?;
     }
@@ -34,6 +34,7 @@ pub(crate) fn load(kind: u8, queue: &mut Queue, r: &mut Reader) -> Result<(), Ma
     match kind {
         block::DEAD_TOTALS => {
             (queue.totals.kept_dead, queue.totals.revived) = (r.varint()?, r.varint()?);
+            queue.totals.cancelled = r.varint()?;
         }
         block::ENDS => queue.ends = Arc::new(Ends::decode(r)?),
         block::PURGED_BELOW => queue.purged_below = r.varint()?,

@@ -141,6 +141,11 @@ pub enum Gone {
         /// When it went.
         at_ms: u64,
     },
+    /// A person removed it.
+    Cancelled {
+        /// When it went.
+        at_ms: u64,
+    },
     /// It went to another queue: by a move task, or as a dead letter.
     Moved {
         /// When it went.

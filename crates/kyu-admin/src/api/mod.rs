@@ -13,6 +13,7 @@ mod messages;
 mod move_tasks;
 mod queues;
 mod schedules;
+mod selection;
 mod server;
 
 pub use kyu_settings::{
@@ -30,6 +31,7 @@ pub use messages::*;
 pub use move_tasks::*;
 pub use queues::*;
 pub use schedules::*;
+pub use selection::*;
 pub use server::*;
 
 use schemars::JsonSchema;

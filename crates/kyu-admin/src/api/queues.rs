@@ -70,7 +70,8 @@ pub struct QueueStats {
 }
 
 /// What has happened in a queue since it was created. Every message that came in (sent, moved in)
-/// is there or went out once (acked, expired, dropped, rejected, moved out, purged).
+/// is there or went out once (acked, expired, dropped, rejected, moved out, purged,
+/// cancelled).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueTotals {
     /// Messages sent.
@@ -91,6 +92,8 @@ pub struct QueueTotals {
     pub moved_out: u64,
     /// Messages purged.
     pub purged: u64,
+    /// Messages that a person removed one by one.
+    pub cancelled: u64,
     /// Of the expired, those past their own expiry.
     pub expired_by_deadline: u64,
     /// Of the moved out, those that were received too often.

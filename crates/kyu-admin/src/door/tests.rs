@@ -918,3 +918,116 @@ async fn a_message_may_name_the_instant_before_which_it_is_not_received() {
     let said = door.call("POST", "/v1/queues/q/messages", both).await;
     assert_eq!(said.problem(), (400, "invalid_argument".into()));
 }
+
+/// A customer's export is queued for tonight and is wanted now; another was a mistake.
+#[tokio::test]
+async fn one_message_is_a_resource() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    let sent = door
+        .call("POST", "/v1/queues/q/messages", json!({ "body": "tonight", "delay_ms": 3_600_000 }))
+        .await;
+    let path = sent.header("location").to_owned();
+    assert_eq!(path, "/v1/queues/q/messages/1");
+    let seen = door.get(&path).await;
+    assert_eq!(
+        (&seen["body"], &seen["state"], seen.get("receipt")),
+        (&json!("tonight"), &json!("delayed"), None)
+    );
+    let now = door.post(&format!("{path}/run"), Value::Null).await;
+    assert_eq!(now["state"], "ready");
+    let later = door.call("PATCH", &path, json!({ "delay_ms": 60_000, "priority": 9 })).await.ok();
+    assert_eq!(later["state"], "delayed");
+    let nothing = door.call("PATCH", &path, json!({})).await;
+    assert_eq!(nothing.problem(), (400, "invalid_argument".into()));
+    assert_eq!(door.call("DELETE", &path, Value::Null).await.status, 204);
+    for (method, path) in
+        [("GET", path.clone()), ("DELETE", path.clone()), ("POST", format!("{path}/run"))]
+    {
+        let gone = door.call(method, &path, Value::Null).await;
+        assert_eq!(gone.problem(), (404, "message_not_found".into()), "{method} {path}");
+    }
+    let why = door.get(&format!("{path}/explain")).await;
+    assert!(why["summary"].as_str().unwrap().contains("cancelled"), "{why}");
+    // Somebody works on it: only when that is said.
+    door.send("q", "running").await;
+    let running = door.receive("q").await.remove(0);
+    let path = format!("/v1/queues/q/messages/{}", running["seq"]);
+    let busy = door.call("DELETE", &path, Value::Null).await;
+    assert_eq!(busy.problem(), (409, "message_in_flight".into()));
+    assert_eq!(
+        door.call("DELETE", &format!("{path}?in_flight=true"), Value::Null).await.status,
+        204
+    );
+    assert_eq!(door.settle("q", &running, "ack").await, "gone");
+}
+
+/// Of two hundred dead letters those of one tenant, that failed for one reason, are wanted back.
+#[tokio::test]
+async fn messages_are_chosen_by_what_they_have_in_common() {
+    let door = Door::open();
+    door.queue("dead", json!({})).await;
+    door.queue("q", json!({ "dead_letter": { "queue": "dead", "max_receives": 9 } })).await;
+    for (body, tenant, error) in [
+        ("one", "a", "503"),
+        ("two", "b", "503"),
+        ("three", "a", "bad input"),
+        ("four", "a", "HTTP 503"),
+    ] {
+        door.post(
+            "/v1/queues/q/messages",
+            json!({ "body": body, "attributes": { "tenant": tenant } }),
+        )
+        .await;
+        let message = door.receive("q").await.remove(0);
+        let item = json!({ "receipt": message["receipt"], "outcome": "failed", "error": error, "retry": false });
+        door.post("/v1/queues/q/settle", json!({ "items": [item] })).await;
+    }
+    let select =
+        async |selection: Value| door.post("/v1/queues/dead/messages/select", selection).await;
+    let seqs = |answer: &Value| -> Vec<u64> {
+        answer["items"].as_array().unwrap().iter().map(|one| one["seq"].as_u64().unwrap()).collect()
+    };
+    // First a look.
+    let filter =
+        json!({ "attributes": { "tenant": "a" }, "error": "503", "dead_reasons": ["rejected"] });
+    let looked = select(json!({ "filter": filter })).await;
+    assert_eq!(
+        (seqs(&looked), &looked["looked_at"], &looked["next_seq"]),
+        (vec![1, 4], &json!(4), &Value::Null)
+    );
+    assert_eq!(looked["items"][0]["status"], "chosen");
+    for (filter, expected) in [
+        (json!({ "text": "o" }), vec![1, 2, 4]),
+        (json!({ "states": ["ready"], "text": "three" }), vec![3]),
+        (json!({ "states": ["delayed"] }), vec![]),
+        (json!({ "older_than_ms": 60_000 }), vec![]),
+        (json!({ "younger_than_ms": 60_000, "lane": "none" }), vec![]),
+        (json!({ "dead_reasons": ["max_receives"] }), vec![]),
+    ] {
+        assert_eq!(seqs(&select(json!({ "filter": filter })).await), expected, "{filter}");
+    }
+    // Then the act, in parts.
+    let act = |from: u64| json!({ "filter": filter, "action": { "kind": "move" }, "limit": 1, "from_seq": from });
+    let first = select(act(0)).await;
+    assert_eq!(
+        (seqs(&first), &first["items"][0]["status"], &first["next_seq"]),
+        (vec![1], &json!("done"), &json!(2))
+    );
+    let second = select(act(2)).await;
+    assert_eq!((seqs(&second), &second["next_seq"]), (vec![4], &Value::Null));
+    let back: Vec<Value> = door.receive("q").await.iter().map(|one| one["body"].clone()).collect();
+    assert_eq!(back, ["one", "four"]);
+    let cancelled = select(json!({ "action": { "kind": "cancel" } })).await;
+    assert_eq!(seqs(&cancelled), [2, 3]);
+    assert_eq!(door.get("/v1/queues/dead/stats").await["totals"]["cancelled"], 2);
+    let wrong = door
+        .call(
+            "POST",
+            "/v1/queues/dead/messages/select",
+            json!({ "action": { "kind": "move", "destination": "dead" } }),
+        )
+        .await;
+    let problem: Value = serde_json::from_str(&wrong.body).unwrap();
+    assert_eq!(problem["pointer"], "/action/destination");
+}

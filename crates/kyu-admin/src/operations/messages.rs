@@ -29,7 +29,9 @@ pub(super) async fn send(
     let message = content::prepare(message, &queue, call)?;
     let results = enqueue(call, vec![message]).await?;
     let result = results.into_iter().next().ok_or_else(Problem::internal)?;
-    Ok(sent(&result?).into())
+    let sent = sent(&result?);
+    let location = Some(format!("{}/{}", call.head.uri.path(), sent.seq));
+    Ok(Done { location, ..sent.into() })
 }
 
 pub(super) async fn send_batch(

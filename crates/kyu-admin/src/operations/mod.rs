@@ -11,6 +11,7 @@ mod move_tasks;
 mod publish;
 mod queues;
 mod schedules;
+mod selection;
 mod server;
 
 use hyper::Method;
@@ -69,6 +70,27 @@ operations! {
     /// Go through all messages of a queue in order of arrival, in any state. Changes nothing.
     browse_messages: GET "/v1/queues/{queue}/browse",
         messages::browse(api::Browse, Empty) -> api::BrowsedMessages, 200;
+    /// A message, in any state. Changes nothing.
+    get_message: GET "/v1/queues/{queue}/messages/{seq}",
+        selection::get(api::InNamespace, Empty) -> api::Message, 200;
+    /// Change the priority of a message that nobody works on, or postpone it.
+    change_message: PATCH "/v1/queues/{queue}/messages/{seq}",
+        selection::change(api::InNamespace, Json<api::MessageChange>) -> api::Message, 200;
+    /// Remove a message: the job is cancelled. One that somebody works on only with `in_flight`.
+    cancel_message: DELETE "/v1/queues/{queue}/messages/{seq}",
+        selection::cancel(api::CancelQuery, Empty) -> (), 204;
+    /// Make a message ready at once, whatever it waits for: its delay, its next attempt, a budget; a
+    /// dead letter that is kept here begins anew.
+    run_message: POST "/v1/queues/{queue}/messages/{seq}/run",
+        selection::run(api::InNamespace, Empty) -> api::Message, 200;
+    /// Move a message to another queue, or a dead letter back to where it came from.
+    move_message: POST "/v1/queues/{queue}/messages/{seq}/move",
+        selection::relocate(api::InNamespace, Optional<api::MessageMove>) -> (), 204;
+    /// Choose messages by state, reason, age, lane, attributes, text or error, and cancel, run,
+    /// postpone, prioritise or move them; without an action, only tell which they are. One request
+    /// looks at a bounded number of messages, and says where the next one goes on.
+    select_messages: POST "/v1/queues/{queue}/messages/select",
+        selection::select(api::InNamespace, Settings<api::Selection>) -> api::SelectedMessages, 200;
     /// What has happened to a message so far: its attempts, and why it waits.
     get_message_history: GET "/v1/queues/{queue}/messages/{seq}/history",
         messages::history(api::InNamespace, Empty) -> api::MessageHistory, 200;

@@ -233,6 +233,7 @@ pub(super) async fn stats(
         moved_in: totals.moved_in,
         moved_out: totals.moved_out,
         purged: totals.purged,
+        cancelled: totals.cancelled,
         expired_by_deadline: totals.expired_by_deadline,
         dead_by_receives: totals.dead_by_receives,
         dead_by_rejection: totals.dead_by_rejection,

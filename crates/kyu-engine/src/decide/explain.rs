@@ -65,7 +65,8 @@ pub(crate) fn explain(
 /// How a message went.
 fn gone(queue: &Queue, seq: Seq) -> Gone {
     let totals = &queue.totals;
-    let unacknowledged = totals.expired + totals.dropped + totals.rejected + totals.moved_out;
+    let unacknowledged =
+        totals.expired + totals.dropped + totals.rejected + totals.moved_out + totals.cancelled;
     match (queue.ends.get(seq), queue.purged_at_ms) {
         (Some(end), _) => Gone::Ended(end.clone()),
         (None, Some(at_ms)) if seq < queue.purged_below => Gone::Purged { at_ms },

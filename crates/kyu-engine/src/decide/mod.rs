@@ -11,6 +11,7 @@ mod explain;
 mod extend;
 mod fire;
 mod guards;
+mod intervene;
 mod lease;
 mod ledger;
 mod move_task;
@@ -99,6 +100,7 @@ pub(crate) fn decide(
         Command::Reserve(c) => by_seq::reserve(state, c, effects),
         Command::EnqueueReserved(c) => enqueue::reserved(state, c, ctx, effects),
         Command::BySeq(c) => by_seq::decide(state, c, ctx, effects),
+        Command::Intervene(c) => intervene::decide(state, c, ctx, effects),
         Command::Conclude(c) => conclude::decide(state, c, ctx, effects),
         Command::GiveBack(c) => conclude::give_back(state, c, ctx, effects),
         Command::Schedule(c) => schedule::decide(state, c, ctx, effects),

@@ -9,6 +9,7 @@ mod explain;
 mod fencing;
 mod fifo;
 mod guards;
+mod intervene;
 mod lanes;
 mod ledger;
 mod life_cycle;

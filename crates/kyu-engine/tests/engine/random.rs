@@ -24,6 +24,7 @@ enum Step {
     Claim { key: u8 },
     Complete { key: u8, with_group: bool },
     Move,
+    Intervene { queue: usize, seqs: Vec<u64>, action: u8 },
     Time(u64),
     Restart,
     Snapshot,
@@ -45,6 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..3u8).prop_map(|key| Step::Claim { key }),
         3 => (0..3u8, any::<bool>()).prop_map(|(key, with_group)| Step::Complete { key, with_group }),
         1 => Just(Step::Move),
+        3 => (0..5usize, prop::collection::vec(1..60u64, 1..4), 0..6u8)
+            .prop_map(|(queue, seqs, action)| Step::Intervene { queue, seqs, action }),
         4 => (0..8_000u64).prop_map(Step::Time),
         1 => Just(Step::Restart),
         1 => Just(Step::Snapshot),
@@ -201,11 +204,35 @@ impl Auditor {
                 };
                 let _ = self.w.try_run(Command::StartMoveTask(start));
             }
+            Step::Intervene { queue, seqs, action } => self.intervene(queue, seqs, action),
             Step::Time(ms) => self.w.advance(ms),
             Step::Restart => self.w.restart(),
             Step::Snapshot => self.w.take_snapshot(),
         }
         self.check();
+    }
+
+    /// Nothing that somebody works on is touched, and the rest does as it is told.
+    fn intervene(&mut self, queue: usize, seqs: Vec<u64>, action: u8) {
+        let id = self.queues[queue];
+        let action = match action {
+            0 => Intervention::Cancel { in_flight: false },
+            1 => Intervention::RunNow,
+            2 => Intervention::Postpone(self.w.now_ms + 3_000),
+            3 => Intervention::Prioritise(1),
+            // A FIFO queue and the limited one are audited by what is sent to them.
+            4 => Intervention::MoveTo(self.queues[3]),
+            _ => Intervention::MoveBack,
+        };
+        let messages = seqs.iter().map(|seq| Chosen { seq: *seq, deliveries: None }).collect();
+        let before = self.w.stats(id).in_flight;
+        let intervene = Intervene { queue: id, messages, action };
+        let Reply::Intervened(results) = self.w.run(Command::Intervene(intervene)) else {
+            panic!()
+        };
+        assert_eq!(results.len(), seqs.len());
+        assert_eq!(self.w.stats(id).in_flight, before, "a message was taken from under its worker");
+        self.out_of_order.extend(seqs);
     }
 
     fn send_unique(&mut self, key: u8, delay_ms: u64, replace: bool) {
@@ -391,7 +418,8 @@ impl Auditor {
             };
             let stats = self.w.stats(*queue);
             let there = stats.ready + stats.delayed + stats.in_flight + stats.dead;
-            let gone = t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged;
+            let gone =
+                t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged + t.cancelled;
             assert_eq!(t.sent + t.moved_in, there + gone, "conservation in {queue:?}");
         }
         timer_audit::check(&self.w);

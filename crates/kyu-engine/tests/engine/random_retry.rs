@@ -260,7 +260,8 @@ impl Auditor {
             };
             let stats = self.w.stats(*queue);
             let there = stats.ready + stats.delayed + stats.in_flight + stats.dead;
-            let gone = t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged;
+            let gone =
+                t.acked + t.expired + t.dropped + t.rejected + t.moved_out + t.purged + t.cancelled;
             assert_eq!(t.sent + t.moved_in, there + gone, "conservation in {queue:?}");
             let dead = t.dead_by_receives + t.dead_by_rejection;
             let dead = dead + t.dead_by_deadline + t.dead_by_retention;

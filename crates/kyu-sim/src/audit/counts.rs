@@ -25,7 +25,8 @@ impl Auditor {
                 + totals.dropped
                 + totals.rejected
                 + totals.moved_out
-                + totals.purged;
+                + totals.purged
+                + totals.cancelled;
             let name = &book.name.name;
             ensure!(
                 totals.sent + totals.moved_in == there + out,

@@ -118,6 +118,33 @@ fn converse(url: &str) {
     assert_ne!(left.code, 0, "nobody knows where it came from: {left:?}");
     kyu("queue purge dead --yes").ok();
 
+    // One message, and those that have something in common.
+    kyu("send dead a --attribute tenant=x --delay 1h").ok();
+    kyu("send dead b --attribute tenant=y").ok();
+    let seqs = |line: &str| -> Vec<u64> {
+        let lines = kyu(line).ok();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+            .collect()
+    };
+    let (a, b) = (
+        seqs("select dead --attribute tenant=x -o jsonl"),
+        seqs("select dead --state ready -o jsonl"),
+    );
+    assert_eq!((a.len(), b.len()), (1, 1));
+    assert_eq!(kyu(&format!("message run dead {} -o json", a[0])).json()["state"], "ready");
+    assert_eq!(
+        kyu(&format!("message set dead {} --delay 5m -o json", a[0])).json()["state"],
+        "delayed"
+    );
+    kyu(&format!("message move dead {} --to jobs", a[0])).ok();
+    assert_eq!(kyu(&format!("message cancel dead {}", a[0])).code, 5);
+    assert_eq!(kyu("redrive dead --text b --max 5").code, 6, "it has no source");
+    assert_eq!(kyu("redrive dead --text b --to jobs").code, 0);
+    assert_eq!(kyu("select jobs --text b --cancel").code, 2, "it asks first");
+    assert_eq!(seqs("select jobs --cancel --yes -o jsonl").len(), 2);
+
     kyu("pause jobs").ok();
     assert!(kyu("queue list").ok().contains("true"));
     kyu("resume jobs").ok();
