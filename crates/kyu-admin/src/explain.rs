@@ -71,14 +71,14 @@ fn reason(from: EngineReason) -> Reason {
         EngineReason::ReceivedTooOften { receives, max_receives } => {
             Reason::ReceivedTooOften { receives, max_receives }
         }
-        EngineReason::QueuePaused => Reason::QueuePaused,
+        EngineReason::QueuePaused { until_ms } => Reason::QueuePaused { until_at_ms: until_ms },
         EngineReason::QueueInFlight { in_flight, max_in_flight } => {
             Reason::QueueInFlight { in_flight, max_in_flight }
         }
         EngineReason::QueueRate { next_token_ms } => {
             Reason::QueueRate { until_at_ms: next_token_ms }
         }
-        EngineReason::LanePaused => Reason::LanePaused,
+        EngineReason::LanePaused { until_ms } => Reason::LanePaused { until_at_ms: until_ms },
         EngineReason::LaneInFlight { in_flight, max_in_flight } => {
             Reason::LaneInFlight { in_flight, max_in_flight }
         }
@@ -222,14 +222,18 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
         Reason::ReceivedTooOften { receives, max_receives } => {
             format!("received {receives} of {max_receives} times, the next receive moves it")
         }
-        Reason::QueuePaused => "the queue is paused".to_owned(),
+        Reason::QueuePaused { until_at_ms } => {
+            format!("the queue is paused{}", until(*until_at_ms, shown))
+        }
         Reason::QueueInFlight { in_flight, max_in_flight } => {
             format!("the queue is at its limit ({in_flight} of {max_in_flight} in flight)")
         }
         Reason::QueueRate { until_at_ms } => {
             format!("the queue's rate has a token {}", span(*until_at_ms, shown))
         }
-        Reason::LanePaused => format!("lane {lane:?} is paused"),
+        Reason::LanePaused { until_at_ms } => {
+            format!("lane {lane:?} is paused{}", until(*until_at_ms, shown))
+        }
         Reason::LaneInFlight { in_flight, max_in_flight } => {
             format!("lane {lane:?} is at its limit ({in_flight} of {max_in_flight} in flight)")
         }
@@ -267,6 +271,11 @@ fn ago(at_ms: u64, shown: &Explanation) -> String {
         ms if ms < 10_000 => format!("{ms} ms ago"),
         ms => format!("{} s ago", ms / 1000),
     }
+}
+
+/// When a pause ends, if it does by itself.
+fn until(until_at_ms: Option<u64>, shown: &Explanation) -> String {
+    until_at_ms.map_or(String::new(), |at_ms| format!(" and goes on {}", span(at_ms, shown)))
 }
 
 /// How far away a time is.

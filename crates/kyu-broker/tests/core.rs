@@ -136,11 +136,11 @@ fn a_long_poll_on_a_paused_queue_is_served_when_it_is_resumed() {
     let mut rig = Rig::new();
     let queue = rig.queue("q");
     rig.send(queue, b"a");
-    rig.submit(Command::SetPaused(SetPaused { queue, lane: None, paused: true }));
+    rig.submit(Command::SetPaused(SetPaused { queue, lane: None, paused: true, until_ms: None }));
     let poll = rig.receive(queue, 20_000);
     rig.flush();
     assert!(rig.take(poll).is_none());
-    rig.submit(Command::SetPaused(SetPaused { queue, lane: None, paused: false }));
+    rig.submit(Command::SetPaused(SetPaused { queue, lane: None, paused: false, until_ms: None }));
     assert_eq!(rig.deliveries(poll).len(), 1);
 }
 

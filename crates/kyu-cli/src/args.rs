@@ -137,10 +137,10 @@ pub enum Verb {
         /// The message's place in it, as `peek` and `send` print it.
         seq: u64,
     },
-    /// Give out nothing until it is resumed: a queue, or a lane of it.
+    /// Give out nothing until it is resumed, or for a time: a queue, or a lane of it.
     Pause(PauseArgs),
     /// End a pause.
-    Resume(PauseArgs),
+    Resume(ResumeArgs),
     /// Exchanges (SNS: topics): list, create, bind, delete.
     #[command(subcommand)]
     Exchange(ExchangeVerb),
@@ -463,6 +463,22 @@ pub struct SelectArgs {
 /// See [`Verb::Pause`].
 #[derive(Debug, Args)]
 pub struct PauseArgs {
+    /// The queue.
+    pub(crate) queue: String,
+    /// Only this lane of it.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// The pause ends by itself after this time, such as 1h.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration_ms)]
+    pub(crate) span: Option<u64>,
+    /// The pause ends by itself at this instant.
+    #[arg(long, value_name = "INSTANT", value_parser = instant_ms, conflicts_with = "span")]
+    pub(crate) until: Option<u64>,
+}
+
+/// See [`Verb::Resume`].
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
     /// The queue.
     pub(crate) queue: String,
     /// Only this lane of it.

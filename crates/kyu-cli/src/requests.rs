@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::args::{
     ExchangeVerb, LedgerVerb, MessageVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs,
-    ScheduleVerb,
+    ResumeArgs, ScheduleVerb,
 };
 use crate::failure::Failure;
 use crate::output::{ONE, View};
@@ -274,9 +274,15 @@ pub(crate) fn redrive(args: &RedriveArgs) -> Request {
     (Call::new(Method::POST, path).body(body), ONE)
 }
 
-pub(crate) fn pause(args: &PauseArgs, verb: &str) -> Request {
-    let path = queue_path(&args.queue, &format!("/{verb}"));
-    (Call::new(Method::POST, path).body(json!({ "lane": args.lane })), ONE)
+pub(crate) fn pause(args: &PauseArgs) -> Request {
+    let PauseArgs { queue, lane, span, until } = args;
+    let body = json!({ "lane": lane, "for_ms": span, "until_at_ms": until });
+    (Call::new(Method::POST, queue_path(queue, "/pause")).body(body), ONE)
+}
+
+pub(crate) fn resume(args: &ResumeArgs) -> Request {
+    let call = Call::new(Method::POST, queue_path(&args.queue, "/resume"));
+    (call.body(json!({ "lane": args.lane })), ONE)
 }
 
 /// Settles all receipts in the same way.

@@ -75,8 +75,8 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
             shell.explain(Call::new(Method::GET, path)).await
         }
         Verb::Schedule(verb) => shell.schedule(verb).await,
-        Verb::Pause(args) => shell.ask(requests::pause(&args, "pause")).await,
-        Verb::Resume(args) => shell.ask(requests::pause(&args, "resume")).await,
+        Verb::Pause(args) => shell.ask(requests::pause(&args)).await,
+        Verb::Resume(args) => shell.ask(requests::resume(&args)).await,
         Verb::Ledger(LedgerVerb::Release { key, .. }) => shell.release_entry(key).await,
         Verb::Ledger(verb) => shell.ask(requests::ledger(&verb)).await,
         Verb::Status => shell.status().await,

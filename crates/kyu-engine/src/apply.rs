@@ -87,6 +87,7 @@ impl State {
             Effect::Retry(retry) => self.apply_retry(retry),
             Effect::Retention(retention) => self.apply_retention(retention),
             Effect::Dead(dead) => self.apply_dead(dead),
+            Effect::PauseEnds(ends) => self.apply_pause_ends(ends),
             Effect::Prioritised(prioritised) => self.apply_prioritised(prioritised),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {

@@ -77,6 +77,7 @@ impl State {
         self.note_time(at_ms);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.paused = paused;
+        queue.pause_ends.set(None, None);
         self.woken.insert(id);
     }
 
@@ -84,6 +85,7 @@ impl State {
         self.note_time(at_ms);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.lanes.set_lane_paused(lane, paused);
+        queue.pause_ends.set(Some(lane), None);
         let due_ms = queue.lanes.limits.next_token_ms();
         self.watch_by(id, due_ms);
         self.woken.insert(id);

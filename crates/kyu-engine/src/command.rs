@@ -139,6 +139,8 @@ pub struct SetPaused {
     pub lane: Option<String>,
     /// Pause, or resume.
     pub paused: bool,
+    /// When the pause ends by itself; `None` for never. Not for a resume. Pausing again sets it anew.
+    pub until_ms: Option<UnixMs>,
 }
 
 /// See [`Command::Enqueue`]. Entries succeed or fail one by one; the order is kept.

@@ -213,6 +213,8 @@ pub struct QueueStats {
     pub lanes_in_flight: u64,
     /// Receives get nothing until the queue is resumed.
     pub paused: bool,
+    /// When the pause ends by itself.
+    pub paused_until_ms: Option<UnixMs>,
     /// When the oldest message was first enqueued.
     pub oldest_enqueued_at_ms: Option<UnixMs>,
     /// When the newest message was first enqueued.

@@ -14,6 +14,7 @@ use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
 use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::intervene::PrioritisedEffect;
 use crate::ledger_codec::LedgerEffect;
+use crate::pause_ends::PauseEndsEffect;
 use crate::reply::{MoveFailure, MoveStatus};
 use crate::retention::RetentionEffect;
 use crate::retry::DeadReason;
@@ -243,6 +244,7 @@ pub(crate) enum Effect {
     Retention(RetentionEffect),
     Dead(DeadEffect),
     Prioritised(PrioritisedEffect),
+    PauseEnds(PauseEndsEffect),
 }
 
 /// What happens to exchanges and bindings.

@@ -14,6 +14,7 @@ use crate::ids::{QueueId, QueueName, Seq, SessionId};
 use crate::intervene::{PRIORITISED, PrioritisedEffect};
 use crate::lane_policy;
 use crate::ledger_codec::{LedgerEffect, number as ledger_number};
+use crate::pause_ends::{PAUSE_ENDS, PauseEndsEffect};
 use crate::reply::{MoveFailure, MoveStatus};
 use crate::retention::{self, RetentionEffect};
 use crate::retry_codec;
@@ -91,6 +92,7 @@ impl Effect {
             Self::Retention(retention) => retention.encode(out),
             Self::Dead(dead) => dead.encode(out),
             Self::Prioritised(prioritised) => prioritised.encode(out),
+            Self::PauseEnds(ends) => ends.encode(out),
             _ => self.encode_message(out),
         }
     }
@@ -282,6 +284,7 @@ impl Effect {
             dead_effect::number::KEPT | dead_effect::number::REVIVED => {
                 Self::Dead(DeadEffect::decode(tag, r)?)
             }
+            PAUSE_ENDS => Self::PauseEnds(PauseEndsEffect::decode(r)?),
             PRIORITISED => Self::Prioritised(PrioritisedEffect::decode(r)?),
             retention::number::RECEIVABLE => Self::Retention(RetentionEffect::decode(r)?),
             UNIQUE_TAKEN => Self::UniqueTaken(Box::new(UniqueEffect::decode(r)?)),

@@ -124,7 +124,10 @@ pub enum Reason {
         max_receives: u32,
     },
     /// The queue is paused.
-    QueuePaused,
+    QueuePaused {
+        /// When the pause ends by itself.
+        until_ms: Option<UnixMs>,
+    },
     /// As many messages of the queue are in flight as may be.
     QueueInFlight {
         /// In flight now.
@@ -138,7 +141,10 @@ pub enum Reason {
         next_token_ms: UnixMs,
     },
     /// The lane is paused.
-    LanePaused,
+    LanePaused {
+        /// When the pause ends by itself.
+        until_ms: Option<UnixMs>,
+    },
     /// As many messages of the lane are in flight as may be.
     LaneInFlight {
         /// In flight now.
@@ -171,7 +177,9 @@ impl Reason {
             Self::QueueRate { next_token_ms } | Self::LaneRate { next_token_ms } => {
                 Some(*next_token_ms)
             }
-            Self::BehindInFlight { until_ms, .. } => *until_ms,
+            Self::BehindInFlight { until_ms, .. }
+            | Self::QueuePaused { until_ms }
+            | Self::LanePaused { until_ms } => *until_ms,
             Self::Retry(
                 Hold::Backoff { until_ms }
                 | Hold::Budget { until_ms, .. }
@@ -185,9 +193,7 @@ impl Reason {
             | Self::ExpiresBeforeDue { .. }
             | Self::Expired { .. }
             | Self::ReceivedTooOften { .. }
-            | Self::QueuePaused
             | Self::QueueInFlight { .. }
-            | Self::LanePaused
             | Self::LaneInFlight { .. } => None,
         }
     }

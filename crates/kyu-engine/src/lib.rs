@@ -58,6 +58,7 @@ pub mod limits;
 mod load_error;
 mod matcher;
 mod message;
+mod pause_ends;
 mod picks;
 mod queue;
 mod queue_guards;

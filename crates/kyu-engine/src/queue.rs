@@ -15,6 +15,7 @@ use crate::guard_keys::GuardKeys;
 use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
+use crate::pause_ends::PauseEnds;
 use crate::rate::Buckets;
 use crate::seq_set::SeqSet;
 use crate::unique::UniqueKeys;
@@ -41,6 +42,8 @@ pub(crate) struct Queue {
     pub(crate) purged_at_ms: Option<UnixMs>,
     /// Receives get nothing.
     pub(crate) paused: bool,
+    /// When pauses end by themselves.
+    pub(crate) pause_ends: PauseEnds,
     /// Just behind the beginning of the last record that moved a message in. What was moved is
     /// handed out only when that record is durable: a crash would take the sequence number back and
     /// give it to another message, which the receipt would then name. Not part of the state: after
@@ -117,6 +120,7 @@ impl Queue {
             next_seq: 1,
             purged_at_ms: None,
             paused: false,
+            pause_ends: PauseEnds::default(),
             newest_ms: 0,
             moved_in_by: 0,
             claims: BTreeMap::new(),
@@ -332,6 +336,7 @@ impl Queue {
         empty.totals.purged += self.len();
         empty.purged_at_ms = Some(at_ms);
         empty.paused = self.paused;
+        empty.pause_ends = self.pause_ends.clone();
         empty.lanes.outlive(&self.lanes.limits);
         empty.finished = self.finished.clone();
         empty.ends = self.ends.clone();
@@ -409,6 +414,7 @@ impl Queue {
             self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.guards_due_ms(),
+            self.pause_ends.first_due_ms(),
             self.unique.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.lanes.limits.next_token_ms(),
             self.lanes.limits.buckets.first_full_ms().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
@@ -439,6 +445,7 @@ impl Queue {
             bytes: self.bytes,
             lanes_in_flight: self.lanes.with_in_flight,
             paused: self.paused,
+            paused_until_ms: self.pause_ends.queue,
             oldest_enqueued_at_ms: self.oldest_enqueued_at_ms(),
             newest_enqueued_at_ms: self.newest_enqueued_at_ms(),
             archived: self.archived,

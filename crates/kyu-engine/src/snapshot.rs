@@ -31,7 +31,7 @@ use crate::queue::Queue;
 use crate::reply::MoveTask;
 use crate::snapshot_ends;
 use crate::snapshot_keys::{FrozenKeys, load_ledger, load_schedule, load_unique, write_unique};
-use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pauses};
+use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pause_ends, load_pauses};
 use crate::snapshot_retry::{self, LATER, MARKS, TRAIL};
 use crate::snapshot_task::{decode_task, encode_task};
 use crate::state::State;
@@ -81,6 +81,8 @@ pub(crate) mod block {
     pub(crate) const ENDS: u8 = 24;
     /// What had a smaller number was gone after the last purge. Left out while it is 0.
     pub(crate) const PURGED_BELOW: u8 = 25;
+    /// When pauses of a queue end by themselves. Left out while none does.
+    pub(crate) const PAUSE_ENDS: u8 = 29;
     /// Last; without it the snapshot is not complete.
     pub(super) const END: u8 = 7;
 }
@@ -557,6 +559,7 @@ impl Loader {
                 }
             }
             block::PAUSES => load_pauses(&mut self.state, self.queue, r)?,
+            block::PAUSE_ENDS => load_pause_ends(&mut self.state, self.queue, r)?,
             block::BUCKETS => load_buckets(&mut self.state, self.queue, r)?,
             block::END => {
                 self.end_exchange();

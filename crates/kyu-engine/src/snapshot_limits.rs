@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::ids::QueueId;
+use crate::pause_ends::PauseEnds;
 use crate::queue::Queue;
 use crate::rate::Buckets;
 use crate::snapshot::{BLOCK_ITEMS, Blocks, block};
@@ -15,6 +16,7 @@ use crate::wire::{Malformed, Reader, Write};
 pub(crate) struct FrozenLimits {
     paused: bool,
     paused_lanes: BTreeSet<Arc<str>>,
+    pause_ends: PauseEnds,
     buckets: Buckets,
 }
 
@@ -24,6 +26,7 @@ impl FrozenLimits {
         Self {
             paused: queue.paused,
             paused_lanes: limits.paused.clone(),
+            pause_ends: queue.pause_ends.clone(),
             buckets: limits.buckets.clone(),
         }
     }
@@ -34,6 +37,9 @@ impl FrozenLimits {
                 b.u8(u8::from(self.paused));
                 self.paused_lanes.iter().for_each(|key| b.str(key));
             })?;
+        }
+        if !self.pause_ends.is_empty() {
+            blocks.write(block::PAUSE_ENDS, |b| self.pause_ends.encode(b))?;
         }
         if self.buckets.is_empty() {
             return Ok(());
@@ -64,6 +70,16 @@ pub(crate) fn load_pauses(
     while r.remaining() > 0 {
         queue.lanes.set_lane_paused(&r.string()?, true);
     }
+    Ok(())
+}
+
+pub(crate) fn load_pause_ends(
+    state: &mut State,
+    queue: Option<QueueId>,
+    r: &mut Reader,
+) -> Result<(), Malformed> {
+    let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
+    queue.pause_ends = PauseEnds::decode(r)?;
     Ok(())
 }
 

@@ -389,7 +389,7 @@ fn configure(auditor: &Auditor, directory: &Directory, random: &mut Random) -> O
 fn set_paused(auditor: &Auditor, random: &mut Random) -> Option<SetPaused> {
     let queue = auditor.queue_of(Role::Limited)?;
     let lane = random.percent(70).then(|| lane(random));
-    Some(SetPaused { queue, lane, paused: random.percent(40) })
+    Some(SetPaused { queue, lane, paused: random.percent(40), until_ms: None })
 }
 
 /// What lets everything go that the queue with limits holds back.
@@ -399,7 +399,8 @@ pub(crate) fn lift_limits(auditor: &Auditor, directory: &Directory) -> Vec<Comma
     };
     let (queue, expected_version) = (info.id, info.version);
     let lanes = (0..LANES).map(|n| Some(format!("lane-{n}"))).chain([None]);
-    let resume = lanes.map(|lane| Command::SetPaused(SetPaused { queue, lane, paused: false }));
+    let resume = lanes
+        .map(|lane| Command::SetPaused(SetPaused { queue, lane, paused: false, until_ms: None }));
     let config = Role::Rescue.config().into();
     let configure = ConfigureQueue { queue, config, expected_version };
     resume.chain([Command::ConfigureQueue(configure)]).collect()

@@ -74,7 +74,10 @@ pub enum Reason {
         max_receives: u32,
     },
     /// The queue is paused.
-    QueuePaused,
+    QueuePaused {
+        /// When the pause ends by itself; `null` for never.
+        until_at_ms: Option<u64>,
+    },
     /// As many messages of the queue are in flight as may be.
     QueueInFlight {
         /// In flight now.
@@ -88,7 +91,10 @@ pub enum Reason {
         until_at_ms: u64,
     },
     /// The lane is paused.
-    LanePaused,
+    LanePaused {
+        /// When the pause ends by itself; `null` for never.
+        until_at_ms: Option<u64>,
+    },
     /// As many messages of the lane are in flight as may be.
     LaneInFlight {
         /// In flight now.

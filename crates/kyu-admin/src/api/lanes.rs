@@ -10,6 +10,14 @@ pub struct PauseTarget {
     /// One lane, whether or not it has messages now; the whole queue if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
+    /// A pause ends by itself after this time; without it and `until_at_ms`, never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 315_576_000_000_u64))]
+    pub for_ms: Option<u64>,
+    /// A pause ends by itself at this time, instead of `for_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 253_402_300_799_999_u64))]
+    pub until_at_ms: Option<u64>,
 }
 
 /// What a pause or a resume did.

@@ -56,6 +56,8 @@ pub struct QueueStats {
     pub lanes_in_flight: u64,
     /// Receives get nothing until the queue is resumed.
     pub paused: bool,
+    /// When the pause ends by itself; `null` for never.
+    pub paused_until_at_ms: Option<u64>,
     /// When the oldest message was sent.
     pub oldest_sent_at_ms: Option<u64>,
     /// When the newest message was sent.

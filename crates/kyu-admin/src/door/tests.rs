@@ -1031,3 +1031,33 @@ async fn messages_are_chosen_by_what_they_have_in_common() {
     let problem: Value = serde_json::from_str(&wrong.body).unwrap();
     assert_eq!(problem["pointer"], "/action/destination");
 }
+
+#[tokio::test]
+async fn a_pause_may_have_an_end() {
+    let door = Door::open();
+    door.queue("q", json!({})).await;
+    door.send("q", "x").await;
+    let now_ms = door.get("/v1/server").await["now_ms"].as_u64().unwrap();
+    let paused = door.post("/v1/queues/q/pause", json!({ "for_ms": 3_600_000 })).await;
+    assert_eq!(paused, json!({ "paused": true, "changed": true }));
+    let until_ms = door.get("/v1/queues/q").await["stats"]["paused_until_at_ms"].as_u64().unwrap();
+    assert!((now_ms + 3_600_000..now_ms + 3_660_000).contains(&until_ms));
+    let why = door.get("/v1/queues/q/messages/1/explain").await;
+    assert_eq!(why["reasons"][0], json!({ "reason": "queue_paused", "until_at_ms": until_ms }));
+    assert!(
+        why["summary"].as_str().unwrap().contains("the queue is paused and goes on in "),
+        "{why}"
+    );
+    for wrong in [
+        json!({ "until_at_ms": now_ms - 1 }),
+        json!({ "for_ms": 0 }),
+        json!({ "for_ms": 1, "until_at_ms": now_ms + 60_000 }),
+    ] {
+        let said = door.call("POST", "/v1/queues/q/pause", wrong.clone()).await;
+        assert_eq!(said.problem(), (400, "invalid_argument".into()), "{wrong}");
+    }
+    let wrong = door.call("POST", "/v1/queues/q/resume", json!({ "for_ms": 1 })).await;
+    assert_eq!(wrong.problem(), (400, "invalid_argument".into()));
+    door.post("/v1/queues/q/resume", Value::Null).await;
+    assert_eq!(door.receive("q").await.len(), 1);
+}

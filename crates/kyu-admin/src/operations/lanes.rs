@@ -3,8 +3,8 @@
 use kyu_broker::{Answer, Command, Query, Reply, SetPaused};
 
 use crate::api::{InNamespace, Lane, LanePage, Page, PauseState, PauseTarget};
-use crate::call::{Call, after, cursor, list_size};
-use crate::limits::MAX_ITEMS;
+use crate::call::{Call, after, cursor, list_size, within};
+use crate::limits::{MAX_ITEMS, MAX_SPAN_MS, MAX_TIME_MS};
 use crate::operation::{Done, Empty, Optional};
 use crate::problem::Problem;
 
@@ -61,7 +61,26 @@ async fn set(
     paused: bool,
 ) -> Result<Done<PauseState>, Problem> {
     let queue = call.queue(query.namespace)?.id;
-    let command = SetPaused { queue, lane: target.lane, paused };
+    let now_ms = call.broker.now_ms();
+    let until_ms = match (target.for_ms, target.until_at_ms) {
+        (None, None) => None,
+        _ if !paused => {
+            return Err(Problem::invalid("for_ms and until_at_ms belong to a pause."));
+        }
+        (Some(for_ms), None) => {
+            within("/for_ms", for_ms, 1..=MAX_SPAN_MS)?;
+            Some(now_ms.saturating_add(for_ms))
+        }
+        (None, Some(at_ms)) => {
+            within("/until_at_ms", at_ms, now_ms + 1..=MAX_TIME_MS)?;
+            Some(at_ms)
+        }
+        (Some(_), Some(_)) => {
+            let detail = "A pause has one of for_ms and until_at_ms.";
+            return Err(Problem::at("/until_at_ms", detail));
+        }
+    };
+    let command = SetPaused { queue, lane: target.lane, paused, until_ms };
     match call.broker.submit(Command::SetPaused(command)).await? {
         Reply::PausedSet { changed } => Ok(PauseState { paused, changed }.into()),
         _ => Err(Problem::internal()),

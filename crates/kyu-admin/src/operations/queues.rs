@@ -274,6 +274,7 @@ async fn stats_of(call: &Call<'_>, queue: QueueId) -> Result<QueueStats, Problem
             bytes: stats.bytes,
             lanes_in_flight: stats.lanes_in_flight,
             paused: stats.paused,
+            paused_until_at_ms: stats.paused_until_ms,
             oldest_sent_at_ms: stats.oldest_enqueued_at_ms,
             newest_sent_at_ms: stats.newest_enqueued_at_ms,
             archived: stats.archived,

@@ -126,7 +126,7 @@ fn reasons(
 
 fn of_queue(queue: &Queue, now_ms: UnixMs, reasons: &mut Vec<Reason>) {
     if queue.paused {
-        reasons.push(Reason::QueuePaused);
+        reasons.push(Reason::QueuePaused { until_ms: queue.pause_ends.queue });
     }
     let (in_flight, max_in_flight) =
         (queue.in_flight(), u64::from(queue.info.config.max_in_flight));
@@ -147,7 +147,9 @@ fn of_lane(queue: &Queue, message: &Message, now_ms: UnixMs, reasons: &mut Vec<R
     let Some(lane) = queue.lanes.get(message.lane) else { return };
     if lane.key.is_some() {
         if lane.gate.paused {
-            reasons.push(Reason::LanePaused);
+            let ends = &queue.pause_ends.lanes;
+            let until_ms = lane.key.as_ref().and_then(|key| ends.get(key)).copied();
+            reasons.push(Reason::LanePaused { until_ms });
         }
         if lane.in_flight >= limits.max_in_flight {
             let (in_flight, max_in_flight) =

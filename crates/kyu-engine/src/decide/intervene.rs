@@ -105,7 +105,7 @@ impl Hand<'_> {
                 Err(_) => return Intervened::NoSource,
             },
             Intervention::MoveBack => {
-                let source = message.source.as_deref().and_then(|name| self.state.by_name(name));
+                let source = message.source_queue().and_then(|name| self.state.by_name(name));
                 match source {
                     Some(to) if to.id() != self.queue.id() => self.send_on(seq, to, effects),
                     Some(_) if is_dead => self.revive(seq, effects),

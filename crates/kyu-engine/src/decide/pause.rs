@@ -1,9 +1,11 @@
-//! Pausing and resuming a queue, or one of its lanes. Idempotent, and durable.
+//! Pausing and resuming a queue, or one of its lanes, for ever or for a time. Idempotent, and durable.
 
 use crate::command::{Context, SetPaused};
 use crate::decide::{Decided, Wait};
 use crate::effect::{Effect, Effects};
 use crate::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
+use crate::pause_ends::PauseEndsEffect;
+use crate::queue::Queue;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
 
@@ -15,11 +17,13 @@ pub(super) fn decide(
 ) -> Decided {
     let queue = state.queue(command.queue)?;
     let (paused_lanes, paused) = (&queue.lanes.limits.paused, command.paused);
-    let changed = match command.lane.as_deref() {
-        None => queue.paused != paused,
-        Some(lane) => paused_lanes.contains(lane) != paused,
+    let until_ms = command.until_ms.filter(|_| paused);
+    let (was_paused, was_until_ms) = match command.lane.as_deref() {
+        None => (queue.paused, queue.pause_ends.queue),
+        Some(lane) => (paused_lanes.contains(lane), queue.pause_ends.lanes.get(lane).copied()),
     };
-    if let (Some(lane), true, true) = (&command.lane, changed, paused) {
+    let changed = (was_paused, was_until_ms) != (paused, until_ms);
+    if let (Some(lane), false, true) = (&command.lane, was_paused, paused) {
         if lane.is_empty() || lane.len() > MAX_KEY_BYTES {
             return Err(Refusal::LimitExceeded("bytes of a lane's key"));
         }
@@ -33,6 +37,22 @@ pub(super) fn decide(
             None => Effect::QueuePaused { queue, at_ms, paused },
             Some(lane) => Effect::LanePaused { queue, at_ms, lane, paused },
         });
+        if let Some(until_ms) = until_ms {
+            let lane = command.lane.clone();
+            effects.push(Effect::PauseEnds(PauseEndsEffect { queue, lane, until_ms }));
+        }
     }
     Ok((Reply::PausedSet { changed }, Wait::Record))
+}
+
+/// Ends the pauses whose time is over.
+pub(super) fn end_due(queue: &Queue, ctx: &Context, effects: &mut Effects) {
+    let (ends, id, at_ms) = (&queue.pause_ends, queue.id(), ctx.now_ms);
+    if ends.queue.is_some_and(|until_ms| until_ms <= at_ms) {
+        effects.push(Effect::QueuePaused { queue: id, at_ms, paused: false });
+    }
+    for (lane, _) in ends.lanes.iter().filter(|(_, until_ms)| **until_ms <= at_ms) {
+        let lane = lane.as_ref().to_owned();
+        effects.push(Effect::LanePaused { queue: id, at_ms, lane, paused: false });
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::command::Context;
 use crate::decide::retry::{Ending, Failure};
-use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved};
+use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved, pause};
 use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{QueueId, Seq};
 use crate::limits::MAX_TICK_MESSAGES;
@@ -95,6 +95,7 @@ fn one_queue(
             effects.push(moved(queue, seq, to, reason, ctx.now_ms, sequences));
         }
     }
+    pause::end_due(queue, ctx, effects);
     let buckets = &queue.lanes.limits.buckets;
     let forgettable = [
         queue.dedup.first_expiry(),

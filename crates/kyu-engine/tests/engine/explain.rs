@@ -17,7 +17,7 @@ fn rate(permits: u32, interval_ms: u64, burst: u32) -> Option<RateLimit> {
 
 fn pause(w: &mut World, queue: QueueId, lane: Option<&str>, paused: bool) {
     let lane = lane.map(str::to_owned);
-    w.run(Command::SetPaused(SetPaused { queue, lane, paused }));
+    w.run(Command::SetPaused(SetPaused { queue, lane, paused, until_ms: None }));
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn all_limits_that_apply_are_told_with_their_numbers() {
     assert_eq!(
         told.reasons,
         [
-            Reason::QueuePaused,
+            Reason::QueuePaused { until_ms: None },
             Reason::QueueInFlight { in_flight: 2, max_in_flight: 2 },
             Reason::QueueRate { next_token_ms: w.now_ms + 10_000 },
-            Reason::LanePaused,
+            Reason::LanePaused { until_ms: None },
             Reason::LaneInFlight { in_flight: 2, max_in_flight: 2 },
             Reason::LaneRate { next_token_ms: w.now_ms + 500 },
         ]

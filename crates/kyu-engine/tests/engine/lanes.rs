@@ -26,7 +26,7 @@ fn fill(w: &mut World, queue: QueueId, lanes: &[&str], count: usize) {
 
 fn pause(w: &mut World, queue: QueueId, lane: Option<&str>, paused: bool) -> bool {
     let lane = lane.map(str::to_owned);
-    match w.run(Command::SetPaused(SetPaused { queue, lane, paused })) {
+    match w.run(Command::SetPaused(SetPaused { queue, lane, paused, until_ms: None })) {
         Reply::PausedSet { changed } => changed,
         other => panic!("{other:?}"),
     }
@@ -368,4 +368,41 @@ fn settings_out_of_bounds_are_refused() {
         let refused = w.try_run(Command::CreateQueue(create.clone()));
         assert!(matches!(refused, Err(Refusal::InvalidConfig(_))), "{create:?}");
     }
+}
+
+/// A consumer is down for an hour: the pause that spares it must not outlive the hour because the
+/// person who set it went home.
+#[test]
+fn a_pause_with_an_end_ends_by_itself_over_restarts() {
+    let mut w = World::new();
+    let q = w.queue("q", QueueConfig::default());
+    let until_ms = w.now_ms + 60_000;
+    let pause = |lane: Option<&str>, until_ms| {
+        let lane = lane.map(str::to_owned);
+        Command::SetPaused(SetPaused { queue: q, lane, paused: true, until_ms: Some(until_ms) })
+    };
+    assert_eq!(w.run(pause(None, until_ms)), Reply::PausedSet { changed: true });
+    assert_eq!(w.run(pause(None, until_ms)), Reply::PausedSet { changed: false });
+    w.run(pause(Some("a"), until_ms + 60_000));
+    w.send(q, "plain");
+    w.send_message(in_lane(q, "a", "of a"));
+    w.take_snapshot();
+    w.restart();
+    w.advance(59_999);
+    assert_eq!(w.stats(q).paused_until_ms, Some(until_ms));
+    assert!(w.receive(q, 9).is_empty());
+    w.advance(1);
+    assert_eq!((w.stats(q).paused, w.stats(q).paused_until_ms), (false, None));
+    w.restart();
+    let plain = w.receive(q, 9);
+    assert_eq!((plain.len(), w.ack(&plain[0])), (1, Settled::Done));
+    // Paused anew without an end, the old one does not resume it.
+    let lane = Some("a".to_owned());
+    let for_ever = SetPaused { queue: q, lane, paused: true, until_ms: None };
+    assert_eq!(w.run(Command::SetPaused(for_ever)), Reply::PausedSet { changed: true });
+    w.advance(60_000);
+    assert!(w.receive(q, 9).is_empty());
+    w.run(pause(Some("a"), w.now_ms + 1));
+    w.advance(1);
+    assert_eq!(w.receive_bodies(q, 9), ["of a"]);
 }

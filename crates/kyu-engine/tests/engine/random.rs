@@ -354,7 +354,7 @@ impl Auditor {
     fn pause(&mut self, lane: Option<String>, paused: bool) {
         self.limited.paused(lane.as_deref(), paused);
         let queue = self.queues[4];
-        self.w.run(Command::SetPaused(SetPaused { queue, lane, paused }));
+        self.w.run(Command::SetPaused(SetPaused { queue, lane, paused, until_ms: None }));
     }
 
     fn settle(&mut self, pick: usize, outcome: u8) {

@@ -145,6 +145,8 @@ fn converse(url: &str) {
     assert_eq!(kyu("select jobs --text b --cancel").code, 2, "it asks first");
     assert_eq!(seqs("select jobs --cancel --yes -o jsonl").len(), 2);
 
+    kyu("pause jobs --for 1h").ok();
+    assert!(kyu("queue get jobs").ok().contains("(in 59 min)"));
     kyu("pause jobs").ok();
     assert!(kyu("queue list").ok().contains("true"));
     kyu("resume jobs").ok();

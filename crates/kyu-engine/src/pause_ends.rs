@@ -1,0 +1,112 @@
+//! When pauses of a queue and of its lanes end by themselves, and the fact that says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::effect_codec::{head, queue};
+use crate::ids::{QueueId, UnixMs};
+use crate::state::State;
+use crate::wire::{Malformed, Reader, Write};
+
+/// The ends of a queue's pauses. What is paused without an end is not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PauseEnds {
+    /// Of the whole queue.
+    pub(crate) queue: Option<UnixMs>,
+    /// Of single lanes, by key; as many at most as lanes may be paused.
+    pub(crate) lanes: BTreeMap<Arc<str>, UnixMs>,
+}
+
+impl PauseEnds {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_none() && self.lanes.is_empty()
+    }
+
+    /// When the first pause ends.
+    pub(crate) fn first_due_ms(&self) -> Option<UnixMs> {
+        self.lanes.values().copied().chain(self.queue).min()
+    }
+
+    /// Sets or forgets the end of one pause; `lane` is `None` for the queue's.
+    pub(crate) fn set(&mut self, lane: Option<&str>, until_ms: Option<UnixMs>) {
+        match (lane, until_ms) {
+            (None, until_ms) => self.queue = until_ms,
+            (Some(lane), Some(until_ms)) => drop(self.lanes.insert(lane.into(), until_ms)),
+            (Some(lane), None) => drop(self.lanes.remove(lane)),
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.opt_varint(self.queue);
+        for (lane, until_ms) in &self.lanes {
+            out.str(lane);
+            out.varint(*until_ms);
+        }
+    }
+
+    pub(crate) fn decode(r: &mut Reader) -> Result<Self, Malformed> {
+        let mut ends = Self { queue: r.opt_varint()?, lanes: BTreeMap::new() };
+        while r.remaining() > 0 {
+            let (lane, until_ms) = (r.string()?, r.varint()?);
+            ends.lanes.insert(lane.into(), until_ms);
+        }
+        Ok(ends)
+    }
+}
+
+/// Frozen number of the effect.
+pub(crate) const PAUSE_ENDS: u8 = 62;
+
+/// A pause ends by itself at this time. It follows the effect that begins the pause.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PauseEndsEffect {
+    pub(crate) queue: QueueId,
+    pub(crate) lane: Option<String>,
+    pub(crate) until_ms: UnixMs,
+}
+
+impl PauseEndsEffect {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        head(out, PAUSE_ENDS, self.queue);
+        out.opt_str(self.lane.as_deref());
+        out.varint(self.until_ms);
+    }
+
+    pub(crate) fn decode(r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self { queue: queue(r)?, lane: r.opt_string()?, until_ms: r.varint()? })
+    }
+}
+
+impl State {
+    pub(crate) fn apply_pause_ends(&mut self, effect: &PauseEndsEffect) {
+        let Some(queue) = self.queues.get_mut(&effect.queue) else { return };
+        queue.pause_ends.set(effect.lane.as_deref(), Some(effect.until_ms));
+        self.watch_by(effect.queue, Some(effect.until_ms));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        for (lane, golden) in [
+            (None, vec![62, 0xac, 2, 0, 0xf4, 3]),
+            (Some("l".to_owned()), vec![62, 0xac, 2, 1, 1, b'l', 0xf4, 3]),
+        ] {
+            let effect = PauseEndsEffect { queue: QueueId(300), lane, until_ms: 500 };
+            let mut bytes = Vec::new();
+            effect.encode(&mut bytes);
+            assert_eq!(bytes, golden);
+            let mut reader = Reader::new(bytes.split_off(1).into());
+            assert_eq!(PauseEndsEffect::decode(&mut reader), Ok(effect));
+        }
+        let lanes = BTreeMap::from([("a".into(), 2)]);
+        let ends = PauseEnds { queue: Some(1), lanes };
+        let mut bytes = Vec::new();
+        ends.encode(&mut bytes);
+        assert_eq!(bytes, [1, 1, 1, b'a', 2]);
+        assert_eq!(PauseEnds::decode(&mut Reader::new(bytes.into())), Ok(ends));
+    }
+}
