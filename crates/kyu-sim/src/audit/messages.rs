@@ -76,11 +76,12 @@ impl Auditor {
     }
 
     /// Whether its time may be over. Its retention counts from its send or later, and not before its
-    /// delay is over.
+    /// delay is over (a delay of less than a hundredth of it does not count).
     pub(super) fn is_late(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
         let Some(message) = self.messages.get(&key.0) else { return true };
-        let ready_ms = message.at_ms + message.delay_ms;
-        ready_ms.saturating_add(self.retention_ms(key)) <= now_ms
+        let retention_ms = self.retention_ms(key);
+        let counted_ms = message.delay_ms.saturating_sub(retention_ms / 100);
+        (message.at_ms + counted_ms).saturating_add(retention_ms) <= now_ms
             || message.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 
