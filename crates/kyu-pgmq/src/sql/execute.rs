@@ -40,6 +40,9 @@ pub(crate) struct Executor<'a, H> {
     /// Results of WITH queries, and the plans of those not asked yet.
     ctes: BTreeMap<usize, Cte>,
     pub(super) once: Memory,
+    /// What is known of a leaf, by its query's depth and its offset, before it is read: a column,
+    /// and the values that it must have.
+    pub(super) ahead: BTreeMap<(usize, usize), (usize, Value)>,
 }
 
 #[derive(Clone)]
@@ -85,6 +88,7 @@ impl<'a, H: Host> Executor<'a, H> {
             stack: Vec::new(),
             ctes: BTreeMap::new(),
             once: Memory::new(),
+            ahead: BTreeMap::new(),
         }
     }
 
@@ -94,7 +98,10 @@ impl<'a, H: Host> Executor<'a, H> {
         let rows = Box::pin(async move {
             self.work.enter()?;
             let mark = self.work.mark();
+            // What a query around it knows ahead is about other leaves, perhaps of the same depth.
+            let outer = std::mem::take(&mut self.ahead);
             let mut rows = self.ordered(plan).await?;
+            self.ahead = outer;
             for row in &mut rows {
                 row.truncate(plan.columns.len());
                 self.work.breathe().await?;

@@ -13,6 +13,7 @@ use super::place::bare_column;
 use super::plan::{Join, JoinKey, Leaf, LeafKind, Plan, SelectPlan, Source, Typed};
 use super::work::{Work, row_bytes};
 use crate::host::{Host, ScanBounds};
+use crate::types::Element;
 use crate::value::{Row, Value};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -37,6 +38,8 @@ impl<H: Host> Executor<'_, H> {
         select: &SelectPlan,
         bounds: &ScanBounds,
     ) -> Result<Vec<Row>> {
+        let depth = self.stack.len() - 1;
+        self.look_ahead(select, bounds).await?;
         let mut rows = vec![Row::new()];
         for item in &select.from {
             let mark = self.work.mark();
@@ -54,7 +57,63 @@ impl<H: Host> Executor<'_, H> {
             rows = self.filtered(rows, &item.filters).await?;
             self.work.keep(mark, &rows)?;
         }
+        self.ahead.retain(|(at, _), _| *at != depth);
         self.filtered(rows, &select.filters).await
+    }
+
+    /// The first source may be a large one of the catalogue that a later join restricts, as in
+    /// `pg_attribute a JOIN pg_class c ON a.attrelid = c.oid WHERE c.relname = 'q_x'`: the later one
+    /// is read first, and tells which rows of the large one are worth looking up.
+    async fn look_ahead(&mut self, select: &SelectPlan, bounds: &ScanBounds) -> Result<()> {
+        let depth = self.stack.len() - 1;
+        let Some(first) = select.from.first() else { return Ok(()) };
+        let mut joins = Vec::new();
+        let mut source = &first.source;
+        while let Source::Join(join) = source {
+            joins.push((join.kind, &join.keys, &*join.right));
+            source = &join.left;
+        }
+        let Source::Leaf(leaf) = source else { return Ok(()) };
+        let LeafKind::Catalog(relation) = leaf.kind else { return Ok(()) };
+        if !leaf.bounds.is_empty() {
+            return Ok(());
+        }
+        joins.reverse();
+        let others = select.from.iter().skip(1);
+        joins.extend(others.map(|item| (JoinKind::Inner, &item.keys, &item.source)));
+        for (kind, keys, right) in joins {
+            // Behind these, rows stand that no later condition is asked of.
+            if matches!(kind, JoinKind::Right | JoinKind::Full) {
+                return Ok(());
+            }
+            let Source::Leaf(other) = right else { continue };
+            let catalog = matches!(other.kind, LeafKind::Catalog(_));
+            if kind != JoinKind::Inner || !catalog || other.filters.is_empty() {
+                continue;
+            }
+            let column = |key: &JoinKey| {
+                let column = bare_column(&key.left, depth)?.checked_sub(leaf.offset)?;
+                (column < leaf.width && catalog::is_keyed(relation, column)).then_some(column)
+            };
+            let Some((column, key)) = keys.iter().find_map(|key| Some((column(key)?, key))) else {
+                continue;
+            };
+            let mark = self.work.mark();
+            let rows = self.leaf(other, bounds).await?;
+            if rows.len() <= MAX_LOOK_UPS {
+                let mut values = Vec::with_capacity(rows.len());
+                for row in rows.iter() {
+                    self.replace_row(depth, row.clone());
+                    values.extend(self.row(std::slice::from_ref(&key.right)).await?);
+                }
+                self.replace_row(depth, Row::new());
+                let values = Value::Array(Element::Text, values);
+                self.ahead.insert((depth, leaf.offset), (column, values));
+            }
+            self.work.back_to(mark);
+            return Ok(());
+        }
+        Ok(())
     }
 
     /// Keeps the rows for which all conditions hold.
@@ -427,6 +486,9 @@ impl<H: Host> Executor<'_, H> {
         let mut wanted = catalog::Wanted::default();
         if let Some((column, value)) = look_up {
             wanted.add(column, value);
+        }
+        if let Some((column, values)) = self.ahead.get(&(self.stack.len() - 1, leaf.offset)) {
+            wanted.add(*column, values.clone());
         }
         for bound in &leaf.bounds {
             let mark = self.work.mark();

@@ -18,6 +18,7 @@ use super::plan::{
     Plan, QueryKind, SelectPlan, Source, Typed,
 };
 use crate::types::Type;
+use crate::value::Value;
 use std::sync::Arc;
 
 /// Functions whose value differs from call to call: what reads them is asked as often as it says.
@@ -230,6 +231,18 @@ fn bound(typed: &Typed, depth: usize) -> Option<LeafBound> {
             };
             one(a, b).or_else(|| one(b, a))
         }
+        Node::Builtin { index, arguments } => {
+            let name = builtins::all().get(*index).map(|builtin| builtin.name)?;
+            let [subject, pattern] = arguments.as_slice() else { return None };
+            let Node::Value(Value::Text(pattern)) = &pattern.node else { return None };
+            let only = match name {
+                "~~" => only_of_like(pattern)?,
+                "~" => only_of_regex(pattern)?,
+                _ => return None,
+            };
+            let value = Typed::new(Node::Value(Value::Text(only)), Type::Text);
+            Some(LeafBound { column: bare_column(subject, depth)?, value })
+        }
         Node::Quantified { value, array, test, all: false } => {
             let equal = match &test.node {
                 Node::Compare(Comparison::Equal, a, b) => [a, b].iter().all(|side| is_local(side)),
@@ -241,6 +254,27 @@ fn bound(typed: &Typed, depth: usize) -> Option<LeafBound> {
         }
         _ => None,
     }
+}
+
+/// The only text that a pattern of LIKE matches, if there is one: JDBC escapes `_` in names.
+fn only_of_like(pattern: &str) -> Option<String> {
+    let mut only = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        only.push(match character {
+            '%' | '_' => return None,
+            '\\' => characters.next()?,
+            other => other,
+        });
+    }
+    Some(only)
+}
+
+/// The same of a regular expression: psql asks for `^(name)$`.
+fn only_of_regex(pattern: &str) -> Option<String> {
+    let inner = pattern.strip_prefix("^(")?.strip_suffix(")$")?;
+    let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    inner.chars().all(plain).then(|| inner.to_owned())
 }
 
 fn is_local(typed: &Typed) -> bool {

@@ -113,6 +113,10 @@ const KEYS: &[(&str, &[&str])] = &[
     ("pg_class", &["oid", "relname", "reltype"]),
     ("pg_attribute", &["attrelid"]),
     ("pg_index", &["indexrelid", "indrelid"]),
+    ("pg_tables", &["tablename"]),
+    ("pg_indexes", &["tablename"]),
+    ("tables", &["table_name"]),
+    ("columns", &["table_name"]),
 ];
 
 /// Whether rows of a relation can be looked up by a column.

@@ -22,12 +22,16 @@ struct Writer<'a> {
     columns: &'static [(&'static str, Type)],
     /// It is of `information_schema`.
     standard: bool,
+    /// The columns that were given last, and where they are: those of one relation are the same
+    /// for all of its rows.
+    names: Vec<&'static str>,
+    places: Vec<Option<usize>>,
     rows: Vec<Row>,
     work: &'a mut Work,
 }
 
 impl Writer<'_> {
-    fn row<const N: usize>(&mut self, given: [(&str, Value); N]) -> Result<(), PgError> {
+    fn row<const N: usize>(&mut self, given: [(&'static str, Value); N]) -> Result<(), PgError> {
         Work::room(self.rows.len())?;
         self.work.spend(4)?;
         let mut row: Row = match self.standard {
@@ -35,13 +39,13 @@ impl Writer<'_> {
             true => vec![Value::Null; self.columns.len()],
             false => self.columns.iter().map(|(_, ty)| default(*ty)).collect(),
         };
-        for (name, value) in given {
-            if let Some(place) = self
-                .columns
-                .iter()
-                .position(|(have, _)| *have == name)
-                .and_then(|at| row.get_mut(at))
-            {
+        if !self.names.iter().copied().eq(given.iter().map(|(name, _)| *name)) {
+            self.names = given.iter().map(|(name, _)| *name).collect();
+            let place = |name: &str| self.columns.iter().position(|(have, _)| *have == name);
+            self.places = self.names.iter().map(|name| place(name)).collect();
+        }
+        for ((_, value), place) in given.into_iter().zip(&self.places) {
+            if let Some(place) = place.and_then(|at| row.get_mut(at)) {
                 *place = value;
             }
         }
@@ -87,7 +91,9 @@ pub(crate) fn rows(
         return Ok(Vec::new());
     };
     let standard = table.schema == "information_schema";
-    let mut out = Writer { columns: &table.columns, standard, rows: Vec::new(), work };
+    let (names, places) = (Vec::new(), Vec::new());
+    let (columns, rows) = (&table.columns, Vec::new());
+    let mut out = Writer { columns, standard, names, places, rows, work };
     let out = &mut out;
     match key {
         "pg_namespace" => {
@@ -110,9 +116,9 @@ pub(crate) fn rows(
         "pg_database" | "pg_roles" | "pg_user" | "pg_settings" | "pg_stat_activity" => {
             session_rows(out, key, session)?;
         }
-        "pg_tables" | "pg_indexes" => view_rows(out, key, facts, session)?,
+        "pg_tables" | "pg_indexes" => view_rows(out, key, facts, session, wanted)?,
         "schemata" | "tables" | "columns" | "routines" => {
-            standard_rows(out, key, facts, session)?;
+            standard_rows(out, key, facts, session, wanted)?;
         }
         _ => {}
     }
@@ -478,8 +484,9 @@ fn view_rows(
     key: &str,
     facts: &Facts,
     session: &dyn Session,
+    wanted: &Wanted,
 ) -> Result<(), PgError> {
-    for class in facts.classes() {
+    for class in classes_of_table(facts, wanted, out.columns, "tablename") {
         match (key, class.kind) {
             ("pg_tables", 'r') => out.row([
                 ("schemaname", text("pgmq")),
@@ -508,6 +515,7 @@ fn standard_rows(
     key: &str,
     facts: &Facts,
     session: &dyn Session,
+    wanted: &Wanted,
 ) -> Result<(), PgError> {
     let database = || text(session.database());
     match key {
@@ -537,9 +545,25 @@ fn standard_rows(
                 ])?;
             }
         }
-        _ => table_rows(out, key, facts, session)?,
+        _ => table_rows(out, key, facts, session, wanted)?,
     }
     Ok(())
+}
+
+/// Tables and indexes, or those of the table that a column names.
+fn classes_of_table<'a>(
+    facts: &'a Facts,
+    wanted: &Wanted,
+    columns: &[(&str, Type)],
+    name: &str,
+) -> Vec<&'a Class> {
+    let Some(names) = wanted.of(columns, name) else { return facts.classes().iter().collect() };
+    let table = |value: &Value| match value {
+        Value::Text(name) => facts.by_name(name),
+        _ => None,
+    };
+    let with_indexes = |class: &'a Class| facts.indexes_of(class.oid).chain([class]);
+    names.iter().filter_map(table).flat_map(with_indexes).collect()
 }
 
 fn table_rows(
@@ -547,9 +571,11 @@ fn table_rows(
     key: &str,
     facts: &Facts,
     session: &dyn Session,
+    wanted: &Wanted,
 ) -> Result<(), PgError> {
     let database = || text(session.database());
-    for class in facts.classes().iter().filter(|class| class.kind == 'r') {
+    let classes = classes_of_table(facts, wanted, out.columns, "table_name");
+    for class in classes.into_iter().filter(|class| class.kind == 'r') {
         if key == "tables" {
             out.row([
                 ("table_catalog", database()),
