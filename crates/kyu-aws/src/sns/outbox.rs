@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kyu_broker::{
-    Acquire, Answer, Attribute, AttributeValue, Broker, Command, Content, CreateQueue, Enqueue,
-    Lease, MessageId, NewMessage, Order, Property, Query, QueueConfig, QueueInfo, QueueName,
-    Received, Refusal, Reply,
+    Acquire, Answer, Attribute, AttributeValue, Broker, Command, Content, CreateQueue, Lease,
+    MessageId, Order, Property, Query, QueueConfig, QueueInfo, QueueName, Received, Refusal, Reply,
 };
 use kyu_door::calendar::rfc3339;
 use serde::Serialize;
 
 use super::error::Error;
-use super::pending;
+use super::{pending, store};
 use crate::call::Call;
 
 /// Where the list is read, by GET.
@@ -73,25 +72,8 @@ pub(super) async fn record(call: &Call<'_>, letter: Letter<'_>) -> Result<Messag
         vec![attribute(PROTOCOL, letter.protocol), attribute(ENDPOINT, letter.endpoint)];
     let subject = letter.subject.map(|subject| (Property::Subject, subject.to_owned()));
     let properties = subject.into_iter().collect();
-    let content = Content { body: letter.text.to_owned().into(), attributes, properties }.encode();
-    let message = NewMessage {
-        queues: vec![queue.id],
-        content,
-        delay_ms: None,
-        expires_at_ms: None,
-        priority: 0,
-        lane: None,
-        dedup_id: None,
-        unique: None,
-    };
-    let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
-    match call.broker.submit(enqueue).await? {
-        Reply::Enqueued(results) => match results.first() {
-            Some(Ok(enqueued)) => Ok(enqueued.message_id),
-            _ => Err(Error::internal()),
-        },
-        _ => Err(Error::internal()),
-    }
+    let content = Content { body: letter.text.to_owned().into(), attributes, properties };
+    store::enqueue(call, &queue, &content).await
 }
 
 #[derive(Serialize)]

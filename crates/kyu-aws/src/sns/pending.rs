@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, BindingId, BindingInfo, Command, ConfigureBinding, Content, CreateQueue, Enqueue,
-    NewMessage, Query, QueueConfig, QueueInfo, QueueKind, Refusal, Reply,
+    Answer, BindingId, BindingInfo, Command, ConfigureBinding, Content, CreateQueue, Query,
+    QueueConfig, QueueInfo, QueueKind, Refusal, Reply,
 };
 
 use super::confirmation::{self, AUTHENTICATED, GUARDED, ORIGIN};
@@ -12,7 +12,7 @@ use super::error::{Code, Error};
 use super::http::{self, Control};
 use super::letters::Confirmation;
 use super::output::Output;
-use super::{address, input};
+use super::{address, input, store};
 use crate::call::Call;
 use crate::limits::MAX_RECONFIGURE_TRIES;
 use crate::queue_attributes::defaults;
@@ -107,24 +107,9 @@ pub(super) async fn ask(
         host: origin.cloned().unwrap_or_else(|| call.origin.to_string()),
     };
     let body = serde_json::to_vec(&control).map_err(|_| Error::internal())?;
-    let message = NewMessage {
-        queues: vec![queue.id],
-        content: Content::of(body).encode(),
-        delay_ms: None,
-        expires_at_ms: None,
-        priority: 0,
-        lane: None,
-        dedup_id: None,
-        unique: None,
-    };
-    let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
-    match call.broker.submit(enqueue).await? {
-        Reply::Enqueued(results) if results.iter().all(Result::is_ok) => {
-            call.sns.posts.tell(queue.name.clone());
-            Ok(())
-        }
-        _ => Err(Error::internal()),
-    }
+    store::enqueue(call, &queue, &Content::of(body)).await?;
+    call.sns.posts.tell(queue.name.clone());
+    Ok(())
 }
 
 /// The queue of a subscription; made with its first question.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, DeleteExchange,
-    ExchangeInfo, Matcher, Query, QueueName, Refusal, Reply, Unbind,
+    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, ExchangeInfo,
+    Matcher, Query, QueueName, Refusal, Reply,
 };
 
 use super::error::{Code, Error};
@@ -165,10 +165,7 @@ async fn found(call: &Call<'_>, parameters: &Node<'_>) -> Result<Arc<ExchangeInf
 /// DeletePlatformApplication: with its endpoints. Deleting what is not there succeeds.
 pub(super) async fn delete(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     let exchange = application(call, parameters)?;
-    match call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await {
-        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    store::delete(call, exchange).await
 }
 
 /// ListPlatformApplications: 100 at a time.
@@ -311,10 +308,7 @@ async fn named_endpoint(call: &Call<'_>, parameters: &Node<'_>) -> Result<Arc<Bi
 pub(super) async fn delete_endpoint(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     let arn = input::required(parameters, "EndpointArn")?;
     let Some(info) = endpoint(call, arn).await? else { return Ok(()) };
-    match call.broker.submit(Command::Unbind(Unbind { binding: info.id })).await {
-        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    store::unbind(call, info.id).await
 }
 
 /// ListEndpointsByPlatformApplication: 100 at a time.

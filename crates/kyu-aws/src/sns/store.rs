@@ -1,12 +1,13 @@
-//! Records of SNS that are no topics: an account's SMS settings, and platform applications. Each is an
+//! Commands that several parts of SNS give, and records that are no topics: an account's SMS settings, and platform applications. Each is an
 //! exchange in a namespace that no account and no ARN can name, and what it holds are its attributes:
 //! stored, replayed and in snapshots like every exchange.
 
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Command, ConfigureExchange, CreateExchange, ExchangeConfig, ExchangeInfo, Query,
-    QueueName, Refusal,
+    Answer, BindingId, Command, ConfigureExchange, Content, CreateExchange, DeleteExchange,
+    Enqueue, ExchangeConfig, ExchangeInfo, MessageId, NewMessage, Query, QueueInfo, QueueName,
+    Refusal, Reply, Unbind,
 };
 
 use super::error::{Code, Error};
@@ -56,4 +57,46 @@ pub(super) async fn change(
         }
     }
     Err(Error::new(Code::Throttled, "Rate exceeded"))
+}
+
+/// Deletes a topic or a record and all that is bound to it. Deleting what is not there succeeds.
+pub(super) async fn delete(call: &Call<'_>, exchange: QueueName) -> Result<(), Error> {
+    match call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await {
+        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends a subscription, or what else is bound. Ending what is not there succeeds.
+pub(super) async fn unbind(call: &Call<'_>, binding: BindingId) -> Result<(), Error> {
+    match call.broker.submit(Command::Unbind(Unbind { binding })).await {
+        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts a message into a queue of SNS' own.
+pub(super) async fn enqueue(
+    call: &Call<'_>,
+    queue: &QueueInfo,
+    content: &Content,
+) -> Result<MessageId, Error> {
+    let message = NewMessage {
+        queues: vec![queue.id],
+        content: content.encode(),
+        delay_ms: None,
+        expires_at_ms: None,
+        priority: 0,
+        lane: None,
+        dedup_id: None,
+        unique: None,
+    };
+    let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
+    match call.broker.submit(enqueue).await? {
+        Reply::Enqueued(results) => match results.first() {
+            Some(Ok(enqueued)) => Ok(enqueued.message_id),
+            _ => Err(Error::internal()),
+        },
+        _ => Err(Error::internal()),
+    }
 }

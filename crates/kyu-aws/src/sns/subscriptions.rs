@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kyu_broker::{
     Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, Matcher, Query,
-    QueueName, Refusal, Reply, Unbind,
+    QueueName, Refusal, Reply,
 };
 
 use super::confirmation;
@@ -15,7 +15,7 @@ use super::http::{self, Endpoint, EndpointRule};
 use super::letters::Confirmation;
 use super::output::Output;
 use super::subscription_attributes::{self, is_http, is_raw, shown_address};
-use super::{address, input, pending, people, topics};
+use super::{address, input, pending, people, store, topics};
 use crate::address::{FIFO_SUFFIX, of_arn, realm};
 use crate::call::Call;
 use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
@@ -217,10 +217,7 @@ pub(super) async fn unsubscribe(call: &Call<'_>, parameters: &Node<'_>) -> Resul
         // First the question, which waits for the end: a crash between the two loses neither.
         pending::ask(call, &info, Confirmation::UnsubscribeConfirmation).await?;
     }
-    match call.broker.submit(Command::Unbind(Unbind { binding: info.id })).await {
-        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    store::unbind(call, info.id).await
 }
 
 /// ListSubscriptions: those of all topics, 100 at a time.

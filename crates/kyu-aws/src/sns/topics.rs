@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Command, ConfigureExchange, CreateExchange, DeleteExchange, ExchangeConfig,
-    ExchangeInfo, ExchangeStats, Query, QueueName, Refusal, Reply,
+    Answer, Command, ConfigureExchange, CreateExchange, ExchangeConfig, ExchangeInfo,
+    ExchangeStats, Query, QueueName, Refusal, Reply,
 };
 
 use super::error::{Code, Error};
 use super::output::Output;
-use super::{address, input, protection, topic_attributes};
+use super::{address, input, protection, store, topic_attributes};
 use crate::call::Call;
 use crate::limits::{MAX_QUEUE_ATTRIBUTES, MAX_RECONFIGURE_TRIES};
 use crate::wire::form::Node;
@@ -69,10 +69,7 @@ fn check_same(
 pub(super) async fn delete(call: &Call<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     let exchange = named(call, parameters)?;
     call.sns.signed.note(call, &exchange, None);
-    match call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await {
-        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    store::delete(call, exchange).await
 }
 
 /// ListTopics: 100 at a time, in order of name. The token is the last name of the page before.
