@@ -77,7 +77,7 @@ pub(crate) fn prepare(
         let detail = format!("A message of this queue may have {limit_bytes} bytes.");
         return Err(Problem::new(Code::MessageTooLarge, detail));
     }
-    let delay_ms = delay_of(message.delay_ms, message.ready_at_ms, call.broker.now_ms())?;
+    let delay_ms = delay_of(message.delay_ms, message.ready_at_ms, call.broker.wall_ms())?;
     check_expiry("/expires_at_ms", message.expires_at_ms, call.broker.now_ms())?;
     let by_content =
         queue.config.kind == QueueKind::Fifo && queue.config.content_based_deduplication;

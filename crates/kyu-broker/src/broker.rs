@@ -167,6 +167,12 @@ impl Broker {
         self.shared.clock.now_ms()
     }
 
+    /// What the wall clock says, as far as it is believed: by it go schedules and the absolute times
+    /// that clients give.
+    pub fn wall_ms(&self) -> UnixMs {
+        self.now_ms().saturating_add_signed(self.shared.clock.wall_ahead_ms())
+    }
+
     /// Number of this run of the log; part of every receipt.
     pub fn epoch(&self) -> u32 {
         self.shared.epoch
@@ -177,6 +183,8 @@ impl Broker {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Metrics(reply))?;
         let mut snapshot = answer.await.map_err(|_| Error::Internal)?;
+        snapshot.gauges.clock_off_seconds =
+            self.shared.clock.wall_ahead_ms().unsigned_abs() / 1_000;
         snapshot.gauges.waiting_requests = self.shared.admission.waiting() as u64;
         Ok(snapshot)
     }

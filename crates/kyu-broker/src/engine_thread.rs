@@ -8,7 +8,7 @@ use kyu_engine::Frozen;
 use kyu_log::Lsn;
 
 use crate::background::ReadOrder;
-use crate::clock::Clock;
+use crate::clock::{Clock, LOOK_AT_CLOCKS_EVERY};
 use crate::core::{Core, Work};
 use crate::inbox::Inbox;
 use crate::limits::COMMANDS_PER_HAND_OVER;
@@ -37,6 +37,7 @@ impl EngineThread {
         let mut follower = self.clock.follower();
         while self.inbox.take(&mut jobs, self.patience()) {
             self.clock.follow_wall(&mut follower);
+            self.core.see_wall(self.clock.wall_ahead_ms());
             self.core.advance(self.clock.now_ms());
             for (done, job) in jobs.drain(..).enumerate() {
                 self.handle(job);
@@ -67,7 +68,10 @@ impl EngineThread {
 
     fn patience(&self) -> Option<Duration> {
         let wake_ms = self.core.next_wake_ms()?;
-        Some(Duration::from_millis(wake_ms.saturating_sub(self.clock.now_ms())))
+        let patience = Duration::from_millis(wake_ms.saturating_sub(self.clock.now_ms()));
+        // What is due may become so by a step of the wall clock, or by a suspend, which the system's
+        // timers do not count.
+        Some(patience.min(LOOK_AT_CLOCKS_EVERY))
     }
 
     fn handle(&mut self, job: Job) {

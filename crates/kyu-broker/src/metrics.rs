@@ -151,6 +151,8 @@ gauges! {
     newest_snapshot_bytes => "kyu_newest_snapshot_bytes",
     /// Entries of the ledger.
     ledger_entries => "kyu_ledger_entries",
+    /// How far the wall clock is from the clock of leases, either way; it was put right, or is wrong.
+    clock_off_seconds => "kyu_clock_off_seconds",
     /// Bytes of the ledger's keys, fingerprints, holders and values; all of them in RAM.
     ledger_bytes => "kyu_ledger_bytes",
 }

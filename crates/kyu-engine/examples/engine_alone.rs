@@ -13,7 +13,8 @@ fn main() {
     let mut engine = Engine::new(64 << 20);
     let mut end = 0u64;
     let mut run = |command: Command| -> Reply {
-        let ctx = Context { now_ms: 1_000 + end / 1_000_000, seed: end, epoch: 1 };
+        let now_ms = 1_000 + end / 1_000_000;
+        let ctx = Context { now_ms, wall_ms: now_ms, seed: end, epoch: 1 };
         let decision = engine.decide(&command, &ctx).unwrap();
         engine.apply(&decision.effects, end);
         end += decision.effects.bytes().len() as u64 + 24;

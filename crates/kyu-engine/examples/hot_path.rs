@@ -35,7 +35,8 @@ fn main() {
 }
 
 fn run(engine: &mut Engine, command: &Command, step: u64) -> Reply {
-    let ctx = Context { now_ms: 1_000_000 + step / 1_000, seed: step, epoch: 1 };
+    let now_ms = 1_000_000 + step / 1_000;
+    let ctx = Context { now_ms, wall_ms: now_ms, seed: step, epoch: 1 };
     let decision = engine.decide(command, &ctx).unwrap();
     engine.apply(&decision.effects, (1 << 20) + step * 16_384);
     decision.reply

@@ -67,7 +67,8 @@ fn measure(with_key: impl Fn(NewMessage, String) -> NewMessage) {
 }
 
 fn run(engine: &mut Engine, command: &Command, step: u64) -> Reply {
-    let ctx = Context { now_ms: 1_000_000 + step / 1_000, seed: step, epoch: 1 };
+    let now_ms = 1_000_000 + step / 1_000;
+    let ctx = Context { now_ms, wall_ms: now_ms, seed: step, epoch: 1 };
     let decision = engine.decide(command, &ctx).unwrap();
     engine.apply(&decision.effects, (1 << 20) + step * 4_096);
     decision.reply

@@ -18,7 +18,7 @@ struct Run {
 
 impl Run {
     fn run(&mut self, command: Command) -> Reply {
-        let ctx = Context { now_ms: self.now_ms, seed: self.end, epoch: 1 };
+        let ctx = Context { now_ms: self.now_ms, wall_ms: self.now_ms, seed: self.end, epoch: 1 };
         let decision = self.engine.decide(&command, &ctx).unwrap();
         if !decision.effects.is_empty() {
             self.engine.apply(&decision.effects, self.end);

@@ -15,8 +15,12 @@ use crate::unique::Unique;
 /// Circumstances of a command: all that the engine knows of the outside world.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
-    /// Current time; never smaller than in the command before.
+    /// Current time; never smaller than in the command before. Leases, delays and all that lasts go
+    /// by it, and so do the times in the log.
     pub now_ms: UnixMs,
+    /// What the wall clock says. Schedules go by it: it may be far from `now_ms`, and step either way,
+    /// after the machine's clock was wrong and has been put right.
+    pub wall_ms: UnixMs,
     /// Fresh random bits for this command.
     pub seed: u64,
     /// Log epoch of this process.

@@ -177,7 +177,13 @@ impl Engine {
 
     /// When the next [`Command::Tick`] may have work. Never too late, sometimes too early.
     pub fn next_due_ms(&self) -> Option<UnixMs> {
-        self.state.next_due_ms()
+        self.next_due_beside(0)
+    }
+
+    /// As [`Engine::next_due_ms`], with a wall clock that is `wall_ahead_ms` before the time of
+    /// commands, or behind it.
+    pub fn next_due_beside(&self, wall_ahead_ms: i64) -> Option<UnixMs> {
+        self.state.next_due_ms(wall_ahead_ms)
     }
 
     /// Takes the queues in which a message may have become receivable since the last call, or

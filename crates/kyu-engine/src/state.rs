@@ -315,11 +315,14 @@ impl State {
         }
     }
 
-    pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {
+    /// By the clock of leases, from which the wall clock is `wall_ahead_ms` away.
+    pub(crate) fn next_due_ms(&self, wall_ahead_ms: i64) -> Option<UnixMs> {
         let queues = self.watch.first().map(|(at, _)| *at);
         let tasks = self.tasks.values().filter_map(task_due_ms).min();
         let names = self.deleted_names.values().min().map(|at| at + NAME_MEMORY_MS);
         let (ledger, schedules) = (self.ledger_due.first_ms(), self.schedules.first_due_ms());
+        let schedules =
+            schedules.map(|at_ms| at_ms.saturating_add_signed(wall_ahead_ms.saturating_neg()));
         [queues, tasks, names, ledger, schedules].into_iter().flatten().min()
     }
 

@@ -54,7 +54,8 @@ impl Server {
 
     fn run(&mut self, command: &Command) -> Result<Reply, Refusal> {
         self.commands += 1;
-        let ctx = Context { now_ms: self.now_ms, seed: self.commands, epoch: 1 };
+        let ctx =
+            Context { now_ms: self.now_ms, wall_ms: self.now_ms, seed: self.commands, epoch: 1 };
         let decision = self.engine.decide(command, &ctx)?;
         if !decision.effects.is_empty() {
             self.engine.apply(&decision.effects, self.commands << 12);

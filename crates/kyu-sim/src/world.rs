@@ -307,7 +307,8 @@ fn after_restart(
     frozen.write(&mut bytes).map_err(|error| Violation(error.to_string()))?;
     let mut engine = Engine::load(&mut bytes.as_slice(), segment_bytes)
         .map_err(|error| Violation(format!("a snapshot in memory cannot be loaded: {error}")))?;
-    let context = Context { now_ms: engine.last_time_ms(), seed: 0, epoch: 0 };
+    let now_ms = engine.last_time_ms();
+    let context = Context { now_ms, wall_ms: now_ms, seed: 0, epoch: 0 };
     for session in engine.sessions().into_iter().filter(|session| !left.contains(session)) {
         let end = kyu_broker::Command::EndSession(EndSession { session });
         let decision = engine

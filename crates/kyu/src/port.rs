@@ -39,7 +39,7 @@ impl Handler for Port {
         if request.head.method == Method::GET && request.head.uri.query().is_none() {
             match request.head.uri.path() {
                 "/livez" => return text(StatusCode::OK, "ok\n"),
-                "/readyz" => return self.readiness(),
+                "/readyz" => return self.readiness().await,
                 "/metrics" => return self.metrics(&request).await,
                 _ => {}
             }
@@ -56,11 +56,15 @@ impl Handler for Port {
 }
 
 impl Port {
-    fn readiness(&self) -> Response {
-        if self.ready.load(Ordering::Relaxed) {
-            text(StatusCode::OK, "ready\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+    /// Whether new messages are taken: a balancer should look elsewhere as long as they are not.
+    async fn readiness(&self) -> Response {
+        if !self.ready.load(Ordering::Relaxed) {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
+        }
+        match self.broker.metrics().await {
+            Ok(measured) if measured.gauges.log_full == 0 => text(StatusCode::OK, "ready\n"),
+            Ok(_) => text(StatusCode::SERVICE_UNAVAILABLE, "storage is full\n"),
+            Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         }
     }
 

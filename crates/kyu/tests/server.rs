@@ -142,6 +142,27 @@ async fn ending_answers_a_long_poll_instead_of_waiting_for_it() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
+/// It stayed 200 while every send was refused.
+#[tokio::test]
+async fn a_server_with_a_full_log_is_not_ready() {
+    let dir = Dir::new();
+    let mut options = dir.options();
+    options.broker.log.max_log_bytes = Some(16 << 20);
+    let server = Server::start(options).await.unwrap();
+    call(&server, "CreateQueue", r#"{"QueueName":"q"}"#).await;
+    assert!(get(&server, "/readyz").await.starts_with("HTTP/1.1 200"));
+    // Full is a log that takes not even a small message.
+    for bytes in [900_000, 50_000, 1_000, 1] {
+        let body = "x".repeat(bytes);
+        let send = format!(r#"{{"QueueUrl":"http://x/000000000000/q","MessageBody":"{body}"}}"#);
+        while call(&server, "SendMessage", &send).await.starts_with("HTTP/1.1 200") {}
+    }
+    let full = get(&server, "/readyz").await;
+    assert!(full.starts_with("HTTP/1.1 503") && full.ends_with("storage is full\n"), "{full}");
+    assert!(get(&server, "/livez").await.starts_with("HTTP/1.1 200"));
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_port_in_use_leaves_the_data_directory_alone() {
     let (dir, other) = (Dir::new(), Dir::new());

@@ -197,7 +197,7 @@ pub(super) async fn backfill(
     Settings(fill): Settings<Backfill>,
 ) -> Result<Done<Backfilled>, Problem> {
     let name = name(call, query);
-    let until_ms = fill.until_at_ms.unwrap_or_else(|| call.broker.now_ms());
+    let until_ms = fill.until_at_ms.unwrap_or_else(|| call.broker.wall_ms());
     let most = page_size(fill.limit, MAX_BACKFILLED)?;
     let (mut runs, mut next_from_ms) = (Vec::new(), Some(fill.from_at_ms));
     while let Some(from_ms) = next_from_ms
@@ -236,7 +236,7 @@ pub(super) async fn preview(
     let max = page_size(query.limit, DEFAULT_RUNS)?;
     let namespace = call.namespace(query.namespace);
     let config = Box::new(config(call, &namespace, preview.settings)?);
-    let after_ms = preview.after_at_ms.unwrap_or_else(|| call.broker.now_ms());
+    let after_ms = preview.after_at_ms.unwrap_or_else(|| call.broker.wall_ms());
     within("/after_at_ms", after_ms, 0..=MAX_TIME_MS)?;
     let rule = config.rule.clone();
     runs(call, ScheduleQuery::Preview { config, after_ms, max }, &rule).await

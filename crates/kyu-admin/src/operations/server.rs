@@ -17,7 +17,7 @@ pub(super) async fn get(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         namespace: call.options.namespace.clone(),
         epoch: call.broker.epoch(),
-        now_ms: call.broker.now_ms(),
+        now_ms: call.broker.wall_ms(),
         queues: call.broker.directory().len() as u64,
     };
     Ok(info.into())

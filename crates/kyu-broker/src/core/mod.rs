@@ -44,6 +44,8 @@ pub struct Core<T> {
     epoch: u32,
     seeds: Seeds,
     now_ms: UnixMs,
+    /// How far the wall clock is before `now_ms`, by which schedules go.
+    wall_ahead_ms: i64,
     tick_not_before_ms: UnixMs,
     outbox: Arc<Outbox<T>>,
     /// Replies since the last hand-over to the outbox.
@@ -72,6 +74,11 @@ impl<T: Send + 'static> Core<T> {
         while let Some(waiter) = self.waiters.pop_expired(self.now_ms) {
             self.reply_empty(waiter.ticket);
         }
+    }
+
+    /// Says how far the wall clock is before the time of [`Core::advance`], or behind it.
+    pub fn see_wall(&mut self, wall_ahead_ms: i64) {
+        self.wall_ahead_ms = wall_ahead_ms;
     }
 
     /// Carries out a command and answers under `ticket` once its effects are durable.
@@ -128,7 +135,10 @@ impl<T: Send + 'static> Core<T> {
 
     /// When [`Core::advance`] or [`Core::upkeep`] next has work, if nothing else happens.
     pub fn next_wake_ms(&self) -> Option<UnixMs> {
-        let tick_ms = self.engine.next_due_ms().map(|due| due.max(self.tick_not_before_ms));
+        let tick_ms = self
+            .engine
+            .next_due_beside(self.wall_ahead_ms)
+            .map(|due| due.max(self.tick_not_before_ms));
         let wakes = [tick_ms, self.waiters.next_deadline_ms(), self.next_upkeep_ms()];
         wakes.into_iter().flatten().min()
     }
@@ -165,7 +175,10 @@ impl<T: Send + 'static> Core<T> {
 
     /// One bounded tick, if one is due. What it leaves is done after the commands that wait.
     fn tick(&mut self) {
-        let due = |core: &Self| core.engine.next_due_ms().is_some_and(|at| at <= core.now_ms);
+        let due = |core: &Self| {
+            let next_ms = core.engine.next_due_beside(core.wall_ahead_ms);
+            next_ms.is_some_and(|at_ms| at_ms <= core.now_ms)
+        };
         if self.now_ms < self.tick_not_before_ms || !due(self) {
             return;
         }
@@ -184,7 +197,12 @@ impl<T: Send + 'static> Core<T> {
     /// Decide, append, apply. On an error nothing has changed.
     fn execute(&mut self, command: &Command) -> Result<(Reply, Until), Error> {
         self.metrics.add(Counter::Commands, 1);
-        let context = Context { now_ms: self.now_ms, seed: self.seeds.next(), epoch: self.epoch };
+        let context = Context {
+            now_ms: self.now_ms,
+            wall_ms: self.now_ms.saturating_add_signed(self.wall_ahead_ms),
+            seed: self.seeds.next(),
+            epoch: self.epoch,
+        };
         let mut decision = self.engine.decide(command, &context).inspect_err(|_| {
             self.metrics.add(Counter::Refusals, 1);
         })?;

@@ -100,6 +100,7 @@ impl<T: Send + 'static> Core<T> {
             epoch,
             seeds: Seeds::new(options.seed),
             now_ms: loaded.engine.last_time_ms(),
+            wall_ahead_ms: 0,
             tick_not_before_ms: 0,
             outbox,
             replies: Vec::new(),
@@ -172,6 +173,7 @@ impl<T: Send + 'static> Core<T> {
             _ => LedgerStats::default(),
         };
         let gauges = Gauges {
+            clock_off_seconds: 0,
             queues: self.directory.len() as u64,
             waiting_receives: self.waiters.len() as u64,
             waiting_requests: 0,

@@ -210,7 +210,7 @@ fn turn(state: &State, queue: &Queue, seq: Seq, now_ms: UnixMs) -> Verdict {
         consumer: None,
         with_history: false,
     };
-    let ctx = Context { now_ms, seed: 0, epoch: 0 };
+    let ctx = Context { now_ms, wall_ms: now_ms, seed: 0, epoch: 0 };
     let (mut sequences, mut guards) = (Sequences::default(), Guards::new(queue, now_ms));
     let unused = (&mut sequences, &mut guards);
     let first = pick(state, queue, 1, &next, &ctx, unused, &mut Effects::default());

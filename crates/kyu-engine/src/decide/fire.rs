@@ -26,7 +26,7 @@ use crate::unique::{Unique, UniquePolicy, UniqueScope};
 /// they wait for busy queues, nor can a full log, which takes no messages, keep queues from what
 /// makes room in it.
 pub(super) fn takes_turn(state: &mut State, ctx: &Context) -> bool {
-    let is_due = state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.now_ms);
+    let is_due = state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.wall_ms);
     let had_turn = std::mem::replace(&mut state.schedules.had_turn, false);
     state.schedules.had_turn = is_due && !had_turn;
     state.schedules.had_turn
@@ -35,7 +35,7 @@ pub(super) fn takes_turn(state: &mut State, ctx: &Context) -> bool {
 /// Runs what is due, a tick's worth.
 pub(super) fn due(state: &State, ctx: &Context, effects: &mut Effects) -> Decided {
     let mut sender = Sender { state, ctx, batch: Batch::new(state, ctx), sent: 0 };
-    for info in state.schedules.due(ctx.now_ms) {
+    for info in state.schedules.due(ctx.wall_ms) {
         if sender.sent >= MAX_TICK_RUNS {
             break;
         }
@@ -60,8 +60,8 @@ pub(super) fn now(
     effects: &mut Effects,
 ) -> ScheduleRun {
     let mut sender = Sender { state, ctx, batch: Batch::new(state, ctx), sent: 0 };
-    let outcome = sender.send(info, ctx.now_ms, effects);
-    let run = ScheduleRun { due_ms: ctx.now_ms, at_ms: ctx.now_ms, manual: true, outcome };
+    let outcome = sender.send(info, ctx.wall_ms, effects);
+    let run = ScheduleRun { due_ms: ctx.wall_ms, at_ms: ctx.now_ms, manual: true, outcome };
     let (name, run_now) = (info.name.clone(), run.clone());
     push(effects, ScheduleEffect::Ran { name, run: run_now, missed: 0, next: info.next });
     run
@@ -117,7 +117,7 @@ fn run_due(info: &ScheduleInfo, sender: &mut Sender<'_>, effects: &mut Effects) 
         CatchUp::Skip { .. } | CatchUp::One => 1,
         CatchUp::All { max } => max.max(1) as usize,
     };
-    let Due { mut latest, mut missed, next, given_up } = find_due(info, keep, ctx.now_ms);
+    let Due { mut latest, mut missed, next, given_up } = find_due(info, keep, ctx.wall_ms);
     let pass = |missed, next, effects: &mut Effects| {
         let (name, at_ms) = (info.name.clone(), ctx.now_ms);
         push(effects, ScheduleEffect::Missed { name, at_ms, missed, next });
@@ -128,7 +128,7 @@ fn run_due(info: &ScheduleInfo, sender: &mut Sender<'_>, effects: &mut Effects) 
         return pass(missed, latest.front().copied(), effects);
     }
     if let (CatchUp::Skip { grace_ms }, Some(run)) = (info.config.catch_up, latest.front())
-        && ctx.now_ms.saturating_sub(run.at_ms) > grace_ms
+        && ctx.wall_ms.saturating_sub(run.at_ms) > grace_ms
     {
         return pass(missed + 1, next, effects);
     }
@@ -145,21 +145,21 @@ fn run_due(info: &ScheduleInfo, sender: &mut Sender<'_>, effects: &mut Effects) 
     }
 }
 
-fn find_due(info: &ScheduleInfo, keep: usize, now_ms: UnixMs) -> Due {
+fn find_due(info: &ScheduleInfo, keep: usize, wall_ms: UnixMs) -> Due {
     let mut due = Due { latest: VecDeque::new(), missed: 0, next: info.next, given_up: false };
     let times = Times::of(&info.config);
     if let (Some(Times::Every { interval_ms, .. }), Some(next)) = (&times, &mut due.next) {
         // Straight to the last ones. Jitter is never more than the interval, so that what is
         // passed over was due indeed.
         let end_ms = info.config.until_ms.map_or(u64::MAX, |until_ms| until_ms.saturating_sub(1));
-        let behind = now_ms.min(end_ms).saturating_sub(next.due_ms) / interval_ms;
+        let behind = wall_ms.min(end_ms).saturating_sub(next.due_ms) / interval_ms;
         due.missed = behind.saturating_sub(keep as u64 + 1);
         if due.missed > 0 {
             *next = with_jitter(&info.config, info.id, next.due_ms + due.missed * interval_ms);
         }
     }
     let mut steps = 0;
-    while let Some(run) = due.next.filter(|run| run.at_ms <= now_ms) {
+    while let Some(run) = due.next.filter(|run| run.at_ms <= wall_ms) {
         due.latest.push_back(run);
         if due.latest.len() > keep {
             due.latest.pop_front();
@@ -168,7 +168,7 @@ fn find_due(info: &ScheduleInfo, keep: usize, now_ms: UnixMs) -> Due {
         due.next = times.as_ref().and_then(|times| times.next(&info.config, info.id, run.due_ms));
         steps += 1;
         if steps == MAX_CATCH_UP_STEPS {
-            due.given_up = due.next.is_some_and(|next| next.at_ms <= now_ms);
+            due.given_up = due.next.is_some_and(|next| next.at_ms <= wall_ms);
             break;
         }
     }

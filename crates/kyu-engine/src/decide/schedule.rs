@@ -65,7 +65,7 @@ fn create(
     }
     let config = checked(state, &c.config, ctx)?;
     let id = state.schedules.last_id + 1;
-    let next = if c.paused { None } else { next_run(&config, id, ctx.now_ms) };
+    let next = if c.paused { None } else { next_run(&config, id, ctx.wall_ms) };
     push(
         effects,
         ScheduleEffect::Created {
@@ -104,7 +104,7 @@ fn update(
     info.config = checked(state, &c.config, ctx)?;
     info.version += 1;
     info.modified_at_ms = ctx.now_ms;
-    info.next = if info.paused { None } else { next_run(&info.config, info.id, ctx.now_ms) };
+    info.next = if info.paused { None } else { next_run(&info.config, info.id, ctx.wall_ms) };
     let config = Box::new(info.config.clone());
     let (name, at_ms, next) = (c.name.clone(), ctx.now_ms, info.next);
     push(effects, ScheduleEffect::Configured { name, at_ms, config, next });
@@ -125,7 +125,7 @@ fn pause(
     let mut info = ScheduleInfo::clone(info);
     info.paused = paused;
     info.modified_at_ms = ctx.now_ms;
-    info.next = if paused { None } else { next_run(&info.config, info.id, ctx.now_ms) };
+    info.next = if paused { None } else { next_run(&info.config, info.id, ctx.wall_ms) };
     let (name, at_ms, next) = (name.clone(), ctx.now_ms, info.next);
     push(effects, ScheduleEffect::Paused { name, at_ms, paused, next });
     Ok(ScheduleReply::Changed(Arc::new(info)))
@@ -141,7 +141,7 @@ fn backfill(
     if c.from_ms >= c.until_ms {
         return Err(invalid("the time to fill ends before it begins"));
     }
-    if c.until_ms > ctx.now_ms.saturating_add(1) {
+    if c.until_ms > ctx.wall_ms.saturating_add(1) {
         return Err(invalid("the time to fill is not past: runs to come happen by themselves"));
     }
     info.config.overlap = c.overlap.unwrap_or(info.config.overlap);
@@ -168,7 +168,7 @@ fn checked(
     ctx: &Context,
 ) -> Result<ScheduleConfig, Refusal> {
     let mut config = config.clone();
-    check_rule(&mut config, ctx.now_ms)?;
+    check_rule(&mut config, ctx.wall_ms)?;
     let message = &config.message;
     if message.content.len() > MAX_SCHEDULE_CONTENT_BYTES {
         return Err(invalid(format!(

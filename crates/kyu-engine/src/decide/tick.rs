@@ -38,7 +38,7 @@ pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) ->
         }
     }
     more |= ledger::sweep(state, ctx, effects);
-    more |= state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.now_ms);
+    more |= state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.wall_ms);
     let oldest_name = state.deleted_names.values().min();
     if oldest_name.is_some_and(|at_ms| at_ms + NAME_MEMORY_MS <= ctx.now_ms) {
         effects.push(Effect::NamesSwept { before_ms: ctx.now_ms - NAME_MEMORY_MS + 1 });

@@ -158,7 +158,7 @@ fn a_moved_message_is_handed_out_only_when_its_move_is_durable() {
     let delivery = p.w.receive(p.main, 1).remove(0);
     p.w.settle(delivery.receipt, Outcome::Dead);
     let moved_at = p.w.log.last().unwrap().0;
-    let ctx = Context { now_ms: p.w.now_ms, seed: 1, epoch: p.w.epoch };
+    let ctx = Context { now_ms: p.w.now_ms, wall_ms: p.w.now_ms, seed: 1, epoch: p.w.epoch };
     let receive = acquire(p.dead, 1, Lease::QueueDefault);
     let decision = p.w.engine.decide(&receive, &ctx).unwrap();
     assert!(matches!(decision.wait, Wait::Until(end) if end > moved_at), "{:?}", decision.wait);

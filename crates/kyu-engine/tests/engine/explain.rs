@@ -331,7 +331,12 @@ impl Play {
         for queue in self.queues.clone() {
             // Only decided, not applied: nothing is received.
             let next = acquire(queue, 1, Lease::QueueDefault);
-            let ctx = Context { now_ms: self.w.now_ms, seed: 0, epoch: self.w.epoch };
+            let ctx = Context {
+                now_ms: self.w.now_ms,
+                wall_ms: self.w.now_ms,
+                seed: 0,
+                epoch: self.w.epoch,
+            };
             let next = match self.w.engine.decide(&next, &ctx).map(|decision| decision.reply) {
                 Ok(Reply::Acquired(taken)) => taken.first().map(|taken| taken.receipt.seq),
                 _ => None,

@@ -99,6 +99,40 @@ fn totals(w: &World) -> (u64, u64, u64, u64) {
     (t.sent, t.missed, t.overlapped, t.failed)
 }
 
+/// The wall clock stepped by two hours (NTP after a boot with a bad clock), and schedules followed it
+/// in 17 days.
+#[test]
+fn schedules_follow_a_step_of_the_wall_clock_and_leases_do_not() {
+    let (mut w, q) = world();
+    create(&mut w, "s", to_queue(cron("0 * * * *", "UTC")));
+    live(&mut w, HOUR_MS);
+    assert_eq!(w.receive(q, 10).len(), 1);
+    w.wall_ahead_ms = 2 * HOUR_MS as i64;
+    w.advance(1_000);
+    assert_eq!(totals(&w).0, 2, "due by the wall");
+    assert_eq!(w.receive(q, 10).len(), 1, "the first run is leased still");
+    assert_eq!(schedule(&w, "s").next.unwrap().due_ms, NEW_YEAR_MS + 4 * HOUR_MS);
+    // Put right again: nothing runs twice, and nothing goes back.
+    w.wall_ahead_ms = 0;
+    live(&mut w, HOUR_MS);
+    assert_eq!(totals(&w).0, 2);
+    live(&mut w, 2 * HOUR_MS);
+    assert_eq!(totals(&w).0, 3);
+    w.restart();
+}
+
+/// A boot with a clock that is ahead left times of the future in the log: schedules stood still until
+/// the wall had come there.
+#[test]
+fn schedules_go_by_the_wall_when_the_log_is_ahead_of_it() {
+    let (mut w, _) = world();
+    w.wall_ahead_ms = -(DAY_MS as i64);
+    create(&mut w, "s", to_queue(cron("0 * * * *", "UTC")));
+    assert_eq!(schedule(&w, "s").next.unwrap().due_ms, NEW_YEAR_MS - DAY_MS + HOUR_MS);
+    live(&mut w, HOUR_MS);
+    assert_eq!(totals(&w).0, 1);
+}
+
 #[test]
 fn each_run_sends_one_message_across_restarts() {
     let (mut w, q) = world();

@@ -8,6 +8,8 @@ pub(crate) const SEGMENT_BYTES: u64 = 4_096;
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now_ms: UnixMs,
+    /// What the wall clock is before `now_ms`.
+    pub(crate) wall_ahead_ms: i64,
     pub(crate) epoch: u32,
     seed: u64,
     /// Records with their addresses.
@@ -21,6 +23,7 @@ impl World {
         Self {
             engine: Engine::new(SEGMENT_BYTES),
             now_ms: 1_000_000,
+            wall_ahead_ms: 0,
             epoch: 1,
             seed: 1,
             log: Vec::new(),
@@ -31,7 +34,12 @@ impl World {
 
     pub(crate) fn try_run(&mut self, command: Command) -> Result<Reply, Refusal> {
         self.seed += 1;
-        let ctx = Context { now_ms: self.now_ms, seed: self.seed, epoch: self.epoch };
+        let ctx = Context {
+            now_ms: self.now_ms,
+            wall_ms: self.now_ms.saturating_add_signed(self.wall_ahead_ms),
+            seed: self.seed,
+            epoch: self.epoch,
+        };
         let before = cfg!(debug_assertions).then(|| self.engine.digest());
         let decision = self.engine.decide(&command, &ctx);
         assert_eq!(before, Some(self.engine.digest()), "deciding changed the state: {command:?}");
@@ -54,7 +62,8 @@ impl World {
     /// Lets time pass and does what it brings.
     pub(crate) fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
-        while self.engine.next_due_ms().is_some_and(|due| due <= self.now_ms) {
+        while self.engine.next_due_beside(self.wall_ahead_ms).is_some_and(|due| due <= self.now_ms)
+        {
             self.run(Command::Tick);
         }
     }

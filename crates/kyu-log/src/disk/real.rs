@@ -63,12 +63,23 @@ impl Disk for RealDisk {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Locks the directory as well: a lock file that somebody deletes and that is made anew is
+    /// another file, and would let a second process in.
     fn lock(&self, file: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = File::open(dir.unwrap_or(Path::new(".")))?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(file)?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        match dir.try_lock() {
+            // Some file systems of networks lock no directories: there the file has to do.
+            Ok(()) | Err(TryLockError::Error(_)) => {
+                Ok(Box::new(RealLock { _file: file, _dir: dir }))
+            }
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
@@ -199,8 +210,9 @@ fn write_zeros(file: &File, len: u64) -> io::Result<()> {
 }
 
 struct RealLock {
-    /// The lock ends when the file is closed.
+    /// The locks end when the files are closed.
     _file: File,
+    _dir: File,
 }
 
 impl DiskLock for RealLock {}
@@ -224,6 +236,22 @@ mod tests {
             });
             assert!(opened.is_ok() && refusals == 0, "{errno}");
         }
+    }
+
+    /// `rm LOCK` under a running server let a second one in.
+    #[test]
+    fn a_deleted_lock_file_lets_nobody_in() {
+        let dir = std::env::temp_dir().join(format!("kyu-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("LOCK");
+        let held = RealDisk.lock(&file).unwrap();
+        let refused = |file: &Path| RealDisk.lock(file).map(drop).unwrap_err().kind();
+        assert_eq!(refused(&file), io::ErrorKind::WouldBlock);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(refused(&file), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert!(RealDisk.lock(&file).is_ok());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
