@@ -564,6 +564,9 @@ async fn what_pgmq_lacks() {
     // Dead letters.
     let rule = vec![text("q"), text("dead"), Value::Int(2)];
     c.call(f::SET_DEAD_LETTER, rule).await;
+    let own = vec![text("q"), text("Q"), Value::Int(2)];
+    let refused = c.fails(f::SET_DEAD_LETTER, own).await;
+    assert!(refused.contains("a queue is not its own dead-letter queue"), "{refused}");
     assert_eq!(c.read_ids("q", 0, 9).await, [3, 2, 4]);
     assert_eq!(c.read_ids("q", 0, 9).await, NONE);
     assert_eq!(c.table("dead").await.len(), 3);
