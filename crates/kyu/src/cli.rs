@@ -185,7 +185,8 @@ pub(crate) struct Settings {
         requires = "pgmq_user"
     )]
     pub(crate) pgmq_password: Option<String>,
-    /// Certificate with its chain (PEM), for clients of the pgmq door that ask for TLS.
+    /// Certificate with its chain (PEM): the HTTP port then speaks HTTPS only, and the pgmq door TLS
+    /// with clients that ask for it.
     #[arg(long, env = "KYU_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// Private key (PEM) of `--tls-cert`.

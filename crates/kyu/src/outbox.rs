@@ -71,7 +71,7 @@ async fn relay_until_told(relay: &Relay, metrics: Option<&str>) -> Result<(), Fa
         let counts = Arc::new(Counts::default());
         let limits = Limits::default();
         let memory = PortMemory::new(&Budget::process(MEMORY_BYTES), &limits);
-        tokio::spawn(serve(listener, port, limits, memory, counts, std::future::pending()));
+        tokio::spawn(serve(listener, port, limits, memory, None, counts, std::future::pending()));
     }
     let failed = |error| Failure::Failed(format!("listening for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

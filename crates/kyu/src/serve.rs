@@ -92,6 +92,7 @@ fn options(
     segment_bytes: u64,
 ) -> Result<ServerOptions, Failure> {
     let mut options = ServerOptions::new(data);
+    options.http_tls = if doors.http.is_some() { tls(&settings)? } else { None };
     options.http = doors.http;
     options.pgmq = doors.pgmq.map(|address| pgmq(address, &settings)).transpose()?;
     let log = &mut options.broker.log;
@@ -153,10 +154,18 @@ fn pgmq(address: String, settings: &Settings) -> Result<PgmqOptions, Failure> {
     let own = settings.pgmq_user.clone().zip(settings.pgmq_password.clone());
     let shared = || settings.access_key_id.clone().zip(settings.secret_access_key.clone());
     options.door.user = own.or_else(shared);
-    if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
-        options.door.tls = Some(Tls::load(certificate, key).map_err(Failure::Usage)?);
-    }
+    options.door.tls = tls(settings)?;
     Ok(options)
+}
+
+/// Certificate and key of all doors, if they are given.
+fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    match (&settings.tls_cert, &settings.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Tls::load(certificate, key).map(Some).map_err(Failure::Usage)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// SIGTERM and SIGINT.

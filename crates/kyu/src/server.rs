@@ -15,6 +15,8 @@ use kyu_door::http::{Counts, PortMemory, serve};
 use kyu_door::limits::Limits;
 use kyu_door::origin::{Network, Origins};
 
+use kyu_pgmq::wire::Tls;
+
 use crate::listen::{Guards, Reserved, StartError, reserve};
 use crate::open_port::OpenPort;
 use crate::pgmq::{self, PgmqOptions};
@@ -32,6 +34,8 @@ pub struct ServerOptions {
     pub broker: Options,
     /// Address of the HTTP port; `None` for no such port.
     pub http: Option<String>,
+    /// TLS on the HTTP port; `None` for plain HTTP.
+    pub http_tls: Option<Tls>,
     /// The pgmq door; `None` for no such port.
     pub pgmq: Option<PgmqOptions>,
     /// Who may call from anywhere; empty for everybody on this machine and nobody else.
@@ -64,6 +68,7 @@ impl ServerOptions {
         Self {
             broker: Options::new(dir),
             http: Some("127.0.0.1:9324".into()),
+            http_tls: None,
             pgmq: None,
             credentials: Vec::new(),
             allowed_hosts: Vec::new(),
@@ -85,6 +90,8 @@ pub struct Server {
     http: Option<OpenPort>,
     pgmq: Option<OpenPort>,
     ready: Arc<AtomicBool>,
+    /// The HTTP port speaks TLS.
+    secure: bool,
     /// To the HTTP endpoints that are subscribed to topics.
     deliveries: Option<Deliveries>,
 }
@@ -124,8 +131,14 @@ impl Server {
             None => None,
         };
         let (http, deliveries) = (None, None);
-        let mut server =
-            Self { broker: broker.clone(), http, pgmq, ready: Arc::clone(&ready), deliveries };
+        let mut server = Self {
+            broker: broker.clone(),
+            http,
+            pgmq,
+            ready: Arc::clone(&ready),
+            secure: false,
+            deliveries,
+        };
         if let Some(reserved) = reserved {
             let counts = Arc::new(Counts::default());
             let namespace = sqs.account.clone();
@@ -136,6 +149,8 @@ impl Server {
             let access = access();
             server.deliveries = Some(sqs.start_deliveries());
             let http_counts = Arc::clone(&counts);
+            let tls = options.http_tls.as_ref().map(Tls::acceptor);
+            server.secure = tls.is_some();
             let memory = PortMemory::new(&process, &options.limits);
             let port = Port {
                 broker,
@@ -151,7 +166,7 @@ impl Server {
             let (port, limits) = (Arc::new(port), options.limits);
             let asked = options.http.unwrap_or_default();
             let opened = OpenPort::open(reserved, HTTP_FLAG, &asked, |listener, stopped| {
-                serve(listener, port, limits, memory, counts, stopped.wait())
+                serve(listener, port, limits, memory, tls, counts, stopped.wait())
             })?;
             server.http = Some(opened);
         }
@@ -165,7 +180,8 @@ impl Server {
 
     /// The HTTP port as a URL, to be given to clients as their endpoint.
     pub fn http_url(&self) -> Option<String> {
-        self.http_address().map(|address| format!("http://{address}"))
+        let scheme = if self.secure { "https" } else { "http" };
+        self.http_address().map(|address| format!("{scheme}://{address}"))
     }
 
     /// Where the pgmq door listens.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
@@ -15,6 +16,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use super::answer::Paid;
 use super::client::{Client, Standing};
@@ -38,6 +41,9 @@ pub struct Counts {
     pub requests_rejected: AtomicU64,
 }
 
+/// Longest wait for a client to finish its handshake. Then the connection is closed.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 const URI_TOO_LONG: &[u8] =
     b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -46,20 +52,23 @@ struct Port<H> {
     handler: Arc<H>,
     limits: Limits,
     memory: PortMemory,
+    tls: Option<TlsAcceptor>,
     counts: Arc<Counts>,
 }
 
 /// Serves `listener` until `shutdown` completes, then lets open requests finish for
-/// [`shutdown_grace`](Limits::shutdown_grace). Returns when no connection is left, or then.
+/// [`shutdown_grace`](Limits::shutdown_grace). Returns when no connection is left, or then. With `tls`
+/// every connection begins with a handshake, and what comes over it is secure.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Arc<H>,
     limits: Limits,
     memory: PortMemory,
+    tls: Option<TlsAcceptor>,
     counts: Arc<Counts>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    accept(listener, Arc::new(Port { handler, limits, memory, counts }), shutdown).await;
+    accept(listener, Arc::new(Port { handler, limits, memory, tls, counts }), shutdown).await;
 }
 
 impl<H: Handler> Dialogue for Port<H> {
@@ -78,10 +87,20 @@ impl<H: Handler> Dialogue for Port<H> {
         peer: SocketAddr,
         mut stopping: Stopping,
     ) {
-        let arrival = Arrival { peer, local: stream.local_addr().ok(), secure: false };
+        let arrival = Arrival { peer, local: stream.local_addr().ok(), secure: self.tls.is_some() };
         let wire = Wire::new(stream);
         let connection = Connection::new(&self, wire.clone(), arrival);
-        let ended = connection.serve(wire.clone(), &mut stopping).await;
+        let ended = match &self.tls {
+            None => connection.serve(wire.clone(), &mut stopping).await,
+            Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(wire.clone())).await {
+                Ok(Ok(stream)) => connection.serve(stream, &mut stopping).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, %peer, "no TLS");
+                    return wire.end(true).await;
+                }
+                Err(_) => return,
+            },
+        };
         // What hyper has answered with 400, 414 or 431 has not been read to its end either.
         let unread =
             connection.unread.load(Relaxed) || ended.as_ref().is_err_and(hyper::Error::is_parse);

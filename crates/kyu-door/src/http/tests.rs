@@ -88,7 +88,7 @@ async fn start(limits: Limits) -> Running {
     let budgets = memory.clone();
     let done = tokio::spawn(async move {
         let stopped = async { drop(stopped.await) };
-        serve(listener, served, limits, budgets, counted, stopped).await;
+        serve(listener, served, limits, budgets, None, counted, stopped).await;
     });
     Running { address, handler, counts, memory, stop, done }
 }

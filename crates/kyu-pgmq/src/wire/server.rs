@@ -86,6 +86,11 @@ impl Tls {
             .map_err(|error| failed(certificate, &error))?;
         Ok(Self(Arc::new(config)))
     }
+
+    /// What makes TLS of connections, for a port of another protocol as well.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0))
+    }
 }
 
 /// What the port has seen, for metrics.
