@@ -101,14 +101,7 @@ impl Server {
     pub async fn start(mut options: ServerOptions) -> Result<Self, StartError> {
         share_descriptors(&mut options)?;
         // The ports first: finding one taken is quick, replaying a log may not be.
-        let reserved = match &options.http {
-            Some(address) => {
-                let pairs: Vec<_> = options.credentials.iter().map(Credential::pair).collect();
-                let guards = Guards { setting: KEY_SETTING, pairs: &pairs };
-                Some(reserve(HTTP_FLAG, address, guards).await?)
-            }
-            None => None,
-        };
+        let reserved = reserve_http(&options).await?;
         let pgmq = match options.pgmq {
             Some(options) => Some((options.reserve().await?, options)),
             None => None,
@@ -210,6 +203,14 @@ impl Server {
         }
         self.broker.shutdown().await;
     }
+}
+
+/// The HTTP port, if there is to be one.
+async fn reserve_http(options: &ServerOptions) -> Result<Option<Reserved>, StartError> {
+    let Some(address) = &options.http else { return Ok(None) };
+    let pairs: Vec<_> = options.credentials.iter().map(Credential::pair).collect();
+    let guards = Guards { setting: KEY_SETTING, pairs: &pairs };
+    reserve(HTTP_FLAG, address, guards).await.map(Some)
 }
 
 /// Cuts the limits of connections to what the process has descriptors for. Two doors share them two
