@@ -6,9 +6,11 @@ use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved, pause};
 use crate::effect::{Effect, Effects, Removal};
 use crate::ids::{QueueId, Seq};
+
+use crate::lane_policy::Fairness;
 use crate::limits::MAX_TICK_MESSAGES;
-use crate::message::Phase;
-use crate::queue::SWEEP_SLACK_MS;
+use crate::message::{LaneId, Phase};
+use crate::queue::{Queue, SWEEP_SLACK_MS};
 use crate::reply::Reply;
 use crate::retry::{AttemptEnd, DeadReason, ExpiredTo};
 use crate::retry_effect::{Next, RetryEffect};
@@ -85,7 +87,7 @@ fn one_queue(
     }
     expire(&ending, &expired, sequences, effects);
     if !promoted.is_empty() {
-        effects.push(Effect::Promoted { queue: id, seqs: promoted.clone() });
+        promote(queue, &promoted, sequences, effects);
         queue.note_receivable(&promoted, ctx.now_ms, effects);
     }
     if queue.dead_may_go {
@@ -108,6 +110,33 @@ fn one_queue(
     }
     ending.guards.finish(effects);
     touched
+}
+
+/// Messages become ready, the first that is due first. In a standard queue they stand behind those
+/// that were ready before: a job of last week that is due now is not older than what waits since an
+/// hour. Where order is strict (FIFO, pgmq's numbers, within a lane) each has its old place.
+fn promote(queue: &Queue, due: &[Seq], sequences: &mut Sequences, effects: &mut Effects) {
+    let id = queue.id();
+    let by_arrival = queue.is_fifo() || queue.info.config.fairness == Fairness::StrictOrder;
+    // With nobody to stand behind, the old places are the right ones, and cost nothing.
+    let in_place = queue.ready() == 0 && due.is_sorted();
+    let keeps_place = |seq: &Seq| {
+        let message = queue.messages.get(*seq);
+        by_arrival || in_place || message.is_some_and(|message| message.lane != LaneId::NONE)
+    };
+    let (seqs, behind): (Vec<Seq>, Vec<Seq>) = due.iter().partition(|seq| keeps_place(seq));
+    if !seqs.is_empty() {
+        effects.push(Effect::Promoted { queue: id, seqs });
+    }
+    for seq in &behind {
+        effects.push(Effect::Released {
+            queue: id,
+            seq: *seq,
+            ready_at_ms: None,
+            order: Some(sequences.next(queue)),
+            counted: true,
+        });
+    }
 }
 
 /// Messages whose time is over go where the queue says, or nowhere.

@@ -191,3 +191,27 @@ fn settings_survive_a_restart() {
     w.restart();
     assert_eq!(w.engine.queues().next().unwrap().config, config);
 }
+
+/// Reminders were handed out in the order in which they had been written, however late each was due:
+/// one for next week, written first, came before one that was due an hour ago.
+#[test]
+fn what_is_due_comes_in_the_order_in_which_it_is_due_and_behind_what_waits() {
+    for (config, expected) in [
+        (QueueConfig::default(), ["waits", "due first", "due last"]),
+        // pgmq reads by number.
+        (
+            QueueConfig { fairness: Fairness::StrictOrder, ..QueueConfig::default() },
+            ["due last", "due first", "waits"],
+        ),
+    ] {
+        let mut w = World::new();
+        let q = w.queue("q", config);
+        w.send_message(NewMessage { delay_ms: Some(9_000), ..message(q, "due last") });
+        w.send_message(NewMessage { delay_ms: Some(5_000), ..message(q, "due first") });
+        w.send(q, "waits");
+        w.advance(9_000);
+        w.take_snapshot();
+        w.restart();
+        assert_eq!(w.receive_bodies(q, 9), expected);
+    }
+}
