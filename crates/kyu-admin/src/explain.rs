@@ -268,8 +268,19 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
 fn ago(at_ms: u64, shown: &Explanation) -> String {
     match shown.now_ms.saturating_sub(at_ms) {
         0 => "just now".to_owned(),
-        ms if ms < 10_000 => format!("{ms} ms ago"),
-        ms => format!("{} s ago", ms / 1000),
+        ms => format!("{} ago", length(ms)),
+    }
+}
+
+/// A length of time in the units that people would use.
+fn length(ms: u64) -> String {
+    let (s, min, h) = (ms.div_ceil(1_000), ms.div_ceil(60_000), ms.div_ceil(3_600_000));
+    match ms {
+        0..10_000 => format!("{ms} ms"),
+        10_000..=120_000 => format!("{s} s"),
+        120_001..=7_200_000 => format!("{min} min"),
+        7_200_001..=172_800_000 => format!("{h} h"),
+        _ => format!("{} d", ms.div_ceil(86_400_000)),
     }
 }
 
@@ -282,7 +293,6 @@ fn until(until_at_ms: Option<u64>, shown: &Explanation) -> String {
 fn span(at_ms: u64, shown: &Explanation) -> String {
     match at_ms.saturating_sub(shown.now_ms) {
         0 => "now".to_owned(),
-        ms if ms < 10_000 => format!("in {ms} ms"),
-        ms => format!("in {} s", ms.div_ceil(1000)),
+        ms => format!("in {}", length(ms)),
     }
 }

@@ -54,7 +54,8 @@ pub(crate) fn in_words(at_ms: u64, zone: Option<&str>, now_ms: u64) -> String {
 fn distance(at_ms: u64, now_ms: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
-    let away_ms = at_ms.abs_diff(now_ms);
+    // To the next second: what was asked for in an hour is not 59 minutes away.
+    let away_ms = at_ms.abs_diff(now_ms).saturating_add(500) / 1_000 * 1_000;
     let Some((unit_ms, name)) = UNITS.iter().find(|(unit_ms, _)| away_ms >= *unit_ms) else {
         return "now".to_owned();
     };
@@ -94,6 +95,7 @@ mod tests {
         for (zone, now_ms, words) in [
             (None, at_ms, "2026-12-24 17:00:00Z (now)"),
             (Some("Europe/Berlin"), at_ms - 90_000, "2026-12-24 18:00:00+01:00 (in 1 min)"),
+            (None, at_ms - 3_599_600, "2026-12-24 17:00:00Z (in 1 h)"),
             (Some("Nowhere/None"), at_ms + 50 * 3_600_000, "2026-12-24 17:00:00Z (2 d ago)"),
         ] {
             assert_eq!(in_words(at_ms, zone, now_ms), words);

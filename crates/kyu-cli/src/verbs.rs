@@ -190,7 +190,7 @@ impl Shell<'_> {
             let summary = fields.remove("summary").unwrap_or_default();
             let said = json!({ "summary": summary });
             self.print(&said, View { items: "", columns: &[("", "/summary")] })?;
-            fields.retain(|_, value| !value.is_null());
+            fields.retain(|name, value| name != "now_ms" && !value.is_null());
         }
         self.print(&answer, ONE)
     }

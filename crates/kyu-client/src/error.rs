@@ -28,6 +28,8 @@ pub struct Problem {
     pub detail: String,
     /// Which command of an atomic group.
     pub at: Option<u64>,
+    /// The field of the request that is wrong, as a JSON pointer.
+    pub pointer: Option<String>,
 }
 
 impl Problem {
@@ -38,6 +40,7 @@ impl Problem {
             code: text("code").to_owned(),
             detail: text("detail").to_owned(),
             at: document.get("at").and_then(Value::as_u64),
+            pointer: document.get("pointer").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -48,10 +51,12 @@ impl Problem {
 }
 
 impl fmt::Display for Problem {
-    /// `detail (code)`, behind the place in a group.
+    /// `detail (code)`, behind the place in the request.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(at) = self.at {
-            write!(f, "command {at}: ")?;
+        match (&self.pointer, self.at) {
+            (Some(pointer), _) => write!(f, "{pointer}: ")?,
+            (None, Some(at)) => write!(f, "command {at}: ")?,
+            (None, None) => {}
         }
         write!(f, "{} ({})", self.detail, self.code)
     }

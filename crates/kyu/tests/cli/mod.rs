@@ -78,6 +78,8 @@ fn converse(url: &str) {
     assert_eq!(kyu("queue create jobs").code, 6);
     kyu("queue create jobs --if-not-exists").ok();
     assert_eq!(kyu("queue set jobs delay_ms=oops").code, 2);
+    let wrong = kyu("queue set jobs retry={\"backoff\":{\"kind\":\"fixed\",\"delay_ms\":\"5m\"}}");
+    assert!(wrong.stderr.starts_with("kyu: /retry"), "the field first: {wrong:?}");
     kyu("queue set jobs visibility_timeout_ms=60000").ok();
 
     kyu("send jobs hello --attribute k=v --lane l").ok();
@@ -146,7 +148,7 @@ fn converse(url: &str) {
     assert_eq!(seqs("select jobs --cancel --yes -o jsonl").len(), 2);
 
     kyu("pause jobs --for 1h").ok();
-    assert!(kyu("queue get jobs").ok().contains("(in 59 min)"));
+    assert!(kyu("queue get jobs").ok().contains("(in 1 h)"));
     kyu("pause jobs").ok();
     assert!(kyu("queue list").ok().contains("true"));
     kyu("resume jobs").ok();
