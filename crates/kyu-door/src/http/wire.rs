@@ -78,6 +78,22 @@ impl Wire {
         self.0.try_io(Interest::READABLE, peek)
     }
 
+    /// Reads what is there. A read that does not fill the buffer has emptied the socket (epoll(7)): the
+    /// runtime is told so at once, by the event for which it was read, and no look that follows has to
+    /// find it out by a system call of its own.
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut read = None;
+        let told = self.0.try_io(Interest::READABLE, || {
+            let bytes = rustix::net::recv(&*self.0, &mut *buf, RecvFlags::empty())?.0;
+            read = Some(bytes);
+            match bytes {
+                bytes if bytes > 0 && bytes < buf.len() => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(bytes),
+            }
+        });
+        read.map_or(told, Ok)
+    }
+
     /// Ends our side. Of a client that is `unread`, which may still be sending, reads and throws away
     /// what comes until it ends its side as well, within bounds, so that it can read what was said.
     pub(super) async fn end(&self, unread: bool) {
@@ -126,7 +142,7 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let ready = |cx: &mut Context<'_>| self.0.poll_read_ready(cx);
-        let read = Self::when_ready(cx, ready, || self.0.try_read(buf.initialize_unfilled()));
+        let read = Self::when_ready(cx, ready, || self.read(buf.initialize_unfilled()));
         let read = ready!(read)?;
         buf.advance(read);
         Poll::Ready(Ok(()))
