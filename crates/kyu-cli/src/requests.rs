@@ -1,7 +1,7 @@
 //! Verbs that are one request: which, and how its answer is shown.
 
 use kyu_client::{Call, Method, encoded};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args::{
     ExchangeVerb, LedgerVerb, MessageVerb, PauseArgs, QueueVerb, RedriveArgs, ReleaseArgs,
@@ -131,6 +131,16 @@ const BACKFILLED: View = View {
 
 pub(crate) fn pairs(settings: &[String]) -> Result<Value, Failure> {
     kyu_settings::of_pairs(settings).map_err(Failure::Usage)
+}
+
+/// Attributes as `--attribute NAME=TEXT` gives them.
+pub(crate) fn attributes(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
+    let pairs = pairs.iter().map(|pair| {
+        let wrong = || Failure::Usage(format!("--attribute {pair:?}: write NAME=TEXT"));
+        let (name, text) = pair.split_once('=').ok_or_else(wrong)?;
+        Ok((name.to_owned(), text.into()))
+    });
+    pairs.collect()
 }
 
 /// A request and how its answer is shown.

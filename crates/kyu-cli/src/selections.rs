@@ -1,12 +1,12 @@
 //! Messages chosen by what they have in common, request after request until the end of the queue.
 
 use kyu_client::{Call, Client, Method};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::args::{FilterArgs, SelectArgs};
 use crate::failure::Failure;
 use crate::output::View;
-use crate::requests::queue_path;
+use crate::requests::{attributes, queue_path};
 
 /// Messages of one request.
 const BATCH: u64 = 1_000;
@@ -28,20 +28,13 @@ impl FilterArgs {
     }
 
     fn json(&self) -> Result<Value, Failure> {
-        let mut attributes = Map::new();
-        for pair in &self.attributes {
-            let (name, text) = pair
-                .split_once('=')
-                .ok_or_else(|| Failure::Usage(format!("--attribute {pair:?}: write NAME=TEXT")))?;
-            attributes.insert(name.to_owned(), text.into());
-        }
         Ok(json!({
             "states": self.states,
             "dead_reasons": self.reasons,
             "older_than_ms": self.older_than,
             "younger_than_ms": self.younger_than,
             "lane": self.lane,
-            "attributes": attributes,
+            "attributes": attributes(&self.attributes)?,
             "text": self.text,
             "error": self.error,
         }))

@@ -369,13 +369,7 @@ fn body_of(argument: Option<&str>) -> Result<String, Failure> {
 fn message_json(args: &MessageArgs, body: String) -> Result<Value, Failure> {
     let mut message = Map::new();
     message.insert("body".to_owned(), body.into());
-    let mut attributes = Map::new();
-    for pair in &args.attributes {
-        let (name, text) = pair
-            .split_once('=')
-            .ok_or_else(|| Failure::Usage(format!("--attribute {pair:?}: write NAME=TEXT")))?;
-        attributes.insert(name.to_owned(), text.into());
-    }
+    let attributes = requests::attributes(&args.attributes)?;
     if !attributes.is_empty() {
         message.insert("attributes".to_owned(), attributes.into());
     }

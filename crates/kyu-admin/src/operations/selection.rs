@@ -104,17 +104,13 @@ fn move_to(
 /// A message as it is now, without a receipt.
 async fn look(call: &Call<'_>, queue: &QueueInfo, seq: u64) -> Result<Message, Problem> {
     let question = Query::Browse { queue: queue.id, from: seq, max_messages: 1, only_ready: false };
-    let Answer::Browsed { messages, .. } = call.broker.query(question.clone()).await? else {
+    let (Answer::Browsed { mut messages, .. }, pin) = call.broker.query_pinned(question).await?
+    else {
         return Err(Problem::internal());
     };
-    if messages.first().is_none_or(|found| found.receipt.seq != seq) {
-        return Err(Problem::of(Code::MessageNotFound));
-    }
-    let (Answer::Browsed { messages, .. }, pin) = call.broker.query_pinned(question).await? else {
-        return Err(Problem::internal());
-    };
+    // The next one, if this one is gone.
+    messages.retain(|found| found.receipt.seq == seq);
     let found = call.broker.resolve(messages, &pin).await?.into_iter().next();
-    let found = found.filter(|found| found.delivery.receipt.seq == seq);
     let message = content::show(found.ok_or(Problem::of(Code::MessageNotFound))?)?;
     Ok(Message { receipt: None, ..message })
 }
