@@ -376,96 +376,65 @@ fn rewrite(typed: &mut Typed, change: &mut dyn FnMut(&mut Node) -> bool) {
     }
 }
 
+/// Calls `$see` for the expressions directly below a node, read by `iter` or changed by `iter_mut`.
+/// Sub-selects are not entered.
+macro_rules! below {
+    ($node:ident, $see:ident, $iter:ident) => {
+        match $node {
+            Node::Cast(a)
+            | Node::Not(a)
+            | Node::Is { value: a, .. }
+            | Node::Field { value: a, .. } => {
+                $see(a);
+            }
+            Node::Compare(_, a, b)
+            | Node::Distinct { left: a, right: b, .. }
+            | Node::Index { value: a, index: b } => {
+                $see(a);
+                $see(b);
+            }
+            Node::Quantified { value, array, test, .. } => {
+                $see(value);
+                $see(array);
+                $see(test);
+            }
+            Node::Builtin { arguments: parts, .. }
+            | Node::And(parts)
+            | Node::Or(parts)
+            | Node::Coalesce(parts)
+            | Node::Extreme(parts, _)
+            | Node::Array(_, parts)
+            | Node::Row(parts, _)
+            | Node::Call { arguments: parts, .. } => {
+                parts.$iter().for_each($see);
+            }
+            Node::Case { arms, otherwise } => {
+                for (when, then) in arms {
+                    $see(when);
+                    $see(then);
+                }
+                $see(otherwise);
+            }
+            Node::Slice { value, low, high } => {
+                $see(value);
+                low.$iter().chain(high).for_each(|bound| $see(bound));
+            }
+            Node::Query { kind: QueryKind::Quantified { value, .. }, .. } => $see(value),
+            Node::Value(_)
+            | Node::Parameter(_)
+            | Node::Column { .. }
+            | Node::Local(_)
+            | Node::Query { .. } => {}
+        }
+    };
+}
+
 /// Calls `see` for the expressions directly below a node. Sub-selects are not entered.
 pub(super) fn children(node: &Node, see: &mut dyn FnMut(&Typed)) {
-    match node {
-        Node::Cast(a) | Node::Not(a) | Node::Is { value: a, .. } | Node::Field { value: a, .. } => {
-            see(a);
-        }
-        Node::Compare(_, a, b)
-        | Node::Distinct { left: a, right: b, .. }
-        | Node::Index { value: a, index: b } => {
-            see(a);
-            see(b);
-        }
-        Node::Quantified { value, array, test, .. } => {
-            see(value);
-            see(array);
-            see(test);
-        }
-        Node::Builtin { arguments: parts, .. }
-        | Node::And(parts)
-        | Node::Or(parts)
-        | Node::Coalesce(parts)
-        | Node::Extreme(parts, _)
-        | Node::Array(_, parts)
-        | Node::Row(parts, _)
-        | Node::Call { arguments: parts, .. } => {
-            parts.iter().for_each(see);
-        }
-        Node::Case { arms, otherwise } => {
-            for (when, then) in arms {
-                see(when);
-                see(then);
-            }
-            see(otherwise);
-        }
-        Node::Slice { value, low, high } => {
-            see(value);
-            low.iter().chain(high).for_each(|bound| see(bound));
-        }
-        Node::Query { kind: QueryKind::Quantified { value, .. }, .. } => see(value),
-        Node::Value(_)
-        | Node::Parameter(_)
-        | Node::Column { .. }
-        | Node::Local(_)
-        | Node::Query { .. } => {}
-    }
+    below!(node, see, iter)
 }
 
 /// The same, to change them.
 fn children_mut(node: &mut Node, see: &mut dyn FnMut(&mut Typed)) {
-    match node {
-        Node::Cast(a) | Node::Not(a) | Node::Is { value: a, .. } | Node::Field { value: a, .. } => {
-            see(a);
-        }
-        Node::Compare(_, a, b)
-        | Node::Distinct { left: a, right: b, .. }
-        | Node::Index { value: a, index: b } => {
-            see(a);
-            see(b);
-        }
-        Node::Quantified { value, array, test, .. } => {
-            see(value);
-            see(array);
-            see(test);
-        }
-        Node::Builtin { arguments: parts, .. }
-        | Node::And(parts)
-        | Node::Or(parts)
-        | Node::Coalesce(parts)
-        | Node::Extreme(parts, _)
-        | Node::Array(_, parts)
-        | Node::Row(parts, _)
-        | Node::Call { arguments: parts, .. } => {
-            parts.iter_mut().for_each(see);
-        }
-        Node::Case { arms, otherwise } => {
-            for (when, then) in arms {
-                see(when);
-                see(then);
-            }
-            see(otherwise);
-        }
-        Node::Slice { value, low, high } => {
-            see(value);
-            low.iter_mut().chain(high).for_each(|bound| see(bound));
-        }
-        Node::Query { kind: QueryKind::Quantified { value, .. }, .. } => see(value),
-        Node::Value(_)
-        | Node::Parameter(_)
-        | Node::Column { .. }
-        | Node::Local(_)
-        | Node::Query { .. } => {}
-    }
+    below!(node, see, iter_mut)
 }
