@@ -11,6 +11,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+/// Memory comes from jemalloc, whose own threads give back to the system what has been free for ten
+/// seconds: one large statement or answer does not stay with the process for ever.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let matches = kyu_cli::with_connection(cli::Cli::command()).get_matches();
     let cli = match cli::Cli::from_arg_matches(&matches) {
