@@ -10,7 +10,6 @@ pub mod accept;
 pub mod access;
 #[cfg(feature = "http")]
 mod basic;
-pub mod budget;
 pub mod calendar;
 pub mod credentials;
 pub mod descriptors;
@@ -22,3 +21,6 @@ pub mod limits;
 pub mod origin;
 #[cfg(feature = "http")]
 pub mod sigv4;
+
+/// Memory that clients make the server hold; every door pays from it.
+pub use kyu_budget as budget;

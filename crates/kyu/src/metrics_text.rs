@@ -8,7 +8,7 @@ use kyu_broker::{Counter, MetricsSnapshot};
 use kyu_door::accept::ConnectionCounts;
 use kyu_door::budget::Budget;
 use kyu_door::http::{Counts, PortMemory};
-use kyu_pgmq::wire::Counts as PgmqCounts;
+use kyu_pgmq::wire::{Counts as PgmqCounts, DoorMemory};
 
 /// Renders everything.
 pub(crate) fn render(
@@ -16,6 +16,7 @@ pub(crate) fn render(
     http: &Counts,
     memory: &PortMemory,
     pgmq: &PgmqCounts,
+    pgmq_memory: &DoorMemory,
     sns: &DeliveryCounts,
     queues_without_series: u64,
 ) -> String {
@@ -60,6 +61,9 @@ pub(crate) fn render(
     budget(&mut text, "kyu_http_bodies", "bodies that arrive", memory.bodies());
     budget(&mut text, "kyu_http_answers", "answers not read yet", memory.answers());
     connections(&mut text, "kyu_pgmq_connections", &pgmq.connections);
+    budget(&mut text, "kyu_pgmq_sessions", "SQL sessions", pgmq_memory.sessions());
+    let messages = "SQL messages that arrive, within that of the sessions";
+    budget(&mut text, "kyu_pgmq_messages", messages, pgmq_memory.messages());
     let name = "kyu_queues_without_series";
     let help = "Queues of which nothing is told here but in the sums.";
     sample(&mut text, "gauge", name, help, queues_without_series);
@@ -101,8 +105,10 @@ mod tests {
             log: Default::default(),
         };
         let (pgmq, sns) = (PgmqCounts::default(), DeliveryCounts::default());
-        let memory = PortMemory::new(&Budget::process(0), &kyu_door::limits::Limits::default());
-        let text = render(&snapshot, &Counts::default(), &memory, &pgmq, &sns, 0);
+        let process = Budget::process(0);
+        let memory = PortMemory::new(&process, &kyu_door::limits::Limits::default());
+        let held = DoorMemory::new(&process, &kyu_pgmq::wire::Limits::default());
+        let text = render(&snapshot, &Counts::default(), &memory, &pgmq, &held, &sns, 0);
         let mut names = Vec::new();
         let lines: Vec<_> = text.lines().collect();
         for chunk in lines.chunks(3) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kyu_broker::Broker;
 use kyu_pgmq::queues::Pgmq;
-use kyu_pgmq::wire::{Counts, Door, DoorOptions};
+use kyu_pgmq::wire::{Counts, Door, DoorMemory, DoorOptions};
 
 use crate::listen::{Guards, Reserved, StartError, reserve};
 use crate::open_port::OpenPort;
@@ -43,10 +43,12 @@ pub(crate) fn open(
     options: PgmqOptions,
     broker: Broker,
     namespace: String,
+    memory: DoorMemory,
     counts: Arc<Counts>,
 ) -> Result<OpenPort, StartError> {
     let address = options.address;
-    let door = Door::new(Pgmq::new(broker, namespace), options.door, counts).map_err(|reason| {
+    let queues = Pgmq::new(broker, namespace);
+    let door = Door::new(queues, options.door, memory, counts).map_err(|reason| {
         let source = std::io::Error::other(reason);
         StartError::Listen { flag: FLAG, address: address.clone(), source }
     })?;

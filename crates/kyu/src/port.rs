@@ -26,6 +26,7 @@ pub(crate) struct Port {
     pub(crate) counts: Arc<Counts>,
     pub(crate) memory: PortMemory,
     pub(crate) pgmq_counts: Arc<kyu_pgmq::wire::Counts>,
+    pub(crate) pgmq_memory: kyu_pgmq::wire::DoorMemory,
     /// Cleared when the server begins to end, so that balancers look elsewhere.
     pub(crate) ready: Arc<AtomicBool>,
 }
@@ -90,8 +91,9 @@ impl Port {
         let all = self.broker.metrics().await?;
         let left_out = all.gauges.queues.saturating_sub(queues.len() as u64);
         let (pgmq, sns) = (&self.pgmq_counts, self.sqs.delivery_counts());
+        let (http_memory, pgmq_memory) = (&self.memory, &self.pgmq_memory);
         let mut rendered =
-            metrics_text::render(&all, &self.counts, &self.memory, pgmq, sns, left_out);
+            metrics_text::render(&all, &self.counts, http_memory, pgmq, pgmq_memory, sns, left_out);
         queue_series::render(&mut rendered, &queues, now_ms);
         Ok(rendered)
     }

@@ -15,7 +15,7 @@ use kyu_door::http::{Counts, PortMemory, serve};
 use kyu_door::limits::Limits;
 use kyu_door::origin::{Network, Origins};
 
-use kyu_pgmq::wire::Tls;
+use kyu_pgmq::wire::{DoorMemory, Tls};
 
 use crate::listen::{Guards, Reserved, StartError, reserve};
 use crate::open_port::OpenPort;
@@ -23,7 +23,8 @@ use crate::pgmq::{self, PgmqOptions};
 use crate::port::Port;
 
 const HTTP_FLAG: &str = "--http";
-/// Enough for the doors' own bounds together, so that they are reached first where only one is used.
+/// Less than the doors' own bounds together, so that it bounds their sum, and more than that of any
+/// one of them, so that none can keep all of it from the others.
 const MEMORY_BYTES: usize = 1 << 30;
 const KEY_SETTING: &str = "KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY";
 
@@ -115,13 +116,15 @@ impl Server {
         let ready = Arc::new(AtomicBool::new(true));
         let process = Budget::process(options.memory_bytes);
         let pgmq_counts = Arc::new(kyu_pgmq::wire::Counts::default());
-        let pgmq = match pgmq {
+        let (pgmq, pgmq_memory) = match pgmq {
             Some((reserved, pgmq)) => {
                 let account = sqs.account.clone();
                 let counts = Arc::clone(&pgmq_counts);
-                Some(pgmq::open(reserved, pgmq, broker.clone(), account, counts)?)
+                let memory = DoorMemory::new(&process, &pgmq.door.limits);
+                let held = memory.clone();
+                (Some(pgmq::open(reserved, pgmq, broker.clone(), account, held, counts)?), memory)
             }
-            None => None,
+            None => (None, DoorMemory::new(&process, &kyu_pgmq::wire::Limits::default())),
         };
         let (http, deliveries) = (None, None);
         let mut server = Self {
@@ -154,6 +157,7 @@ impl Server {
                 counts: http_counts,
                 memory: memory.clone(),
                 pgmq_counts,
+                pgmq_memory,
                 ready,
             };
             let (port, limits) = (Arc::new(port), options.limits);

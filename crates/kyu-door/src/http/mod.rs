@@ -4,7 +4,6 @@
 mod answer;
 mod body;
 mod client;
-mod pace;
 mod port_memory;
 mod request_line;
 mod server;

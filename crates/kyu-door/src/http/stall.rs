@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pace::Pace;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Pace, Share};
 
 /// A stream whose writes fail with `TimedOut` once they are below the minimum pace for `patience`, or
 /// as soon as they are and others wait for the memory that the answer takes.

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::budget::{Budget, Held};
+use kyu_budget::Budget;
+
+use crate::budget::Held;
 use crate::error::PgError;
 use crate::value::{Row, Value};
 
@@ -58,7 +60,7 @@ impl std::fmt::Debug for Work {
 
 impl Work {
     /// The work of one statement of a session that has this budget.
-    pub fn new(watch: Arc<dyn Watch>, budget: &Arc<Budget>) -> Self {
+    pub fn new(watch: Arc<dyn Watch>, budget: &Budget) -> Self {
         Self {
             watch,
             memory: Held::new(budget),
@@ -72,7 +74,7 @@ impl Work {
 
     /// Work that nobody ends, with memory of its own: for tests and fuzzing.
     pub fn alone() -> Self {
-        Self::new(Arc::new(()), &Budget::new("a test", 1 << 30))
+        Self::new(Arc::new(()), &Budget::process(1 << 30))
     }
 
     /// Steps so far.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
+use kyu_budget::Level;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -135,7 +136,7 @@ impl<Q: Queues> Session<'_, Q> {
     pub(super) fn statement_work(&self) -> Work {
         let end = End { cancel: Arc::clone(&self.cancel), deadline: self.deadline() };
         let most = self.port.limits.statement_memory_bytes;
-        Work::new(Arc::new(end), &self.budget.nested("a statement", most))
+        Work::new(Arc::new(end), &self.budget.within(Level::Statement, most))
     }
 
     /// A share of the session's memory.

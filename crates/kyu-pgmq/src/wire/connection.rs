@@ -1,14 +1,15 @@
 //! The socket of one client: frames in, gathered answers out, and what happens meanwhile.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use kyu_budget::{Arrival, Budget, Pace, Share, Terms};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backend::Backend;
@@ -21,42 +22,6 @@ use super::limits::{
 /// A TCP socket, or TLS on one.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
-
-/// Memory for large messages, in KiB, over all connections.
-#[derive(Clone, Debug)]
-pub(super) struct Budget {
-    left: Arc<Semaphore>,
-    patience: Duration,
-}
-
-/// Large messages pay for so much at a time, before it is read.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// While memory is short, silent clients are looked for so often within the patience.
-const LOOKS_WITHIN_PATIENCE: u32 = 8;
-
-impl Budget {
-    pub(super) fn new(limits: &Limits) -> Self {
-        // Whatever is configured, one message of the largest size must be possible.
-        let bytes = limits.large_message_budget_bytes.max(limits.max_message_bytes + PIECE_BYTES);
-        let left = Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS));
-        Self { left: Arc::new(left), patience: limits.large_message_patience }
-    }
-
-    /// One more piece; [`Gone::NoMemory`] if nobody has given any back for too long.
-    async fn piece(&self) -> Result<OwnedSemaphorePermit, Gone> {
-        let kib = u32::try_from(PIECE_BYTES >> 10).unwrap_or(u32::MAX);
-        let piece = Arc::clone(&self.left).acquire_many_owned(kib);
-        match timeout(self.patience, piece).await {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(_)) | Err(_) => Err(Gone::NoMemory),
-        }
-    }
-
-    fn is_short(&self) -> bool {
-        self.left.available_permits() < PIECE_BYTES >> 10
-    }
-}
 
 /// Why nothing more is read.
 #[derive(Debug)]
@@ -98,7 +63,7 @@ pub(super) enum Interrupted {
 pub(super) struct Frame {
     pub(super) kind: u8,
     pub(super) body: Bytes,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Option<Share>,
 }
 
 /// One client's socket with its buffers.
@@ -107,8 +72,11 @@ pub(super) struct Connection {
     input: BytesMut,
     pub(super) out: Backend,
     budget: Budget,
+    /// The budget of its session, once there is one.
+    session: Option<Budget>,
     max_message_bytes: usize,
     message_timeout: Duration,
+    large_message_patience: Duration,
     write_stall_timeout: Duration,
     ended: bool,
 }
@@ -120,8 +88,10 @@ impl Connection {
             input: BytesMut::new(),
             out: Backend::default(),
             budget,
+            session: None,
             max_message_bytes: super::limits::MAX_PASSWORD_BYTES,
             message_timeout: limits.message_timeout,
+            large_message_patience: limits.large_message_patience,
             write_stall_timeout: limits.write_stall_timeout,
             ended: false,
         }
@@ -195,46 +165,45 @@ impl Connection {
                 None => self.fill().await?,
             }
         };
+        if header.total <= SMALL_MESSAGE_BYTES {
+            while self.input.len() < header.total {
+                self.fill().await?;
+            }
+            return Ok(self.cut(header, None));
+        }
         // Only what has arrived is paid for: announcing a message costs its sender nothing, so it
         // must not cost others their share.
-        let mut share: Option<OwnedSemaphorePermit> = None;
-        let mut paid = 0;
+        let terms = Terms {
+            free_bytes: SMALL_MESSAGE_BYTES,
+            max_bytes: self.max_message_bytes,
+            pace_patience: self.message_timeout,
+            room_patience: self.large_message_patience,
+        };
+        let mut arrival = Arrival::new(&self.budget, Some(header.total), terms);
         while self.input.len() < header.total {
-            if header.total <= SMALL_MESSAGE_BYTES {
-                self.fill().await?;
-                continue;
-            }
-            while paid < (self.input.len() + READ_BYTES).min(header.total) {
-                let piece = self.budget.piece().await?;
-                paid += PIECE_BYTES;
-                match &mut share {
-                    Some(share) => share.merge(piece),
-                    None => share = Some(piece),
-                }
-            }
-            self.fill_in_time().await?;
+            let next_bytes = (self.input.len() + READ_BYTES).min(header.total);
+            arrival.pay(next_bytes).await.map_err(|_| Gone::NoMemory)?;
+            self.fill_in_pace(&mut arrival).await?;
         }
-        Ok(self.cut(header, share))
+        Ok(self.cut(header, Some(arrival.into_share())))
     }
 
-    /// Reads once. A client that is silent while others wait for the memory of its message is left.
-    async fn fill_in_time(&mut self) -> Result<(), Gone> {
-        let look = self.budget.patience / LOOKS_WITHIN_PATIENCE;
-        let mut short = 0;
-        loop {
-            match timeout(look, self.fill()).await {
-                Ok(filled) => return filled,
-                Err(_) if !self.budget.is_short() => short = 0,
-                Err(_) => short += 1,
-            }
-            // Half of the patience: who waits must still have some.
-            if short * 2 >= LOOKS_WITHIN_PATIENCE {
-                return Err(Gone::Stalled);
-            }
-        }
+    /// Reads once, unless the client sends too slowly.
+    async fn fill_in_pace(&mut self, arrival: &mut Arrival) -> Result<(), Gone> {
+        let before_bytes = self.input.len();
+        let filled = {
+            let mut fill = pin!(self.fill());
+            let filled = poll_fn(|cx| match fill.as_mut().poll(cx) {
+                Poll::Ready(filled) => Poll::Ready(Some(filled)),
+                Poll::Pending => arrival.poll_lost(cx).map(|()| None),
+            });
+            filled.await
+        };
+        arrival.moved(self.input.len() - before_bytes);
+        filled.unwrap_or(Err(Gone::Stalled))
     }
 
-    fn cut(&mut self, header: Header, share: Option<OwnedSemaphorePermit>) -> Frame {
+    fn cut(&mut self, header: Header, share: Option<Share>) -> Frame {
         if header.total <= SMALL_BODY_BYTES {
             // A frame that shares the buffer lives while its statement runs; reading ahead would
             // need a new buffer each time.
@@ -247,15 +216,38 @@ impl Connection {
         Frame { kind: header.kind, body, _share: share }
     }
 
-    /// Writes what is gathered.
+    /// Tells it the budget of its session, which pays for what its client has not read.
+    pub(super) fn belongs_to(&mut self, session: &Budget) {
+        self.session = Some(session.clone());
+    }
+
+    /// Writes what is gathered. A client that takes too little of it is left, at once if it holds
+    /// memory that others wait for.
     pub(super) async fn flush(&mut self) -> Result<(), Gone> {
-        let mut left = self.out.bytes();
+        let Self { socket, out, session, .. } = self;
+        let is_wanted = || {
+            session.as_ref().is_some_and(|session| session.used_bytes() > 0 && session.is_pressed())
+        };
+        // The clock is only asked if the socket does not take something at once.
+        let mut pace: Option<Pace> = None;
+        let patience = self.write_stall_timeout;
+        let mut left = out.bytes();
         while !left.is_empty() {
-            // The clock is only asked if the socket takes nothing at once.
-            match timeout(self.write_stall_timeout, self.socket.write(left)).await {
-                Ok(Ok(0)) | Err(_) => return Err(Gone::Stalled),
-                Ok(written) => left = left.get(written?..).unwrap_or_default(),
+            let written = poll_fn(|cx| {
+                if let Poll::Ready(written) = Pin::new(&mut *socket).poll_write(cx, left) {
+                    return Poll::Ready(Some(written));
+                }
+                let pace = pace.get_or_insert_with(|| Pace::new(patience));
+                pace.poll_lost(cx, is_wanted).map(|()| None)
+            });
+            let bytes = match written.await {
+                Some(Ok(0)) | None => return Err(Gone::Stalled),
+                Some(written) => written?,
+            };
+            if let Some(pace) = &mut pace {
+                pace.moved(bytes);
             }
+            left = left.get(bytes..).unwrap_or_default();
         }
         self.out.clear();
         // TLS keeps records back until it is told.

@@ -10,7 +10,8 @@ pub struct Limits {
     /// Longest wait for startup, TLS and the password. Then the connection is closed, as Postgres
     /// does after `authentication_timeout`.
     pub login_timeout: Duration,
-    /// Longest wait for a client that takes nothing of its answer. Then the connection is closed.
+    /// Longest time that a client takes less than 8 KiB/s of its answer; while others wait for the
+    /// memory that it holds, two seconds at less than 512 KiB/s. Then the connection is closed.
     pub write_stall_timeout: Duration,
     /// Longest wait for the rest of a message that began to arrive. Then the connection is closed.
     pub message_timeout: Duration,
@@ -18,16 +19,17 @@ pub struct Limits {
     /// 08P01 and the connection is closed, for what follows cannot be read.
     pub max_message_bytes: usize,
     /// Memory for messages larger than [`SMALL_MESSAGE_BYTES`], over all connections, paid as their
-    /// bytes arrive. What does not fit waits, and is not read meanwhile.
+    /// bytes arrive, and a part of `memory_bytes`. What does not fit waits, and is not read meanwhile.
     pub large_message_budget_bytes: usize,
-    /// Longest wait of a message for more of that memory: FATAL 53200. And, while there is none,
-    /// longest wait for the next bytes of a message that has some; then its connection is closed.
+    /// Longest wait of a message for more of that memory: FATAL 53200. A message that has some and
+    /// moves less than 1 MiB in two seconds while others wait is given up: its connection is closed.
     pub large_message_patience: Duration,
     /// What a statement may hold while it runs: rows, sorts, groups, texts. 53200 beyond it.
     pub statement_memory_bytes: usize,
     /// What a session may hold: its statement, cursors, prepared statements. 53200 beyond it.
     pub session_memory_bytes: usize,
-    /// What all sessions may hold together. 53200 for the one that asks for more.
+    /// What all sessions may hold together, their messages included. 53200 for the one that asks for
+    /// more.
     pub memory_bytes: usize,
     /// How long open statements may take to finish at shutdown. Then they are cut off.
     pub shutdown_grace: Duration,

@@ -67,7 +67,9 @@ async fn negotiate<Q>(
     stream: TcpStream,
     port: &Port<Q>,
 ) -> Result<(Connection, Startup, bool), Ended> {
-    let new = |socket: Box<dyn Socket>| Connection::new(socket, port.budget.clone(), &port.limits);
+    let new = |socket: Box<dyn Socket>| {
+        Connection::new(socket, port.memory.messages.clone(), &port.limits)
+    };
     let mut connection = new(Box::new(stream));
     let mut encrypted = false;
     for _ in 0..MAX_NEGOTIATIONS {

@@ -17,6 +17,7 @@ mod copy;
 mod frontend;
 mod limits;
 mod login;
+mod memory;
 pub mod oid;
 mod portal;
 mod reader;
@@ -32,6 +33,7 @@ mod tests;
 mod transaction;
 
 pub use limits::{Limits, MAX_NOTIFICATIONS};
+pub use memory::DoorMemory;
 pub use server::{Counts, Door, DoorOptions, Notification, Queues, Tls};
 
 /// For [`crate::fuzzing`].

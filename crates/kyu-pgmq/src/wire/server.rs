@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::apart::{Cancel, Turns};
-use super::connection::Budget;
 use super::limits::Limits;
 use super::login::login;
+use super::memory::DoorMemory;
 use super::scram::Verifier;
 use super::session::Session;
 use crate::error::PgError;
@@ -108,9 +108,7 @@ pub struct Counts {
 pub(super) struct Port<Q> {
     pub(super) queues: Q,
     pub(super) limits: Limits,
-    pub(super) budget: Budget,
-    /// What statements and their results may hold.
-    pub(super) memory: Arc<crate::budget::Budget>,
+    pub(super) memory: DoorMemory,
     pub(super) turns: Turns,
     pub(super) login: Option<Login>,
     pub(super) tls: Option<TlsAcceptor>,
@@ -195,7 +193,12 @@ impl<Q> fmt::Debug for Door<Q> {
 
 impl<Q: Queues> Door<Q> {
     /// Prepares the password's verifier. Fails if the system has no random bytes.
-    pub fn new(queues: Q, options: DoorOptions, counts: Arc<Counts>) -> Result<Self, String> {
+    pub fn new(
+        queues: Q,
+        options: DoorOptions,
+        memory: DoorMemory,
+        counts: Arc<Counts>,
+    ) -> Result<Self, String> {
         let no_random = |()| "the system has no random bytes".to_owned();
         let login = match options.user {
             None => None,
@@ -207,8 +210,7 @@ impl<Q: Queues> Door<Q> {
         };
         Ok(Self(Arc::new(Port {
             queues,
-            budget: Budget::new(&options.limits),
-            memory: crate::budget::Budget::new("this door", options.limits.memory_bytes),
+            memory,
             turns: Turns::new(),
             limits: options.limits,
             login,

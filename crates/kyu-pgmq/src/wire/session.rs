@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kyu_budget::{Budget, Level};
 use kyu_door::accept::Stopping;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,7 +21,6 @@ use super::portal::{Portal, Prepared};
 use super::server::{Notification, Port, Queues};
 use super::settings::{self, Settings};
 use super::transaction::{State, Transaction};
-use crate::budget::Budget;
 use crate::error::{Notice, PgError};
 use crate::host::Host;
 use crate::sql;
@@ -183,7 +183,7 @@ pub(super) struct Session<'a, Q: Queues> {
     notifications: mpsc::Receiver<Notification>,
     pub(super) cancel: Arc<Cancel>,
     /// What it may hold: results, cursors, prepared statements.
-    pub(super) budget: Arc<Budget>,
+    pub(super) budget: Budget,
     /// When the block that is running must have ended.
     pub(super) block_deadline: Option<Instant>,
     secret: u32,
@@ -206,7 +206,10 @@ impl<'a, Q: Queues> Session<'a, Q> {
         cancel: Arc<Cancel>,
         stopping: Stopping,
     ) -> Self {
-        let budget = port.memory.nested("a session", port.limits.session_memory_bytes);
+        let session_bytes = port.limits.session_memory_bytes;
+        let budget = port.memory.sessions.within(Level::Connection, session_bytes);
+        let mut connection = client.connection;
+        connection.belongs_to(&budget);
         let context = Context {
             settings: client.settings,
             user: client.startup.user,
@@ -219,7 +222,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             last_given: None,
         };
         Self {
-            connection: client.connection,
+            connection,
             host,
             context,
             transaction: Transaction::default(),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use kyu_pgmq::budget::Budget;
+use kyu_budget::Budget;
 use kyu_pgmq::error::PgError;
 use kyu_pgmq::sql::work::{Watch, Work};
 
@@ -58,8 +58,8 @@ impl Watch for EndsAt {
     }
 }
 
-fn budget() -> Arc<Budget> {
-    Budget::new("a test", 1 << 30)
+fn budget() -> Budget {
+    Budget::process(1 << 30)
 }
 
 async fn run(text: &str, work: &mut Work) -> Result<Vec<String>, PgError> {
@@ -142,12 +142,12 @@ async fn what_a_statement_holds_has_a_bound_and_is_given_back() {
         "SELECT a, b FROM generate_series(1, 900) a, generate_series(1, 900) b",
         "SELECT row_number() OVER (ORDER BY repeat('x', 100000) || g) FROM generate_series(1, 1000) g",
     ] {
-        let budget = Budget::new("a test", 32 << 20);
+        let budget = Budget::process(32 << 20);
         let mut work = Work::new(Arc::new(()), &budget);
         let error = run(text, &mut work).await.map(|_| ()).expect_err(text);
         assert!(["53200", "54000"].contains(&error.code), "{text}: {error}");
         drop(work);
-        assert_eq!(budget.used(), 0, "{text}");
+        assert_eq!(budget.used_bytes(), 0, "{text}");
     }
 }
 
@@ -217,7 +217,7 @@ async fn half_a_megabyte_of_sql_can_be_ended_while_it_is_read() {
 
 #[test]
 fn a_text_of_very_many_statements_takes_the_memory_of_one() {
-    let budget = Budget::new("a test", 32 << 20);
+    let budget = Budget::process(32 << 20);
     let mut work = Work::new(Arc::new(()), &budget);
     let text = "SELECT 1;".repeat(500_000);
     let mut script = kyu_pgmq::sql::parse(&text, &mut work).unwrap();

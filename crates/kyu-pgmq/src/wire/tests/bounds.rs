@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kyu_budget::{Budget, Level};
+
 use super::super::Limits;
 use super::client::{message, parse, sync};
 use super::*;
@@ -54,7 +56,7 @@ async fn large_messages_pay_for_what_has_arrived_and_not_for_what_is_announced()
     let limits = Limits {
         max_message_bytes: 1 << 20,
         large_message_budget_bytes: 1 << 20,
-        large_message_patience: Duration::from_secs(2),
+        large_message_patience: Duration::from_secs(5),
         ..Limits::default()
     };
     let rig = Rig::with(DoorOptions { limits, ..DoorOptions::default() }).await;
@@ -84,6 +86,51 @@ async fn large_messages_pay_for_what_has_arrived_and_not_for_what_is_announced()
     assert_eq!(beyond.until_closed().await, ["FATAL 08P01 invalid message length"]);
 }
 
+/// The story: with the bounds that a server has, four connections that announced 64 MB each took
+/// all memory for large messages, before a byte of them was there.
+#[tokio::test]
+async fn announced_messages_keep_no_memory_from_others() {
+    let rig = Rig::open().await;
+    let mut head = vec![b'Q'];
+    head.extend((64_u32 << 20).to_be_bytes());
+    let mut greedy = Vec::new();
+    // The second half have sent something, of which each pays for the beginning.
+    for begun_bytes in [0, 100_000] {
+        for _ in 0..32 {
+            let mut client = rig.client().await;
+            client.send(&[head.clone(), vec![b' '; begun_bytes]].concat()).await;
+            greedy.push(client);
+        }
+    }
+    while rig.memory.messages().used_bytes() < 32 << 20 {
+        tokio::task::yield_now().await;
+    }
+    let text = format!("SHOW jit -- {}\0", "x".repeat(16 << 20));
+    let mut patient = rig.client().await;
+    patient.send(&message(b'Q', text.as_bytes())).await;
+    assert_eq!(patient.until_ready().await.last().unwrap(), "ready I");
+    let messages = rig.memory.messages();
+    assert_eq!((messages.used_bytes(), messages.refusals()), (32 << 20, 0));
+    drop(greedy);
+    while rig.memory.sessions().used_bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Statements pay from the budget that all doors have together.
+#[tokio::test]
+async fn what_other_doors_hold_is_not_there_for_statements() {
+    let rig = Rig::within(&Budget::process(4 << 20), DoorOptions::default()).await;
+    let large = "SELECT length(string_agg(repeat('x', 1000), '')) FROM generate_series(1, 600)";
+    let mut client = rig.client().await;
+    assert_eq!(client.query(large).await.last().unwrap(), "ready I");
+    let mut other_door = rig.process.within(Level::Door, 4 << 20).share();
+    other_door.grow((4 << 20) - (64 << 10)).unwrap();
+    assert_eq!(client.query(large).await[0], "ERROR 53200 out of memory");
+    drop(other_door);
+    assert_eq!(client.query(large).await.last().unwrap(), "ready I");
+}
+
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_left() {
     let limits = Limits { write_stall_timeout: Duration::from_millis(100), ..Limits::default() };
@@ -96,6 +143,24 @@ async fn a_client_that_reads_nothing_is_left() {
     while !rig.log.lock().unwrap().contains(&"dropped".to_owned()) {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
+}
+
+/// The story: a result that nobody read kept its memory from others for a minute.
+#[tokio::test]
+async fn a_result_that_nobody_reads_is_given_up_when_others_need_its_memory() {
+    let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
+    let rig = Rig::with(DoorOptions { limits, ..DoorOptions::default() }).await;
+    let large = "SELECT repeat('x', 1000000) FROM generate_series(1, 40)";
+    let mut lazy = rig.client().await;
+    lazy.send(&message(b'Q', format!("{large}\0").as_bytes())).await;
+    while rig.memory.sessions().used_bytes() < 39_000_000 {
+        tokio::task::yield_now().await;
+    }
+    let asked = std::time::Instant::now();
+    let mut other = rig.client().await;
+    while other.query(large).await[0] == "ERROR 53200 out of memory" {}
+    assert!(asked.elapsed() < Limits::default().write_stall_timeout);
+    drop(lazy);
 }
 
 #[tokio::test]

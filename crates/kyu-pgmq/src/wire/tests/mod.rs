@@ -9,17 +9,20 @@ mod transactions;
 
 use std::sync::Arc;
 
+use kyu_budget::Budget;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::client::Client;
 use self::fake::{Fake, Log};
-use super::{Counts, Door, DoorOptions};
+use super::{Counts, Door, DoorMemory, DoorOptions};
 
 /// A door on a free port over a fake host.
 struct Rig {
     address: std::net::SocketAddr,
     log: Log,
+    memory: DoorMemory,
+    process: Budget,
     /// Tells the sessions that listen.
     fake: Fake,
     stop: Option<oneshot::Sender<()>>,
@@ -32,14 +35,22 @@ impl Rig {
     }
 
     async fn with(options: DoorOptions) -> Self {
+        Self::within(&Budget::process(1 << 30), options).await
+    }
+
+    /// A door that shares the memory of a process with others.
+    async fn within(process: &Budget, options: DoorOptions) -> Self {
         let fake = Fake::default();
         let log = fake.log.clone();
-        let door = Door::new(fake.clone(), options, Arc::new(Counts::default())).unwrap();
+        let memory = DoorMemory::new(process, &options.limits);
+        let counts = Arc::new(Counts::default());
+        let door = Door::new(fake.clone(), options, memory.clone(), counts).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(door.serve(listener, async move { drop(stopped.await) }));
-        Self { address, log, fake, stop: Some(stop), served }
+        let process = process.clone();
+        Self { address, log, memory, process, fake, stop: Some(stop), served }
     }
 
     /// A client whose session has begun.

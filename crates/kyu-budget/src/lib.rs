@@ -1,5 +1,7 @@
-//! Memory that clients make the server hold, paid from nested budgets: a connection's lies in its
-//! principal's, that in its door's, and that in the process's.
+//! Memory that clients make the server hold, paid from nested budgets: a statement's lies in its
+//! connection's, that in its principal's, that in its door's, and that in the process's.
+//!
+//! It is a crate of its own because the SQL evaluator pays too, and must not see doors.
 //!
 //! What is paid for is what is there: bytes that have arrived, not bytes that were announced;
 //! answers, from before they are loaded until they are written. Who finds no room waits for a
@@ -8,6 +10,10 @@
 //! A budget in which somebody found no room lately is *pressed*. Those who hold a share of it
 //! without getting on (a body that does not arrive, an answer that nobody reads) are then cut off
 //! after [`PRESSED_PATIENCE`] instead of their usual time, so that they cannot keep it from others.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+mod arrival;
+mod pace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +23,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use arrival::{Arrival, Terms};
+pub use pace::Pace;
+
 /// How long a holder of a pressed budget may make no progress: longer than a slow network pauses,
 /// shorter than a caller notices.
 pub const PRESSED_PATIENCE: Duration = Duration::from_secs(2);
@@ -24,9 +33,11 @@ pub const PRESSED_PATIENCE: Duration = Duration::from_secs(2);
 /// [`PRESSED_PATIENCE`] at the least, so it must be longer.
 const PRESSED_FOR: Duration = Duration::from_secs(5);
 
-/// Whose budget it is.
+/// The owner of a budget, from the innermost to the outermost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// One statement's, while it runs and until its result is written.
+    Statement,
     /// One connection's.
     Connection,
     /// All connections of one principal, or of everybody who has not shown who he is.
@@ -41,6 +52,7 @@ impl Level {
     /// For error texts: "the memory of this connection is taken".
     pub const fn whose(self) -> &'static str {
         match self {
+            Self::Statement => "this statement",
             Self::Connection => "this connection",
             Self::Principal => "this caller",
             Self::Door => "this port",
@@ -52,7 +64,7 @@ impl Level {
 /// A budget has no room for a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
-    /// Which one.
+    /// The owner of that budget.
     pub level: Level,
     /// Its size.
     pub limit_bytes: usize,
@@ -96,13 +108,15 @@ impl Budget {
     }
 
     fn new(level: Level, limit_bytes: usize, parent: Option<Self>) -> Self {
+        // That of its parent will do: statements make one each, and asking the clock has a price.
+        let began = parent.as_ref().map_or_else(Instant::now, |parent| parent.0.began);
         Self(Arc::new(Pot {
             level,
             limit_bytes,
             parent,
             used_bytes: AtomicUsize::new(0),
             refusals: AtomicU64::new(0),
-            began: Instant::now(),
+            began,
             pressed_at: AtomicU64::new(0),
             freed: Notify::new(),
         }))
@@ -123,7 +137,7 @@ impl Budget {
         self.0.refusals.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody found no room lately, here or in a budget around it.
+    /// True if somebody found no room lately, here or in a budget around it.
     pub fn is_pressed(&self) -> bool {
         self.chain().any(|pot| match pot.pressed_at.load(Ordering::Relaxed) {
             0 => false,
@@ -205,12 +219,12 @@ impl Share {
         self.bytes
     }
 
-    /// What it is taken from.
+    /// The budget that it is taken from.
     pub fn budget(&self) -> Budget {
         self.budget.clone()
     }
 
-    /// Whether its budget is wanted by others; see [`Budget::is_pressed`].
+    /// True if others want room in its budget; see [`Budget::is_pressed`].
     pub fn is_pressed(&self) -> bool {
         self.bytes > 0 && self.budget.is_pressed()
     }

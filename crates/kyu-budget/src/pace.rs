@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::budget::PRESSED_PATIENCE;
+use crate::PRESSED_PATIENCE;
 
 /// The least that must move in [`PRESSED_PATIENCE`], or the peer counts as standing still: 8 KiB/s,
 /// below any network that people work over.
@@ -15,8 +15,9 @@ const MIN_BYTES: usize = 16 << 10;
 /// The same while others wait for the memory that is held: 512 KiB/s.
 const MIN_PRESSED_BYTES: usize = 1 << 20;
 
-/// Watches one transfer that has come to wait. It begins with the first wait.
-pub(super) struct Pace {
+/// A watch over one transfer that has come to wait. It begins with the first wait.
+#[derive(Debug)]
+pub struct Pace {
     /// Longest time below the minimum pace.
     patience: Duration,
     /// When the pace was kept last.
@@ -27,22 +28,20 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(patience: Duration) -> Self {
+    /// A transfer that may be below 8 KiB/s for `patience`, and below 512 KiB/s for
+    /// [`PRESSED_PATIENCE`] while others wait for the memory that it holds.
+    pub fn new(patience: Duration) -> Self {
         let look = Box::pin(sleep(patience.min(PRESSED_PATIENCE)));
         Self { patience, kept_at: Instant::now(), moved_bytes: 0, look }
     }
 
     /// Notes that so many bytes have moved.
-    pub(super) fn moved(&mut self, bytes: usize) {
+    pub fn moved(&mut self, bytes: usize) {
         self.moved_bytes = self.moved_bytes.saturating_add(bytes);
     }
 
     /// Completes when the transfer is too slow; `is_pressed` tells whether others wait for it.
-    pub(super) fn poll_lost(
-        &mut self,
-        cx: &mut Context<'_>,
-        is_pressed: impl Fn() -> bool,
-    ) -> Poll<()> {
+    pub fn poll_lost(&mut self, cx: &mut Context<'_>, is_pressed: impl Fn() -> bool) -> Poll<()> {
         while self.look.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let pressed = is_pressed();
