@@ -5,10 +5,13 @@
 use std::io;
 
 use bytes::{Buf, Bytes};
+use jiff::civil::{DateTime, date};
 
 use crate::error::Error;
 use crate::position::Lsn;
 use crate::source::{OutboxRow, Target};
+
+const POSTGRES_EPOCH: DateTime = date(2000, 1, 1).at(0, 0, 0, 0);
 
 /// What a message means here.
 #[derive(Debug, PartialEq, Eq)]
@@ -193,20 +196,10 @@ fn seconds_until(at: &str, from_us: i64) -> i32 {
     }
 }
 
-/// DateStyle ISO in UTC.
+/// Reads a time in DateStyle ISO and UTC; `None` for times that jiff has no year for.
 fn micros_since_2000(text: &str) -> Option<i64> {
-    let (date, time) = text.strip_suffix("+00")?.split_once(' ')?;
-    let number = |text: &str| text.parse::<i64>().ok();
-    let mut date = date.split('-').map(number);
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let (time, part) = time.split_once('.').unwrap_or((time, ""));
-    let mut time = time.split(':').map(number);
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    // Days of the civil calendar, with years that begin in March.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 730_425;
-    let micros = if part.is_empty() { 0 } else { number(&format!("{part:0<6}"))? };
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    let time: DateTime = text.strip_suffix("+00")?.parse().ok()?;
+    i64::try_from(time.duration_since(POSTGRES_EPOCH).as_micros()).ok()
 }
 
 #[cfg(test)]
@@ -317,6 +310,8 @@ mod tests {
             assert_eq!(micros_since_2000(text), Some(micros), "{text}");
         }
         assert_eq!(seconds_until("infinity", 0), i32::MAX);
+        assert_eq!(seconds_until("294276-12-31 00:00:00+00", 0), i32::MAX);
+        assert_eq!(seconds_until("4713-01-01 00:00:00+00 BC", 0), 0);
         assert_eq!(seconds_until("-infinity", 0), 0);
         assert_eq!(seconds_until("1999-12-31 00:00:00+00", 0), 0);
     }

@@ -1,7 +1,8 @@
 //! Times and intervals: texts, fields, arithmetic. Times are microseconds since 2000-01-01 00:00 UTC;
 //! the time zone is UTC.
 
-use kyu_door::calendar::Date;
+use jiff::SignedDuration;
+use jiff::civil::{Date, date};
 
 use crate::error::PgError;
 
@@ -24,36 +25,59 @@ pub(crate) struct Interval {
     pub(crate) micros: i64,
 }
 
+/// jiff knows years up to 9999, and Postgres has them up to 294,276. The calendar repeats itself
+/// after 400 years, so that every date is reckoned in the era that begins with 2000.
+const ERA_YEARS: i64 = 400;
+const ERA_DAYS: i64 = 146_097;
+const FIRST: Date = date(2000, 1, 1);
+
 /// A time taken apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Civil {
-    pub(crate) year: i64,
-    pub(crate) month: i64,
-    pub(crate) day: i64,
+    /// The era: 0 for the one that begins with 2000.
+    era: i64,
+    /// The date of the same month and day in era 0.
+    date: Date,
     /// Since midnight.
-    pub(crate) micros: i64,
+    micros: i64,
 }
 
-/// Days since 2000-01-01 of a date.
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    Date { year, month, day }.unix_days() - EPOCH_DAYS
-}
+impl Civil {
+    /// The parts of a time.
+    pub(crate) fn of(time: i64) -> Self {
+        let days = time.div_euclid(DAY);
+        let since_first = SignedDuration::from_hours(24 * days.rem_euclid(ERA_DAYS));
+        // The days of one era are within jiff's years.
+        let date = FIRST.checked_add(since_first).unwrap_or(FIRST);
+        Self { era: days.div_euclid(ERA_DAYS), date, micros: time.rem_euclid(DAY) }
+    }
 
-pub(crate) fn civil(time: i64) -> Civil {
-    let Date { year, month, day } = Date::of_unix_days(time.div_euclid(DAY) + EPOCH_DAYS);
-    Civil { year, month, day, micros: time.rem_euclid(DAY) }
-}
+    /// The midnight at which a day begins; `None` if there is no such day.
+    fn midnight_of(year: i64, month: i64, day: i64) -> Option<Self> {
+        let since_first = year - i64::from(FIRST.year());
+        let year_of_era = i64::from(FIRST.year()) + since_first.rem_euclid(ERA_YEARS);
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let date = Date::new(i16::try_from(year_of_era).ok()?, month, day).ok()?;
+        Some(Self { era: since_first.div_euclid(ERA_YEARS), date, micros: 0 })
+    }
 
-fn from_civil(civil: Civil) -> Option<i64> {
-    days_of(civil.year, civil.month, civil.day).checked_mul(DAY)?.checked_add(civil.micros)
-}
+    /// The time that it stands for.
+    fn time(self) -> Option<i64> {
+        self.days()?.checked_mul(DAY)?.checked_add(self.micros)
+    }
 
-fn month_length(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
+    /// Days since 2000-01-01.
+    fn days(self) -> Option<i64> {
+        let in_era = self.date.duration_since(FIRST).as_hours() / 24;
+        self.era.checked_mul(ERA_DAYS)?.checked_add(in_era)
+    }
+
+    fn year(self) -> i64 {
+        self.era * ERA_YEARS + i64::from(self.date.year())
+    }
+
+    fn month(self) -> i64 {
+        self.date.month().into()
     }
 }
 
@@ -87,9 +111,10 @@ pub(crate) fn parse(text: &str, kind: &str, now: i64) -> Result<i64, PgError> {
         return Err(invalid());
     }
     let day = scanner.number().ok_or_else(invalid)?;
-    if !(1..=12).contains(&month) || day < 1 || day > month_length(year, month) || year > 294_276 {
+    if year > 294_276 {
         return Err(range());
     }
+    let midnight = Civil::midnight_of(year, month, day).ok_or_else(range)?;
     scanner.blanks();
     if matches!(scanner.peek(), Some(b'T' | b't')) {
         scanner.next();
@@ -103,7 +128,7 @@ pub(crate) fn parse(text: &str, kind: &str, now: i64) -> Result<i64, PgError> {
     }
     scanner.blanks();
     let offset = scanner.zone().ok_or_else(invalid)?;
-    let time = from_civil(Civil { year, month, day, micros }).ok_or_else(out_of_range)?;
+    let time = Civil { micros, ..midnight }.time().ok_or_else(out_of_range)?;
     time.checked_sub(offset).ok_or_else(out_of_range)
 }
 
@@ -216,13 +241,16 @@ pub(crate) fn to_text(time: i64) -> String {
         NEGATIVE_INFINITY => return "-infinity".to_owned(),
         _ => {}
     }
-    let parts = civil(time);
+    let parts = Civil::of(time);
     format!("{} {}", date_text(parts), clock_text(parts.micros))
 }
 
 pub(crate) fn date_text(parts: Civil) -> String {
-    let (year, suffix) = if parts.year > 0 { (parts.year, "") } else { (1 - parts.year, " BC") };
-    format!("{year:04}-{:02}-{:02}{suffix}", parts.month, parts.day)
+    let (year, suffix) = match parts.year() {
+        year @ 1.. => (year, ""),
+        before => (1 - before, " BC"),
+    };
+    format!("{year:04}-{:02}-{:02}{suffix}", parts.date.month(), parts.date.day())
 }
 
 fn clock_text(micros: i64) -> String {
@@ -447,12 +475,14 @@ pub(crate) fn add(time: i64, interval: Interval) -> Result<i64, PgError> {
     }
     let mut time = time;
     if interval.months != 0 {
-        let mut parts = civil(time);
-        let months = parts.year * 12 + parts.month - 1 + i64::from(interval.months);
-        parts.year = months.div_euclid(12);
-        parts.month = months.rem_euclid(12) + 1;
-        parts.day = parts.day.min(month_length(parts.year, parts.month));
-        time = from_civil(parts).ok_or_else(out_of_range)?;
+        let parts = Civil::of(time);
+        let months = parts.year() * 12 + parts.month() - 1 + i64::from(interval.months);
+        let first = Civil::midnight_of(months.div_euclid(12), months.rem_euclid(12) + 1, 1);
+        let first = first.ok_or_else(out_of_range)?;
+        let day = parts.date.day().min(first.date.days_in_month());
+        let there = first.days().ok_or_else(out_of_range)? + i64::from(day) - 1;
+        let moved = there.checked_mul(DAY).and_then(|there| there.checked_add(parts.micros));
+        time = moved.ok_or_else(out_of_range)?;
     }
     let days = i64::from(interval.days).checked_mul(DAY).ok_or_else(out_of_range)?;
     time.checked_add(days)
@@ -474,10 +504,12 @@ pub(crate) fn midnight(time: i64) -> i64 {
 
 /// `date_trunc(unit, time)`.
 pub(crate) fn truncate(unit: &str, time: i64) -> Result<i64, PgError> {
-    let parts = civil(time);
+    let parts = Civil::of(time);
     let to = |length: i64| time.div_euclid(length).saturating_mul(length);
-    let start =
-        |year, month| from_civil(Civil { year, month, day: 1, micros: 0 }).ok_or_else(out_of_range);
+    let start = |month| {
+        let first = Civil::midnight_of(parts.year(), month, 1).and_then(Civil::time);
+        first.ok_or_else(out_of_range)
+    };
     Ok(match unit.to_ascii_lowercase().as_str() {
         "microseconds" | "microsecond" => time,
         "milliseconds" | "millisecond" => to(1_000),
@@ -486,12 +518,12 @@ pub(crate) fn truncate(unit: &str, time: i64) -> Result<i64, PgError> {
         "hour" | "hours" => to(HOUR),
         "day" | "days" => to(DAY),
         "week" | "weeks" => {
-            let day = time.div_euclid(DAY);
-            (day - (day + 5).rem_euclid(7)).saturating_mul(DAY)
+            let since_monday = i64::from(parts.date.weekday().to_monday_zero_offset());
+            (time.div_euclid(DAY) - since_monday).saturating_mul(DAY)
         }
-        "month" | "months" => start(parts.year, parts.month)?,
-        "quarter" => start(parts.year, (parts.month - 1) / 3 * 3 + 1)?,
-        "year" | "years" => start(parts.year, 1)?,
+        "month" | "months" => start(parts.month())?,
+        "quarter" => start((parts.month() - 1) / 3 * 3 + 1)?,
+        "year" | "years" => start(1)?,
         _ => {
             let message =
                 format!("unit \"{unit}\" not recognized for type timestamp with time zone");
@@ -502,8 +534,7 @@ pub(crate) fn truncate(unit: &str, time: i64) -> Result<i64, PgError> {
 
 /// A field of a time: value and its scale, as a decimal.
 pub(crate) fn field(unit: &str, time: i64) -> Option<(i64, u32)> {
-    let parts = civil(time);
-    let day = time.div_euclid(DAY);
+    let parts = Civil::of(time);
     Some(match unit {
         "epoch" => (time.checked_add(EPOCH_DAYS * DAY)?, 6),
         "microseconds" => (parts.micros % MINUTE, 0),
@@ -511,13 +542,13 @@ pub(crate) fn field(unit: &str, time: i64) -> Option<(i64, u32)> {
         "second" | "seconds" => (parts.micros % MINUTE, 6),
         "minute" | "minutes" => (parts.micros / MINUTE % 60, 0),
         "hour" | "hours" => (parts.micros / HOUR, 0),
-        "day" | "days" => (parts.day, 0),
-        "month" | "months" => (parts.month, 0),
-        "quarter" => ((parts.month - 1) / 3 + 1, 0),
-        "year" | "years" => (parts.year, 0),
-        "dow" => ((day + 6).rem_euclid(7), 0),
-        "isodow" => ((day + 5).rem_euclid(7) + 1, 0),
-        "doy" => (day - days_of(parts.year, 1, 1) + 1, 0),
+        "day" | "days" => (parts.date.day().into(), 0),
+        "month" | "months" => (parts.month(), 0),
+        "quarter" => ((parts.month() - 1) / 3 + 1, 0),
+        "year" | "years" => (parts.year(), 0),
+        "dow" => (parts.date.weekday().to_sunday_zero_offset().into(), 0),
+        "isodow" => (parts.date.weekday().to_monday_one_offset().into(), 0),
+        "doy" => (parts.date.day_of_year().into(), 0),
         "timezone" | "timezone_hour" | "timezone_minute" => (0, 0),
         _ => return None,
     })
@@ -555,42 +586,23 @@ pub(crate) fn from_unix(seconds: f64) -> Result<i64, PgError> {
     Ok(micros.round() as i64 - EPOCH_DAYS * DAY)
 }
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-
 /// `to_char(time, pattern)`, for the patterns people use on time stamps.
 pub(crate) fn format(time: i64, pattern: &str) -> String {
-    let parts = civil(time);
+    let parts = Civil::of(time);
     let part = |value: i64, width: usize| format!("{value:0width$}");
     let hour = parts.micros / HOUR;
-    let name = |names: &[&'static str], index: i64| {
-        usize::try_from(index).ok().and_then(|index| names.get(index).copied()).unwrap_or("")
-    };
-    let day = (time.div_euclid(DAY) + 5).rem_euclid(7);
+    // Names of months and days, in English in every locale that there is.
+    let named = |pattern| parts.date.strftime(pattern).to_string();
     let table: [(&str, String); 19] = [
-        ("YYYY", part(parts.year, 4)),
-        ("YY", part(parts.year % 100, 2)),
-        ("MM", part(parts.month, 2)),
-        ("Month", format!("{:<9}", name(&MONTHS, parts.month - 1))),
-        ("Mon", name(&MONTHS, parts.month - 1).chars().take(3).collect()),
-        ("DDD", part(time.div_euclid(DAY) - days_of(parts.year, 1, 1) + 1, 3)),
-        ("DD", part(parts.day, 2)),
-        ("Day", format!("{:<9}", name(&DAYS, day))),
-        ("Dy", name(&DAYS, day).chars().take(3).collect()),
+        ("YYYY", part(parts.year(), 4)),
+        ("YY", part(parts.year() % 100, 2)),
+        ("MM", part(parts.month(), 2)),
+        ("Month", format!("{:<9}", named("%B"))),
+        ("Mon", named("%b")),
+        ("DDD", named("%j")),
+        ("DD", part(parts.date.day().into(), 2)),
+        ("Day", format!("{:<9}", named("%A"))),
+        ("Dy", named("%a")),
         ("HH24", part(hour, 2)),
         ("HH12", part((hour + 11) % 12 + 1, 2)),
         ("HH", part((hour + 11) % 12 + 1, 2)),
@@ -670,6 +682,33 @@ mod tests {
     }
 
     #[test]
+    fn each_day_has_a_date_and_each_date_its_day() {
+        // The era before the first, the first, the last that Postgres has, and the days between.
+        for era in [-17, -1, 0, 1, 729] {
+            let mut before = Civil::of((era * ERA_DAYS - 1) * DAY);
+            for days in era * ERA_DAYS..(era + 1) * ERA_DAYS {
+                let parts = Civil::of(days * DAY);
+                let (year, month, day) = (parts.year(), parts.month(), parts.date.day());
+                let same = Civil::midnight_of(year, month, day.into()).unwrap();
+                assert_eq!(same.days(), Some(days), "{parts:?}");
+                let next = before.date.day() + 1 == day && before.month() == month;
+                assert!(next || day == 1, "{before:?} {parts:?}");
+                before = parts;
+            }
+        }
+        for (text, shown) in [
+            ("294276-12-31 23:59:59", "294276-12-31 23:59:59"),
+            ("10000-02-29", "10000-02-29 00:00:00"),
+        ] {
+            assert_eq!(to_text(parse(text, "timestamp", 0).unwrap()), shown);
+        }
+        assert_eq!(date_text(Civil::of(-63_113_904_000 * SECOND)), "0001-01-01 BC");
+        for none in ["10001-02-29", "294277-01-01", "2023-04-31", "2023-00-01", "2023-13-01"] {
+            assert_eq!(parse(none, "timestamp", 0).unwrap_err().code, "22008", "{none}");
+        }
+    }
+
+    #[test]
     fn fields_and_truncation() {
         let time = parse("2024-05-16 13:14:15.25", "timestamp", 0).unwrap();
         assert_eq!(field("epoch", time), Some((1_715_865_255_250_000, 6)));
@@ -677,6 +716,7 @@ mod tests {
         assert_eq!(field("doy", time), Some((137, 0)));
         assert_eq!(to_text(truncate("week", time).unwrap()), "2024-05-13 00:00:00");
         assert_eq!(to_text(truncate("quarter", time).unwrap()), "2024-04-01 00:00:00");
+        assert_eq!(format(time, "Dy Day|Mon Month|DDD"), "Thu Thursday |May May      |137");
         assert_eq!(format(time, "YYYY-MM-DD\"T\"HH24:MI:SS.MS"), "2024-05-16T13:14:15.250");
     }
 }

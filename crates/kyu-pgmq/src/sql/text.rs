@@ -293,7 +293,7 @@ pub fn output(ty: Type, value: &Value, into: &mut String) {
                 let date = if infinite {
                     datetime::to_text(*time)
                 } else {
-                    datetime::date_text(datetime::civil(*time))
+                    datetime::date_text(datetime::Civil::of(*time))
                 };
                 into.push_str(&date);
             } else {
