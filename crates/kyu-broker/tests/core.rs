@@ -4,6 +4,7 @@
 
 mod rig;
 mod schedules;
+mod stopped;
 mod transactions;
 
 use kyu_broker::{

@@ -30,6 +30,13 @@ pub(crate) struct Chain {
     pub(crate) record_end: Lsn,
 }
 
+impl Chain {
+    /// A chain of which nothing is known: the first batch is believed about what came before it.
+    pub(crate) fn unknown(log_id: u64) -> Chain {
+        Chain { log_id, epoch: 0, crc: 0, record_end: Lsn::ZERO }
+    }
+}
+
 /// A batch as it goes to the disk.
 pub(crate) struct Finished {
     pub(crate) start: Lsn,

@@ -9,10 +9,15 @@ use bytes::Bytes;
 use crate::batch::Chain;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{AppendError, OpenError, ReplayError};
-use crate::recover::{Recovered, contiguous_from, recover};
+use crate::log::{History, MissingSegment};
+use crate::lsn::Geometry;
+use crate::recover::{Recovered, recover};
+use crate::replay;
 use crate::scan::Visit;
 use crate::segments::{Prepared, SegmentInfo, Segments};
 use crate::shared::{Counters, Metrics, Shared, Space};
+use crate::stopped::lock;
+use crate::survey::{End, Survey};
 use crate::tail::{Admission, Tail};
 use crate::writer::Writer;
 use crate::{Class, Lsn, Options, Reader};
@@ -107,22 +112,10 @@ impl FileLog {
         options: Options,
     ) -> Result<(FileLog, Opened), OpenError> {
         disk.create_dir(dir).map_err(OpenError::io(format!("creating {}", dir.display())))?;
-        let lock_file = dir.join("LOCK");
-        let lock = disk.lock(&lock_file).map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => OpenError::Locked(lock_file.clone()),
-            _ => OpenError::io(format!("locking {}", lock_file.display()))(error),
-        })?;
+        let lock = lock(disk.as_ref(), dir)?;
         let recovered = recover(disk.as_ref(), dir, &options)?;
-        check_size(&options, recovered.geometry.segment_bytes)?;
-        let opened = Opened {
-            first: recovered.first,
-            last: recovered.chain.record_end,
-            epoch: recovered.chain.epoch + 1,
-            log_id: recovered.log_id,
-            segment_bytes: recovered.geometry.segment_bytes,
-            torn_tail: recovered.torn_tail,
-            closed_in_order: recovered.closed_in_order,
-        };
+        let opened = recovered.survey.opened();
+        check_size(&options, opened.segment_bytes)?;
         let (shared, chain) = assemble(disk, dir, options, recovered);
         let mut writer = Writer::new(shared.clone(), Chain { epoch: opened.epoch, ..chain });
         begin_incarnation(&shared, &mut writer)?;
@@ -314,11 +307,6 @@ impl FileLog {
         numbers.map(|number| SegmentInfo { number, bytes, closed: number < open }).collect()
     }
 
-    /// Bytes in one segment: `address / segment_bytes` is the segment's number.
-    pub fn segment_bytes(&self) -> u32 {
-        self.shared.geometry.segment_bytes
-    }
-
     /// How much space there is.
     pub fn space(&self) -> std::io::Result<Space> {
         let segments = self.shared.segments.file_count();
@@ -337,24 +325,11 @@ impl FileLog {
         self.shared.metrics()
     }
 
-    /// Visits, in order, every durable record that begins at or after `from`, which is zero or the end
-    /// of a record. `visit` gets the address of the body's first byte and the body. Returns the end of
-    /// the last record.
-    ///
-    /// Every byte is verified before it is handed out. A missing or damaged record is an error, never
-    /// a gap.
-    pub fn replay<E>(&self, from: Lsn, visit: Visit<'_, E>) -> Result<Lsn, ReplayError<E>> {
-        crate::replay::replay(&self.shared, from, visit)
-    }
-
     /// Visits every record of one closed segment, verified, whatever is before or after it.
     pub fn scan_segment<E>(&self, number: u64, visit: Visit<'_, E>) -> Result<(), ReplayError<E>> {
-        crate::replay::scan_segment(&self.shared, number, visit)
-    }
-
-    /// Whether all segments that replay from `from` needs are there.
-    pub fn reaches(&self, from: Lsn) -> bool {
-        crate::replay::reaches(&self.shared, from)
+        // Held for the whole scan, so that the file is not reused under it.
+        let _held = self.shared.segments.hold(number);
+        replay::scan_segment(self.shared.as_ref(), number, visit)
     }
 
     /// Makes everything durable, marks that the incarnation ended in good order, and releases the lock.
@@ -379,6 +354,24 @@ impl FileLog {
                 }
             }
         }
+    }
+}
+
+impl History for FileLog {
+    fn replay<E>(&self, from: Lsn, visit: Visit<'_, E>) -> Result<Lsn, ReplayError<E>> {
+        replay::replay(self.shared.as_ref(), from, visit)
+    }
+
+    fn reaches(&self, from: Lsn) -> bool {
+        replay::reaches(self.shared.as_ref(), from)
+    }
+
+    fn missing(&self, segments: &[u64]) -> std::io::Result<Vec<MissingSegment>> {
+        replay::missing_of(self.shared.as_ref(), segments)
+    }
+
+    fn segment_bytes(&self) -> u32 {
+        self.shared.geometry.segment_bytes
     }
 }
 
@@ -409,11 +402,13 @@ fn assemble(
     options: Options,
     recovered: Recovered,
 ) -> (Arc<Shared>, Chain) {
-    let Recovered { geometry, log_id, chain, segment, offset, numbers, spares, .. } = recovered;
-    let counters = Arc::new(Counters::default());
+    let Recovered { survey, spares } = recovered;
+    let Survey { meta, numbers, prepared_to, end, .. } = survey;
+    let geometry = Geometry { segment_bytes: meta.segment_bytes };
+    let (log_id, counters) = (meta.log_id, Arc::new(Counters::default()));
     let segments =
         Segments::new(disk, dir, geometry, log_id, &options, counters.clone(), &numbers, spares);
-    let prepared_to = contiguous_from(&numbers, segment);
+    let End { chain, segment, offset, .. } = end;
     let end = chain.record_end;
     let tail = Tail::new(geometry, options.reserve_bytes, segment, offset, prepared_to, end);
     let dir = dir.to_path_buf();

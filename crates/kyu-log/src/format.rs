@@ -43,7 +43,8 @@ pub(crate) const FLAG_OPEN: u32 = 1;
 pub(crate) const FLAG_CLOSE: u32 = 2;
 /// Last batch of its segment.
 pub(crate) const FLAG_END: u32 = 4;
-/// Written by `repair`: what followed was cut off on purpose.
+/// Written by `repair`: what followed was cut off on purpose. The end of the last record before it may
+/// lie behind what is left of those records.
 pub(crate) const FLAG_REPAIRED: u32 = 8;
 
 const RECORD_TYPE_DATA: u8 = 1;

@@ -48,3 +48,8 @@ pub const MIN_POOLED_BYTES: usize = 4 << 10;
 
 /// Batch buffers that are kept for later, each of at most a batch.
 pub const MAX_POOLED_BUFFERS: usize = 8;
+
+/// Steps of one repair. Each mends all that a start can name at once, and cuts move towards the begin
+/// of the log, so a few are enough; more would be a fault of the repair, which then gives up with what
+/// the start still refuses.
+pub const MAX_MENDS: usize = 64;

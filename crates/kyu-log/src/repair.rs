@@ -1,10 +1,14 @@
-//! Looking for damage, and cutting it off when someone decides so.
+//! Mending a stopped log until a start accepts it.
 //!
-//! Records are facts that build on each other, so a repair keeps what is before the first damage and
-//! drops everything behind it, in this segment and all later ones. What is dropped is kept aside in
-//! `.damaged` files. The log continues behind the cut under an epoch that no dropped batch can have.
+//! A repair asks the start itself what it refuses, mends that one thing, and asks again. So it mends
+//! what a start finds and nothing else, and when it ends, the start succeeds. Tried on a [`DryRun`]
+//! first, the same steps say what will be lost before anything is changed.
+//!
+//! Records are facts that build on each other, so what cannot be replayed is cut off: everything
+//! behind the first damage goes, in this segment and all later ones. What is dropped or overwritten is
+//! kept aside in `.damaged` files. The log continues behind the cut under an epoch that no dropped
+//! batch can have.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,379 +17,567 @@ use std::sync::Arc;
 use crate::Lsn;
 use crate::batch::{Batch, Chain};
 use crate::buffer::BufferPool;
-use crate::disk::Disk;
-use crate::error::{Damage, OpenError};
-use crate::format::{
-    FILE_HEADER_BYTES, FLAG_END, FLAG_REPAIRED, FileHeader, META_MAGIC, SEGMENT_MAGIC,
+use crate::disk::{Disk, DiskFile};
+use crate::error::{OpenError, ReplayError};
+use crate::format::{FLAG_END, FLAG_REPAIRED, FileHeader, HeaderError, META_MAGIC, SEGMENT_MAGIC};
+use crate::headers::{
+    FileFault, META_FILE, header_bytes, only_version_is_damaged, read_meta, segment_fault,
+    segment_header,
 };
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, FILL_STEP_BYTES, MAX_MENDS};
+use crate::log::MissingSegment;
 use crate::lsn::Geometry;
-use crate::scan::{Found, Scanner, ends_segment};
+use crate::recover::write_meta;
+use crate::replay::{Files, reached};
+use crate::scan::Scanner;
 use crate::segments::{parse_segment_file_name, segment_file_name};
-use crate::snapshot::SnapshotStore;
+use crate::snapshot::{SnapshotError, SnapshotStore, parse_name};
+use crate::stopped::StoppedLog;
 
-/// What `verify` found in one segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentReport {
-    /// The segment.
-    pub number: u64,
-    /// Whole records from its begin to its end or to the damage.
-    pub records: u64,
-    /// Bytes of their bodies.
-    pub body_bytes: u64,
-    /// The end of the last whole record before the end or the damage.
-    pub record_end: Lsn,
-    /// The epoch of the last whole batch.
-    pub epoch: u64,
-    /// What is wrong, if anything is.
-    pub damage: Option<Damage>,
+/// The reason why a start does not accept a log.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The directory does not open.
+    Open(OpenError),
+    /// No snapshot is left to begin with.
+    Snapshots(SnapshotError),
+    /// The records after the snapshot, which ends at `from`, cannot be replayed.
+    Replay {
+        /// Where the replay began.
+        from: Lsn,
+        /// Why it stopped.
+        error: ReplayError<String>,
+    },
+    /// Segments that hold what is live are not there, or are empty.
+    Missing(Vec<MissingSegment>),
+    /// Something that no repair of the log can mend.
+    Other(String),
 }
 
-/// What `verify` found in a log directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Segments that were ever written to, oldest first.
-    pub segments: Vec<SegmentReport>,
-    /// A batch that was in flight when the last process died: not damage, the next open drops it.
-    pub torn_tail: Option<Lsn>,
-}
-
-impl Report {
-    /// The first damage at or after `from`: what replay from there would stop at.
-    pub fn first_damage(&self, from: Lsn) -> Option<&Damage> {
-        let damages = self.segments.iter().filter_map(|segment| segment.damage.as_ref());
-        damages.into_iter().find(|damage| damage.lsn >= from)
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Open(error) => error.fmt(f),
+            Refusal::Snapshots(error) => error.fmt(f),
+            Refusal::Replay { error, .. } => error.fmt(f),
+            Refusal::Missing(segments) => {
+                f.write_str("segments that hold messages are missing or empty:")?;
+                segments.iter().try_for_each(|segment| write!(f, " {}", segment.file.display()))
+            }
+            Refusal::Other(reason) => f.write_str(reason),
+        }
     }
 }
 
-/// What `repair` would do. Nothing is changed before `apply`.
+impl std::error::Error for Refusal {}
+
+/// One step of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepairPlan {
+pub enum Mend {
+    /// META is written anew, as the segments' headers say it. Nothing is lost.
+    Meta(PathBuf),
+    /// A segment's header is written anew.
+    Header {
+        /// The file.
+        file: PathBuf,
+        /// No batch can be read in it: it was never written to, or all of it is lost.
+        empty: bool,
+    },
+    /// A file gets the length that it must have; what was cut off it reads as nothing written.
+    Length {
+        /// The file.
+        file: PathBuf,
+        /// Its length as found, in bytes.
+        from_bytes: u64,
+        /// Its length afterwards, in bytes.
+        to_bytes: u64,
+    },
+    /// Everything from one address on is dropped.
+    Cut(Cut),
+    /// A segment that is gone, with the messages in it, is replaced by an empty one.
+    Empty(PathBuf),
+    /// A file that is in the way of a start is renamed.
+    Aside(PathBuf),
+}
+
+/// The end of a log that goes on behind damage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
     /// Everything from this address on is dropped.
-    pub cut_at: Lsn,
-    /// The end of the last record that stays.
+    pub at: Lsn,
+    /// The end of the last record that stays, be it in the log or in the snapshot.
     pub last_kept: Lsn,
-    /// Whole records behind the cut that will be lost, as far as they can still be counted.
+    /// Records that are lost, as far as they can still be counted.
     pub lost_records: u64,
-    /// Bytes of segments behind the cut.
+    /// Bytes of written segments behind the cut.
     pub dropped_bytes: u64,
     /// The segment that is cut.
-    pub cut_segment: u64,
+    pub segment: u64,
     /// Segments that are dropped whole.
     pub dropped_segments: Vec<u64>,
-    /// Only the header of the segment is damaged: it is written anew and nothing is dropped. Other
-    /// damage may show afterwards.
-    pub header_only: bool,
 }
 
-impl fmt::Display for RepairPlan {
+impl fmt::Display for Mend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.header_only {
-            return write!(
+        match self {
+            Mend::Meta(file) => {
+                write!(f, "write {} anew from the segments; drop nothing", file.display())
+            }
+            Mend::Header { file, empty } => {
+                write!(f, "write the header of {} anew; ", file.display())?;
+                f.write_str(if *empty {
+                    "nothing can be read in it: it was never written to, or all of it is lost"
+                } else {
+                    "drop nothing"
+                })
+            }
+            Mend::Length { file, from_bytes, to_bytes } => write!(
                 f,
-                "write the header of segment {} anew; drop nothing",
-                self.cut_segment
-            );
+                "make {} {to_bytes} bytes long again (it has {from_bytes}); what was cut off it is \
+                 lost, if it was ever written to",
+                file.display()
+            ),
+            Mend::Cut(cut) if cut.last_kept == Lsn::ZERO => write!(
+                f,
+                "keep nothing: no record can be replayed; drop {} bytes, with at least {} records; \
+                 the dropped bytes are kept in .damaged files",
+                cut.dropped_bytes, cut.lost_records
+            ),
+            Mend::Cut(cut) => write!(
+                f,
+                "keep everything up to address {}; drop {} bytes from address {} on, in segment {} \
+                 and {} later segments, with at least {} records; the dropped bytes are kept in \
+                 .damaged files",
+                cut.last_kept,
+                cut.dropped_bytes,
+                cut.at,
+                cut.segment,
+                cut.dropped_segments.len(),
+                cut.lost_records
+            ),
+            Mend::Empty(file) => write!(
+                f,
+                "put an empty segment in the place of {}; the messages in it cannot be read any more",
+                file.display()
+            ),
+            Mend::Aside(file) => write!(f, "set {} aside", file.display()),
         }
-        write!(
-            f,
-            "keep everything up to address {}; drop {} bytes from address {} on, in segment {} and {} \
-             later segments, with at least {} whole records; the dropped bytes are kept in .damaged files",
-            self.last_kept,
-            self.dropped_bytes,
-            self.cut_at,
-            self.cut_segment,
-            self.dropped_segments.len(),
-            self.lost_records
-        )
     }
 }
 
-/// Checks every segment of the log in `dir`, which must not be open. Changes nothing.
-pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report, OpenError> {
-    let _lock = lock(disk, dir)?;
-    Files::read(disk, dir)?.verify()
-}
-
-/// Checks the snapshots of a stopped log, newest first; the second part says what is wrong with one.
-pub fn verify_snapshots(
+/// Mends the log in `dir` until `start` accepts it; the steps taken, and what the start answered. An
+/// error is what `start` still refuses, and cannot be mended. The caller holds the directory's lock
+/// ([`crate::lock`]).
+pub fn repair<S>(
     disk: &Arc<dyn Disk>,
     dir: &Path,
-) -> Result<Vec<(Lsn, Option<String>)>, OpenError> {
-    let _lock = lock(disk.as_ref(), dir)?;
-    let log_id = Files::read(disk.as_ref(), dir)?.log_id;
-    let store = SnapshotStore::new(Arc::clone(disk), dir, log_id);
-    store.verify().map_err(OpenError::io("reading the snapshots"))
-}
-
-/// Says what it takes to make the log replayable from `from` (the newest snapshot's address, or zero).
-/// `None` if nothing is wrong there.
-pub fn plan_repair(
-    disk: &dyn Disk,
-    dir: &Path,
-    from: Lsn,
-) -> Result<Option<RepairPlan>, OpenError> {
-    let _lock = lock(disk, dir)?;
-    let files = Files::read(disk, dir)?;
-    let report = files.verify()?;
-    Ok(files.plan(&report, from))
-}
-
-/// Does what a plan says. It is refused if the log has changed since.
-pub fn apply_repair(
-    disk: &dyn Disk,
-    dir: &Path,
-    from: Lsn,
-    plan: &RepairPlan,
-) -> Result<(), OpenError> {
-    let _lock = lock(disk, dir)?;
-    let files = Files::read(disk, dir)?;
-    let report = files.verify()?;
-    if files.plan(&report, from).as_ref() != Some(plan) {
-        let reason = "the log has changed since the plan was made".to_owned();
-        return Err(OpenError::BadOptions(reason));
+    mut start: impl FnMut(&Arc<dyn Disk>) -> Result<S, Refusal>,
+) -> Result<(Vec<Mend>, S), Refusal> {
+    let mut steps = Vec::new();
+    for _ in 0..MAX_MENDS {
+        let refusal = match start(disk) {
+            Ok(started) => return Ok((steps, started)),
+            Err(refusal) => refusal,
+        };
+        let mended = mend(disk, dir, &refusal).map_err(Refusal::Open)?;
+        if mended.is_empty() {
+            return Err(refusal);
+        }
+        steps.extend(mended);
     }
-    files.apply(&report, from, plan).map_err(OpenError::io("repairing the log"))
+    start(disk).map(|started| (steps, started))
 }
 
-fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn crate::disk::DiskLock>, OpenError> {
-    let file = dir.join("LOCK");
-    disk.lock(&file).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked(file.clone()),
-        _ => OpenError::io(format!("locking {}", file.display()))(error),
-    })
+/// Mends what one start refused. Nothing, if that cannot be mended.
+fn mend(disk: &Arc<dyn Disk>, dir: &Path, refusal: &Refusal) -> Result<Vec<Mend>, OpenError> {
+    let mended = match refusal {
+        Refusal::Open(OpenError::Incompatible { .. }) => mend_files(disk.as_ref(), dir),
+        Refusal::Open(OpenError::Damaged(damage)) => {
+            let log = Broken::read(disk.as_ref(), dir)?;
+            let from = SnapshotStore::new(Arc::clone(disk), dir, log.meta.log_id)
+                .newest_whole()
+                .map_err(OpenError::io("reading the snapshots"))?;
+            log.cut(from, damage.lsn)
+        }
+        Refusal::Replay { from, error } => {
+            let log = Broken::read(disk.as_ref(), dir)?;
+            match (error, StoppedLog::read(Arc::clone(disk), dir)?) {
+                (ReplayError::Damaged(damage), _) => log.cut(*from, damage.lsn),
+                (ReplayError::Missing { segment, .. }, _) => {
+                    log.cut(*from, log.geometry().at(*segment, BLOCK_BYTES))
+                }
+                (ReplayError::BadStart { .. }, Some(stopped)) if stopped.durable() < *from => {
+                    log.cut(*from, stopped.next_batch_at())
+                }
+                _ => Ok(Vec::new()),
+            }
+        }
+        Refusal::Missing(segments) => {
+            let log = Broken::read(disk.as_ref(), dir)?;
+            segments.iter().map(|segment| log.put_empty(segment.number)).collect()
+        }
+        Refusal::Snapshots(SnapshotError::Damaged { .. }) => {
+            let log_id = read_meta(disk.as_ref(), dir)?.log_id;
+            set_aside_damaged(&SnapshotStore::new(Arc::clone(disk), dir, log_id))
+        }
+        Refusal::Open(_) | Refusal::Snapshots(SnapshotError::Io(_)) | Refusal::Other(_) => {
+            Ok(Vec::new())
+        }
+    };
+    mended.map_err(OpenError::io("repairing the log"))
 }
 
-struct Files<'a> {
+/// Sets damaged snapshots aside if an older one is whole: what the log does not hold any more of the
+/// time since then is lost.
+fn set_aside_damaged(store: &SnapshotStore) -> io::Result<Vec<Mend>> {
+    let all = store.verify()?;
+    let Some(whole) = all.iter().position(|(_, damage)| damage.is_none()) else {
+        return Ok(Vec::new());
+    };
+    let damaged: Vec<PathBuf> = all.iter().take(whole).map(|(lsn, _)| store.path(*lsn)).collect();
+    store.set_aside(&damaged)?;
+    Ok(damaged.into_iter().map(Mend::Aside).collect())
+}
+
+/// Mends META, or the headers and lengths of segments. A file of a newer version is left alone.
+fn mend_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Mend>> {
+    let names = disk.list(dir)?;
+    let numbers: Vec<u64> = names.iter().filter_map(|n| parse_segment_file_name(n)).collect();
+    let path = dir.join(META_FILE);
+    let meta = match names.iter().any(|name| name == META_FILE) {
+        false => Err(HeaderError::NotOurs),
+        true => FileHeader::decode(META_MAGIC, &header_bytes(disk, &path)?),
+    };
+    match meta {
+        Ok(meta) => mend_segments(disk, dir, &meta, &numbers),
+        Err(HeaderError::Version(_))
+            if !only_version_is_damaged(&header_bytes(disk, &path)?, META_MAGIC) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(_) => match meta_of_segments(disk, dir, &numbers)? {
+            Some(meta) => {
+                write_meta(disk, dir, &meta)?;
+                Ok(vec![Mend::Meta(path)])
+            }
+            // Nothing is there that a new log could not begin beside.
+            None if numbers.is_empty() && !names.iter().any(|n| parse_name(n).is_some()) => {
+                set_file_aside(disk, dir, META_FILE, &path)?;
+                Ok(vec![Mend::Aside(path)])
+            }
+            None => Ok(Vec::new()),
+        },
+    }
+}
+
+/// The identity that the headers of all readable segments agree on.
+fn meta_of_segments(
+    disk: &dyn Disk,
+    dir: &Path,
+    numbers: &[u64],
+) -> io::Result<Option<FileHeader>> {
+    let mut agreed: Option<FileHeader> = None;
+    for number in numbers {
+        let bytes = header_bytes(disk, &dir.join(segment_file_name(*number)))?;
+        let Ok(header) = FileHeader::decode(SEGMENT_MAGIC, &bytes) else { continue };
+        let header = segment_header(&header, 0);
+        if agreed.is_some_and(|agreed| agreed != header) {
+            return Ok(None);
+        }
+        agreed = Some(header);
+    }
+    Ok(agreed)
+}
+
+fn mend_segments(
+    disk: &dyn Disk,
+    dir: &Path,
+    meta: &FileHeader,
+    numbers: &[u64],
+) -> io::Result<Vec<Mend>> {
+    let mut mended = Vec::new();
+    for number in numbers {
+        let name = segment_file_name(*number);
+        let path = dir.join(&name);
+        match segment_fault(disk, dir, *number, meta)? {
+            None => {}
+            Some(FileFault::Header(HeaderError::Version(_)))
+                if !only_version_is_damaged(&header_bytes(disk, &path)?, SEGMENT_MAGIC) => {}
+            Some(FileFault::Length { found, expected }) => {
+                set_length(disk, dir, &name, &path, found, expected)?;
+                mended.push(Mend::Length {
+                    file: path,
+                    from_bytes: found,
+                    to_bytes: u64::from(expected),
+                });
+            }
+            Some(_) => {
+                let file = disk.open(&path, false)?;
+                keep_copy(disk, dir, &format!("{name}.header"), file.as_ref(), 0, BLOCK_BYTES)?;
+                file.write_at(&segment_header(meta, *number).encode(SEGMENT_MAGIC), 0)?;
+                file.sync()?;
+                let geometry = Geometry { segment_bytes: meta.segment_bytes };
+                let unknown = Chain::unknown(meta.log_id);
+                let headers = Scanner::new(file.as_ref(), geometry, *number, unknown).headers()?;
+                mended.push(Mend::Header { file: path, empty: headers.is_empty() });
+            }
+        }
+    }
+    Ok(mended)
+}
+
+/// Extends a file with zeros, or takes away what is too much of it.
+fn set_length(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    path: &Path,
+    found: u64,
+    expected: u32,
+) -> io::Result<()> {
+    let file = disk.open(path, false)?;
+    let expected = u64::from(expected);
+    if found < expected {
+        let zeros = vec![0; FILL_STEP_BYTES];
+        let mut at = found;
+        while at < expected {
+            let step = (expected - at).min(zeros.len() as u64);
+            file.write_at(zeros.get(..step as usize).unwrap_or_default(), at)?;
+            at += step;
+        }
+        return file.sync();
+    }
+    let kept = read_all(file.as_ref(), 0, expected)?;
+    let new = dir.join("repaired.new");
+    let copy = disk.create(&new, false)?;
+    copy.write_at(&kept, 0)?;
+    copy.sync()?;
+    set_file_aside(disk, dir, name, path)?;
+    disk.rename(&new, path)?;
+    disk.sync_dir(dir)
+}
+
+fn read_all(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; to.saturating_sub(from) as usize];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
+}
+
+/// Renames a file, so that it is no longer in the way but can be looked at.
+fn set_file_aside(disk: &dyn Disk, dir: &Path, name: &str, path: &Path) -> io::Result<()> {
+    disk.rename(path, &free_name(disk, dir, name)?)?;
+    disk.sync_dir(dir)
+}
+
+/// Copies what will be overwritten.
+fn keep_copy(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    file: &dyn DiskFile,
+    from: u32,
+    to: u32,
+) -> io::Result<()> {
+    let to = u64::from(to).min(file.len()?);
+    let bytes = read_all(file, u64::from(from), to)?;
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    let unfinished = dir.join("damaged.new");
+    let copy = disk.create(&unfinished, false)?;
+    copy.write_at(&bytes, 0)?;
+    copy.sync()?;
+    disk.rename(&unfinished, &free_name(disk, dir, name)?)?;
+    disk.sync_dir(dir)
+}
+
+/// `NAME.damaged`, or with a number if an earlier repair has left such a file.
+fn free_name(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<PathBuf> {
+    let names = disk.list(dir)?;
+    let taken = |candidate: &String| names.iter().any(|name| name == candidate);
+    let mut candidate = format!("{name}.damaged");
+    let mut count = 2u64;
+    while taken(&candidate) {
+        candidate = format!("{name}.{count}.damaged");
+        count += 1;
+    }
+    Ok(dir.join(candidate))
+}
+
+/// A log whose identity is known, and little else.
+struct Broken<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
-    geometry: Geometry,
-    log_id: u64,
+    meta: FileHeader,
     numbers: Vec<u64>,
 }
 
-impl<'a> Files<'a> {
-    fn read(disk: &'a dyn Disk, dir: &'a Path) -> Result<Files<'a>, OpenError> {
-        let path = dir.join("META");
-        let mut bytes = [0; FILE_HEADER_BYTES];
-        disk.open(&path, false)
-            .and_then(|file| file.read_exact_at(&mut bytes, 0))
-            .map_err(OpenError::io(format!("reading {}", path.display())))?;
-        let meta = FileHeader::decode(META_MAGIC, &bytes)
-            .map_err(|error| OpenError::Incompatible { file: path, reason: error.to_string() })?;
-        let names = disk.list(dir).map_err(OpenError::io("listing the log"))?;
-        let mut numbers: Vec<u64> =
-            names.iter().filter_map(|name| parse_segment_file_name(name)).collect();
-        numbers.sort_unstable();
-        let geometry = Geometry { segment_bytes: meta.segment_bytes };
-        Ok(Files { disk, dir, geometry, log_id: meta.log_id, numbers })
+impl Files for Broken<'_> {
+    fn geometry(&self) -> Geometry {
+        Geometry { segment_bytes: self.meta.segment_bytes }
+    }
+
+    fn log_id(&self) -> u64 {
+        self.meta.log_id
+    }
+
+    fn durable(&self) -> Lsn {
+        Lsn(u64::MAX)
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.numbers.clone()
+    }
+
+    fn open(&self, number: u64) -> io::Result<Option<Box<dyn DiskFile>>> {
+        if !self.numbers.contains(&number) {
+            return Ok(None);
+        }
+        self.disk.open(&self.path(number), false).map(Some)
     }
 
     fn path(&self, number: u64) -> PathBuf {
         self.dir.join(segment_file_name(number))
     }
+}
 
-    fn unknown_chain(&self) -> Chain {
-        Chain { log_id: self.log_id, epoch: 0, crc: 0, record_end: Lsn::ZERO }
+impl<'a> Broken<'a> {
+    fn read(disk: &'a dyn Disk, dir: &'a Path) -> Result<Broken<'a>, OpenError> {
+        let meta = read_meta(disk, dir)?;
+        let names = disk.list(dir).map_err(OpenError::io("listing the log"))?;
+        let mut numbers: Vec<u64> =
+            names.iter().filter_map(|name| parse_segment_file_name(name)).collect();
+        numbers.sort_unstable();
+        Ok(Broken { disk, dir, meta, numbers })
     }
 
-    fn damage(&self, lsn: Lsn, reason: String) -> Damage {
-        let file = self.path(self.geometry.segment(lsn));
-        Damage { file, offset: u64::from(self.geometry.offset(lsn)), lsn, reason }
-    }
-
-    fn verify(&self) -> Result<Report, OpenError> {
-        let mut report = Report { segments: Vec::new(), torn_tail: None };
-        let mut before: Option<(u64, Chain)> = None;
-        let mut stops = Vec::new();
-        for number in &self.numbers {
-            let known = before.filter(|(last, _)| last + 1 == *number).map(|(_, chain)| chain);
-            let scanned = self
-                .verify_segment(*number, known, &mut stops)
-                .map_err(OpenError::io(format!("reading {}", self.path(*number).display())))?;
-            let Some((segment, chain)) = scanned else { continue };
-            before = segment.damage.is_none().then_some((*number, chain));
-            report.segments.push(segment);
+    /// Ends the log at `damage`, for a replay that begins at `from`. Nothing before `from` is needed,
+    /// and no address before it is given out again.
+    fn cut(&self, from: Lsn, damage: Lsn) -> io::Result<Vec<Mend>> {
+        let geometry = self.geometry();
+        let (mut segment, mut offset) =
+            (geometry.segment(damage).max(1), geometry.offset(damage).max(BLOCK_BYTES));
+        if offset > geometry.segment_bytes - BLOCK_BYTES {
+            (segment, offset) = (segment + 1, BLOCK_BYTES);
         }
-        self.blame_unfinished(&mut report, &stops);
-        Ok(report)
-    }
-
-    /// Only the last segment may stop without its END batch; any other is damaged where it stops.
-    fn blame_unfinished(&self, report: &mut Report, stops: &[(u64, Lsn, bool)]) {
-        let last = report.segments.last().map(|segment| segment.number);
-        for (number, at, torn) in stops {
-            if Some(*number) == last {
-                report.torn_tail = torn.then_some(*at);
-            } else if let Some(segment) = report.segments.iter_mut().find(|s| s.number == *number) {
-                let reason =
-                    "the batch here is not whole, but a later segment was begun".to_owned();
-                segment.damage.get_or_insert(self.damage(*at, reason));
-            }
+        if segment < geometry.segment(from) {
+            (segment, offset) = (geometry.segment(from), BLOCK_BYTES);
         }
-    }
-
-    /// `None` for a segment that was never written to.
-    fn verify_segment(
-        &self,
-        number: u64,
-        known: Option<Chain>,
-        stops: &mut Vec<(u64, Lsn, bool)>,
-    ) -> io::Result<Option<(SegmentReport, Chain)>> {
-        let file = self.disk.open(&self.path(number), false)?;
-        let chain = known.unwrap_or(self.unknown_chain());
-        let mut scanner = Scanner::new(file.as_ref(), self.geometry, number, chain);
-        let (mut records, mut body_bytes) = (0, 0);
-        let stop = loop {
-            let visited = scanner.next(&mut |_, body| {
-                records += 1;
-                body_bytes += body.len() as u64;
-                Ok::<(), Infallible>(())
-            })?;
-            match visited {
-                Ok(Found::Batch(header)) if ends_segment(&header) => break None,
-                Ok(Found::Batch(_)) => {}
-                Ok(found) => break Some(found),
-                Err(never) => match never {},
-            }
-        };
-        let mut damage = self.header_damage(number)?;
-        if let (Some(found), None) = (stop, &damage) {
-            let later = scanner.later_batch()?;
-            match (found, later) {
-                (Found::Mismatch(reason), _) => {
-                    damage = Some(self.damage(scanner.lsn(), reason.to_owned()));
-                }
-                (_, Some(later)) => {
-                    let reason = format!("a batch was written behind it at address {later}");
-                    damage = Some(self.damage(scanner.lsn(), reason));
-                }
-                (Found::Nothing, None) if scanner.offset == BLOCK_BYTES => return Ok(None),
-                (found, None) => {
-                    stops.push((number, scanner.lsn(), matches!(found, Found::Torn)));
-                }
-            }
-        }
-        let Chain { record_end, epoch, .. } = scanner.chain;
-        let report = SegmentReport { number, records, body_bytes, record_end, epoch, damage };
-        Ok(Some((report, scanner.chain)))
-    }
-
-    fn header_damage(&self, number: u64) -> io::Result<Option<Damage>> {
-        let mut bytes = [0; FILE_HEADER_BYTES];
-        self.disk.open(&self.path(number), false)?.read_exact_at(&mut bytes, 0)?;
-        let expected =
-            FileHeader { log_id: self.log_id, number, segment_bytes: self.geometry.segment_bytes };
-        let reason = match FileHeader::decode(SEGMENT_MAGIC, &bytes) {
-            Ok(header) if header == expected => return Ok(None),
-            Ok(_) => "the segment's header is that of another segment or log".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        Ok(Some(self.damage(self.geometry.at(number, 0), reason)))
-    }
-
-    fn plan(&self, report: &Report, from: Lsn) -> Option<RepairPlan> {
-        let damage = report.first_damage(from)?;
-        let cut_segment = self.geometry.segment(damage.lsn);
-        let cut_at = damage.lsn;
-        let in_cut = report.segments.iter().find(|s| s.number == cut_segment)?;
-        if self.geometry.offset(cut_at) == 0 {
-            return Some(RepairPlan {
-                cut_at,
-                last_kept: in_cut.record_end,
-                lost_records: 0,
-                dropped_bytes: 0,
-                cut_segment,
-                dropped_segments: Vec::new(),
-                header_only: true,
-            });
-        }
-        let later = report.segments.iter().filter(|s| s.number > cut_segment);
-        let rest = u64::from(self.geometry.segment_bytes - self.geometry.offset(cut_at));
-        let segment_bytes = u64::from(self.geometry.segment_bytes);
+        let mut chain;
+        (chain, segment, offset) = reached(self, from, segment, offset)?;
+        chain.record_end = chain.record_end.max(from);
+        let dropped = self.written_from(from, segment, offset)?;
+        chain.epoch = chain.epoch.max(dropped.epoch) + dropped.unseen_epochs + 1;
         let dropped_segments: Vec<u64> =
-            self.numbers.iter().copied().filter(|number| *number > cut_segment).collect();
-        let written = later.clone().count() as u64;
-        Some(RepairPlan {
-            cut_at,
-            last_kept: in_cut.record_end,
-            lost_records: later.map(|segment| segment.records).sum(),
-            dropped_bytes: rest + written * segment_bytes,
-            cut_segment,
+            self.numbers.iter().copied().filter(|number| *number > segment).collect();
+        // From the last: a crash in between leaves a log without a gap, to be planned again.
+        for number in dropped_segments.iter().rev() {
+            let path = self.path(*number);
+            set_file_aside(self.disk, self.dir, &segment_file_name(*number), &path)?;
+        }
+        let file = self.existing_or_new(segment)?;
+        let name = format!("{}.from-{offset}", segment_file_name(segment));
+        keep_copy(self.disk, self.dir, &name, file.as_ref(), offset, geometry.segment_bytes)?;
+        self.write_mark(file.as_ref(), segment, offset, chain)?;
+        Ok(vec![Mend::Cut(Cut {
+            at: geometry.at(segment, offset),
+            last_kept: chain.record_end,
+            lost_records: dropped.records,
+            dropped_bytes: dropped.bytes,
+            segment,
             dropped_segments,
-            header_only: false,
-        })
+        })])
     }
 
-    fn apply(&self, report: &Report, from: Lsn, plan: &RepairPlan) -> io::Result<()> {
-        let cut = plan.cut_segment;
-        let file = self.disk.open(&self.path(cut), false)?;
-        let cut_offset = self.geometry.offset(plan.cut_at);
-        self.keep_aside(file.as_ref(), cut, cut_offset)?;
-        if plan.header_only {
-            let segment_bytes = self.geometry.segment_bytes;
-            let header = FileHeader { log_id: self.log_id, number: cut, segment_bytes };
-            file.write_at(&header.encode(SEGMENT_MAGIC), 0)?;
-            return file.sync();
+    /// Puts an empty segment in the place of one that is gone. No replay passes over its mark that
+    /// would need what was there.
+    fn put_empty(&self, number: u64) -> io::Result<Mend> {
+        let file = self.existing_or_new(number)?;
+        let record_end = self.geometry().at(number, BLOCK_BYTES);
+        let chain = Chain { epoch: 1, record_end, ..Chain::unknown(self.meta.log_id) };
+        self.write_mark(file.as_ref(), number, BLOCK_BYTES, chain)?;
+        Ok(Mend::Empty(self.path(number)))
+    }
+
+    /// The batches that a cut drops, as their headers tell.
+    fn written_from(&self, from: Lsn, segment: u64, offset: u32) -> io::Result<Dropped> {
+        let geometry = self.geometry();
+        let segment_bytes = u64::from(geometry.segment_bytes);
+        let (mut records, mut bytes, mut epoch) = (0, 0, 0);
+        let last = self.numbers.last().copied().unwrap_or(segment).max(segment);
+        let mut oldest_seen = segment;
+        // Epochs rise with addresses: below the cut, the first that is found is the last there was.
+        for number in self.numbers.iter().rev().copied() {
+            if number < segment && epoch > 0 {
+                break;
+            }
+            oldest_seen = number.min(segment);
+            let Some(file) = self.open(number)? else { continue };
+            let unknown = Chain::unknown(self.meta.log_id);
+            let mut scanner = Scanner::new(file.as_ref(), geometry, number, unknown);
+            let written = scanner.headers()?;
+            let dropped_from = match number.cmp(&segment) {
+                std::cmp::Ordering::Less => segment_bytes,
+                std::cmp::Ordering::Equal => u64::from(offset),
+                std::cmp::Ordering::Greater => 0,
+            };
+            for header in &written {
+                epoch = epoch.max(header.epoch);
+                let dropped = u64::from(geometry.offset(header.lsn)) >= dropped_from;
+                if dropped && header.lsn >= from {
+                    records += u64::from(header.record_count);
+                }
+            }
+            if !written.is_empty() || number == segment {
+                bytes += segment_bytes - dropped_from;
+            }
         }
-        let chain = self.chain_at_cut(report, from, cut)?;
-        // From the last: a crash in between leaves a log without a gap, to be planned again.
-        for number in plan.dropped_segments.iter().rev() {
-            let aside = self.dir.join(format!("{number:020}.damaged"));
-            self.disk.rename(&self.path(*number), &aside)?;
-            self.disk.sync_dir(self.dir)?;
+        // Every incarnation writes at least one block, so what cannot be read any more holds at most
+        // so many that were not seen.
+        let unseen_epochs = (last - oldest_seen + 1) * (segment_bytes / u64::from(BLOCK_BYTES));
+        Ok(Dropped { records, bytes, epoch, unseen_epochs })
+    }
+
+    /// The file of a segment, made if it does not exist.
+    fn existing_or_new(&self, number: u64) -> io::Result<Box<dyn DiskFile>> {
+        if let Some(file) = self.open(number)? {
+            return Ok(file);
         }
+        let new = self.dir.join("repaired.new");
+        let file = self.disk.create(&new, false)?;
+        file.fill_zeros(u64::from(self.meta.segment_bytes))?;
+        file.write_at(&segment_header(&self.meta, number).encode(SEGMENT_MAGIC), 0)?;
+        file.sync()?;
+        self.disk.rename(&new, &self.path(number))?;
+        self.disk.sync_dir(self.dir)?;
+        self.disk.open(&self.path(number), false)
+    }
+
+    /// Ends a segment at `offset` and empties what is behind it.
+    fn write_mark(
+        &self,
+        file: &dyn DiskFile,
+        segment: u64,
+        offset: u32,
+        chain: Chain,
+    ) -> io::Result<()> {
         let memory = BufferPool::default();
-        let mut end = Batch::new(self.geometry, cut, cut_offset, &memory, BLOCK_BYTES as usize);
+        let geometry = self.geometry();
+        let mut end = Batch::new(geometry, segment, offset, &memory, BLOCK_BYTES as usize);
         end.flags = FLAG_END | FLAG_REPAIRED;
         let mut rest = end.finish(chain).padded.as_slice().to_vec();
-        rest.resize((self.geometry.segment_bytes - cut_offset) as usize, 0);
-        file.write_at(&rest, u64::from(cut_offset))?;
-        file.sync()?;
-        self.disk.sync_dir(self.dir)
+        rest.resize((geometry.segment_bytes - offset) as usize, 0);
+        file.write_at(&rest, u64::from(offset))?;
+        file.sync()
     }
+}
 
-    /// What the mark at the cut continues, under an epoch above all that are dropped.
-    fn chain_at_cut(&self, report: &Report, from: Lsn, cut: u64) -> io::Result<Chain> {
-        let mut before: Option<(u64, Chain)> = None;
-        for number in self.numbers.iter().filter(|number| **number <= cut) {
-            let known = before.filter(|(last, _)| last + 1 == *number).map(|(_, chain)| chain);
-            let scanned = self.verify_segment(*number, known, &mut Vec::new())?;
-            before = scanned.map(|(_, chain)| (*number, chain));
-        }
-        let mut chain = before.map_or(self.unknown_chain(), |(_, chain)| chain);
-        if chain.epoch == 0 {
-            // Nothing is left of what was before; a replay from the snapshot must find its place.
-            chain.record_end = from;
-        }
-        // Every incarnation writes at least one block, so behind the damage of each dropped segment
-        // there are at most so many more than were seen.
-        let seen = report.segments.iter().map(|segment| segment.epoch).max().unwrap_or(0);
-        let unseen = u64::from(self.geometry.segment_bytes / BLOCK_BYTES)
-            * report.segments.iter().filter(|segment| segment.number >= cut).count() as u64;
-        chain.epoch = seen + unseen + 1;
-        Ok(chain)
-    }
-
-    /// Saves what will be overwritten, unless an interrupted repair has done so.
-    fn keep_aside(
-        &self,
-        file: &dyn crate::disk::DiskFile,
-        number: u64,
-        offset: u32,
-    ) -> io::Result<()> {
-        let aside = self.dir.join(format!("{number:020}.from-{offset}.damaged"));
-        if self.disk.list(self.dir)?.iter().any(|name| aside.ends_with(name)) {
-            return Ok(());
-        }
-        let len = file.len()?.saturating_sub(u64::from(offset));
-        let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, u64::from(offset))?;
-        let unfinished = self.dir.join("damaged.new");
-        let copy = self.disk.create(&unfinished, false)?;
-        copy.write_at(&bytes, 0)?;
-        copy.sync()?;
-        self.disk.rename(&unfinished, &aside)?;
-        self.disk.sync_dir(self.dir)
-    }
+/// The written part of a log behind a cut.
+struct Dropped {
+    records: u64,
+    bytes: u64,
+    /// The highest epoch that was found, behind the cut or before it.
+    epoch: u64,
+    /// Incarnations that may have written what cannot be read any more, at most.
+    unseen_epochs: u64,
 }

@@ -1,35 +1,55 @@
-//! Reading records back in order.
+//! Reading records back in order, of an open log and of a stopped one.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
 
 use crate::Lsn;
 use crate::batch::Chain;
 use crate::disk::DiskFile;
 use crate::error::{Damage, ReplayError};
-use crate::format::RECORD_HEADER_BYTES;
+use crate::format::{FLAG_REPAIRED, RECORD_HEADER_BYTES};
+use crate::limits::BLOCK_BYTES;
+use crate::log::MissingSegment;
+use crate::lsn::Geometry;
 use crate::scan::{Found, Scanner, Visit, ends_segment};
-use crate::shared::Shared;
+
+/// The segments of one log, as far as reading them back in order needs them.
+pub(crate) trait Files {
+    fn geometry(&self) -> Geometry;
+    fn log_id(&self) -> u64;
+    /// The end of the last durable record.
+    fn durable(&self) -> Lsn;
+    /// Numbers of the segments that there are, in order.
+    fn numbers(&self) -> Vec<u64>;
+    /// Opens a segment for reading; `None` if it does not exist.
+    fn open(&self, number: u64) -> io::Result<Option<Box<dyn DiskFile>>>;
+    /// The file of a segment, whether it exists or not.
+    fn path(&self, number: u64) -> PathBuf;
+}
 
 /// See `FileLog::replay`.
 pub(crate) fn replay<E>(
-    shared: &Shared,
+    files: &impl Files,
     from: Lsn,
     visit: Visit<'_, E>,
 ) -> Result<Lsn, ReplayError<E>> {
-    let durable = shared.durable();
+    let durable = files.durable();
     if from > durable {
         let reason = format!("the log ends at {durable}, before it: records are missing");
         return Err(ReplayError::BadStart { from, reason });
     }
-    let (start, last) = (shared.geometry.segment(from), shared.geometry.segment(durable));
-    let mut chain: Option<Chain> = None;
-    for number in shared.segments.numbers() {
+    let (start, last) = (files.geometry().segment(from), files.geometry().segment(durable));
+    let mut before: Option<(u64, Chain)> = None;
+    for number in files.numbers() {
         if !(start..=last).contains(&number) {
             continue;
         }
-        let file = open(shared, number)?;
-        let known = chain.unwrap_or(unknown_chain(shared));
-        let mut scanner = Scanner::new(file.as_ref(), shared.geometry, number, known);
-        check_continues(shared, &mut scanner, number, from, chain)?;
-        let ended = scan(shared, &mut scanner, &mut |at, body| {
+        let file = open(files, number)?;
+        let known = before.map_or(Chain::unknown(files.log_id()), |(_, chain)| chain);
+        let mut scanner = Scanner::new(file.as_ref(), files.geometry(), number, known);
+        check_continues(files, &mut scanner, number, from, before)?;
+        let ended = scan(files, &mut scanner, from, &mut |at, body| {
             let begin = at.0 - RECORD_HEADER_BYTES as u64;
             let end = at.0 + body.len() as u64;
             if end <= from.0 {
@@ -41,125 +61,194 @@ pub(crate) fn replay<E>(
             }
             visit(at, body).map_err(ReplayError::Visitor)
         })?;
-        if !ended && number != last {
-            return Err(damaged(shared, scanner.lsn(), "the batch here is not whole"));
+        let open = ended == Ended::No;
+        if open && number != last {
+            return Err(damaged(files, scanner.lsn(), "the batch here is not whole"));
         }
-        if !ended && scanner.chain.record_end < durable {
-            return Err(damaged(
-                shared,
-                scanner.lsn(),
-                "a batch that was whole at open is not now",
-            ));
+        if open && scanner.chain.record_end < durable {
+            return Err(damaged(files, scanner.lsn(), "a batch that was whole at open is not now"));
         }
-        chain = Some(scanner.chain);
+        if ended == Ended::GivenUp {
+            // Nothing continues the checksums of a mark that stands for lost records.
+            scanner.chain.epoch = 0;
+        }
+        before = Some((number, scanner.chain));
     }
-    let end = chain.map_or(from, |chain| chain.record_end.max(from));
-    if end < durable { Err(missing(shared, last)) } else { Ok(end) }
+    let end = before.map_or(from, |(_, chain)| chain.record_end.max(from));
+    if end < durable { Err(missing(files, last)) } else { Ok(end) }
 }
 
 /// See `FileLog::scan_segment`.
 pub(crate) fn scan_segment<E>(
-    shared: &Shared,
+    files: &impl Files,
     number: u64,
     visit: Visit<'_, E>,
 ) -> Result<(), ReplayError<E>> {
-    if number >= shared.geometry.segment(shared.durable()) {
-        let from = shared.geometry.at(number, 0);
+    if number >= files.geometry().segment(files.durable()) {
+        let from = files.geometry().at(number, 0);
         let reason = "the segment is not closed".to_owned();
         return Err(ReplayError::BadStart { from, reason });
     }
-    // Held for the whole scan, so that the file is not reused under it.
-    let Some(held) = shared.segments.hold(number) else {
-        return Err(missing(shared, number));
-    };
-    let file = shared.segments.open_for_read(&held)?;
-    let mut scanner = Scanner::new(file.as_ref(), shared.geometry, number, unknown_chain(shared));
-    let ended =
-        scan(shared, &mut scanner, &mut |at, body| visit(at, body).map_err(ReplayError::Visitor))?;
-    if ended {
-        Ok(())
-    } else {
-        Err(damaged(
-            shared,
-            scanner.lsn(),
-            "the batch here is not whole, but the segment was closed",
-        ))
+    let file = open(files, number)?;
+    let unknown = Chain::unknown(files.log_id());
+    let mut scanner = Scanner::new(file.as_ref(), files.geometry(), number, unknown);
+    let everything = Lsn(u64::MAX);
+    let ended = scan(files, &mut scanner, everything, &mut |at, body| {
+        visit(at, body).map_err(ReplayError::Visitor)
+    })?;
+    if ended != Ended::No {
+        return Ok(());
     }
+    let reason = "the batch here is not whole, but the segment was closed";
+    Err(damaged(files, scanner.lsn(), reason))
 }
 
 /// See `FileLog::reaches`.
-pub(crate) fn reaches(shared: &Shared, from: Lsn) -> bool {
-    let durable = shared.durable();
-    let last = shared.geometry.segment(durable);
-    let start = shared.geometry.segment(from);
-    let numbers = shared.segments.numbers();
+pub(crate) fn reaches(files: &impl Files, from: Lsn) -> bool {
+    let durable = files.durable();
+    let last = files.geometry().segment(durable);
+    let start = files.geometry().segment(from);
+    let numbers = files.numbers();
     let mut needed = numbers.into_iter().filter(|n| (start..=last).contains(n));
     let Some(first) = needed.next() else { return from == durable };
     let continuous =
         needed.try_fold(first, |before, n| (n == before + 1).then_some(n)) == Some(last);
-    let begins = open::<()>(shared, first).is_ok_and(|file| {
-        Scanner::new(file.as_ref(), shared.geometry, first, unknown_chain(shared))
+    let begins = open::<()>(files, first).is_ok_and(|file| {
+        Scanner::new(file.as_ref(), files.geometry(), first, Chain::unknown(files.log_id()))
             .first_header()
             .is_ok_and(|header| header.is_some_and(|header| header.prev_record_end <= from))
     });
     from <= durable && continuous && begins
 }
 
-fn unknown_chain(shared: &Shared) -> Chain {
-    Chain { log_id: shared.log_id, epoch: 0, crc: 0, record_end: Lsn::ZERO }
+fn open<E>(files: &impl Files, number: u64) -> Result<Box<dyn DiskFile>, ReplayError<E>> {
+    files.open(number)?.ok_or_else(|| missing(files, number))
 }
 
-fn open<E>(shared: &Shared, number: u64) -> Result<Box<dyn DiskFile>, ReplayError<E>> {
-    match shared.segments.hold(number) {
-        Some(segment) => Ok(shared.segments.open_for_read(&segment)?),
-        None => Err(missing(shared, number)),
-    }
+fn missing<E>(files: &impl Files, segment: u64) -> ReplayError<E> {
+    ReplayError::Missing { segment, file: files.path(segment) }
 }
 
-fn missing<E>(shared: &Shared, segment: u64) -> ReplayError<E> {
-    ReplayError::Missing { segment, file: shared.segments.path(segment) }
-}
-
-fn damaged<E>(shared: &Shared, at: Lsn, reason: &str) -> ReplayError<E> {
-    let segment = shared.geometry.segment(at);
+fn damaged<E>(files: &impl Files, at: Lsn, reason: &str) -> ReplayError<E> {
+    let segment = files.geometry().segment(at);
     ReplayError::Damaged(Damage {
-        file: shared.segments.path(segment),
-        offset: u64::from(shared.geometry.offset(at)),
+        file: files.path(segment),
+        offset: u64::from(files.geometry().offset(at)),
         lsn: at,
         reason: reason.to_owned(),
     })
 }
 
-/// Checks that nothing is missing between `from`, or the segment before, and the segment's first batch.
+/// Checks that no segment is missing before segment `number`, of which `before` was read last.
 fn check_continues<E>(
-    shared: &Shared,
+    files: &impl Files,
     scanner: &mut Scanner<'_>,
     number: u64,
     from: Lsn,
-    before: Option<Chain>,
+    before: Option<(u64, Chain)>,
 ) -> Result<(), ReplayError<E>> {
-    let Some(first) = scanner.first_header()? else { return Ok(()) };
-    let reached = before.map_or(from, |chain| chain.record_end);
-    if first.prev_record_end > reached {
-        // The segment of `from`, or the one after the last we read, held what is missing.
-        let lost = (shared.geometry.segment(reached) + u64::from(before.is_some())).max(1);
-        return Err(missing(shared, lost.min(number.saturating_sub(1))));
+    let (reached, next) = match before {
+        // What is wrong between neighbours, the scanner tells.
+        Some((last, chain)) if last + 1 == number && chain.epoch != 0 => return Ok(()),
+        Some((last, chain)) => (chain.record_end.max(from), last + 1),
+        None => (from, files.geometry().segment(from).max(1)),
+    };
+    match scanner.first_header()? {
+        Some(first) if first.prev_record_end > reached => {
+            Err(missing(files, next.min(number.saturating_sub(1))))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Scans to the END batch or to the first thing that is not a whole batch. True if END was found.
+/// The end of a scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The segment goes on, or is damaged, behind its last whole batch.
+    No,
+    /// At its END batch.
+    Yes,
+    /// At the END batch of a repair.
+    GivenUp,
+}
+
+/// Scans to the END batch or to the first thing that is not a whole batch.
+///
+/// The mark of a repair may say that records before it are gone; only a scan that needs nothing
+/// before `from` may pass over those.
 fn scan<E>(
-    shared: &Shared,
+    files: &impl Files,
     scanner: &mut Scanner<'_>,
+    from: Lsn,
     visit: Visit<'_, ReplayError<E>>,
-) -> Result<bool, ReplayError<E>> {
+) -> Result<Ended, ReplayError<E>> {
     loop {
+        let before = scanner.chain;
         match scanner.next(visit)?? {
-            Found::Batch(header) if ends_segment(&header) => return Ok(true),
+            Found::Batch(header)
+                if before.epoch != 0 && header.prev_record_end > before.record_end.max(from) =>
+            {
+                (scanner.chain, scanner.offset) = (before, files.geometry().offset(header.lsn));
+                return Err(damaged(files, header.lsn, "a repair gave up the records before it"));
+            }
+            Found::Batch(header) if header.flags & FLAG_REPAIRED != 0 => return Ok(Ended::GivenUp),
+            Found::Batch(header) if ends_segment(&header) => return Ok(Ended::Yes),
             Found::Batch(_) => {}
-            Found::Mismatch(reason) => return Err(damaged(shared, scanner.lsn(), reason)),
-            Found::Nothing | Found::Torn => return Ok(false),
+            Found::Mismatch(reason) => return Err(damaged(files, scanner.lsn(), reason)),
+            Found::Nothing | Found::Torn => return Ok(Ended::No),
         }
     }
+}
+
+/// The place that a replay from `from` reaches on its way to `offset` of `segment`: that place, or an
+/// earlier one where it stops; with the chain that a batch there continues.
+pub(crate) fn reached(
+    files: &impl Files,
+    from: Lsn,
+    segment: u64,
+    offset: u32,
+) -> io::Result<(Chain, u64, u32)> {
+    let start = files.geometry().segment(from);
+    let mut before: Option<(u64, Chain)> = None;
+    for number in files.numbers().into_iter().filter(|n| (start..=segment).contains(n)) {
+        let Some(file) = files.open(number)? else { continue };
+        let known = before.map_or(Chain::unknown(files.log_id()), |(_, chain)| chain);
+        let mut scanner = Scanner::new(file.as_ref(), files.geometry(), number, known);
+        match check_continues::<Infallible>(files, &mut scanner, number, from, before) {
+            Err(ReplayError::Missing { segment, .. }) => return Ok((known, segment, BLOCK_BYTES)),
+            Err(ReplayError::Io(error)) => return Err(error),
+            _ => {}
+        }
+        if number == segment && offset == BLOCK_BYTES {
+            return Ok((known, segment, offset));
+        }
+        let scanned = scan::<Infallible>(files, &mut scanner, from, &mut |_, _| Ok(()));
+        match scanned {
+            Ok(Ended::Yes) if number < segment => {}
+            Ok(Ended::GivenUp) if number < segment => scanner.chain.epoch = 0,
+            Err(ReplayError::Io(error)) => return Err(error),
+            _ => return Ok((scanner.chain, number, scanner.offset)),
+        }
+        before = Some((number, scanner.chain));
+    }
+    let chain = before.map_or(Chain::unknown(files.log_id()), |(_, chain)| chain);
+    Ok((chain, segment, offset))
+}
+
+/// See `History::missing`.
+pub(crate) fn missing_of(files: &impl Files, segments: &[u64]) -> io::Result<Vec<MissingSegment>> {
+    let mut missing = Vec::new();
+    for number in segments {
+        if never_written(files, *number)? {
+            missing.push(MissingSegment { number: *number, file: files.path(*number) });
+        }
+    }
+    Ok(missing)
+}
+
+fn never_written(files: &impl Files, number: u64) -> io::Result<bool> {
+    let Some(file) = files.open(number)? else { return Ok(true) };
+    let unknown = Chain::unknown(files.log_id());
+    let mut scanner = Scanner::new(file.as_ref(), files.geometry(), number, unknown);
+    Ok(scanner.first_header()?.is_none() && scanner.later_batch()?.is_none())
 }

@@ -137,7 +137,11 @@ impl<'a> Scanner<'a> {
 
     fn mismatch(&self, header: &BatchHeader) -> Option<&'static str> {
         let known = self.chain.epoch != 0;
-        if known && header.prev_record_end != self.chain.record_end {
+        // A repair may give up records that a snapshot covers; `replay` asks whether it is one that
+        // needs them.
+        let gives_up =
+            header.flags & FLAG_REPAIRED != 0 && header.prev_record_end > self.chain.record_end;
+        if known && !gives_up && header.prev_record_end != self.chain.record_end {
             return Some("records before this batch are missing");
         }
         if known && header.prev_chain != self.chain.crc {
@@ -150,6 +154,21 @@ impl<'a> Scanner<'a> {
             !known || header.epoch == self.chain.epoch
         };
         (!epoch_fits).then_some("the batch is of another incarnation")
+    }
+
+    /// The headers of all batches of this life of the segment, whole or not, in order.
+    pub(crate) fn headers(&mut self) -> io::Result<Vec<BatchHeader>> {
+        let mut found = Vec::new();
+        let mut offset = u64::from(BLOCK_BYTES);
+        while offset + u64::from(BLOCK_BYTES) <= u64::from(self.geometry.segment_bytes) {
+            let mut step = u64::from(BLOCK_BYTES);
+            if let Some((header, _)) = self.header_at(offset as u32)? {
+                step = align_up(BATCH_HEADER_BYTES as u64 + u64::from(header.records_bytes));
+                found.push(header);
+            }
+            offset += step;
+        }
+        Ok(found)
     }
 
     /// The first batch header after the current offset. The writer begins a batch only when the one

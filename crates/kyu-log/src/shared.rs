@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::BufferPool;
+use crate::disk::DiskFile;
 use crate::hot::HotCache;
 use crate::limits::BLOCK_BYTES;
 use crate::lsn::Geometry;
+use crate::replay::Files;
 use crate::segments::{Prepared, Segments};
 use crate::tail::Tail;
 use crate::{Lsn, OnFailure, Options};
@@ -91,6 +93,35 @@ pub struct Space {
     pub free_bytes: u64,
     /// `Grow` appends are refused at the moment.
     pub full: bool,
+}
+
+impl Files for Shared {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn log_id(&self) -> u64 {
+        self.log_id
+    }
+
+    fn durable(&self) -> Lsn {
+        self.durable()
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.segments.numbers()
+    }
+
+    fn open(&self, number: u64) -> io::Result<Option<Box<dyn DiskFile>>> {
+        match self.segments.hold(number) {
+            Some(segment) => self.segments.open_for_read(&segment).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.segments.path(number)
+    }
 }
 
 impl Shared {

@@ -167,6 +167,16 @@ impl SnapshotStore {
         self.list()?.into_iter().map(check).collect()
     }
 
+    /// The address of the newest whole snapshot; zero if there is none.
+    pub fn newest_whole(&self) -> io::Result<Lsn> {
+        for lsn in self.list()? {
+            if self.open(lsn)?.is_ok() {
+                return Ok(lsn);
+            }
+        }
+        Ok(Lsn::ZERO)
+    }
+
     /// Removes all but the `keep` newest snapshots, and what an interrupted `write` left.
     pub fn prune(&self, keep: usize) -> io::Result<()> {
         for lsn in self.list()?.into_iter().skip(keep.max(1)) {
@@ -178,7 +188,7 @@ impl SnapshotStore {
         self.disk.sync_dir(&self.dir)
     }
 
-    fn path(&self, lsn: Lsn) -> PathBuf {
+    pub(crate) fn path(&self, lsn: Lsn) -> PathBuf {
         self.dir.join(format!("snapshot-{:020}", lsn.0))
     }
 
@@ -211,7 +221,8 @@ impl SnapshotStore {
     }
 }
 
-fn parse_name(name: &str) -> Option<Lsn> {
+/// The address in the name of a snapshot.
+pub(crate) fn parse_name(name: &str) -> Option<Lsn> {
     let digits = name.strip_prefix("snapshot-")?;
     let plain = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| digits.parse().ok().map(Lsn)).flatten()

@@ -100,10 +100,12 @@ pub(crate) struct OutboxArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Read every record and say what is damaged. Changes nothing.
+    /// Read every record and every message, and say what is damaged and what a start would find.
+    /// Changes nothing.
     Verify(LogArgs),
-    /// Cut damaged records off so that the server starts again. Says what would be lost, asks, and
-    /// keeps the damaged bytes beside the log.
+    /// Mend the log so that the server starts again: files that were cut, headers, missing segments;
+    /// what cannot be replayed is cut off. Says what would be lost, asks, and keeps the damaged bytes
+    /// beside the log.
     Repair(RepairArgs),
 }
 

@@ -62,16 +62,22 @@ impl From<kyu::StartError> for Failure {
 }
 
 impl Failure {
-    fn open(error: &kyu_broker::OpenError, text: String) -> Self {
+    /// For errors of opening a data directory, or of looking at it.
+    pub(crate) fn open(error: &kyu_broker::OpenError, text: String) -> Self {
+        use kyu_broker::OpenError;
         match error {
-            kyu_broker::OpenError::Log(error) => Self::log(error, text),
-            kyu_broker::OpenError::Damaged(_) => Self::Damaged(text),
-            kyu_broker::OpenError::Failed(_) => Self::Failed(text),
+            OpenError::Log(error) => Self::log(error, text),
+            OpenError::Snapshots(kyu_log::SnapshotError::Io(_))
+            | OpenError::Replay { error: kyu_log::ReplayError::Io(_), .. }
+            | OpenError::Failed(_) => Self::Failed(text),
+            OpenError::Snapshots(_)
+            | OpenError::Replay { .. }
+            | OpenError::Lost(_)
+            | OpenError::Damaged(_) => Self::Damaged(text),
         }
     }
 
-    /// For errors of opening the log itself.
-    pub(crate) fn log(error: &kyu_log::OpenError, text: String) -> Self {
+    fn log(error: &kyu_log::OpenError, text: String) -> Self {
         match error {
             kyu_log::OpenError::Locked(_) => Self::InUse(text),
             kyu_log::OpenError::BadOptions(_) => Self::Usage(text),

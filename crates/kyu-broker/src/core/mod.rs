@@ -5,6 +5,7 @@
 
 mod open;
 mod receive;
+pub mod stopped;
 mod upkeep;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::pins::Pins;
 use crate::seeds::Seeds;
 use crate::waiters::Waiters;
 
-pub use open::{CoreOptions, OpenError};
+pub use open::{CoreOptions, Lost, MessagesOf, OpenError};
 pub use upkeep::Work;
 
 /// Takes completions to their callers; called on the thread that drives the core and on the log's

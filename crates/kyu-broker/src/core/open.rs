@@ -1,5 +1,6 @@
 //! From files to a running core, and back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -7,9 +8,12 @@ use std::sync::Arc;
 
 use kyu_engine::{
     Address, Answer, Command, EndSession, Engine, Frozen, LedgerAnswer, LedgerQuery, LedgerStats,
-    Query, QueueId,
+    LiveFrame, Query, QueueId,
 };
-use kyu_log::{Disk, FileLog, Lsn, Opened, SnapshotStore, SyncMode};
+use kyu_log::{
+    Disk, FileLog, History, Lsn, MissingSegment, Opened, ReplayError, SnapshotError, SnapshotStore,
+    SyncMode,
+};
 
 use super::{Core, Deliver, upkeep};
 use crate::directory::Directory;
@@ -38,7 +42,18 @@ pub struct CoreOptions {
 pub enum OpenError {
     /// The log says why.
     Log(kyu_log::OpenError),
-    /// A snapshot or a record is not what was written.
+    /// No snapshot is left to begin with.
+    Snapshots(SnapshotError),
+    /// The records after the snapshot cannot be replayed.
+    Replay {
+        /// The address of the snapshot; zero without one.
+        from: Lsn,
+        /// Why the replay stopped.
+        error: ReplayError<String>,
+    },
+    /// Segments that hold messages are not there.
+    Lost(Lost),
+    /// A snapshot is not what was written, though its checksums are right.
     Damaged(String),
     /// Anything else.
     Failed(String),
@@ -48,12 +63,64 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log(error) => error.fmt(f),
+            Self::Snapshots(error) => error.fmt(f),
+            Self::Replay { error, .. } => error.fmt(f),
+            Self::Lost(lost) => lost.fmt(f),
             Self::Damaged(text) | Self::Failed(text) => f.write_str(text),
         }
     }
 }
 
 impl std::error::Error for OpenError {}
+
+/// Messages that the state names and whose segments are missing.
+#[derive(Debug)]
+pub struct Lost {
+    /// The missing segments, oldest first.
+    pub segments: Vec<MissingSegment>,
+    /// Messages in them, by queue.
+    pub messages: Vec<MessagesOf>,
+}
+
+/// A number of messages of one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessagesOf {
+    /// The queue's name, with its namespace.
+    pub queue: String,
+    /// How many.
+    pub messages: u64,
+}
+
+/// Queues that are named in a message; of more, their number is told.
+const NAMED_QUEUES: usize = 5;
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lie in segments that are missing or empty:", Messages(&self.messages))?;
+        for segment in &self.segments {
+            write!(f, " {}", segment.file.display())?;
+        }
+        f.write_str("; put the files back, or give the messages up with `kyu log repair`")
+    }
+}
+
+/// Shows how many messages there are, and of which queues.
+pub(super) struct Messages<'a>(pub(super) &'a [MessagesOf]);
+
+impl fmt::Display for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: u64 = self.0.iter().map(|of| of.messages).sum();
+        write!(f, "{all} messages (")?;
+        for (at, of) in self.0.iter().take(NAMED_QUEUES).enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{} of queue {}", of.messages, of.queue)?;
+        }
+        match self.0.len().saturating_sub(NAMED_QUEUES) {
+            0 => f.write_str(")"),
+            more => write!(f, ", and those of {more} other queues)"),
+        }
+    }
+}
 
 impl<T: Send + 'static> Core<T> {
     /// Opens the log with threads of its own: replies become durable by themselves.
@@ -84,8 +151,12 @@ impl<T: Send + 'static> Core<T> {
     ) -> Result<Self, OpenError> {
         let snapshots = SnapshotStore::new(disk, &options.dir, opened.log_id);
         let loaded = load(&log, &opened, &snapshots)?;
-        let epoch = u32::try_from(opened.epoch)
-            .map_err(|_| OpenError::Failed("the log was opened more than 2^32 times".into()))?;
+        for file in &loaded.skipped {
+            tracing::error!(file = %file.display(), "a damaged snapshot was passed over");
+        }
+        snapshots.set_aside(&loaded.skipped).map_err(|error| {
+            OpenError::Failed(format!("setting a damaged snapshot aside: {error}"))
+        })?;
         let directory = Arc::new(Directory::new(loaded.engine.queues().map(Arc::clone)));
         let durable = match options.log.sync {
             SyncMode::Always => log.durable().0,
@@ -97,7 +168,7 @@ impl<T: Send + 'static> Core<T> {
         let mut core = Self {
             log_end: opened.last.0,
             segment_bytes: u64::from(opened.segment_bytes),
-            epoch,
+            epoch: loaded.epoch,
             seeds: Seeds::new(options.seed),
             now_ms: loaded.engine.last_time_ms(),
             wall_ahead_ms: 0,
@@ -206,27 +277,34 @@ impl<T: Send + 'static> Core<T> {
     }
 }
 
-struct Loaded {
-    engine: Engine,
-    snapshot_lsn: Lsn,
+/// The state that a start finds.
+pub(super) struct Loaded {
+    pub(super) engine: Engine,
+    /// Number of the run that begins with this start.
+    pub(super) epoch: u32,
+    pub(super) snapshot_lsn: Lsn,
     snapshot_bytes: u64,
     fallback_lsn: Lsn,
+    /// Newer snapshots that were damaged and passed over.
+    pub(super) skipped: Vec<PathBuf>,
 }
 
-/// The state: the newest snapshot, then the records after it.
-fn load(log: &FileLog, opened: &Opened, store: &SnapshotStore) -> Result<Loaded, OpenError> {
+/// Loads the newest snapshot, then the records after it, and looks whether the messages are there.
+/// Changes nothing: a start and a verification of a stopped log go by this one function.
+pub(super) fn load(
+    log: &impl History,
+    opened: &Opened,
+    store: &SnapshotStore,
+) -> Result<Loaded, OpenError> {
+    let epoch = u32::try_from(opened.epoch)
+        .map_err(|_| OpenError::Failed("the log was opened more than 2^32 times".into()))?;
     let segment_bytes = u64::from(opened.segment_bytes);
-    let newest = store.load(|from| log.reaches(from));
+    let newest = store.load(|from| log.reaches(from)).map_err(OpenError::Snapshots)?;
+    let mut skipped = Vec::new();
     let (mut engine, snapshot_lsn, snapshot_bytes) = match newest {
-        Err(error) => return Err(OpenError::Damaged(error.to_string())),
-        Ok(None) => (Engine::new(segment_bytes), Lsn::ZERO, 0),
-        Ok(Some(snapshot)) => {
-            for file in &snapshot.skipped {
-                tracing::error!(file = %file.display(), "a damaged snapshot was passed over");
-            }
-            store.set_aside(&snapshot.skipped).map_err(|error| {
-                OpenError::Failed(format!("setting a damaged snapshot aside: {error}"))
-            })?;
+        None => (Engine::new(segment_bytes), Lsn::ZERO, 0),
+        Some(mut snapshot) => {
+            skipped = std::mem::take(&mut snapshot.skipped);
             let lsn = snapshot.lsn;
             let mut counted = Counted { from: snapshot, bytes: 0 };
             let engine = Engine::load(&mut counted, segment_bytes).map_err(|error| {
@@ -235,16 +313,52 @@ fn load(log: &FileLog, opened: &Opened, store: &SnapshotStore) -> Result<Loaded,
             (engine, lsn, counted.bytes)
         }
     };
-    let replayed =
-        log.replay(snapshot_lsn, &mut |body_at, record| engine.replay(body_at.0, record));
-    replayed.map_err(|error| OpenError::Damaged(error.to_string()))?;
+    log.replay(snapshot_lsn, &mut |body_at, record| {
+        engine.replay(body_at.0, record).map_err(|error| error.to_string())
+    })
+    .map_err(|error| OpenError::Replay { from: snapshot_lsn, error })?;
     // What replay woke or changed is old news.
     engine.take_woken(&mut Vec::new());
     drop(engine.take_directory_changes());
+    find_messages(log, opened, &engine)?;
     let all = store.list().map_err(|error| OpenError::Failed(format!("snapshots: {error}")))?;
     let older = all.into_iter().find(|lsn| *lsn < snapshot_lsn && log.reaches(*lsn));
     let first = if log.reaches(Lsn::ZERO) { Lsn::ZERO } else { snapshot_lsn };
-    Ok(Loaded { engine, snapshot_lsn, snapshot_bytes, fallback_lsn: older.unwrap_or(first) })
+    let fallback_lsn = older.unwrap_or(first);
+    Ok(Loaded { engine, epoch, snapshot_lsn, snapshot_bytes, fallback_lsn, skipped })
+}
+
+/// Segments that hold live messages must be there. The log alone cannot tell a segment that went
+/// missing behind the snapshot from one that was recycled because nothing in it was live.
+fn find_messages(log: &impl History, opened: &Opened, engine: &Engine) -> Result<(), OpenError> {
+    let last = opened.last.0 / u64::from(opened.segment_bytes).max(1);
+    let live: Vec<u64> = (0..=last).filter(|number| engine.live_bytes(*number) > 0).collect();
+    let segments = log
+        .missing(&live)
+        .map_err(|error| OpenError::Failed(format!("looking at the segments: {error}")))?;
+    if segments.is_empty() {
+        return Ok(());
+    }
+    let frames = segments.iter().flat_map(|segment| engine.live_frames(segment.number));
+    let messages = messages_of(engine, frames);
+    Err(OpenError::Lost(Lost { segments, messages }))
+}
+
+/// The owners of some frames, counted by queue.
+pub(super) fn messages_of(
+    engine: &Engine,
+    frames: impl Iterator<Item = LiveFrame>,
+) -> Vec<MessagesOf> {
+    let mut by_queue: BTreeMap<QueueId, u64> = BTreeMap::new();
+    for (queue, _) in frames.flat_map(|frame| frame.owners) {
+        *by_queue.entry(queue).or_default() += 1;
+    }
+    let named = engine.queues().filter_map(|info| {
+        let messages = by_queue.get(&info.id).copied()?;
+        let queue = format!("{}/{}", info.name.namespace, info.name.name);
+        Some(MessagesOf { queue, messages })
+    });
+    named.collect()
 }
 
 /// Counts what is read.

@@ -65,6 +65,10 @@ impl Rig {
         rig
     }
 
+    pub fn options(&self) -> &CoreOptions {
+        &self.options
+    }
+
     /// Power off and on again.
     pub fn crash(&mut self) {
         self.disk.crash();

@@ -1,8 +1,10 @@
 //! What the log asks of a disk, so that tests can put a bad one under it.
 
+mod dry_run;
 mod real;
 mod sim;
 
+pub use dry_run::DryRun;
 pub use real::RealDisk;
 pub use sim::{SimDisk, SimFaults};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kyu_log::{
-    Class, Disk, FileLog, Lsn, OpenError, Opened, Options, RealDisk, ReplayError, SimDisk,
+    Class, Disk, FileLog, History, Lsn, OpenError, Opened, Options, RealDisk, ReplayError, SimDisk,
 };
 
 use crate::support::{self, SEGMENT_BYTES, append, bodies, body, replay};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kyu_log::{
-    Appended, Class, FileLog, Lsn, OnFailure, OpenError, Opened, Options, ReplayError, SimDisk,
-    SyncMode,
+    Appended, Class, FileLog, History, Lsn, OnFailure, OpenError, Opened, Options, ReplayError,
+    SimDisk, SyncMode,
 };
 
 pub(crate) const SEGMENT_BYTES: u32 = 32 << 10;
