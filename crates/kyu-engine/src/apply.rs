@@ -91,13 +91,13 @@ impl State {
             Effect::Prioritised(prioritised) => self.apply_prioritised(prioritised),
             Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
             Effect::NamesSwept { before_ms } => {
-                self.deleted_names.retain(|_, at_ms| *at_ms >= *before_ms);
+                self.deleted_names.all_mut().retain(|_, at_ms| *at_ms >= *before_ms);
             }
         }
     }
 
     pub(crate) fn note_time(&mut self, at_ms: UnixMs) {
-        self.last_time_ms = self.last_time_ms.max(at_ms);
+        *self.last_time_ms = (*self.last_time_ms).max(at_ms);
     }
 
     fn create_queue(&mut self, id: QueueId, at_ms: UnixMs, name: &QueueName, config: &QueueConfig) {
@@ -110,11 +110,9 @@ impl State {
             created_at_ms: at_ms,
             modified_at_ms: at_ms,
         });
-        self.keep_name(name);
-        self.keep_queue(id, None);
-        self.next_queue = self.next_queue.max(id.0 + 1);
+        *self.next_queue = (*self.next_queue).max(id.0 + 1);
         self.deleted_names.remove(name);
-        self.names.insert(name.clone(), id);
+        self.names.insert(name, id);
         self.directory_changes.push(DirectoryChange::Put(info.clone()));
         self.queues.insert(id, Queue::new(info));
         self.wake_dead(name);
@@ -122,57 +120,54 @@ impl State {
 
     fn configure_queue(&mut self, id: QueueId, at_ms: UnixMs, config: &QueueConfig) {
         self.note_time(at_ms);
-        self.keep_info(id);
         self.change_guards(id, config);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.configure(config, at_ms);
         self.directory_changes.push(DirectoryChange::Put(queue.info.clone()));
         // A shorter retention or a new dead-letter rule may have work at once.
-        queue.dead_may_go = true;
+        *queue.dead_may_go = true;
         let due_ms = queue.next_due_ms();
         self.watch(id, due_ms);
-        self.woken.insert(id);
+        self.wake(id);
     }
 
     fn delete_queue(&mut self, id: QueueId, at_ms: UnixMs) {
         self.note_time(at_ms);
         self.watch(id, None);
-        let Some(queue) = self.queues.remove(&id) else { return };
-        self.keep_name(&queue.info.name);
-        self.free_all(&queue.messages);
-        self.names.remove(&queue.info.name);
-        self.deleted_names.insert(queue.info.name.clone(), at_ms);
+        let Some(queue) = self.queues.get(&id) else { return };
+        let name = queue.info.name.clone();
+        self.frames.free_all(queue.messages.iter().map(|(_, message)| message.frame));
+        self.queues.remove(&id);
+        self.names.remove(&name);
+        self.deleted_names.insert(&name, at_ms);
         self.drop_tasks(id);
-        self.keep_queue(id, Some(queue));
-        self.woken.insert(id);
+        self.wake(id);
         self.directory_changes.push(DirectoryChange::Removed(id));
     }
 
     fn purge_queue(&mut self, id: QueueId, at_ms: UnixMs) {
         self.note_time(at_ms);
         self.watch(id, None);
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get(&id) else { return };
+        self.frames.free_all(queue.messages.iter().map(|(_, message)| message.frame));
         let empty = queue.purged(at_ms);
-        let purged = std::mem::replace(queue, empty);
         // Tokens that were used stay used, and breakers open.
-        let due_ms = queue.next_due_ms();
+        let due_ms = empty.next_due_ms();
+        self.queues.insert(id, empty);
         self.watch(id, due_ms);
-        self.free_all(&purged.messages);
-        self.keep_queue(id, Some(purged));
     }
 
     fn enqueue(&mut self, e: &EnqueuedEffect, base: Address) {
         self.note_time(e.at_ms);
-        self.keep_counters(e.queue);
         let frame = FrameRef { at: base + u64::from(e.frame.offset), bytes: e.frame.bytes };
         let Some(queue) = self.queues.get_mut(&e.queue) else { return };
-        queue.next_seq = queue.next_seq.max(e.seq + 1);
+        *queue.next_seq = (*queue.next_seq).max(e.seq + 1);
         queue.totals.sent += 1;
         let mut message = Message::new(frame, e.seq, e.at_ms);
         // A reserved number may come after greater ones.
-        message.out_of_age_order = e.at_ms < queue.newest_ms || e.seq < queue.newest_seq;
-        queue.newest_seq = queue.newest_seq.max(e.seq);
-        queue.newest_ms = queue.newest_ms.max(e.at_ms);
+        message.out_of_age_order = e.at_ms < *queue.newest_ms || e.seq < *queue.newest_seq;
+        *queue.newest_seq = (*queue.newest_seq).max(e.seq);
+        *queue.newest_ms = (*queue.newest_ms).max(e.at_ms);
         message.phase = e.ready_at_ms.map_or(Phase::Ready, Phase::Delayed);
         message.set_expiry(e.expires_at_ms);
         message.priority = e.priority;
@@ -184,13 +179,12 @@ impl State {
             let original = Original { message_id, seq: e.seq, until_ms: *until_ms };
             self.remember_id(e.queue, &key, original);
         }
-        self.hold(frame, e.shares);
+        self.frames.hold(frame, e.shares);
         self.put(e.queue, e.seq, Some(message));
     }
 
     fn lease(&mut self, id: QueueId, at_ms: UnixMs, epoch: u32, end: LeaseEnd, seqs: &[Seq]) {
         self.note_time(at_ms);
-        self.keep_counters(id);
         let metered = self.queues.get(&id).is_some_and(|queue| queue.lanes.limits.is_metered());
         for seq in seqs {
             let Some(queue) = self.queues.get_mut(&id) else { return };
@@ -260,10 +254,9 @@ impl State {
         if let Some(at_ms) = at_ms {
             self.note_time(at_ms);
         }
-        self.keep_counters(id);
         for seq in seqs {
             let Some(message) = self.put(id, *seq, None) else { continue };
-            self.free(message.frame);
+            self.frames.free(message.frame);
             let Some(queue) = self.queues.get_mut(&id) else { return };
             match reason {
                 Removal::Acked => {
@@ -275,7 +268,7 @@ impl State {
                     queue.totals.expired += 1;
                     queue.totals.expired_by_deadline += u64::from(reason == Removal::Deadline);
                     // It may have stood before messages that somebody waits for.
-                    self.woken.insert(id);
+                    self.wake(id);
                 }
                 Removal::Dropped => queue.totals.dropped += 1,
                 Removal::Rejected => queue.totals.rejected += 1,
@@ -296,14 +289,11 @@ impl State {
         order: Option<u64>,
         counted: bool,
     ) {
-        if order.is_some() {
-            self.keep_counters(id);
-        }
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(mut message) = queue.messages.get(seq) else { return };
         if let Some(order) = order {
             message.order = order;
-            queue.next_seq = queue.next_seq.max(order + 1);
+            *queue.next_seq = (*queue.next_seq).max(order + 1);
         }
         if !counted {
             message.history.receives = message.history.receives.saturating_sub(1);
@@ -341,8 +331,6 @@ impl State {
         if !self.queues.contains_key(&to) {
             return;
         }
-        self.keep_counters(from);
-        self.keep_counters(to);
         let guarded_by = self.queues.get(&from).and_then(|source| source.guard_keys.get(seq));
         let Some(mut message) = self.put(from, seq, None) else { return };
         let Some(source) = self.queues.get_mut(&from) else { return };
@@ -354,29 +342,31 @@ impl State {
             MoveReason::Retention => source.totals.dead_by_retention += 1,
             MoveReason::Redrive => {}
         }
-        if matches!(reason, MoveReason::Deadline | MoveReason::Retention) {
-            // It may have stood before messages that somebody waits for.
-            self.woken.insert(from);
-        }
         // The lane is swept only at the end, so its key can still be read.
         let lane = source.lane_key(&message).map(str::to_owned);
         let source_name = Arc::new(source.info.name.clone());
+        if matches!(reason, MoveReason::Deadline | MoveReason::Retention) {
+            // It may have stood before messages that somebody waits for.
+            self.wake(from);
+        }
         let Some(target) = self.queues.get_mut(&to) else { return };
-        target.next_seq = target.next_seq.max(to_seq + 1);
-        target.newest_seq = target.newest_seq.max(to_seq);
+        *target.next_seq = (*target.next_seq).max(to_seq + 1);
+        *target.newest_seq = (*target.newest_seq).max(to_seq);
         target.totals.moved_in += 1;
         let target_name = Arc::new(target.info.name.clone());
         let mut end = End::new(seq, at_ms, EndKind::Moved, &message);
         (end.to, end.dead_reason) = (Some((target_name, to_seq)), reason.dead());
         arrive(&mut message, source_name, target.is_fifo(), at_ms, (reason, arrival));
-        message.out_of_age_order = message.enqueued_at_ms < target.newest_ms;
-        target.newest_ms = target.newest_ms.max(message.enqueued_at_ms);
+        message.out_of_age_order = message.enqueued_at_ms < *target.newest_ms;
+        *target.newest_ms = (*target.newest_ms).max(message.enqueued_at_ms);
         message.order = to_seq;
         message.phase = Phase::Ready;
         message.lane = target.lane_of(lane.as_deref());
         self.put(to, to_seq, Some(message));
-        if guarded_by.is_some() {
-            self.set_guard_value(to, to_seq, guarded_by);
+        if guarded_by.is_some()
+            && let Some(target) = self.queues.get_mut(&to)
+        {
+            target.set_guard_value(to_seq, guarded_by);
         }
         self.remember_end(from, end);
         self.sweep_lanes(from);
@@ -400,7 +390,7 @@ impl State {
             }
         }
         if let Some(old) = old {
-            self.shift(old, to);
+            self.frames.shift(old, to);
         }
     }
 
@@ -415,7 +405,7 @@ impl State {
                 to_move,
             } => {
                 self.note_time(*at_ms);
-                self.next_task = self.next_task.max(task + 1);
+                *self.next_task = (*self.next_task).max(task + 1);
                 let started = MoveTask {
                     id: *task,
                     source: *source,
@@ -430,7 +420,7 @@ impl State {
                     skipped: 0,
                     looked_at: 0,
                 };
-                self.tasks.insert(*task, started);
+                self.tasks.insert(task, started);
                 let of_source = self.tasks.values().filter(|t| t.source == *source);
                 let oldest: Vec<u64> =
                     of_source.map(|t| t.id).rev().skip(MAX_MOVE_TASKS_KEPT).collect();
@@ -440,14 +430,17 @@ impl State {
             }
             Effect::MoveTaskProgressed { task, at_ms, moved, status, failure, skipping } => {
                 self.note_time(*at_ms);
-                if let Some(task) = self.tasks.get_mut(task) {
-                    task.moved = *moved;
-                    task.status = *status;
-                    task.failure.clone_from(failure);
-                    task.skipped = skipping.skipped;
-                    task.looked_at = skipping.looked_at;
-                    task.reason = skipping.reason;
-                }
+                let Some(before) = self.tasks.get(task) else { return };
+                let progressed = MoveTask {
+                    moved: *moved,
+                    status: *status,
+                    failure: failure.clone(),
+                    skipped: skipping.skipped,
+                    looked_at: skipping.looked_at,
+                    reason: skipping.reason,
+                    ..before.clone()
+                };
+                self.tasks.insert(task, progressed);
             }
             _ => {}
         }
@@ -456,9 +449,11 @@ impl State {
     fn sweep(&mut self, id: QueueId, at_ms: UnixMs) {
         self.note_time(at_ms);
         if let Some(queue) = self.queues.get_mut(&id) {
-            queue.dedup.sweep(at_ms);
-            queue.attempts.sweep(at_ms);
-            queue.lanes.limits.buckets.sweep(at_ms);
+            queue.dedup.all_mut().sweep(at_ms);
+            queue.attempts.all_mut().sweep(at_ms);
+            if !queue.in_trial() {
+                queue.lanes.limits.buckets.sweep(at_ms);
+            }
         }
         self.sweep_unique(id, at_ms);
     }

@@ -27,7 +27,7 @@ impl State {
                     *until_ms = *new_until_ms;
                 }
                 entry.at_ms = *at_ms;
-                self.put_entry(key, Some(Arc::new(entry)));
+                self.ledger.insert(key, Arc::new(entry));
             }
             LedgerEffect::Completed { key, at_ms, until_ms, result } => {
                 self.note_time(*at_ms);
@@ -44,7 +44,7 @@ impl State {
             LedgerEffect::Forgotten { at_ms, keys } => {
                 self.note_time(*at_ms);
                 for key in keys {
-                    self.put_entry(key, None);
+                    self.ledger.remove(key);
                 }
             }
             LedgerEffect::Put { key, at_ms, token, until_ms, value } => {
@@ -56,7 +56,7 @@ impl State {
     }
 
     fn write_entry(&mut self, key: &LedgerKey, token: u64, at_ms: u64, state: LedgerState) {
-        self.put_entry(key, Some(Arc::new(LedgerEntry { key: key.clone(), token, at_ms, state })));
-        self.ledger.next_token = self.ledger.next_token.max(token.saturating_add(1));
+        self.ledger.insert(key, Arc::new(LedgerEntry { key: key.clone(), token, at_ms, state }));
+        *self.next_token = (*self.next_token).max(token.saturating_add(1));
     }
 }

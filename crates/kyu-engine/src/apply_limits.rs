@@ -1,8 +1,6 @@
 //! Applying what lanes' limits are about: tokens that deliveries take, and pauses. As in
 //! `apply.rs`, code here may only be added to.
 
-use std::sync::Arc;
-
 use crate::ids::{QueueId, UnixMs};
 use crate::message::LaneId;
 use crate::state::State;
@@ -20,36 +18,17 @@ impl State {
 
     /// A message of this lane was delivered: it took a token of its lane, and one of its queue.
     pub(crate) fn take_tokens(&mut self, id: QueueId, lane: LaneId, at_ms: UnixMs) {
-        let Some(queue) = self.queues.get(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else { return };
         let limits = &queue.lanes.limits;
         if let Some(rate) = &limits.queue_rate {
             let full_at_ns = rate.take(limits.buckets.queue_full_at_ns, at_ms);
-            self.set_bucket(id, None, full_at_ns);
+            queue.set_bucket(None, full_at_ns);
         }
-        let Some(queue) = self.queues.get(&id) else { return };
         let key = queue.lanes.get(lane).and_then(|lane| lane.key.clone());
         if let (Some(rate), Some(key)) = (&queue.lanes.limits.rate, key) {
             let full_at_ns = rate.take(queue.lanes.limits.buckets.lane(&key), at_ms);
-            self.set_bucket(id, Some(key), full_at_ns);
+            queue.set_bucket(Some(&key), full_at_ns);
         }
-    }
-
-    /// Sets a bucket: of the queue, or of a lane.
-    pub(crate) fn set_bucket(&mut self, id: QueueId, lane: Option<Arc<str>>, full_at_ns: u64) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        let old = match &lane {
-            None => {
-                let old = queue.lanes.limits.buckets.queue_full_at_ns;
-                queue.lanes.set_queue_bucket(full_at_ns);
-                old
-            }
-            Some(key) => {
-                let old = queue.lanes.limits.buckets.lane(key);
-                queue.lanes.set_lane_bucket(key, full_at_ns);
-                old
-            }
-        };
-        self.keep_bucket(id, lane, old);
     }
 
     /// After deliveries: forgets full buckets, and watches for the next token.
@@ -63,31 +42,21 @@ impl State {
         self.watch_by(id, due_ms);
     }
 
-    /// Watches a queue for this time at the latest.
-    pub(crate) fn watch_by(&mut self, id: QueueId, due_ms: Option<UnixMs>) {
-        let Some(queue) = self.queues.get(&id) else { return };
-        if let Some(due_ms) = due_ms
-            && queue.watched_ms.is_none_or(|watched| due_ms < watched)
-        {
-            self.watch(id, Some(due_ms));
-        }
-    }
-
     pub(crate) fn pause_queue(&mut self, id: QueueId, at_ms: UnixMs, paused: bool) {
         self.note_time(at_ms);
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        queue.paused = paused;
+        *queue.paused = paused;
         queue.pause_ends.set(None, None);
-        self.woken.insert(id);
+        self.wake(id);
     }
 
     pub(crate) fn pause_lane(&mut self, id: QueueId, at_ms: UnixMs, lane: &str, paused: bool) {
         self.note_time(at_ms);
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        queue.lanes.set_lane_paused(lane, paused);
+        queue.set_lane_paused(lane, paused);
         queue.pause_ends.set(Some(lane), None);
         let due_ms = queue.lanes.limits.next_token_ms();
         self.watch_by(id, due_ms);
-        self.woken.insert(id);
+        self.wake(id);
     }
 }

@@ -35,7 +35,9 @@ impl State {
                 self.change_guard(*queue, lane.as_deref(), guard.as_deref());
             }
             RetryEffect::GuardKey { queue, seq, value } => {
-                self.set_guard_value(*queue, *seq, Some(value.as_str().into()));
+                if let Some(queue) = self.queues.get_mut(queue) {
+                    queue.set_guard_value(*seq, Some(value.as_str().into()));
+                }
             }
         }
     }
@@ -66,17 +68,16 @@ impl State {
     }
 
     fn retry(&mut self, id: QueueId, seq: Seq, next: Next, order: Option<u64>) {
-        self.keep_counters(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(mut message) = queue.messages.get(seq) else { return };
         if let Some(order) = order {
             message.order = order;
-            queue.next_seq = queue.next_seq.max(order + 1);
+            *queue.next_seq = (*queue.next_seq).max(order + 1);
         }
         queue.totals.held += u64::from(next == Next::Parked);
         if next == Next::Parked && queue.info.config.guard_attribute.is_some() {
             // An acquire put it aside, perhaps without having come to those behind it.
-            self.woken.insert(id);
+            self.wake(id);
         }
         message.phase = match next {
             Next::Now => Phase::Ready,
@@ -88,7 +89,6 @@ impl State {
     }
 
     fn stale_ack(&mut self, id: QueueId, seq: Seq, by: (u32, u32), what: StaleAck) {
-        self.keep_counters(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         match what {
             StaleAck::Refused => {
@@ -100,7 +100,7 @@ impl State {
                 queue.totals.late_acks += 1;
                 queue.totals.acked += 1;
                 let Some(message) = self.put(id, seq, None) else { return };
-                self.free(message.frame);
+                self.frames.free(message.frame);
                 self.note_finished(id, seq, &message, by.0, by.1);
                 self.sweep_lanes(id);
             }
@@ -133,7 +133,6 @@ impl State {
     }
 
     fn change_guard(&mut self, id: QueueId, lane: Option<&str>, guard: Option<&GuardState>) {
-        self.keep_counters(id);
         if let Some(guard) = guard {
             self.note_time(guard.at_ms);
         }

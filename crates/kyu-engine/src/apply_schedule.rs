@@ -13,7 +13,7 @@ impl State {
         match effect {
             ScheduleEffect::Created { name, id, at_ms, config, paused, next } => {
                 self.note_time(*at_ms);
-                self.schedules.last_id = self.schedules.last_id.max(*id);
+                *self.last_schedule = (*self.last_schedule).max(*id);
                 let info = ScheduleInfo {
                     id: *id,
                     name: name.clone(),

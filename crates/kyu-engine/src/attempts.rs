@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kyu_machine::Replace;
+
 use crate::ids::{Receipt, UnixMs};
 
 /// What an attempt returned, and until when it can be repeated.
@@ -26,22 +28,6 @@ impl Attempts {
         self.by_id.get(id).filter(|attempt| attempt.until_ms > now_ms)
     }
 
-    /// Remembers an attempt, or forgets it (only a roll-back does); returns what was there.
-    pub(crate) fn replace(&mut self, id: &str, new: Option<Attempt>) -> Option<Attempt> {
-        let until_ms = new.as_ref().map(|attempt| attempt.until_ms);
-        let old = match new {
-            None => self.by_id.remove(id),
-            Some(attempt) => self.by_id.insert(id.to_owned(), attempt),
-        };
-        if let Some(old) = &old {
-            self.expiry.remove(&(old.until_ms, id.to_owned()));
-        }
-        if let Some(until_ms) = until_ms {
-            self.expiry.insert((until_ms, id.to_owned()));
-        }
-        old
-    }
-
     /// Forgets what has expired.
     pub(crate) fn sweep(&mut self, now_ms: UnixMs) {
         while self.first_expiry().is_some_and(|until_ms| until_ms <= now_ms) {
@@ -56,6 +42,27 @@ impl Attempts {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Attempt)> {
         self.by_id.iter().map(|(id, attempt)| (id.as_str(), attempt))
+    }
+}
+
+impl Replace for Attempts {
+    type Key = str;
+    type Entry = Attempt;
+
+    /// Remembers an attempt, or forgets it (only a roll-back does).
+    fn replace(&mut self, id: &str, new: Option<Attempt>) -> Option<Attempt> {
+        let until_ms = new.as_ref().map(|attempt| attempt.until_ms);
+        let old = match new {
+            None => self.by_id.remove(id),
+            Some(attempt) => self.by_id.insert(id.to_owned(), attempt),
+        };
+        if let Some(old) = &old {
+            self.expiry.remove(&(old.until_ms, id.to_owned()));
+        }
+        if let Some(until_ms) = until_ms {
+            self.expiry.insert((until_ms, id.to_owned()));
+        }
+        old
     }
 }
 

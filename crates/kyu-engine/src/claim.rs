@@ -130,9 +130,8 @@ impl State {
     pub(crate) fn apply_claim(&mut self, effect: &ClaimEffect) {
         match effect {
             ClaimEffect::Reserved { queue, next_seq } => {
-                self.keep_counters(*queue);
                 if let Some(queue) = self.queues.get_mut(queue) {
-                    queue.next_seq = queue.next_seq.max(*next_seq);
+                    *queue.next_seq = (*queue.next_seq).max(*next_seq);
                 }
             }
             ClaimEffect::Claimed { queue, session, seqs } => {
@@ -140,7 +139,9 @@ impl State {
                     let Some(mut message) = self.message(*queue, *seq) else { continue };
                     let before = std::mem::replace(&mut message.phase, Phase::Held(*session));
                     self.put(*queue, *seq, Some(message));
-                    self.set_claim(*queue, *seq, Some(before));
+                    if let Some(queue) = self.queues.get_mut(queue) {
+                        queue.claims.insert(seq, before);
+                    }
                 }
             }
             ClaimEffect::Unclaimed { queue, seqs } => {
@@ -164,7 +165,6 @@ impl State {
 
     fn receive_late(&mut self, e: &ReceivedEffect) {
         self.note_time(e.at_ms);
-        self.keep_counters(e.queue);
         let Some(queue) = self.queues.get_mut(&e.queue) else { return };
         let Some(mut message) = queue.messages.get(e.seq) else { return };
         queue.totals.received += u64::from(e.times);
@@ -193,8 +193,6 @@ impl State {
         if !self.queues.contains_key(&to) {
             return;
         }
-        self.keep_counters(id);
-        self.keep_counters(to);
         for seq in seqs {
             let Some(mut message) = self.put(id, *seq, None) else { continue };
             message.phase = Phase::Archived(at_ms);
@@ -204,14 +202,14 @@ impl State {
             // An archive keeps no index of ages.
             message.out_of_age_order = true;
             if let Some(replaced) = self.put(to, *seq, Some(message)) {
-                self.free(replaced.frame);
+                self.frames.free(replaced.frame);
             }
             if let Some(queue) = self.queues.get_mut(&id) {
                 queue.totals.moved_out += 1;
             }
             if let Some(queue) = self.queues.get_mut(&to) {
                 queue.totals.moved_in += 1;
-                queue.next_seq = queue.next_seq.max(*seq + 1);
+                *queue.next_seq = (*queue.next_seq).max(*seq + 1);
             }
         }
         self.sweep_lanes(id);

@@ -61,7 +61,6 @@ impl State {
 
     fn keep_dead(&mut self, id: QueueId, seq: Seq, at_ms: UnixMs, reason: MoveReason) {
         self.note_time(at_ms);
-        self.keep_counters(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(mut message) = queue.messages.get(seq) else { return };
         queue.totals.kept_dead += 1;
@@ -79,13 +78,12 @@ impl State {
         // Another with its key may come: it would wait for this one for ever.
         self.free_unique(id, seq);
         // It may have stood before messages that somebody waits for.
-        self.woken.insert(id);
+        self.wake(id);
         self.sweep_lanes(id);
     }
 
     fn revive(&mut self, id: QueueId, seq: Seq, at_ms: UnixMs) {
         self.note_time(at_ms);
-        self.keep_counters(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(mut message) = queue.messages.get(seq) else { return };
         queue.totals.revived += 1;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use kyu_machine::Replace;
+
 use crate::ids::{MessageId, Seq, UnixMs};
 
 /// The message that an id stands for.
@@ -55,19 +57,6 @@ impl Dedup {
         shard.by_key.get(key).copied().filter(|original| original.until_ms > now_ms)
     }
 
-    /// Remembers a key, or forgets it (only a roll-back does); returns what it stood for.
-    pub(crate) fn replace(&mut self, key: &str, new: Option<Original>) -> Option<Original> {
-        let shard = self.shard_mut(key)?;
-        match new {
-            None => shard.by_key.remove(key),
-            Some(original) => {
-                let key: Arc<str> = key.into();
-                shard.expiry.push_back((original.until_ms, key.clone()));
-                shard.by_key.insert(key, original)
-            }
-        }
-    }
-
     /// Forgets what has expired.
     pub(crate) fn sweep(&mut self, now_ms: UnixMs) {
         for shard in &mut self.shards {
@@ -103,6 +92,24 @@ impl Dedup {
             dedup.replace(&key, Some(original));
         }
         dedup
+    }
+}
+
+impl Replace for Dedup {
+    type Key = str;
+    type Entry = Original;
+
+    /// Remembers a key, or forgets it (only a roll-back does).
+    fn replace(&mut self, key: &str, new: Option<Original>) -> Option<Original> {
+        let shard = self.shard_mut(key)?;
+        match new {
+            None => shard.by_key.remove(key),
+            Some(original) => {
+                let key: Arc<str> = key.into();
+                shard.expiry.push_back((original.until_ms, key.clone()));
+                shard.by_key.insert(key, original)
+            }
+        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Engine {
     pub fn query(&self, query: &Query) -> Result<Answer, Refusal> {
         Ok(match query {
             Query::Stats(id) => Answer::Stats(self.state.queue(*id)?.stats()),
-            Query::Totals(id) => Answer::Totals(self.state.queue(*id)?.totals),
+            Query::Totals(id) => Answer::Totals(*self.state.queue(*id)?.totals),
             Query::DeadLetterSources(name) => {
                 let sources = self.queues().filter(|info| {
                     info.config.dead_letter.as_ref().is_some_and(|rule| rule.target == *name)
@@ -108,7 +108,7 @@ impl Engine {
                 decide::browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
             }
             Query::Explain { queue, seq } => {
-                let now_ms = self.state.last_time_ms;
+                let now_ms = *self.state.last_time_ms;
                 Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?))
             }
             Query::Lanes { queue, after, max } => {
@@ -117,7 +117,7 @@ impl Engine {
             }
             Query::Guards { queue, after, max } => {
                 let (queue, max) = (self.state.queue(*queue)?, (*max).min(MAX_LISTED));
-                let now_ms = self.state.last_time_ms;
+                let now_ms = *self.state.last_time_ms;
                 Answer::Guards(queue.guard_stats(after.as_deref(), max, now_ms))
             }
             Query::PausedLanes(queue) => {
@@ -194,7 +194,7 @@ impl Engine {
 
     /// Takes the changes of the set of queues since the last call.
     pub fn take_directory_changes(&mut self) -> Vec<DirectoryChange> {
-        std::mem::take(&mut self.state.directory_changes)
+        std::mem::take(&mut *self.state.directory_changes)
     }
 
     /// All queues, by identifier.
@@ -213,19 +213,19 @@ impl Engine {
 
     /// The largest time in any applied record.
     pub fn last_time_ms(&self) -> UnixMs {
-        self.state.last_time_ms
+        *self.state.last_time_ms
     }
 
     /// Bytes of frames in a log segment that messages still need.
     pub fn live_bytes(&self, segment: u64) -> u64 {
-        self.state.live_bytes(segment)
+        self.state.frames.live_bytes(segment)
     }
 
     /// The frames in a log segment that messages still need, by address.
     pub fn live_frames(&self, segment: u64) -> Vec<LiveFrame> {
-        let (from, to) = self.state.segment_range(segment);
+        let (from, to) = self.state.frames.segment_range(segment);
         let mut found: Vec<(Address, u32, QueueId, Seq)> = Vec::new();
-        for (id, queue) in &self.state.queues {
+        for (id, queue) in self.state.queues.iter() {
             let messages = queue.messages.in_addresses(from, to);
             found.extend(messages.map(|(seq, m)| (m.frame.at, m.frame.bytes, *id, seq)));
         }

@@ -10,9 +10,12 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+use kyu_machine::Replace;
 
 use crate::ids::UnixMs;
 use crate::limits::{MAX_LISTED, MAX_TICK_MESSAGES};
@@ -337,23 +340,72 @@ type Entries = BTreeSet<ByKey>;
 
 const SHARDS: usize = 64;
 
-/// All entries. Sharded so that a snapshot copies pointers, and the first change after it copies
-/// only one shard.
-#[derive(Clone)]
+/// The entries, and when they are forgotten.
+#[derive(Default)]
 pub(crate) struct Ledger {
-    shards: Vec<Arc<Entries>>,
-    pub(crate) next_token: u64,
-    // Derived.
-    stats: LedgerStats,
+    entries: LedgerEntries,
+    due: BTreeSet<(UnixMs, ByKey)>,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        Self { shards: vec![Arc::default(); SHARDS], next_token: 1, stats: LedgerStats::default() }
+impl Deref for Ledger {
+    type Target = LedgerEntries;
+
+    fn deref(&self) -> &LedgerEntries {
+        &self.entries
+    }
+}
+
+impl Replace for Ledger {
+    type Key = LedgerKey;
+    type Entry = Arc<LedgerEntry>;
+
+    fn replace(&mut self, key: &LedgerKey, new: Option<Self::Entry>) -> Option<Self::Entry> {
+        let old = self.entries.replace(key, new.clone());
+        let place = |entry: Arc<LedgerEntry>| Some((entry.due_ms()?, ByKey(entry)));
+        if let Some(old) = old.clone().and_then(place) {
+            self.due.remove(&old);
+        }
+        if let Some(new) = new.and_then(place) {
+            self.due.insert(new);
+        }
+        old
     }
 }
 
 impl Ledger {
+    /// What a snapshot keeps.
+    pub(crate) fn freeze(&self) -> LedgerEntries {
+        self.entries.clone()
+    }
+
+    /// When the first entry is forgotten.
+    pub(crate) fn first_due_ms(&self) -> Option<UnixMs> {
+        self.due.first().map(|(due_ms, _)| *due_ms)
+    }
+
+    /// Keys whose time is over, a tick's worth at most.
+    pub(crate) fn due(&self, now_ms: UnixMs) -> Vec<LedgerKey> {
+        let due = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
+        due.take(MAX_TICK_MESSAGES).map(|(_, ByKey(entry))| entry.key.clone()).collect()
+    }
+}
+
+/// All entries. Sharded so that a snapshot copies pointers, and the first change after it copies
+/// only one shard.
+#[derive(Clone)]
+pub(crate) struct LedgerEntries {
+    shards: Vec<Arc<Entries>>,
+    // Derived.
+    stats: LedgerStats,
+}
+
+impl Default for LedgerEntries {
+    fn default() -> Self {
+        Self { shards: vec![Arc::default(); SHARDS], stats: LedgerStats::default() }
+    }
+}
+
+impl LedgerEntries {
     fn shard_of(key: &LedgerKey) -> usize {
         let crc =
             crc32c::crc32c_append(crc32c::crc32c(key.namespace.as_bytes()), key.key.as_bytes());
@@ -370,8 +422,7 @@ impl Ledger {
         entry.due_ms().is_none_or(|due_ms| due_ms > now_ms).then_some(entry)
     }
 
-    /// Puts an entry in place of another.
-    pub(crate) fn replace(
+    fn replace(
         &mut self,
         key: &LedgerKey,
         new: Option<Arc<LedgerEntry>>,
@@ -423,36 +474,6 @@ impl Ledger {
         }
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found.into_iter().take(max).map(|entry| entry.without_value()).collect()
-    }
-}
-
-/// Entries by the time at which they are forgotten. Follows from the entries.
-#[derive(Default)]
-pub(crate) struct LedgerDue(BTreeSet<(UnixMs, ByKey)>);
-
-impl LedgerDue {
-    pub(crate) fn change(
-        &mut self,
-        old: Option<&Arc<LedgerEntry>>,
-        new: Option<&Arc<LedgerEntry>>,
-    ) {
-        let place = |entry: &Arc<LedgerEntry>| Some((entry.due_ms()?, ByKey(entry.clone())));
-        if let Some(old) = old.and_then(place) {
-            self.0.remove(&old);
-        }
-        if let Some(new) = new.and_then(place) {
-            self.0.insert(new);
-        }
-    }
-
-    pub(crate) fn first_ms(&self) -> Option<UnixMs> {
-        self.0.first().map(|(due_ms, _)| *due_ms)
-    }
-
-    /// Keys whose time is over, a tick's worth at most.
-    pub(crate) fn due(&self, now_ms: UnixMs) -> Vec<LedgerKey> {
-        let due = self.0.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
-        due.take(MAX_TICK_MESSAGES).map(|(_, ByKey(entry))| entry.key.clone()).collect()
     }
 }
 

@@ -43,6 +43,7 @@ mod exchange_codec;
 mod explain;
 mod finished;
 mod frame;
+mod frames;
 mod guard;
 mod guard_codec;
 mod guard_keys;
@@ -81,7 +82,8 @@ mod snapshot_task;
 mod state;
 mod trail;
 mod unique;
-pub mod wire;
+
+pub use kyu_machine::wire;
 
 pub use by_seq::*;
 pub use command::*;

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kyu_machine::{Journaled, JournaledMap, Trial};
+
 use crate::attempts::Attempts;
 use crate::chunk::Messages;
 use crate::config::{DedupScope, QueueConfig, QueueInfo, QueueKind, QueueStats, QueueTotals};
@@ -11,7 +13,7 @@ use crate::dedup::Dedup;
 use crate::ends::Ends;
 use crate::finished::Finished;
 use crate::guard::GuardState;
-use crate::guard_keys::GuardKeys;
+use crate::guard_keys::{GuardKeys, GuardValue};
 use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
 use crate::message::{LaneId, Message, Phase};
@@ -20,43 +22,42 @@ use crate::rate::Buckets;
 use crate::seq_set::SeqSet;
 use crate::unique::UniqueKeys;
 
-#[derive(Clone)]
 pub(crate) struct Queue {
     pub(crate) info: Arc<QueueInfo>,
     pub(crate) messages: Messages,
     pub(crate) lanes: Lanes,
-    pub(crate) dedup: Dedup,
-    pub(crate) attempts: Attempts,
+    pub(crate) dedup: JournaledMap<Dedup>,
+    pub(crate) attempts: JournaledMap<Attempts>,
     /// Messages acknowledged after more than one delivery.
-    pub(crate) finished: Arc<Finished>,
+    pub(crate) finished: Journaled<Arc<Finished>>,
     /// Guards that are not as new: of the queue or of messages without a lane, and of lanes.
     pub(crate) guards: BTreeMap<Option<Arc<str>>, GuardState>,
     /// What guards by attribute are for.
     pub(crate) guard_keys: GuardKeys,
     /// The guard of the whole queue lets nothing through.
     pub(crate) shut: bool,
-    pub(crate) unique: UniqueKeys,
-    pub(crate) totals: QueueTotals,
+    pub(crate) unique: JournaledMap<UniqueKeys>,
+    pub(crate) totals: Journaled<QueueTotals>,
     /// The next sequence number; also gives places at the tail of the ready order.
-    pub(crate) next_seq: Seq,
+    pub(crate) next_seq: Journaled<Seq>,
     pub(crate) purged_at_ms: Option<UnixMs>,
     /// Receives get nothing.
-    pub(crate) paused: bool,
+    pub(crate) paused: Journaled<bool>,
     /// When pauses end by themselves.
-    pub(crate) pause_ends: PauseEnds,
+    pub(crate) pause_ends: Journaled<PauseEnds>,
     /// Just behind the beginning of the last record that moved a message in. What was moved is
     /// handed out only when that record is durable: a crash would take the sequence number back and
     /// give it to another message, which the receipt would then name. Not part of the state: after
     /// a restart every record is durable.
     pub(crate) moved_in_by: Address,
     /// Age of the youngest message that is in age order.
-    pub(crate) newest_ms: UnixMs,
+    pub(crate) newest_ms: Journaled<UnixMs>,
 
     /// The phase that messages under a claim were in, and go back to.
-    pub(crate) claims: BTreeMap<Seq, Phase>,
+    pub(crate) claims: JournaledMap<BTreeMap<Seq, Phase>>,
     /// The greatest sequence number that was enqueued: what is enqueued later with a smaller one
     /// (it was reserved) is not in age order.
-    pub(crate) newest_seq: Seq,
+    pub(crate) newest_seq: Journaled<Seq>,
 
     ready: u64,
     archived: u64,
@@ -78,9 +79,9 @@ pub(crate) struct Queue {
     /// Dead letters that are kept here.
     pub(crate) dead: BTreeSet<Seq>,
     /// They may have a place to go to by now; the next tick sees. Not part of the state.
-    pub(crate) dead_may_go: bool,
+    pub(crate) dead_may_go: Journaled<bool>,
     /// How the last ones went that were not acknowledged.
-    pub(crate) ends: Arc<Ends>,
+    pub(crate) ends: Journaled<Arc<Ends>>,
     /// What had a smaller number was gone after the last purge.
     pub(crate) purged_below: Seq,
     /// Messages that wait for a token, by lane and place in the order, and all of them by place.
@@ -90,7 +91,158 @@ pub(crate) struct Queue {
     reordered: BTreeMap<u64, Seq>,
     pub(crate) sessions: BTreeMap<SessionId, SeqSet>,
     /// When the state next looks here; never later than there is work.
-    pub(crate) watched_ms: Option<UnixMs>,
+    pub(crate) watched_ms: Journaled<Option<UnixMs>>,
+    /// During a trial, what cannot take itself back because indexes and lanes hang on it.
+    before: Option<Box<Before>>,
+}
+
+/// Parts of a queue as they were before a trial, as far as it changed them.
+#[derive(Default)]
+struct Before {
+    messages: BTreeMap<Seq, Option<Message>>,
+    /// Settings, and the buckets that go with them.
+    settings: Option<(Arc<QueueInfo>, Buckets)>,
+    guards: BTreeMap<GuardValue, Option<GuardState>>,
+    guard_values: BTreeMap<Seq, GuardValue>,
+    buckets: BTreeMap<Option<Arc<str>>, u64>,
+    paused_lanes: BTreeMap<Arc<str>, bool>,
+}
+
+impl Trial for Queue {
+    fn begin_trial(&mut self) {
+        self.before = Some(Box::default());
+        self.each(|part| part.begin_trial());
+    }
+
+    fn roll_back(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.put_back(*before);
+        }
+        self.each(|part| part.roll_back());
+        self.lanes.sweep();
+    }
+}
+
+impl Queue {
+    fn each(&mut self, call: impl FnMut(&mut dyn Trial)) {
+        let Self {
+            dedup,
+            attempts,
+            finished,
+            unique,
+            totals,
+            next_seq,
+            paused,
+            pause_ends,
+            newest_ms,
+            claims,
+            newest_seq,
+            dead_may_go,
+            ends,
+            watched_ms,
+            // Put back by hand: see `Before`.
+            info: _,
+            messages: _,
+            lanes: _,
+            guards: _,
+            guard_keys: _,
+            shut: _,
+            before: _,
+            // Never changed in the life of a queue: a purge makes another.
+            purged_at_ms: _,
+            purged_below: _,
+            // Not changed in a trial.
+            moved_in_by: _,
+            // These follow from the messages; `looked_at` only says how they are looked for.
+            ready: _,
+            archived: _,
+            delayed: _,
+            in_flight: _,
+            bytes: _,
+            deadlines: _,
+            expiries: _,
+            ages: _,
+            retained: _,
+            looked_at: _,
+            dead: _,
+            parked: _,
+            all_parked: _,
+            reordered: _,
+            sessions: _,
+        } = self;
+        let parts: [&mut dyn Trial; 14] = [
+            dedup,
+            attempts,
+            finished,
+            unique,
+            totals,
+            next_seq,
+            paused,
+            pause_ends,
+            newest_ms,
+            claims,
+            newest_seq,
+            dead_may_go,
+            ends,
+            watched_ms,
+        ];
+        parts.into_iter().for_each(call);
+    }
+
+    /// Whether what is done to this queue now will be taken back.
+    pub(crate) fn in_trial(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Notes a guard that was changed, for a trial.
+    pub(crate) fn keep_guard(&mut self, key: GuardValue, old: Option<&GuardState>) {
+        if let Some(before) = &mut self.before {
+            before.guards.entry(key).or_insert_with(|| old.cloned());
+        }
+    }
+
+    /// Notes a message's value that was changed, for a trial.
+    pub(crate) fn keep_guard_value(&mut self, seq: Seq, old: GuardValue) {
+        if let Some(before) = &mut self.before {
+            before.guard_values.entry(seq).or_insert(old);
+        }
+    }
+
+    fn put_back(&mut self, before: Before) {
+        let Before { messages, settings, guards, guard_values, buckets, paused_lanes } = before;
+        // First away with all of them: one may have taken another's place in the order.
+        for seq in messages.keys() {
+            self.replace(*seq, None);
+        }
+        for (seq, message) in messages {
+            if message.is_some() {
+                self.replace(seq, message);
+            }
+        }
+        // What a guard shuts depends on the settings that it was made under.
+        for key in guards.keys() {
+            self.put_guard(key.clone(), None);
+        }
+        if let Some((info, buckets)) = settings {
+            self.info = info;
+            let (messages, reordered) = (&self.messages, &self.reordered);
+            let turn_of = |rank| turn_of_waiting(messages, reordered, rank);
+            self.lanes.set_limits(&self.info.config, buckets, turn_of);
+            self.put_guards(self.guards.clone());
+        }
+        for (key, guard) in guards {
+            self.put_guard(key, guard);
+        }
+        for (seq, value) in guard_values {
+            self.set_guard_value(seq, value);
+        }
+        for (lane, full_at_ns) in buckets {
+            self.set_bucket(lane.as_ref(), full_at_ns);
+        }
+        for (lane, paused) in paused_lanes {
+            self.set_lane_paused(&lane, paused);
+        }
+    }
 }
 
 /// What a change means for those who wait.
@@ -109,22 +261,22 @@ impl Queue {
             info,
             messages: Messages::default(),
             lanes,
-            dedup: Dedup::default(),
-            attempts: Attempts::default(),
-            finished: Arc::default(),
+            dedup: JournaledMap::default(),
+            attempts: JournaledMap::default(),
+            finished: Journaled::default(),
             guards: BTreeMap::new(),
             guard_keys: GuardKeys::default(),
             shut: false,
-            unique: UniqueKeys::default(),
-            totals: QueueTotals::default(),
-            next_seq: 1,
+            unique: JournaledMap::default(),
+            totals: Journaled::default(),
+            next_seq: Journaled::new(1),
             purged_at_ms: None,
-            paused: false,
-            pause_ends: PauseEnds::default(),
-            newest_ms: 0,
+            paused: Journaled::default(),
+            pause_ends: Journaled::default(),
+            newest_ms: Journaled::default(),
             moved_in_by: 0,
-            claims: BTreeMap::new(),
-            newest_seq: 0,
+            claims: JournaledMap::default(),
+            newest_seq: Journaled::default(),
             ready: 0,
             archived: 0,
             delayed: 0,
@@ -136,14 +288,15 @@ impl Queue {
             retained: BTreeSet::new(),
             looked_at: 0,
             dead: BTreeSet::new(),
-            dead_may_go: true,
-            ends: Arc::default(),
+            dead_may_go: Journaled::new(true),
+            ends: Journaled::default(),
             purged_below: 0,
             parked: BTreeMap::new(),
             all_parked: BTreeSet::new(),
             reordered: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            watched_ms: None,
+            watched_ms: Journaled::default(),
+            before: None,
         }
     }
 
@@ -163,6 +316,9 @@ impl Queue {
     ) -> (Option<Message>, Effectuated) {
         let mut done = Effectuated::default();
         let old = self.messages.replace(seq, new.as_ref());
+        if let Some(before) = &mut self.before {
+            before.messages.entry(seq).or_insert_with(|| old.clone());
+        }
         if let Some(old) = &old {
             done.wakes |= self.unindex(seq, old);
         }
@@ -308,6 +464,10 @@ impl Queue {
 
     /// Takes over new settings, from this time on.
     pub(crate) fn configure(&mut self, config: &QueueConfig, at_ms: UnixMs) {
+        if let Some(before) = &mut self.before {
+            let settings = || (self.info.clone(), self.lanes.limits.buckets.clone());
+            before.settings.get_or_insert_with(settings);
+        }
         let info = Arc::make_mut(&mut self.info);
         info.config.clone_from(config);
         info.version += 1;
@@ -317,30 +477,43 @@ impl Queue {
         self.lanes.configure(config, at_ms, turn_of);
     }
 
-    /// Takes new settings back.
-    pub(crate) fn restore(&mut self, info: Arc<QueueInfo>, buckets: Buckets) {
-        self.info = info;
-        let (messages, reordered) = (&self.messages, &self.reordered);
-        let turn_of = |rank| turn_of_waiting(messages, reordered, rank);
-        self.lanes.set_limits(&self.info.config, buckets, turn_of);
-        self.put_guards(self.guards.clone());
+    /// Sets a token bucket: of the queue, or of a lane.
+    pub(crate) fn set_bucket(&mut self, lane: Option<&Arc<str>>, full_at_ns: u64) {
+        if let Some(before) = &mut self.before {
+            let buckets = &self.lanes.limits.buckets;
+            let old = || lane.map_or(buckets.queue_full_at_ns, |key| buckets.lane(key));
+            before.buckets.entry(lane.cloned()).or_insert_with(old);
+        }
+        match lane {
+            None => self.lanes.set_queue_bucket(full_at_ns),
+            Some(key) => self.lanes.set_lane_bucket(key, full_at_ns),
+        }
+    }
+
+    /// Pauses or resumes a lane, whether or not it has messages.
+    pub(crate) fn set_lane_paused(&mut self, lane: &str, paused: bool) {
+        if let Some(before) = &mut self.before {
+            let old = || self.lanes.limits.paused.contains(lane);
+            before.paused_lanes.entry(lane.into()).or_insert_with(old);
+        }
+        self.lanes.set_lane_paused(lane, paused);
     }
 
     /// The queue without its messages.
     pub(crate) fn purged(&self, at_ms: UnixMs) -> Self {
         let mut empty = Self::new(self.info.clone());
-        empty.next_seq = self.next_seq;
-        empty.newest_ms = self.newest_ms;
-        empty.newest_seq = self.newest_seq;
-        empty.totals = self.totals;
+        *empty.next_seq = *self.next_seq;
+        *empty.newest_ms = *self.newest_ms;
+        *empty.newest_seq = *self.newest_seq;
+        *empty.totals = *self.totals;
         empty.totals.purged += self.len();
         empty.purged_at_ms = Some(at_ms);
-        empty.paused = self.paused;
-        empty.pause_ends = self.pause_ends.clone();
+        *empty.paused = *self.paused;
+        *empty.pause_ends = (*self.pause_ends).clone();
         empty.lanes.outlive(&self.lanes.limits);
-        empty.finished = self.finished.clone();
-        empty.ends = self.ends.clone();
-        empty.purged_below = self.next_seq;
+        *empty.finished = (*self.finished).clone();
+        *empty.ends = (*self.ends).clone();
+        empty.purged_below = *self.next_seq;
         empty.put_guards(self.guards.clone());
         empty
     }
@@ -410,7 +583,7 @@ impl Queue {
             self.deadlines.first().map(|(at, _)| *at),
             self.expiries.first().map(|(at, _)| *at),
             retention,
-            (self.dead_may_go && !self.dead.is_empty()).then_some(0),
+            (*self.dead_may_go && !self.dead.is_empty()).then_some(0),
             self.dedup.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.attempts.first_expiry().map(|at| at.saturating_add(SWEEP_SLACK_MS)),
             self.guards_due_ms(),
@@ -444,13 +617,13 @@ impl Queue {
             in_flight: self.in_flight,
             bytes: self.bytes,
             lanes_in_flight: self.lanes.with_in_flight,
-            paused: self.paused,
+            paused: *self.paused,
             paused_until_ms: self.pause_ends.queue,
             oldest_enqueued_at_ms: self.oldest_enqueued_at_ms(),
             newest_enqueued_at_ms: self.newest_enqueued_at_ms(),
             archived: self.archived,
             dead: self.dead.len() as u64,
-            last_seq: self.next_seq - 1,
+            last_seq: *self.next_seq - 1,
         }
     }
 

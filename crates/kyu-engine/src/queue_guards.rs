@@ -31,11 +31,12 @@ impl Queue {
         }
     }
 
-    /// Notes the value by which a message is guarded; returns the one before.
-    pub(crate) fn set_guard_value(&mut self, seq: Seq, value: GuardValue) -> GuardValue {
+    /// Notes the value by which a message is guarded.
+    pub(crate) fn set_guard_value(&mut self, seq: Seq, value: GuardValue) {
         let message = self.messages.get(seq);
         let value = value.filter(|_| message.is_some());
-        self.guard_keys.set(seq, value, message.as_ref())
+        let old = self.guard_keys.set(seq, value, message.as_ref());
+        self.keep_guard_value(seq, old);
     }
 
     /// The guard's settings, if there is anything to them.
@@ -106,10 +107,12 @@ impl Queue {
                 }
             }
         }
-        match new {
-            Some(guard) => self.guards.insert(key, guard),
+        let old = match new {
+            Some(guard) => self.guards.insert(key.clone(), guard),
             None => self.guards.remove(&key),
-        }
+        };
+        self.keep_guard(key, old.as_ref());
+        old
     }
 
     /// Puts all guards back into a queue that has none.

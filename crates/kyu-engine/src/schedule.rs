@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kyu_machine::Replace;
+
 use bytes::Bytes;
 
 use crate::ids::{MessageId, QueueName, UnixMs};
@@ -347,20 +349,18 @@ pub struct ScheduleTotals {
 #[derive(Default)]
 pub(crate) struct Schedules {
     pub(crate) by_name: BTreeMap<QueueName, Arc<ScheduleInfo>>,
-    /// The last identifier given.
-    pub(crate) last_id: u64,
 
     // What follows is derived, and not in snapshots.
     due: BTreeSet<(UnixMs, QueueName)>,
     /// Bytes of the contents.
     bytes: u64,
-    /// The last tick went to schedules, so that the next one goes to queues.
-    pub(crate) had_turn: bool,
 }
 
-impl Schedules {
-    /// Puts a schedule in place of the one of its name.
-    pub(crate) fn replace(&mut self, name: &QueueName, new: Option<Arc<ScheduleInfo>>) {
+impl Replace for Schedules {
+    type Key = QueueName;
+    type Entry = Arc<ScheduleInfo>;
+
+    fn replace(&mut self, name: &QueueName, new: Option<Self::Entry>) -> Option<Self::Entry> {
         let bytes = |info: &ScheduleInfo| info.config.message.content.len() as u64;
         let due = new.as_ref().and_then(|info| info.next).map(|next| next.at_ms);
         self.bytes += new.as_deref().map_or(0, bytes);
@@ -369,14 +369,17 @@ impl Schedules {
             None => self.by_name.remove(name),
         };
         self.bytes -= old.as_deref().map_or(0, bytes);
-        if let Some(next) = old.and_then(|old| old.next) {
+        if let Some(next) = old.as_ref().and_then(|old| old.next) {
             self.due.remove(&(next.at_ms, name.clone()));
         }
         if let Some(at_ms) = due {
             self.due.insert((at_ms, name.clone()));
         }
+        old
     }
+}
 
+impl Schedules {
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

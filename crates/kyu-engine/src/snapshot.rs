@@ -132,32 +132,32 @@ impl Frozen {
     pub(crate) fn of(state: &State) -> Self {
         let queues = state.queues.values().map(|queue| FrozenQueue {
             info: queue.info.clone(),
-            totals: queue.totals,
-            next_seq: queue.next_seq,
-            newest_ms: queue.newest_ms,
-            newest_seq: queue.newest_seq,
-            claims: queue.claims.clone(),
+            totals: *queue.totals,
+            next_seq: *queue.next_seq,
+            newest_ms: *queue.newest_ms,
+            newest_seq: *queue.newest_seq,
+            claims: (*queue.claims).clone(),
             purged_at_ms: queue.purged_at_ms,
             purged_below: queue.purged_below,
-            ends: queue.ends.clone(),
+            ends: (*queue.ends).clone(),
             messages: queue.messages.clone(),
             lane_keys: queue.lanes.keys(),
-            dedup: queue.dedup.clone(),
-            attempts: queue.attempts.clone(),
+            dedup: (*queue.dedup).clone(),
+            attempts: (*queue.attempts).clone(),
             guards: queue.guards.clone(),
             guard_keys: queue.guard_keys.clone(),
-            finished: queue.finished.clone(),
+            finished: (*queue.finished).clone(),
             unique: queue.unique.freeze(),
             limits: FrozenLimits::of(queue),
         });
         Self {
-            next_queue: state.next_queue,
-            next_task: state.next_task,
-            last_time_ms: state.last_time_ms,
-            deleted_names: state.deleted_names.clone(),
-            shared: state.shared.clone(),
-            tasks: state.tasks.clone(),
-            next_exchange: state.next_exchange,
+            next_queue: *state.next_queue,
+            next_task: *state.next_task,
+            last_time_ms: *state.last_time_ms,
+            deleted_names: (*state.deleted_names).clone(),
+            shared: state.frames.shared().clone(),
+            tasks: (*state.tasks).clone(),
+            next_exchange: *state.next_exchange,
             exchanges: state.exchanges.values().cloned().collect(),
             keys: Box::new(FrozenKeys::of(state)),
             queues: queues.collect(),
@@ -516,12 +516,12 @@ impl Loader {
             block::GLOBAL => self.global(r)?,
             block::TASK => {
                 let task = decode_task(r)?;
-                self.state.tasks.insert(task.id, task);
+                self.state.tasks.insert(&task.id.clone(), task);
             }
             block::SCHEDULE => load_schedule(&mut self.state, r)?,
-            block::LEDGER => self.state.ledger.next_token = r.varint()?,
+            block::LEDGER => *self.state.next_token = r.varint()?,
             block::LEDGER_ENTRIES => load_ledger(&mut self.state, r)?,
-            block::COUNTERS => self.state.next_exchange = r.varint32()?,
+            block::COUNTERS => *self.state.next_exchange = r.varint32()?,
             block::EXCHANGE => {
                 self.end_exchange();
                 self.begin_exchange(r)?;
@@ -551,11 +551,11 @@ impl Loader {
             }
             block::ATTEMPTS => self.attempts(r)?,
             block::UNIQUE => load_unique(&mut self.state, self.queue, r)?,
-            block::NEWEST => self.own_queue()?.newest_seq = r.varint()?,
+            block::NEWEST => *self.own_queue()?.newest_seq = r.varint()?,
             block::CLAIMS => {
                 let queue = self.own_queue()?;
                 while r.remaining() > 0 {
-                    queue.claims.insert(r.varint()?, decode_phase(r)?);
+                    queue.claims.insert(&r.varint()?, decode_phase(r)?);
                 }
             }
             block::PAUSES => load_pauses(&mut self.state, self.queue, r)?,
@@ -579,16 +579,16 @@ impl Loader {
         if r.u8()? != VERSION {
             return Err(Malformed("snapshot version"));
         }
-        self.state.next_queue = r.varint32()?;
-        self.state.next_task = r.varint()?;
-        self.state.last_time_ms = r.varint()?;
+        *self.state.next_queue = r.varint32()?;
+        *self.state.next_task = r.varint()?;
+        *self.state.last_time_ms = r.varint()?;
         for _ in 0..r.count()? {
             let name = decode_name(r)?;
-            self.state.deleted_names.insert(name, r.varint()?);
+            self.state.deleted_names.insert(&name, r.varint()?);
         }
         for _ in 0..r.count()? {
             let at = r.varint()?;
-            self.state.shared.insert(at, r.varint32()?);
+            self.state.frames.share(at, r.varint32()?);
         }
         Ok(())
     }
@@ -632,7 +632,7 @@ impl Loader {
             version: r.varint()?,
             created_at_ms: r.varint()?,
         };
-        self.state.bindings.insert(info.id, exchange.info.id);
+        self.state.bindings.insert(&info.id, exchange.info.id);
         exchange.bindings.insert(info.id, Arc::new(info));
         Ok(())
     }
@@ -641,8 +641,8 @@ impl Loader {
         let Some(mut exchange) = self.exchange.take() else { return };
         exchange.dedup = Dedup::restore(std::mem::take(&mut self.dedup));
         let id = exchange.info.id;
-        self.state.exchange_names.insert(exchange.info.name.clone(), id);
-        self.state.exchanges.insert(id, Arc::new(exchange));
+        self.state.exchange_names.insert(&exchange.info.name, id);
+        self.state.exchanges.insert(&id, Arc::new(exchange));
     }
 
     fn begin_queue(&mut self, r: &mut Reader) -> Result<(), Malformed> {
@@ -655,11 +655,11 @@ impl Loader {
             modified_at_ms: r.varint()?,
         });
         let mut queue = Queue::new(info.clone());
-        queue.next_seq = r.varint()?;
-        queue.newest_seq = queue.next_seq.saturating_sub(1);
-        queue.newest_ms = r.varint()?;
+        *queue.next_seq = r.varint()?;
+        *queue.newest_seq = queue.next_seq.saturating_sub(1);
+        *queue.newest_ms = r.varint()?;
         queue.purged_at_ms = r.opt_varint()?;
-        queue.totals = QueueTotals {
+        *queue.totals = QueueTotals {
             sent: r.varint()?,
             received: r.varint()?,
             acked: r.varint()?,
@@ -671,7 +671,7 @@ impl Loader {
             purged: r.varint()?,
             ..QueueTotals::default()
         };
-        self.state.names.insert(info.name.clone(), info.id);
+        self.state.names.insert(&info.name, info.id);
         self.state.queues.insert(info.id, queue);
         self.queue = Some(info.id);
         self.lane_keys.clear();
@@ -682,7 +682,7 @@ impl Loader {
         let dedup = std::mem::take(&mut self.dedup);
         let Some(id) = self.queue.take() else { return };
         if let Some(queue) = self.state.queues.get_mut(&id) {
-            queue.dedup = Dedup::restore(dedup);
+            *queue.dedup.all_mut() = Dedup::restore(dedup);
             queue.lanes.sweep();
             let due_ms = queue.next_due_ms();
             self.state.watch(id, due_ms);
@@ -709,9 +709,9 @@ impl Loader {
                 }
                 _ => return Err(Malformed("message form")),
             }
-            if !self.state.shared.contains_key(&at) || self.counted.insert(at) {
+            if !self.state.frames.shared().contains_key(&at) || self.counted.insert(at) {
                 // A shared frame is in the map with its count already.
-                self.state.count_live(frame);
+                self.state.frames.count_live(frame);
             }
             self.state.put(id, seq, Some(message));
         }

@@ -36,7 +36,7 @@ pub(crate) fn load(kind: u8, queue: &mut Queue, r: &mut Reader) -> Result<(), Ma
             (queue.totals.kept_dead, queue.totals.revived) = (r.varint()?, r.varint()?);
             queue.totals.cancelled = r.varint()?;
         }
-        block::ENDS => queue.ends = Arc::new(Ends::decode(r)?),
+        block::ENDS => *queue.ends = Arc::new(Ends::decode(r)?),
         block::PURGED_BELOW => queue.purged_below = r.varint()?,
         _ => return Err(Malformed("block kind")),
     }

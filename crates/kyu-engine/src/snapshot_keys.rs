@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::ids::QueueId;
-use crate::ledger::Ledger;
+use crate::ledger::LedgerEntries;
 use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::schedule::ScheduleInfo;
 use crate::schedule_codec::{decode_schedule, encode_schedule};
@@ -19,7 +19,8 @@ const BLOCK_ENTRIES: usize = 256;
 
 /// What stands under keys beside queues.
 pub(crate) struct FrozenKeys {
-    ledger: Ledger,
+    ledger: LedgerEntries,
+    next_token: u64,
     last_schedule: u64,
     schedules: Vec<Arc<ScheduleInfo>>,
 }
@@ -27,21 +28,26 @@ pub(crate) struct FrozenKeys {
 impl FrozenKeys {
     pub(crate) fn of(state: &State) -> Self {
         Self {
-            ledger: state.ledger.clone(),
-            last_schedule: state.schedules.last_id,
+            ledger: state.ledger.freeze(),
+            next_token: *state.next_token,
+            last_schedule: *state.last_schedule,
             schedules: state.schedules.by_name.values().cloned().collect(),
         }
     }
 
     pub(crate) fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
-        write_ledger(&self.ledger, blocks)?;
+        write_ledger(self.next_token, &self.ledger, blocks)?;
         write_schedules(self.last_schedule, &self.schedules, blocks)
     }
 }
 
-fn write_ledger(ledger: &Ledger, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
-    if ledger.next_token > 1 {
-        blocks.write(block::LEDGER, |b| b.varint(ledger.next_token))?;
+fn write_ledger(
+    next_token: u64,
+    ledger: &LedgerEntries,
+    blocks: &mut Blocks<'_, impl io::Write>,
+) -> io::Result<()> {
+    if next_token > 1 {
+        blocks.write(block::LEDGER, |b| b.varint(next_token))?;
     }
     let mut entries = ledger.iter().peekable();
     while entries.peek().is_some() {
@@ -57,7 +63,7 @@ fn write_ledger(ledger: &Ledger, blocks: &mut Blocks<'_, impl io::Write>) -> io:
 pub(crate) fn load_ledger(state: &mut State, r: &mut Reader) -> Result<(), Malformed> {
     while r.remaining() > 0 {
         let entry = Arc::new(decode_entry(r)?);
-        state.put_entry(&entry.key.clone(), Some(entry));
+        state.ledger.insert(&entry.key.clone(), entry);
     }
     Ok(())
 }
@@ -86,9 +92,9 @@ fn write_schedules(
 pub(crate) fn load_schedule(state: &mut State, r: &mut Reader) -> Result<(), Malformed> {
     if r.bool()? {
         let info = Arc::new(decode_schedule(r)?);
-        state.schedules.replace(&info.name.clone(), Some(info));
+        state.schedules.insert(&info.name.clone(), info);
     } else {
-        state.schedules.last_id = r.varint()?;
+        *state.last_schedule = r.varint()?;
     }
     Ok(())
 }

@@ -24,9 +24,9 @@ impl FrozenLimits {
     pub(crate) fn of(queue: &Queue) -> Self {
         let limits = &queue.lanes.limits;
         Self {
-            paused: queue.paused,
+            paused: *queue.paused,
             paused_lanes: limits.paused.clone(),
-            pause_ends: queue.pause_ends.clone(),
+            pause_ends: (*queue.pause_ends).clone(),
             buckets: limits.buckets.clone(),
         }
     }
@@ -66,9 +66,9 @@ pub(crate) fn load_pauses(
     r: &mut Reader,
 ) -> Result<(), Malformed> {
     let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
-    queue.paused = r.bool()?;
+    *queue.paused = r.bool()?;
     while r.remaining() > 0 {
-        queue.lanes.set_lane_paused(&r.string()?, true);
+        queue.set_lane_paused(&r.string()?, true);
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ pub(crate) fn load_pause_ends(
     r: &mut Reader,
 ) -> Result<(), Malformed> {
     let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
-    queue.pause_ends = PauseEnds::decode(r)?;
+    *queue.pause_ends = PauseEnds::decode(r)?;
     Ok(())
 }
 
@@ -89,10 +89,11 @@ pub(crate) fn load_buckets(
     r: &mut Reader,
 ) -> Result<(), Malformed> {
     let id = queue.ok_or(Malformed("block order"))?;
-    state.set_bucket(id, None, r.varint()?);
+    let queue = state.queues.get_mut(&id).ok_or(Malformed("block order"))?;
+    queue.set_bucket(None, r.varint()?);
     while r.remaining() > 0 {
         let key = r.string()?;
-        state.set_bucket(id, Some(key.into()), r.varint()?);
+        queue.set_bucket(Some(&key.into()), r.varint()?);
     }
     // Nothing is full at time 0: this only watches for the next token.
     state.end_metering(id, 0);

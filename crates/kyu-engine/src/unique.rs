@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kyu_machine::Replace;
+
 use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
@@ -170,17 +172,11 @@ pub(crate) struct UniqueKeys {
     expiry: BTreeSet<(UnixMs, Arc<str>)>,
 }
 
-impl UniqueKeys {
-    fn shard_of(key: &str) -> usize {
-        crc32c::crc32c(key.as_bytes()) as usize % SHARDS
-    }
+impl Replace for UniqueKeys {
+    type Key = str;
+    type Entry = Holder;
 
-    pub(crate) fn get(&self, key: &str) -> Option<Holder> {
-        self.shards.get(Self::shard_of(key))?.get(key).copied()
-    }
-
-    /// Puts a holder in place of another.
-    pub(crate) fn replace(&mut self, key: &str, new: Option<Holder>) -> Option<Holder> {
+    fn replace(&mut self, key: &str, new: Option<Holder>) -> Option<Holder> {
         if self.shards.is_empty() {
             self.shards.resize_with(SHARDS, Arc::default);
         }
@@ -207,6 +203,16 @@ impl UniqueKeys {
             }
         }
         old
+    }
+}
+
+impl UniqueKeys {
+    fn shard_of(key: &str) -> usize {
+        crc32c::crc32c(key.as_bytes()) as usize % SHARDS
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Holder> {
+        self.shards.get(Self::shard_of(key))?.get(key).copied()
     }
 
     /// The key that a message in the queue holds.

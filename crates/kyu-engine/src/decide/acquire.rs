@@ -31,7 +31,7 @@ pub(super) fn decide(
     if command.max_messages == 0 || command.max_messages > MAX_ACQUIRE {
         return Err(Refusal::LimitExceeded("messages of one acquire"));
     }
-    if queue.paused {
+    if *queue.paused {
         return Ok((Reply::Acquired(Vec::new()), Wait::Until(0)));
     }
     let end = lease_end(queue, command.lease, ctx.now_ms);

@@ -1,13 +1,19 @@
 //! Atomic groups: every command is decided in the state that the earlier ones left, tried out and
-//! taken back; then all facts go into one record, or none does.
+//! taken back; then all facts go into one record, or none does. Any command may stand in one, but
+//! for a group.
 
+use kyu_machine::Trial;
+
+use crate::by_seq::SeqResult;
 use crate::command::{Command, Context};
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
 use crate::ids::Address;
+use crate::intervene::Intervened;
 use crate::ledger::{Claimed, LedgerReply};
 use crate::limits::MAX_ATOMIC;
-use crate::reply::{Refusal, Reply};
+use crate::reply::{Extended, Refusal, Reply, Settled};
+use crate::schedule::{RunOutcome, ScheduleReply};
 use crate::state::State;
 
 /// Frames of the trial have no place in the log yet: their address is this plus the offset in
@@ -23,32 +29,13 @@ pub(super) fn decide(
     if commands.len() > MAX_ATOMIC {
         return Err(Refusal::LimitExceeded("commands of one atomic group"));
     }
-    if !commands.iter().all(may_stand_in_group) {
+    if commands.iter().any(|command| matches!(command, Command::Atomic(_))) {
         return Err(Refusal::NotInAtomic);
     }
     state.begin_trial();
     let replies = try_all(state, commands, ctx, effects);
     state.roll_back();
     Ok((Reply::Atomic(replies?), Wait::Record))
-}
-
-fn may_stand_in_group(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Enqueue(_)
-            | Command::Publish(_)
-            | Command::Acquire(_)
-            | Command::Settle(_)
-            | Command::Extend(_)
-            | Command::Ledger(_)
-            | Command::CreateQueue(_)
-            | Command::ConfigureQueue(_)
-            | Command::DeleteQueue(_)
-            | Command::PurgeQueue(_)
-            | Command::EnqueueReserved(_)
-            | Command::BySeq(_)
-            | Command::Conclude(_)
-    )
 }
 
 fn try_all(
@@ -77,15 +64,47 @@ fn try_all(
 
 /// Whether every entry of a command succeeded.
 fn is_whole(reply: &Reply) -> bool {
-    use crate::by_seq::SeqResult;
-    use crate::reply::{Extended, Settled};
     match reply {
         Reply::Enqueued(results) => results.iter().all(Result::is_ok),
         Reply::Published(results) => results.iter().all(Result::is_ok),
         Reply::Settled(results) => results.iter().all(|settled| *settled == Settled::Done),
         Reply::Extended(results) => results.iter().all(|extended| *extended == Extended::Done),
         Reply::BySeq(results) => !results.iter().any(|r| matches!(r, SeqResult::Busy(_))),
+        Reply::Intervened(results) => results.iter().all(|done| *done == Intervened::Done),
         Reply::Ledger(LedgerReply::Claimed(claimed)) => matches!(claimed, Claimed::Run { .. }),
-        _ => true,
+        Reply::Schedule(ScheduleReply::Ran(run)) => matches!(run.outcome, RunOutcome::Sent(_)),
+        Reply::QueueCreated(_)
+        | Reply::QueueConfigured(_)
+        | Reply::QueueDeleted
+        | Reply::QueuePurged { .. }
+        | Reply::PausedSet { .. }
+        | Reply::Acquired(_)
+        | Reply::SessionEnded { .. }
+        | Reply::MoveTaskStarted { .. }
+        | Reply::MoveTaskCancelled(_)
+        | Reply::Relocated { .. }
+        | Reply::Ticked { .. }
+        | Reply::ExchangeCreated(_)
+        | Reply::ExchangeConfigured
+        | Reply::ExchangeDeleted
+        | Reply::Bound(_)
+        | Reply::BindingConfigured
+        | Reply::Unbound
+        | Reply::Ledger(
+            LedgerReply::Extended { .. }
+            | LedgerReply::Completed { .. }
+            | LedgerReply::Released
+            | LedgerReply::Put { .. },
+        )
+        | Reply::Reserved { .. }
+        | Reply::Concluded { .. }
+        | Reply::GivenBack { .. }
+        | Reply::Schedule(
+            ScheduleReply::Created(_)
+            | ScheduleReply::Changed(_)
+            | ScheduleReply::Deleted
+            | ScheduleReply::Backfilled { .. },
+        )
+        | Reply::Atomic(_) => true,
     }
 }

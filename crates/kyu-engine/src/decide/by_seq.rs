@@ -24,7 +24,7 @@ pub(super) fn reserve(state: &State, command: &Reserve, effects: &mut Effects) -
     if command.count == 0 || command.count > MAX_RESERVED {
         return Err(Refusal::LimitExceeded("sequence numbers of one reservation"));
     }
-    let first = queue.next_seq;
+    let first = *queue.next_seq;
     let next_seq = first + u64::from(command.count);
     effects.push(ClaimEffect::Reserved { queue: queue.id(), next_seq }.into());
     Ok((Reply::Reserved { first }, Wait::Until(0)))
@@ -149,7 +149,7 @@ fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &
             message.phase == Phase::Ready
                 && room > 0
                 && lane_free
-                && !queue.paused
+                && !*queue.paused
                 && !queue.shut
                 && !queue.is_over(message, ctx.now_ms)
         }

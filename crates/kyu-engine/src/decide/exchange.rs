@@ -36,7 +36,7 @@ pub(super) fn create(
     }
     check_exchange(&command.config)?;
     let info = ExchangeInfo {
-        id: ExchangeId(state.next_exchange),
+        id: ExchangeId(*state.next_exchange),
         name: command.name.clone(),
         config: command.config.clone(),
         version: 1,

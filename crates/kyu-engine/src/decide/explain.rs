@@ -26,7 +26,7 @@ pub(crate) fn explain(
         queue: id,
         seq,
         at_ms: now_ms,
-        verdict: if seq < queue.next_seq { Verdict::Gone } else { Verdict::NeverSent },
+        verdict: if seq < *queue.next_seq { Verdict::Gone } else { Verdict::NeverSent },
         reasons: Vec::new(),
         next_event_ms: None,
         possible_from_ms: None,
@@ -125,7 +125,7 @@ fn reasons(
 }
 
 fn of_queue(queue: &Queue, now_ms: UnixMs, reasons: &mut Vec<Reason>) {
-    if queue.paused {
+    if *queue.paused {
         reasons.push(Reason::QueuePaused { until_ms: queue.pause_ends.queue });
     }
     let (in_flight, max_in_flight) =

@@ -46,7 +46,7 @@ fn one(
     effects: &mut Effects,
 ) -> Extended {
     let (queue, ctx) = (ending.queue, ending.ctx);
-    if receipt.queue != queue.id() || receipt.seq >= queue.next_seq {
+    if receipt.queue != queue.id() || receipt.seq >= *queue.next_seq {
         return Extended::Foreign;
     }
     let Some(message) = queue.messages.get(receipt.seq) else { return Extended::Gone };

@@ -27,9 +27,9 @@ use crate::unique::{Unique, UniquePolicy, UniqueScope};
 /// makes room in it.
 pub(super) fn takes_turn(state: &mut State, ctx: &Context) -> bool {
     let is_due = state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.wall_ms);
-    let had_turn = std::mem::replace(&mut state.schedules.had_turn, false);
-    state.schedules.had_turn = is_due && !had_turn;
-    state.schedules.had_turn
+    let had_turn = std::mem::take(&mut *state.schedules_had_turn);
+    *state.schedules_had_turn = is_due && !had_turn;
+    *state.schedules_had_turn
 }
 
 /// Runs what is due, a tick's worth.

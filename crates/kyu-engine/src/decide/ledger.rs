@@ -38,7 +38,7 @@ pub(super) fn decide(
 
 /// Forgets entries whose time is over. Returns whether there may be more of them.
 pub(super) fn sweep(state: &State, ctx: &Context, effects: &mut Effects) -> bool {
-    let keys = state.ledger_due.due(ctx.now_ms);
+    let keys = state.ledger.due(ctx.now_ms);
     let more = keys.len() >= crate::limits::MAX_TICK_MESSAGES;
     if !keys.is_empty() {
         push(effects, LedgerEffect::Forgotten { at_ms: ctx.now_ms, keys });
@@ -51,7 +51,7 @@ fn claim(state: &State, c: &LedgerClaim, ctx: &Context, effects: &mut Effects) -
     check(c.fingerprint.len() <= MAX_FINGERPRINT_BYTES, "fingerprint")?;
     check(c.holder.len() <= MAX_KEY_BYTES, "holder")?;
     let until_ms = lease_end(c.lease_ms, ctx)?;
-    let mut token = state.ledger.next_token;
+    let mut token = *state.next_token;
     if let Some(entry) = state.ledger.live(&c.key, ctx.now_ms) {
         match &entry.state {
             LedgerState::Record { .. } => return refuse(LedgerRefusal::OtherKind),
@@ -136,7 +136,7 @@ fn put(state: &State, c: &LedgerPut, ctx: &Context, effects: &mut Effects) -> Do
         return refuse(LedgerRefusal::Conflict { version });
     }
     check_room(state)?;
-    let token = state.ledger.next_token;
+    let token = *state.next_token;
     let value = detached(&c.value);
     let effect =
         LedgerEffect::Put { key: c.key.clone(), at_ms: ctx.now_ms, token, until_ms, value };

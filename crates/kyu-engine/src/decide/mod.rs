@@ -120,7 +120,7 @@ impl Sequences {
     fn next(&mut self, queue: &Queue) -> Seq {
         let given = self.given.entry(queue.id()).or_default();
         *given += 1;
-        queue.next_seq + *given - 1
+        *queue.next_seq + *given - 1
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn start(
     if state.tasks.values().any(running) {
         return Err(Refusal::MoveTaskRunning);
     }
-    let task = state.next_task;
+    let task = *state.next_task;
     effects.push(Effect::MoveTaskStarted {
         task,
         source: command.source,

@@ -19,7 +19,7 @@ pub(super) fn decide(
     let (paused_lanes, paused) = (&queue.lanes.limits.paused, command.paused);
     let until_ms = command.until_ms.filter(|_| paused);
     let (was_paused, was_until_ms) = match command.lane.as_deref() {
-        None => (queue.paused, queue.pause_ends.queue),
+        None => (*queue.paused, queue.pause_ends.queue),
         Some(lane) => (paused_lanes.contains(lane), queue.pause_ends.lanes.get(lane).copied()),
     };
     let changed = (was_paused, was_until_ms) != (paused, until_ms);

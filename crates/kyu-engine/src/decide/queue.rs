@@ -34,7 +34,7 @@ pub(super) fn create(
         return Err(Refusal::LimitExceeded("bytes of a queue's name"));
     }
     check(&command.config)?;
-    let id = QueueId(state.next_queue);
+    let id = QueueId(*state.next_queue);
     effects.push(Effect::QueueCreated {
         queue: id,
         at_ms: ctx.now_ms,

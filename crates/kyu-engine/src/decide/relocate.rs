@@ -9,7 +9,7 @@ use crate::state::State;
 /// Moves the frame if every message that needs it is named; otherwise nothing happens, and a
 /// later look at the segment finds the right owners.
 pub(super) fn decide(state: &State, command: &Relocate, effects: &mut Effects) -> Decided {
-    let shares = state.shared.get(&command.from).map_or(1, |shares| *shares as usize);
+    let shares = state.frames.shares(command.from) as usize;
     let mut owners = command.owners.clone();
     owners.sort_unstable();
     owners.dedup();

@@ -64,7 +64,7 @@ fn create(
         return Err(Refusal::LimitExceeded("schedules"));
     }
     let config = checked(state, &c.config, ctx)?;
-    let id = state.schedules.last_id + 1;
+    let id = *state.last_schedule + 1;
     let next = if c.paused { None } else { next_run(&config, id, ctx.wall_ms) };
     push(
         effects,

@@ -108,7 +108,7 @@ fn unsuccessful(
 
 /// The message that a receipt may decide about.
 fn find(queue: &Queue, receipt: &Receipt) -> Result<Message, Settled> {
-    if receipt.queue != queue.id() || receipt.seq >= queue.next_seq {
+    if receipt.queue != queue.id() || receipt.seq >= *queue.next_seq {
         return Err(Settled::Foreign);
     }
     let message = queue.messages.get(receipt.seq).ok_or(Settled::Gone)?;

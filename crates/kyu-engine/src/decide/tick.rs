@@ -90,7 +90,7 @@ fn one_queue(
         promote(queue, &promoted, sequences, effects);
         queue.note_receivable(&promoted, ctx.now_ms, effects);
     }
-    if queue.dead_may_go {
+    if *queue.dead_may_go {
         let going = state.dead_that_go(queue, budget - touched);
         for (seq, to, reason) in going.filter(|(seq, ..)| expired.binary_search(seq).is_err()) {
             touched += 1;

@@ -1,5 +1,7 @@
 //! Atomic groups: all or nothing, with read-your-writes.
 
+use std::collections::BTreeMap;
+
 use kyu_engine::*;
 
 use crate::world::*;
@@ -67,9 +69,62 @@ fn one_refusal_undoes_all() {
 }
 
 #[test]
-fn what_cannot_be_taken_back_may_not_be_in_a_group() {
+fn a_group_may_not_stand_in_a_group() {
     let mut w = World::new();
     let group = vec![Command::Atomic(vec![])];
     assert_eq!(w.try_run(Command::Atomic(group)), Err(Refusal::NotInAtomic));
-    assert_eq!(w.try_run(Command::Atomic(vec![Command::Tick])), Err(Refusal::NotInAtomic));
+}
+
+/// Before, a third of the commands could stand in a group: a deployment that made a topic, bound a
+/// queue and set up its schedule could stop half-way.
+#[test]
+fn a_whole_set_up_is_one_record_or_nothing() {
+    let mut w = World::new();
+    let jobs = w.queue("jobs", QueueConfig::default());
+    let commands = || {
+        let (name, exchange) = (queue_name("orders"), queue_name("orders"));
+        let config = BindingConfig {
+            protocol: "queue".into(),
+            address: "jobs".into(),
+            target: queue_name("jobs"),
+            matcher: Matcher::Everything,
+            bare: false,
+            active: true,
+            dead_letter: None,
+            attributes: BTreeMap::new(),
+        };
+        let template = MessageTemplate {
+            content: Content::of("run".to_owned()).encode(),
+            size_bytes: 3,
+            ..MessageTemplate::default()
+        };
+        let rule = ScheduleRule::Every { interval_ms: 60_000_000, anchor_ms: None };
+        let schedule = CreateSchedule {
+            name: queue_name("nightly"),
+            config: ScheduleConfig::new(rule, ScheduleTarget::Queue(queue_name("jobs")), template),
+            paused: false,
+        };
+        let pause = SetPaused { queue: jobs, lane: None, paused: true, until_ms: Some(1_500_000) };
+        vec![
+            Command::CreateExchange(CreateExchange { name, config: ExchangeConfig::default() }),
+            Command::Bind(Bind { exchange, config }),
+            Command::SetPaused(pause),
+            Command::Schedule(ScheduleCommand::Create(Box::new(schedule))),
+            Command::Schedule(ScheduleCommand::RunNow(queue_name("nightly"))),
+            Command::Reserve(Reserve { queue: jobs, count: 3 }),
+        ]
+    };
+    let mut refused = commands();
+    refused.push(Command::DeleteExchange(DeleteExchange { exchange: queue_name("missing") }));
+    let before = w.log.len();
+    assert!(matches!(w.try_run(Command::Atomic(refused)), Err(Refusal::Atomic { at: 6, .. })));
+    assert_eq!((w.log.len(), w.stats(jobs).ready, w.stats(jobs).paused), (before, 0, false));
+
+    let Reply::Atomic(replies) = w.run(Command::Atomic(commands())) else { panic!() };
+    assert_eq!((replies.len(), w.log.len()), (6, before + 1));
+    let stats = w.stats(jobs);
+    assert_eq!((stats.ready, stats.paused, stats.last_seq), (1, true, 4));
+    w.advance(1_000_000);
+    assert!(!w.stats(jobs).paused, "the pause ended by itself");
+    w.restart();
 }

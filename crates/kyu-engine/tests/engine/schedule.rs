@@ -532,8 +532,6 @@ fn settings_out_of_bounds_are_refused_with_the_reason() {
         let why = invalid(&mut w, config);
         assert!(why.contains(says), "{why}");
     }
-    let group = vec![Command::Schedule(ScheduleCommand::RunNow(queue_name("s")))];
-    assert_eq!(w.try_run(Command::Atomic(group)), Err(Refusal::NotInAtomic));
 }
 
 /// A bug in the consumer ate three days of reports: the runs are wanted again, each with its own time.

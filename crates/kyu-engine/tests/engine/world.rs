@@ -41,6 +41,15 @@ impl World {
             epoch: self.epoch,
         };
         let before = cfg!(debug_assertions).then(|| self.engine.digest());
+        if before.is_some() {
+            // Every command of every test is first tried in a group that is refused in the end: it
+            // must leave nothing behind, neither in the state nor in what follows from it, which
+            // the rest of the test sees.
+            let nowhere = Command::DeleteQueue(DeleteQueue { queue: QueueId(u32::MAX) });
+            let group = Command::Atomic(vec![command.clone(), nowhere]);
+            assert!(self.engine.decide(&group, &ctx).is_err());
+            assert_eq!(before, Some(self.engine.digest()), "a trial left something: {command:?}");
+        }
         let decision = self.engine.decide(&command, &ctx);
         assert_eq!(before, Some(self.engine.digest()), "deciding changed the state: {command:?}");
         let mut decision = decision?;

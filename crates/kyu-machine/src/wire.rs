@@ -1,5 +1,5 @@
-//! Reading and writing the little-endian binary forms of this crate. Reading never panics and
-//! never allocates more than the input is long.
+//! The little-endian binary forms of records and snapshots. Reading them never panics and never
+//! allocates more than the input is long.
 
 use bytes::{Buf, Bytes};
 
