@@ -3,9 +3,10 @@
 use std::future::Future;
 
 use crate::error::{Notice, PgError};
+use crate::sql::functions::Functions;
 use crate::value::{Row, Value};
 
-/// Names one overload of a function, in the table of `sql::functions`. Shape of arguments: exactly
+/// Names one overload of a function, in the table of [`Host::functions`]. Shape of arguments: exactly
 /// the declared ones in order, defaults filled in, values of the declared types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OverloadId(pub u16);
@@ -40,6 +41,9 @@ pub struct ScanBounds {
 /// Inside, its effects are visible to this session only, until the commit makes them durable and
 /// visible in one atomic step. Dropping the host rolls back.
 pub trait Host: Send {
+    /// The functions that [`Host::call`] knows.
+    fn functions(&self) -> Functions;
+
     /// Calls a function; its result rows have the columns that the function table declares.
     fn call(
         &mut self,

@@ -14,6 +14,7 @@ mod archives;
 mod arguments;
 mod by_id;
 mod failure;
+pub mod functions;
 mod limits;
 mod locks;
 mod message;

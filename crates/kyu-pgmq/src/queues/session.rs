@@ -11,6 +11,7 @@ use super::admin::Kind;
 use super::arguments::Arguments;
 use super::by_id::Show;
 use super::failure::{self, conflict};
+use super::functions::{self, overload as f};
 use super::limits::DEADLOCK_TIMEOUT_MS;
 use super::locks::Patience;
 use super::message::{MessageRow, Outgoing};
@@ -21,7 +22,7 @@ use super::transaction::{End, Standing, Transaction};
 use super::{names, topics};
 use crate::error::{Notice, PgError};
 use crate::host::{Host, OverloadId, Relation, ScanBounds};
-use crate::sql::functions::overload as f;
+use crate::sql::functions::Functions;
 use crate::value::{Row, Value};
 
 /// One session's access to the queues; see [`Host`].
@@ -534,6 +535,10 @@ fn records(rows: Vec<MessageRow>) -> Vec<Row> {
 }
 
 impl Host for Session {
+    fn functions(&self) -> Functions {
+        functions::ALL
+    }
+
     async fn call(
         &mut self,
         overload: OverloadId,

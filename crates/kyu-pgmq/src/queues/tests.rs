@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use kyu_broker::{Broker, Options, QueueName};
 
+use super::functions::overload as f;
 use super::{Pgmq, Session};
 use crate::error::PgError;
 use crate::host::{Host, OverloadId, Relation, ScanBounds};
-use crate::sql::functions::overload as f;
 use crate::types::Element;
 use crate::value::{Row, Value};
 use crate::wire::Queues;

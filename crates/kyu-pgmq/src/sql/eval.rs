@@ -386,7 +386,9 @@ impl Context<'_> {
             (Value::Text(name), _, Type::Regproc) if name.parse::<u32>().is_err() => {
                 let missing =
                     || PgError::new("42883", format!("function \"{name}\" does not exist"));
-                Ok(Value::Int(i64::from(catalog::function_by_text(name).ok_or_else(missing)?)))
+                Ok(Value::Int(i64::from(
+                    catalog::function_by_text(self.facts.functions(), name).ok_or_else(missing)?,
+                )))
             }
             (Value::Int(oid), Type::Regclass | Type::Regtype | Type::Regproc, to)
                 if cast::is_text(to) =>
@@ -444,7 +446,7 @@ pub(crate) fn registered(facts: &Facts, ty: Type, oid: i64) -> String {
     let found = match ty {
         Type::Regclass => facts.class_text(number),
         Type::Regtype => crate::wire::oid::to_type(number).map(|ty| names::display(ty).to_owned()),
-        _ => catalog::function_text(number),
+        _ => catalog::function_text(facts.functions(), number),
     };
     found.unwrap_or_else(|| if oid == 0 { "-".to_owned() } else { oid.to_string() })
 }

@@ -35,12 +35,12 @@ impl<H: Host> Executor<'_, H> {
         overload: OverloadId,
         arguments: Vec<Value>,
     ) -> Result<Vec<Row>> {
+        let function = self.host.functions().by_id(overload);
         if self.session.is_read_only() {
-            read_only::refuse(overload)?;
+            function.map_or(Ok(()), read_only::refuse)?;
         }
         let rows = self.host.call(overload, arguments).await?;
-        let sends =
-            functions::by_id(overload).is_some_and(|function| SENDS.contains(&function.name));
+        let sends = function.is_some_and(|function| SENDS.contains(&function.name));
         let last = rows.last().and_then(|row| row.first());
         if let (true, Some(Value::Int(number))) = (sends, last) {
             self.session.gave(*number);

@@ -53,6 +53,7 @@ pub(crate) mod zones;
 use std::sync::Arc;
 
 use self::plan::Plan;
+use self::resolve::Known;
 use crate::error::PgError;
 use crate::host::Host;
 use crate::types::Type;
@@ -167,10 +168,12 @@ pub async fn prepare<H: Host>(
     work: &mut Work,
 ) -> Result<Prepared, PgError> {
     // Most statements name no queue's table, and asking for all of them costs more than a send.
-    let mut resolved = resolve::resolve(query, declared, None, host.now(), work)?;
+    let known = Known { functions: host.functions(), relations: None, now: host.now() };
+    let mut resolved = resolve::resolve(query, declared, known, work)?;
     if resolved.names_tables {
         let relations = host.relations().await?;
-        resolved = resolve::resolve(query, declared, Some(&relations), host.now(), work)?;
+        let known = Known { relations: Some(&relations), now: host.now(), ..known };
+        resolved = resolve::resolve(query, declared, known, work)?;
     }
     let silent = query.change.is_some_and(|change| !change.returning);
     let columns = if silent { Vec::new() } else { resolved.plan.columns.clone() };
@@ -209,9 +212,9 @@ impl Prepared {
         work: &mut Work,
     ) -> Result<Rows, PgError> {
         let facts = if catalog::is_needed(&self.plan) {
-            catalog::Facts::new(host.relations().await?, host.fifo_indexed())
+            catalog::Facts::new(host.functions(), host.relations().await?, host.fifo_indexed())
         } else {
-            catalog::Facts::default()
+            catalog::Facts::new(host.functions(), Vec::new(), Vec::new())
         };
         let mut executor = execute::Executor::new(host, session, values, facts, work);
         let mut rows = executor.query(&self.plan).await?;

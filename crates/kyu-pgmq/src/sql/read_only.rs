@@ -1,8 +1,7 @@
 //! What a transaction that is READ ONLY refuses.
 
+use super::functions::Function;
 use crate::error::PgError;
-use crate::host::OverloadId;
-use crate::sql::functions;
 
 /// The command that pgmq's function would run first, if that writes.
 fn command(function: &str) -> Option<&'static str> {
@@ -30,8 +29,8 @@ fn command(function: &str) -> Option<&'static str> {
 }
 
 /// 25006 for a function that changes something.
-pub(super) fn refuse(overload: OverloadId) -> Result<(), PgError> {
-    match functions::by_id(overload).and_then(|function| command(function.name)) {
+pub(super) fn refuse(function: &Function) -> Result<(), PgError> {
+    match command(function.name) {
         None => Ok(()),
         Some(command) => {
             let message = format!("cannot execute {command} in a read-only transaction");
@@ -65,9 +64,9 @@ mod tests {
             "peek",
             "outbox_position",
         ];
-        for function in functions::FUNCTIONS {
+        for function in crate::queues::functions::ALL.own() {
             let reads = only_read.contains(&function.name);
-            assert_eq!(refuse(function.id).is_ok(), reads, "{}", function.name);
+            assert_eq!(refuse(function).is_ok(), reads, "{}", function.name);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use kyu_pgmq::error::{Notice, PgError};
 use kyu_pgmq::host::{Host, OverloadId, Relation, ScanBounds};
-use kyu_pgmq::sql::functions::{Returns, by_id};
+use kyu_pgmq::queues::functions;
+use kyu_pgmq::sql::functions::{Functions, Returns};
 use kyu_pgmq::sql::work::Work;
 use kyu_pgmq::sql::{self, Session, Statement};
 use kyu_pgmq::types::Type;
@@ -26,12 +27,16 @@ pub(crate) struct FakeHost {
 }
 
 impl Host for FakeHost {
+    fn functions(&self) -> Functions {
+        functions::ALL
+    }
+
     async fn call(
         &mut self,
         overload: OverloadId,
         arguments: Vec<Value>,
     ) -> Result<Vec<Row>, PgError> {
-        let function = by_id(overload).expect("a known function");
+        let function = functions::ALL.by_id(overload).expect("a known function");
         assert_eq!(arguments.len(), function.arguments.len(), "{}", function.name);
         let shown: Vec<String> = arguments
             .iter()

@@ -264,12 +264,12 @@ fn privileges(table: &mut Table) {
             number => cx.facts.index_column(int(v, 0), number),
         }))
     });
-    table.add("pg_get_function_result", &[Type::Oid], Type::Text, |_, v, _| {
-        Ok(optional(catalog::function_result(int(v, 0))))
+    table.add("pg_get_function_result", &[Type::Oid], Type::Text, |cx, v, _| {
+        Ok(optional(catalog::function_result(cx.facts.functions(), int(v, 0))))
     });
     for name in ["pg_get_function_arguments", "pg_get_function_identity_arguments"] {
-        table.add(name, &[Type::Oid], Type::Text, |_, v, _| {
-            Ok(optional(catalog::function_arguments(int(v, 0))))
+        table.add(name, &[Type::Oid], Type::Text, |cx, v, _| {
+            Ok(optional(catalog::function_arguments(cx.facts.functions(), int(v, 0))))
         });
     }
     for name in [

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::super::builtins::quote_ident;
+use super::super::functions::Functions;
 use super::super::resolve::{relation_columns, relation_named};
 use super::relations::{relation_oid, relation_text};
 use crate::host::Relation;
@@ -18,6 +19,7 @@ const FIFO_SUFFIX: &str = "_fifo_idx";
 /// What exists now. Everything but the list of relations is made when it is first asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
+    functions: Functions,
     relations: Vec<Relation>,
     /// Queues that have asked for a FIFO index: it is listed, and does nothing.
     fifo_indexed: Vec<String>,
@@ -182,8 +184,17 @@ impl Classes {
 }
 
 impl Facts {
-    pub(crate) fn new(relations: Vec<Relation>, fifo_indexed: Vec<String>) -> Self {
-        Self { relations, fifo_indexed, classes: OnceLock::new() }
+    pub(crate) fn new(
+        functions: Functions,
+        relations: Vec<Relation>,
+        fifo_indexed: Vec<String>,
+    ) -> Self {
+        Self { functions, relations, fifo_indexed, classes: OnceLock::new() }
+    }
+
+    /// The functions of the host.
+    pub(crate) fn functions(&self) -> Functions {
+        self.functions
     }
 
     fn all(&self) -> &Classes {

@@ -14,7 +14,7 @@ pub(crate) use objects::{
 pub(crate) use relations::{Wanted, columns, is_keyed, relation_oid};
 pub(crate) use rows::{rows, schemas};
 
-use super::functions::{Argument, FUNCTIONS, Function};
+use super::functions::{Argument, Function, Functions};
 use crate::types::Type;
 
 /// Schemas with their ids (`pg_namespace`).
@@ -35,8 +35,8 @@ pub(crate) fn function_oid(function: &Function) -> u32 {
     FUNCTION_BASE + u32::from(function.id.0)
 }
 
-fn function_of(oid: i64) -> Option<&'static Function> {
-    FUNCTIONS.iter().find(|function| i64::from(function_oid(function)) == oid)
+fn function_of(functions: Functions, oid: i64) -> Option<&'static Function> {
+    functions.own().iter().find(|function| i64::from(function_oid(function)) == oid)
 }
 
 /// `integer DEFAULT 1`.

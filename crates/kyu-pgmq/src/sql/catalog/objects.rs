@@ -1,7 +1,7 @@
 //! Names of types and functions.
 
 use super::super::ast::TypeName;
-use super::super::functions::{FUNCTIONS, Returns};
+use super::super::functions::{Functions, Returns};
 use super::super::names::{self, display};
 use super::types::{function_id, function_name};
 use super::{argument_text, function_of, function_oid};
@@ -26,26 +26,27 @@ pub(crate) fn type_by_text(text: &str) -> Option<u32> {
     names::to_type(&written, text).ok().map(oid::of_type)
 }
 
-pub(crate) fn function_by_text(text: &str) -> Option<u32> {
+pub(crate) fn function_by_text(functions: Functions, text: &str) -> Option<u32> {
     // `regprocedure` has the arguments behind the name.
     let text = text.split('(').next().unwrap_or(text);
     if let Some(oid) = function_id(text.strip_prefix("pg_catalog.").unwrap_or(text)) {
         return Some(oid);
     }
     let name = text.strip_prefix("pgmq.").unwrap_or(text);
-    FUNCTIONS.iter().find(|function| function.name == name).map(function_oid)
+    functions.own().iter().find(|function| function.name == name).map(function_oid)
 }
 
-pub(crate) fn function_text(oid: u32) -> Option<String> {
+pub(crate) fn function_text(functions: Functions, oid: u32) -> Option<String> {
     if let Some(name) = function_name(oid) {
         return Some(name.to_owned());
     }
-    function_of(i64::from(oid)).map(|function| format!("{}.{}", function.schema, function.name))
+    function_of(functions, i64::from(oid))
+        .map(|function| format!("{}.{}", function.schema, function.name))
 }
 
 /// `SETOF bigint`.
-pub(crate) fn function_result(oid: i64) -> Option<String> {
-    Some(match function_of(oid)?.returns {
+pub(crate) fn function_result(functions: Functions, oid: i64) -> Option<String> {
+    Some(match function_of(functions, oid)?.returns {
         Returns::One(ty) => display(ty).to_owned(),
         Returns::Set(ty) => format!("SETOF {}", display(ty)),
         Returns::Table(columns) => {
@@ -57,6 +58,13 @@ pub(crate) fn function_result(oid: i64) -> Option<String> {
 }
 
 /// `queue_name text, qty integer DEFAULT 1`.
-pub(crate) fn function_arguments(oid: i64) -> Option<String> {
-    Some(function_of(oid)?.arguments.iter().map(argument_text).collect::<Vec<_>>().join(", "))
+pub(crate) fn function_arguments(functions: Functions, oid: i64) -> Option<String> {
+    Some(
+        function_of(functions, oid)?
+            .arguments
+            .iter()
+            .map(argument_text)
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
 }

@@ -3,7 +3,7 @@
 use super::super::Session;
 use super::super::builtins::VERSION;
 use super::super::choose::category;
-use super::super::functions::{FUNCTIONS, Returns};
+use super::super::functions::{Functions, Returns};
 use super::super::names::{array_of, catalog_name, display};
 use super::super::work::{Work, row_bytes};
 use super::classes::{Class, Facts, IndexOf};
@@ -108,7 +108,7 @@ pub(crate) fn rows(
         }
         "pg_type" => type_rows(out)?,
         "pg_attribute" => attribute_rows(out, facts, wanted)?,
-        "pg_proc" => proc_rows(out)?,
+        "pg_proc" => proc_rows(out, facts.functions())?,
         "pg_index" => index_rows(out, facts, wanted)?,
         "pg_extension" | "pg_available_extensions" | "pg_am" | "pg_language" => {
             object_rows(out, key)?;
@@ -305,7 +305,7 @@ fn attribute_rows(out: &mut Writer<'_>, facts: &Facts, wanted: &Wanted) -> Resul
     Ok(())
 }
 
-fn proc_rows(out: &mut Writer<'_>) -> Result<(), PgError> {
+fn proc_rows(out: &mut Writer<'_>, functions: Functions) -> Result<(), PgError> {
     // Drivers tell arrays and enums by the functions of their types.
     for (oid, name) in super::types::functions().iter().copied() {
         out.row([
@@ -322,7 +322,7 @@ fn proc_rows(out: &mut Writer<'_>) -> Result<(), PgError> {
             ("prosrc", text(name)),
         ])?;
     }
-    for function in FUNCTIONS {
+    for function in functions.own() {
         let types =
             function.arguments.iter().map(|argument| int(oid::of_type(argument.ty))).collect();
         let names = function.arguments.iter().map(|argument| text(argument.name)).collect();
@@ -529,7 +529,7 @@ fn standard_rows(
             }
         }
         "routines" => {
-            for function in FUNCTIONS {
+            for function in facts.functions().own() {
                 out.row([
                     ("specific_catalog", database()),
                     ("specific_schema", text(function.schema)),

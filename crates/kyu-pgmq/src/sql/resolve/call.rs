@@ -147,7 +147,7 @@ impl Resolver<'_> {
         }
         let queues = schema.is_none() || matches!(schema, Some("pgmq" | "pgmq_public"));
         if queues {
-            let candidates: Vec<&Function> = functions::named(schema, name).collect();
+            let candidates: Vec<&Function> = self.functions.named(schema, name).collect();
             if !candidates.is_empty() {
                 return self.queue_function(schema, name, &candidates, arguments, pos);
             }
@@ -183,9 +183,9 @@ impl Resolver<'_> {
     ) -> PgError {
         let message =
             format!("function {} does not exist", Self::signature(schema, name, arguments));
-        let known = functions::named(schema, name).next().is_some()
+        let known = self.functions.named(schema, name).next().is_some()
             || builtins::all().iter().any(|b| b.name == name);
-        let hint = match functions::nearest(name).filter(|_| !known && schema.is_some_and(|s| s.starts_with("pgmq"))) {
+        let hint = match self.functions.nearest(name).filter(|_| !known && schema.is_some_and(|s| s.starts_with("pgmq"))) {
             Some(nearest) => format!("Perhaps you meant {nearest}."),
             None => "No function matches the given name and argument types. You might need to add explicit type casts.".to_owned(),
         };
@@ -410,7 +410,7 @@ impl Resolver<'_> {
         arguments: Arguments,
     ) -> Result<Vec<Typed>> {
         // An alias may have fewer arguments than what it stands for.
-        let target = functions::by_id(function.id).unwrap_or(function);
+        let target = self.functions.by_id(function.id).unwrap_or(function);
         let mut given: Vec<Option<(Typed, usize)>> =
             target.arguments.iter().map(|_| None).collect();
         for ((value, at), pos) in arguments.values.into_iter().zip(places).zip(arguments.positions)

@@ -10,6 +10,7 @@ mod window;
 use std::collections::{BTreeSet, HashMap};
 
 use super::cast;
+use super::functions::Functions;
 use super::lexer::position;
 use super::names::{self, display};
 use super::plan::{Aggregate, Node, Plan, SetCall, Typed, Window};
@@ -27,6 +28,7 @@ type Result<T> = std::result::Result<T, PgError>;
 /// What a query may look at while it is resolved.
 pub(crate) struct Resolver<'a> {
     text: &'a str,
+    functions: Functions,
     /// Types of `$1` ...; Unknown until something fixes them.
     parameters: Vec<Type>,
     /// Those that exist; None: all are taken to exist.
@@ -48,6 +50,16 @@ pub(crate) struct Resolver<'a> {
     catalog: bool,
     /// Where the literal stands that an operator is about to give a type.
     literal: Option<usize>,
+}
+
+/// What the resolver is told of the host.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) functions: Functions,
+    /// The relations that exist; None before anybody has asked for them.
+    pub(crate) relations: Option<&'a [Relation]>,
+    /// The time of the transaction.
+    pub(crate) now: i64,
 }
 
 /// What FROM of one query offers.
@@ -115,12 +127,12 @@ pub(crate) struct Resolved {
 pub(crate) fn resolve(
     query: &statement::Query,
     declared: &[Type],
-    relations: Option<&[Relation]>,
-    now: i64,
+    Known { functions, relations, now }: Known<'_>,
     work: &mut Work,
 ) -> Result<Resolved> {
     let mut resolver = Resolver {
         text: &query.text,
+        functions,
         parameters: declared.to_vec(),
         relations,
         names_tables: false,
