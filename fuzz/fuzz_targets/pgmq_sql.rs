@@ -1,7 +1,7 @@
 //! Statements, JSON, and texts of values.
 #![no_main]
 
-use kyu_pgmq::types::{Composite, Element, Type};
+use kyu_pgsql::types::{Composite, Element, Type};
 
 const TYPES: [Type; 8] = [
     Type::Timestamptz,
@@ -15,15 +15,15 @@ const TYPES: [Type; 8] = [
 ];
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let _ = kyu_pgmq::sql::parse(text, &mut kyu_pgmq::sql::work::Work::alone());
+    let _ = kyu_pgsql::parse(text, &mut kyu_pgsql::work::Work::alone());
     // The canonical text reads back as itself.
-    if let Ok(canonical) = kyu_pgmq::json::canonical(text) {
-        assert_eq!(kyu_pgmq::json::canonical(&canonical).as_deref(), Ok(canonical.as_str()));
+    if let Ok(canonical) = kyu_pgsql::json::canonical(text) {
+        assert_eq!(kyu_pgsql::json::canonical(&canonical).as_deref(), Ok(canonical.as_str()));
     }
     for ty in TYPES {
-        if let Ok(value) = kyu_pgmq::sql::text::input(ty, text) {
+        if let Ok(value) = kyu_pgsql::text::input(ty, text) {
             let mut shown = String::new();
-            kyu_pgmq::sql::text::output(ty, &value, &mut shown);
+            kyu_pgsql::text::output(ty, &value, &mut shown);
         }
     }
 });

@@ -1,22 +1,15 @@
 //! The pgmq door: the pgmq SQL API over the Postgres protocol, version 3. It is not Postgres.
 //!
 //! ```text
-//!  socket -> wire (messages, authentication, portals) -> sql (parse, choose overloads, evaluate)
-//!         -> Host (pgmq functions, relations, transactions) -> kyu-broker
+//!  socket -> wire (messages, authentication, portals) -> kyu-pgsql (reads, resolves, runs SQL)
+//!         -> Host = queues (pgmq functions, relations, transactions) -> kyu-broker
 //! ```
 //!
-//! `sql` knows no bytes of the protocol and no broker; `wire` knows no SQL beyond statements;
-//! `queues` implements [`host::Host`] over the broker and knows neither.
+//! `kyu-pgsql` knows neither of the others. `wire` knows no queues: what it needs of them is its trait
+//! [`wire::Queues`], which `queues` implements, and `kyu_pgsql`'s `Host`.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
-pub mod budget;
-pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod host;
-pub mod json;
 pub mod queues;
-pub mod sql;
-pub mod types;
-pub mod value;
 pub mod wire;

@@ -4,6 +4,8 @@ use kyu_broker::{
     Answer, Command, CreateQueue, DeleteQueue, Error, PurgeQueue, Query, QueueConfig, QueueId,
     QueueName, QueueStats, Refusal, Reply, UnixMs, archive_name,
 };
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::value::{Row, Value};
 
 use super::failure;
 use super::limits::CONFIGURE_TRIES;
@@ -12,8 +14,6 @@ use super::names::{self, Found};
 use super::session::Session;
 use super::time::{age_seconds, to_pg};
 use super::transaction::{End, QueueChanges, Standing, archive_command};
-use crate::error::PgError;
-use crate::value::{Row, Value};
 
 /// The settings that say what kind of table a queue would be in Postgres; they change nothing.
 const UNLOGGED: &str = "pgmq.unlogged";

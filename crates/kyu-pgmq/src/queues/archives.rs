@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use kyu_broker::engine::limits::MAX_ACQUIRE;
 use kyu_broker::{QueueInfo, Seq, SeqAction, archive_name};
+use kyu_pgsql::error::PgError;
 
 use super::admin::count;
 use super::by_id::seqs_of;
@@ -19,7 +20,6 @@ use super::message::seq_to_id;
 use super::names::{self, Found};
 use super::session::Session;
 use super::transaction::{End, Standing};
-use crate::error::PgError;
 
 impl Session {
     /// The archive of a queue in the engine, if it has one from before the transaction that the

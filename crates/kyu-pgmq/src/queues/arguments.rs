@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::error::PgError;
-use crate::value::Value;
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::value::Value;
 
 pub(super) struct Arguments(std::vec::IntoIter<Value>);
 

@@ -5,6 +5,8 @@ use kyu_broker::{
     BySeq, Command, DeleteQueue, Delivery, Error, Pin, QueueId, QueueInfo, Refusal, Reply, Seq,
     SeqAction, SeqResult, SessionId, archive_name,
 };
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::host::{Relation, ScanBounds};
 
 use super::failure::{self, null_vt};
 use super::limits::MAX_TRANSACTION_MESSAGES;
@@ -15,8 +17,6 @@ use super::session::Session;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local, archive_command};
 use super::waiting::Own;
-use crate::error::PgError;
-use crate::host::{Relation, ScanBounds};
 
 /// The numbers that may be a message's, each once.
 pub(super) fn seqs_of(ids: &[i64]) -> Vec<Seq> {

@@ -1,8 +1,7 @@
 //! Errors: pgmq's and Postgres' words and codes for what the broker refuses.
 
 use kyu_broker::{EnqueueRefusal, Error, Refusal};
-
-use crate::error::PgError;
+use kyu_pgsql::error::PgError;
 
 /// `RAISE EXCEPTION` of PL/pgSQL.
 pub(super) fn raise(message: impl Into<String>) -> PgError {

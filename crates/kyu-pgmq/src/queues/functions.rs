@@ -3,8 +3,8 @@
 //! One row for each overload: names, argument names, types and defaults as `pg_proc` has them after
 //! pgmq's own script ran. `Host::call` gets every argument, in this order, of the declared type.
 
-use crate::sql::functions::{Argument, Function, Functions, Returns};
-use crate::types::{Composite, Element, Type};
+use kyu_pgsql::functions::{Argument, Function, Functions, Returns};
+use kyu_pgsql::types::{Composite, Element, Type};
 
 /// All of them.
 pub const ALL: Functions = Functions::new(FUNCTIONS, ALIASES);
@@ -55,10 +55,10 @@ macro_rules! functions {
     ($($id:literal $name:ident = $schema:ident.$function:ident($($arguments:tt)*) -> $returns:expr;)*) => {
         /// Names of the overloads, for `match`.
         pub(super) mod overload {
-            use crate::host::OverloadId;
+            use kyu_pgsql::host::OverloadId;
             $(
                 #[doc = concat!("`", stringify!($schema), ".", stringify!($function), "(", stringify!($($arguments)*), ")`")]
-                pub const $name: OverloadId = OverloadId($id);
+                pub(in crate::queues) const $name: OverloadId = OverloadId($id);
             )*
         }
 

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kyu_broker::{QueueId, Seq, SessionId};
+use kyu_pgsql::error::PgError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::limits::{MAX_REORDERS, STRAY_CLAIM_PAUSE_MS};
-use crate::error::PgError;
 
 /// What can be locked, or waited for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,15 +11,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::json::{self, Json};
+use kyu_pgsql::value::{Row, Value};
 
 use kyu_broker::{
     Attribute, AttributeValue, Content, Delivery, NewMessage, Phase, QueueId, Received, Seq, UnixMs,
 };
 
 use super::time::to_pg;
-use crate::error::PgError;
-use crate::json::{self, Json};
-use crate::value::{Row, Value};
 
 const JSON_TYPE: &str = "String.json";
 const WHOLE: &str = "pgmq.headers";

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kyu_broker::{QueueInfo, QueueName};
+use kyu_pgsql::error::PgError;
 
 use super::failure::{no_table, null_name, raise};
 use super::session::Session;
 use super::transaction::{QueueChanges, Standing};
-use crate::error::PgError;
 
 /// Longest name of a queue, in characters: that of its table would be cut otherwise.
 const MAX_CHARACTERS: usize = 47;

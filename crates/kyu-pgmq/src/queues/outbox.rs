@@ -5,10 +5,10 @@ use kyu_broker::{
     Answer, Command, Error, LedgerAnswer, LedgerCommand, LedgerKey, LedgerPut, LedgerQuery,
     LedgerRefusal, LedgerState, Query, Refusal,
 };
+use kyu_pgsql::error::PgError;
 
 use super::failure;
 use super::session::Session;
-use crate::error::PgError;
 
 const MAX_TRIES: usize = 100;
 

@@ -9,6 +9,8 @@ use kyu_broker::{
     Acquire, Answer, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query, QueueInfo,
     QueueRef, SeqAction, UnixMs,
 };
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::json::{self, Json};
 
 use super::by_id::done;
 use super::failure::{self, negative_limit, null_vt};
@@ -18,8 +20,6 @@ use super::names::Found;
 use super::session::Session;
 use super::time::{after, to_pg};
 use super::transaction::{End, Local};
-use crate::error::PgError;
-use crate::json::{self, Json};
 
 /// A read as it was asked for.
 #[derive(Clone, Debug)]

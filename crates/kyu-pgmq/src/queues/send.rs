@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kyu_broker::{
     Command, Enqueue, NewMessage, QueueInfo, QueueKind, Refusal, Reply, Reserve, Seq, UnixMs,
 };
+use kyu_pgsql::error::PgError;
 
 use super::failure::{self, null_vt};
 use super::message::{MessageRow, Outgoing, seq_to_id};
@@ -13,7 +14,6 @@ use super::session::Session;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local};
 use super::waiting::Own;
-use crate::error::PgError;
 use kyu_broker::engine::limits::{MAX_BATCH, MAX_RESERVED};
 
 /// When a message becomes visible.

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use kyu_broker::{
     Command, Error, GiveBack, Order, QueueName, Refusal, Reply, UnixMs, archive_name,
 };
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::functions::Functions;
+use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
+use kyu_pgsql::value::{Row, Value};
 
 use super::Shared;
 use super::admin::Kind;
@@ -20,10 +24,6 @@ use super::send::{Delay, batch};
 use super::time::to_pg;
 use super::transaction::{End, Standing, Transaction};
 use super::{names, topics};
-use crate::error::{Notice, PgError};
-use crate::host::{Host, OverloadId, Relation, ScanBounds};
-use crate::sql::functions::Functions;
-use crate::value::{Row, Value};
 
 /// One session's access to the queues; see [`Host`].
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 //! would have made beside a queue (indexes).
 
 use kyu_broker::{Command, ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, Refusal};
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::value::{Row, Value};
 
 use super::failure::{self, no_table, null_throttle, raise};
 use super::limits::CONFIGURE_TRIES;
@@ -10,8 +12,6 @@ use super::names::Found;
 use super::notify;
 use super::session::Session;
 use super::time::to_pg;
-use crate::error::PgError;
-use crate::value::{Row, Value};
 
 /// The setting that says that there is an index for groups.
 const FIFO_INDEX: &str = "pgmq.fifo_index";

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use kyu_broker::{Broker, Options, QueueName};
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
+use kyu_pgsql::types::Element;
+use kyu_pgsql::value::{Row, Value};
 
 use super::functions::overload as f;
 use super::{Pgmq, Session};
-use crate::error::PgError;
-use crate::host::{Host, OverloadId, Relation, ScanBounds};
-use crate::types::Element;
-use crate::value::{Row, Value};
 use crate::wire::Queues;
 
 pub(super) const NONE: [i64; 0] = [];

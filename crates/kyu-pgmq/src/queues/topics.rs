@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kyu_broker::QueueConfig;
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::value::{Row, Value};
 
 use super::failure::raise;
 use super::session::Session;
-use crate::error::PgError;
-use crate::value::{Row, Value};
 
 /// The setting: lines of `bound_at pattern`, microseconds since 2000.
 const SETTING: &str = "pgmq.topics";

@@ -14,6 +14,7 @@ use kyu_broker::{
     PurgeQueue, QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq,
     SeqAction, SessionId, UnixMs, archive_name,
 };
+use kyu_pgsql::error::PgError;
 
 use super::failure;
 use super::limits::{MAX_SAVED_MESSAGES, MAX_TRANSACTION_BYTES, MAX_TRANSACTION_MESSAGES};
@@ -21,7 +22,6 @@ use super::locks::Object;
 use super::message::{MessageRow, Outgoing};
 use super::outbox::CursorMove;
 use super::time::from_pg;
-use crate::error::PgError;
 
 const COMMIT_EARLIER: &str = "Commit more often.";
 

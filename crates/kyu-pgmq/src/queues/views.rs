@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use kyu_broker::engine::limits::MAX_ACQUIRE;
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::host::{Relation, ScanBounds};
+use kyu_pgsql::value::Row;
 
 use super::failure::{no_table, too_much};
 use super::limits::MAX_ANSWER_BYTES;
@@ -10,9 +13,6 @@ use super::message::MessageRow;
 use super::names::Found;
 use super::session::Session;
 use super::transaction::End;
-use crate::error::PgError;
-use crate::host::{Relation, ScanBounds};
-use crate::value::Row;
 
 impl Session {
     pub(super) async fn rows_of(

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kyu_broker::SessionId;
+use kyu_pgsql::error::PgError;
 
 use super::Shared;
 use super::locks::{Mode, Object, Who};
 use super::session::Session;
-use crate::error::PgError;
 
 /// What holds the locks of a statement: the transaction, or, without one, this until it is dropped.
 #[derive(Debug)]

@@ -1,83 +1,26 @@
-//! Where statements run. What is short runs where its socket is served; everything else takes turns
-//! in threads of its own, so that no statement holds up another connection or another door.
-//!
-//! There are as many turns as the machine has cores. A statement gives its turn back whenever it
-//! waits, and about every millisecond (`sql::work`); the next in line goes on. The thread is a worker
-//! of the runtime that has handed its other tasks to a fresh thread before (`block_in_place`): the
-//! session's future need not move, and what it borrows stays borrowed.
+//! What a session's statements may spend, and where they run: what is short where its socket is
+//! served, everything else in [`Turns`](kyu_pgsql::turns::Turns).
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Poll;
 use std::time::Duration;
 
 use kyu_budget::Level;
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{Notify, Semaphore};
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::held::Held;
+use kyu_pgsql::host::Host;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::{Row, Value};
+use kyu_pgsql::work::{Watch, Work, value_bytes};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::server::Queues;
 use super::session::{Session, Stop, interruptible};
-use crate::budget::Held;
-use crate::error::PgError;
-use crate::host::Host;
-use crate::sql;
-use crate::sql::work::{Watch, Work, value_bytes};
-use crate::types::Type;
-use crate::value::{Row, Value};
 
 /// Texts and parameters up to this size are read where the socket is served: it takes less than a
 /// millisecond.
 const SHORT_BYTES: usize = 32 << 10;
-
-/// The turns of statements that are not short.
-#[derive(Debug)]
-pub(super) struct Turns(Semaphore);
-
-impl Turns {
-    pub(super) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self(Semaphore::new(cores.max(2)))
-    }
-
-    /// Runs work apart from the sockets, if it is long; a turn for each time that it is polled.
-    async fn apart<T>(&self, long: bool, work: impl Future<Output = T>) -> T {
-        if !long {
-            return work.await;
-        }
-        let mut work = pin!(work);
-        loop {
-            // Nobody closes the semaphore.
-            let turn = self.0.acquire().await;
-            let polled = poll_fn(|cx| Poll::Ready(in_place(|| work.as_mut().poll(cx)))).await;
-            drop(turn);
-            match polled {
-                Poll::Ready(done) => return done,
-                Poll::Pending => woken().await,
-            }
-        }
-    }
-}
-
-/// Completes when the task is polled again: the work has left its waker where it waits.
-async fn woken() {
-    let mut polled = false;
-    poll_fn(|_| match std::mem::replace(&mut polled, true) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
-    })
-    .await;
-}
-
-/// Runs something that does not wait. The other tasks of this thread go on in another.
-fn in_place<T>(run: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
-        _ => run(),
-    }
-}
 
 /// What a CancelRequest reaches of a session.
 #[derive(Debug, Default)]
@@ -147,11 +90,11 @@ impl<Q: Queues> Session<'_, Q> {
     }
 
     /// Reads a text, with the memory that it takes.
-    pub(super) async fn read(&mut self, text: &str) -> Result<(sql::Script, Held), Stop> {
+    pub(super) async fn read(&mut self, text: &str) -> Result<(kyu_pgsql::Script, Held), Stop> {
         let mut work = self.statement_work();
         let deadline = self.deadline();
         let long = text.len() > SHORT_BYTES;
-        let parse = async { sql::parse(text, &mut work) };
+        let parse = async { kyu_pgsql::parse(text, &mut work) };
         let parse = self.port.turns.apart(long, parse);
         let script = interruptible(&mut self.connection, &self.cancel, deadline, parse).await?;
         Ok((script, work.into_held()))
@@ -160,8 +103,8 @@ impl<Q: Queues> Session<'_, Q> {
     /// The next statement of a text.
     pub(super) async fn next_statement(
         &mut self,
-        script: &mut sql::Script,
-    ) -> Result<Option<(sql::Parsed, bool)>, Stop> {
+        script: &mut kyu_pgsql::Script,
+    ) -> Result<Option<(kyu_pgsql::Parsed, bool)>, Stop> {
         let mut work = self.statement_work();
         Ok(script.next(&mut work)?)
     }
@@ -169,13 +112,13 @@ impl<Q: Queues> Session<'_, Q> {
     /// Finds out all that can be known of a query before it runs.
     pub(super) async fn resolve(
         &mut self,
-        query: &sql::Query,
+        query: &kyu_pgsql::Query,
         declared: &[Type],
         bytes: usize,
-    ) -> Result<sql::Prepared, Stop> {
+    ) -> Result<kyu_pgsql::Prepared, Stop> {
         let mut work = self.statement_work();
         let deadline = self.deadline();
-        let prepare = sql::prepare(query, declared, &mut self.host, &mut work);
+        let prepare = kyu_pgsql::prepare(query, declared, &mut self.host, &mut work);
         let prepare = self.port.turns.apart(bytes > SHORT_BYTES * 8, prepare);
         interruptible(&mut self.connection, &self.cancel, deadline, prepare).await
     }
@@ -183,7 +126,7 @@ impl<Q: Queues> Session<'_, Q> {
     /// Runs a query that is prepared.
     pub(super) async fn fetch(
         &mut self,
-        prepared: &sql::Prepared,
+        prepared: &kyu_pgsql::Prepared,
         values: &[Value],
     ) -> Result<Found, Stop> {
         let mut work = self.statement_work();
@@ -194,7 +137,7 @@ impl<Q: Queues> Session<'_, Q> {
         let long = bytes > SHORT_BYTES * 8 || !prepared.is_short();
         let run = prepared.execute(values, &mut self.host, &mut self.context, &mut work);
         let run = self.port.turns.apart(long, run);
-        let sql::Rows { rows, tag } =
+        let kyu_pgsql::Rows { rows, tag } =
             interruptible(&mut self.connection, &self.cancel, deadline, run).await?;
         Ok(Found { rows, tag, held: work.into_held() })
     }

@@ -1,11 +1,13 @@
 //! Messages to a client, gathered until they are written at once.
 
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::oid;
+use kyu_pgsql::text;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::{Column, Row, Value};
+
 use super::frontend::{Format, Formats};
-use super::{binary, oid, style::ValueStyle};
-use crate::error::{Notice, PgError};
-use crate::sql::text;
-use crate::types::Type;
-use crate::value::{Column, Row, Value};
+use super::{binary, style::ValueStyle};
 
 /// How grave an ErrorResponse is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

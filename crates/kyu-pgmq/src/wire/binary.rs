@@ -1,11 +1,12 @@
 //! Binary forms of values (`*_send` and `*_recv` of Postgres), both directions.
 
-use super::oid;
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::oid;
+use kyu_pgsql::text;
+use kyu_pgsql::types::{Element, Type};
+use kyu_pgsql::value::Value;
+
 use super::reader::{Reader, utf8};
-use crate::error::PgError;
-use crate::sql::text;
-use crate::types::{Element, Type};
-use crate::value::Value;
 
 /// Version byte of `jsonb`.
 const JSONB_VERSION: u8 = 1;
@@ -367,7 +368,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::Composite;
+    use kyu_pgsql::types::Composite;
 
     fn written(ty: Type, value: &Value) -> Vec<u8> {
         let mut out = Vec::new();

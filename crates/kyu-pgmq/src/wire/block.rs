@@ -5,18 +5,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use kyu_pgsql::Statement;
+use kyu_pgsql::block::{self, Block, Step, Variable, Variables};
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::held::Held;
+use kyu_pgsql::host::Host;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::{Column, Row, Value};
 use tokio::time::Instant;
 
 use super::apart::Found;
 use super::server::Queues;
 use super::session::{Session, Stop};
-use crate::budget::Held;
-use crate::error::{Notice, PgError};
-use crate::host::Host;
-use crate::sql::Statement;
-use crate::sql::block::{self, Block, Step, Variable, Variables};
-use crate::types::Type;
-use crate::value::{Column, Row, Value};
 
 /// Most statements that one DO may run: 54000 beyond it.
 const MAX_STEPS: u32 = 1_000_000;

@@ -1,10 +1,11 @@
 //! Rows as COPY data: text and CSV (PostgreSQL manual, "COPY", File Formats).
 
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::value::{Column, Row, Value};
+use kyu_pgsql::{CopyFormat, CopyOut};
+
 use super::backend::write_text;
 use super::style::ValueStyle;
-use crate::error::PgError;
-use crate::sql::{CopyFormat, CopyOut};
-use crate::value::{Column, Row, Value};
 
 /// How rows are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ fn push(line: &mut Vec<u8>, c: char) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Type;
+    use kyu_pgsql::types::Type;
 
     fn lines(style: &Style, fields: &[Option<&str>]) -> String {
         let column = |_: &Option<&str>| Column { name: "a b".into(), ty: Type::Text };

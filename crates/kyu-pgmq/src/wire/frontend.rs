@@ -1,8 +1,9 @@
 //! Messages of a client after startup (PostgreSQL manual, "Message Formats").
 
+use kyu_pgsql::error::PgError;
+
 use super::limits::{MAX_NAME_BYTES, MAX_PARAMETERS};
 use super::reader::Reader;
-use crate::error::PgError;
 
 /// Type byte and length of a message, from the front of what arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

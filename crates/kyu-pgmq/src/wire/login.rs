@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kyu_pgsql::error::PgError;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -14,7 +15,6 @@ use super::scram::{self, Exchange, Failed};
 use super::server::Port;
 use super::settings::Settings;
 use super::startup::{self, First, Refused, Startup};
-use crate::error::PgError;
 
 /// The newest minor version of protocol 3 that is spoken.
 const NEWEST_MINOR: u16 = 2;

@@ -18,7 +18,6 @@ mod frontend;
 mod limits;
 mod login;
 mod memory;
-pub mod oid;
 mod portal;
 mod reader;
 mod run;
@@ -40,7 +39,7 @@ pub use server::{Counts, Door, DoorOptions, Notification, Queues, Tls};
 pub(crate) fn fuzz_startup(bytes: &[u8]) {
     let _ = startup::parse(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = crate::sql::Zone::parse(text);
+        let _ = kyu_pgsql::Zone::parse(text);
     }
 }
 
@@ -50,7 +49,7 @@ pub(crate) fn fuzz_messages(mut bytes: &[u8]) {
         let Some((message, rest)) = bytes.split_at_checked(header.total) else { break };
         let parsed = frontend::Frontend::parse(header.kind, message.get(5..).unwrap_or_default());
         if let Ok(frontend::Frontend::Bind(bind)) = parsed {
-            for (parameter, ty) in bind.parameters.iter().flatten().zip(oid::all()) {
+            for (parameter, ty) in bind.parameters.iter().flatten().zip(kyu_pgsql::oid::all()) {
                 let _ = binary::read(ty, 0, parameter);
             }
         }

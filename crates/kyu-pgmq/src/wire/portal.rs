@@ -2,6 +2,15 @@
 
 use std::sync::Arc;
 
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::held::Held;
+use kyu_pgsql::oid;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::{Column, Row, Value};
+use kyu_pgsql::work::value_bytes;
+use kyu_pgsql::{Statement, text};
+
+use super::binary;
 use super::copy::Style;
 use super::frontend::{Bind, Format, Formats, Target};
 use super::limits::{MAX_PORTALS, MAX_STATEMENTS};
@@ -9,13 +18,6 @@ use super::run::Answer;
 use super::server::Queues;
 use super::session::{Session, Stop};
 use super::transaction::{State, aborted, ends_failed};
-use super::{binary, oid};
-use crate::budget::Held;
-use crate::error::PgError;
-use crate::sql::work::value_bytes;
-use crate::sql::{self, Statement, text};
-use crate::types::Type;
-use crate::value::{Column, Row, Value};
 
 /// What a prepared statement does.
 #[derive(Debug)]
@@ -23,9 +25,9 @@ pub(super) enum Work {
     /// Nothing: a text without a statement.
     Empty,
     /// Gives rows.
-    Query(sql::Prepared),
+    Query(kyu_pgsql::Prepared),
     /// Gives rows as COPY data.
-    Copy(sql::Prepared, Style),
+    Copy(kyu_pgsql::Prepared, Style),
     /// Everything that is no query.
     Other(Statement),
 }
@@ -46,14 +48,19 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// A query, with the parameter types that the client declared by their ids.
-    pub(super) fn query(query: sql::Prepared, declared: &[u32], held: Held) -> Self {
+    pub(super) fn query(query: kyu_pgsql::Prepared, declared: &[u32], held: Held) -> Self {
         let columns = query.gives_rows().then(|| Arc::new(query.columns.clone()));
         let types = query.parameters.clone();
         let oids = oids(&types, declared);
         Self { work: Work::Query(query), columns, oids, types, _held: held }
     }
 
-    pub(super) fn copy(query: sql::Prepared, style: Style, declared: &[u32], held: Held) -> Self {
+    pub(super) fn copy(
+        query: kyu_pgsql::Prepared,
+        style: Style,
+        declared: &[u32],
+        held: Held,
+    ) -> Self {
         let types = query.parameters.clone();
         let oids = oids(&types, declared);
         Self { work: Work::Copy(query, style), columns: None, oids, types, _held: held }
@@ -368,7 +375,7 @@ pub(super) fn no_portal(name: &str) -> PgError {
 fn parameters(
     prepared: &Prepared,
     bind: &Bind<'_>,
-    zone: &sql::Zone,
+    zone: &kyu_pgsql::Zone,
 ) -> Result<Vec<Value>, PgError> {
     let mut values = Vec::with_capacity(bind.parameters.len());
     let typed = prepared.types.iter().zip(&prepared.oids).zip(&bind.parameters);
@@ -386,7 +393,7 @@ fn parameters(
 }
 
 /// The text form of a parameter.
-fn read_text(ty: Type, text: &str, zone: &sql::Zone) -> Result<Value, PgError> {
+fn read_text(ty: Type, text: &str, zone: &kyu_pgsql::Zone) -> Result<Value, PgError> {
     let is_number = || text.trim().bytes().all(|byte| byte.is_ascii_digit());
     match ty {
         // A name: what it means is found out when the statement runs.

@@ -1,6 +1,6 @@
 //! Reading big-endian numbers and texts off the front of a message or a value.
 
-use crate::error::PgError;
+use kyu_pgsql::error::PgError;
 
 /// What is left of a message's body, or of a value. Errors are ERROR 08P01, in Postgres' words.
 #[derive(Debug)]

@@ -3,6 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::held::Held;
+use kyu_pgsql::host::Host;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::{Column, Row, Value};
+use kyu_pgsql::{Discard, Fetch, Parsed, Query, Statement, Utility};
+
 use super::apart::Found;
 use super::copy::Style;
 use super::frontend::{Format, Formats};
@@ -10,12 +17,6 @@ use super::portal::{Portal, Prepared, Progress, Work};
 use super::server::{Notification, Queues};
 use super::session::{Session, Stop};
 use super::transaction::{State, aborted, ends_failed, is_control};
-use crate::budget::Held;
-use crate::error::{Notice, PgError};
-use crate::host::Host;
-use crate::sql::{self, Discard, Fetch, Parsed, Query, Statement, Utility};
-use crate::types::Type;
-use crate::value::{Column, Row, Value};
 
 /// What a statement gave.
 pub(super) enum Answer {
@@ -283,7 +284,7 @@ impl<Q: Queues> Session<'_, Q> {
             let row = self.fetch(&arguments, &[]).await?.rows.pop().unwrap_or_default();
             let typed = arguments.columns.iter().zip(&prepared.types);
             for (value, (column, wanted)) in row.into_iter().zip(typed) {
-                values.push(sql::assign(value, column.ty, *wanted)?);
+                values.push(kyu_pgsql::assign(value, column.ty, *wanted)?);
             }
             if arguments.columns.len() > prepared.types.len() {
                 values.clear();
@@ -433,7 +434,7 @@ impl<Q: Queues> Session<'_, Q> {
     }
 }
 
-pub(super) fn no_parameters(query: &sql::Prepared) -> Result<(), PgError> {
+pub(super) fn no_parameters(query: &kyu_pgsql::Prepared) -> Result<(), PgError> {
     match query.parameters.is_empty() {
         true => Ok(()),
         false => Err(PgError::new("42P02", "there is no parameter $1")),

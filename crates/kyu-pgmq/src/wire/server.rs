@@ -9,20 +9,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kyu_door::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::host::Host;
+use kyu_pgsql::turns::Turns;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use super::apart::{Cancel, Turns};
+use super::apart::Cancel;
 use super::limits::Limits;
 use super::login::login;
 use super::memory::DoorMemory;
 use super::scram::Verifier;
 use super::session::Session;
-use crate::error::PgError;
-use crate::host::Host;
 
 /// A NotificationResponse.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use kyu_budget::{Budget, Level};
 use kyu_door::accept::Stopping;
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::host::Host;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -21,9 +23,6 @@ use super::portal::{Portal, Prepared};
 use super::server::{Notification, Port, Queues};
 use super::settings::{self, Settings};
 use super::transaction::{State, Transaction};
-use crate::error::{Notice, PgError};
-use crate::host::Host;
-use crate::sql;
 
 /// Why a message was not worked off.
 #[derive(Debug)]
@@ -109,7 +108,7 @@ impl Context {
     }
 }
 
-impl sql::Session for Context {
+impl kyu_pgsql::Session for Context {
     fn setting(&self, name: &str) -> Option<String> {
         self.settings.get(name).map(ToOwned::to_owned)
     }
@@ -146,7 +145,7 @@ impl sql::Session for Context {
         self.settings.is_read_only()
     }
 
-    fn zone(&self) -> sql::Zone {
+    fn zone(&self) -> kyu_pgsql::Zone {
         self.settings.style().zone
     }
 

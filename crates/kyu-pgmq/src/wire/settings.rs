@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use kyu_pgsql::Zone;
+use kyu_pgsql::error::PgError;
+
 use super::style::ValueStyle;
-use crate::error::PgError;
-use crate::sql::Zone;
 
 /// How a value is checked and written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::sql::Zone;
-use crate::types::Type;
-use crate::value::Value;
+use kyu_pgsql::Zone;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::Value;
 
 /// `TimeZone` and `IntervalStyle`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! The state machine of transactions, as Postgres has it (`xact.c`, TBLOCK_*).
 
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::host::Host;
+use kyu_pgsql::{Statement, TransactionModes};
+
 use super::backend::Status;
 use super::server::Queues;
 use super::session::{Session, Stop};
 use super::settings::Saved;
-use crate::error::PgError;
-use crate::host::Host;
-use crate::sql::{Statement, TransactionModes};
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

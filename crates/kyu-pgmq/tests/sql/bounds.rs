@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use kyu_budget::Budget;
-use kyu_pgmq::error::PgError;
-use kyu_pgmq::sql::work::{Watch, Work};
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::work::{Watch, Work};
 
 use crate::fake::{FakeHost, run_with};
 
@@ -220,7 +220,7 @@ fn a_text_of_very_many_statements_takes_the_memory_of_one() {
     let budget = Budget::process(32 << 20);
     let mut work = Work::new(Arc::new(()), &budget);
     let text = "SELECT 1;".repeat(500_000);
-    let mut script = kyu_pgmq::sql::parse(&text, &mut work).unwrap();
+    let mut script = kyu_pgsql::parse(&text, &mut work).unwrap();
     assert_eq!(script.count(), 500_000);
     assert!(work.held_bytes() < 16 << 20, "{} bytes", work.held_bytes());
     let mut statements = 0;
@@ -231,5 +231,5 @@ fn a_text_of_very_many_statements_takes_the_memory_of_one() {
     assert_eq!(statements, 500_000);
     // The grammar is checked to the end before anything runs.
     let broken = format!("{}SELEKT 1", "SELECT 1;".repeat(1_000));
-    assert_eq!(kyu_pgmq::sql::parse(&broken, &mut Work::alone()).unwrap_err().code, "42601");
+    assert_eq!(kyu_pgsql::parse(&broken, &mut Work::alone()).unwrap_err().code, "42601");
 }

@@ -1,9 +1,9 @@
 //! Which overload a call means, and what the host is asked.
 
-use kyu_pgmq::error::PgError;
-use kyu_pgmq::host::{Relation, ScanBounds};
-use kyu_pgmq::types::{Element, Type};
-use kyu_pgmq::value::Value;
+use kyu_pgsql::error::PgError;
+use kyu_pgsql::host::{Relation, ScanBounds};
+use kyu_pgsql::types::{Element, Type};
+use kyu_pgsql::value::Value;
 
 use crate::fake::{FakeHost, NOW, run};
 
@@ -271,11 +271,9 @@ async fn a_single_call_needs_no_transaction() {
         let mut host =
             FakeHost { relations: vec![Relation::Queue("q".to_owned())], ..FakeHost::default() };
         let statements = crate::fake::statements(text).unwrap();
-        let [kyu_pgmq::sql::Statement::Query(query)] = statements.as_slice() else {
-            panic!("{text}")
-        };
+        let [kyu_pgsql::Statement::Query(query)] = statements.as_slice() else { panic!("{text}") };
         let prepared =
-            kyu_pgmq::sql::prepare(query, &[], &mut host, &mut kyu_pgmq::sql::work::Work::alone())
+            kyu_pgsql::prepare(query, &[], &mut host, &mut kyu_pgsql::work::Work::alone())
                 .await
                 .unwrap();
         assert_eq!(prepared.is_one_call(), expected, "{text}");

@@ -1,7 +1,7 @@
 //! Queries that clients and psql send about the catalogue, by themselves.
 
-use kyu_pgmq::host::Relation;
-use kyu_pgmq::types::Type;
+use kyu_pgsql::host::Relation;
+use kyu_pgsql::types::Type;
 
 use crate::fake::{FakeHost, run};
 
@@ -159,7 +159,7 @@ async fn looking_up_one_table_costs_about_the_same_however_many_there_are() {
         let mut answers = Vec::new();
         for count in [20, 2_000] {
             let mut host = FakeHost { relations: queues(count), ..FakeHost::default() };
-            let mut work = kyu_pgmq::sql::work::Work::alone();
+            let mut work = kyu_pgsql::work::Work::alone();
             let answer = crate::fake::run_with(text, &[], &[], &mut host, &mut work).await.unwrap();
             steps.push(work.steps());
             answers.push(answer.shown());

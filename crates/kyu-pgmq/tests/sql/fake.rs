@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use kyu_pgmq::error::{Notice, PgError};
-use kyu_pgmq::host::{Host, OverloadId, Relation, ScanBounds};
 use kyu_pgmq::queues::functions;
-use kyu_pgmq::sql::functions::{Functions, Returns};
-use kyu_pgmq::sql::work::Work;
-use kyu_pgmq::sql::{self, Session, Statement};
-use kyu_pgmq::types::Type;
-use kyu_pgmq::value::{Column, Row, Value};
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::functions::{Functions, Returns};
+use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::{Column, Row, Value};
+use kyu_pgsql::work::Work;
+use kyu_pgsql::{self, Session, Statement};
 
 /// 2026-01-02 03:04:05 UTC.
 pub(crate) const NOW: i64 = 820_638_245_000_000;
@@ -155,7 +155,7 @@ pub(crate) fn show(ty: Type, value: &Value) -> String {
         return "NULL".to_owned();
     }
     let mut text = String::new();
-    sql::text::output(ty, value, &mut text);
+    kyu_pgsql::text::output(ty, value, &mut text);
     text
 }
 
@@ -184,7 +184,7 @@ impl Answer {
 /// The statements of a text.
 pub(crate) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
     let mut work = Work::alone();
-    let mut script = sql::parse(text, &mut work)?;
+    let mut script = kyu_pgsql::parse(text, &mut work)?;
     let mut statements = Vec::new();
     while let Some((parsed, _)) = script.next(&mut work)? {
         statements.push(parsed.statement);
@@ -212,13 +212,13 @@ pub(crate) async fn run_with(
 ) -> Result<Answer, PgError> {
     let statements = statements(text)?;
     let [Statement::Query(query)] = statements.as_slice() else { panic!("not one query: {text}") };
-    let prepared = sql::prepare(query, declared, host, work).await?;
+    let prepared = kyu_pgsql::prepare(query, declared, host, work).await?;
     let mut bound = Vec::new();
     for (value, ty) in values.iter().zip(&prepared.parameters) {
-        bound.push(sql::text::input(*ty, value)?);
+        bound.push(kyu_pgsql::text::input(*ty, value)?);
     }
     let rows = if bound.len() < prepared.parameters.len() {
-        sql::Rows { rows: Vec::new(), tag: String::new() }
+        kyu_pgsql::Rows { rows: Vec::new(), tag: String::new() }
     } else {
         prepared.execute(&bound, host, &mut FakeSession, work).await?
     };

@@ -1,9 +1,9 @@
 //! DELETE, UPDATE, INSERT and TRUNCATE on the tables of queues.
 
 use crate::fake::statements as parse;
-use kyu_pgmq::host::Relation;
-use kyu_pgmq::types::Type;
-use kyu_pgmq::value::Value;
+use kyu_pgsql::host::Relation;
+use kyu_pgsql::types::Type;
+use kyu_pgsql::value::Value;
 
 use crate::fake::{FakeHost, NOW, run};
 

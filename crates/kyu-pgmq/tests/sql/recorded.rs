@@ -1,7 +1,7 @@
 //! What PostgreSQL 15 answered (`record.py`), statement by statement.
 
-use kyu_pgmq::host::Relation;
-use kyu_pgmq::wire::oid;
+use kyu_pgsql::host::Relation;
+use kyu_pgsql::oid;
 
 use crate::fake::{FakeHost, run};
 

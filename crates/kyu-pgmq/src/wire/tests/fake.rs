@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::functions::Functions;
+use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
+use kyu_pgsql::value::{Row, Value};
 use tokio::sync::mpsc;
 
-use crate::error::{Notice, PgError};
-use crate::host::{Host, OverloadId, Relation, ScanBounds};
 use crate::queues::functions;
-use crate::sql::functions::Functions;
-use crate::value::{Row, Value};
 use crate::wire::{Notification, Queues};
 
 /// What hosts were asked, in order.

@@ -8,9 +8,9 @@ use super::super::eval::Context;
 use super::super::{catalog, names};
 use super::{ANY, Accepts, Gives, Table, int, optional, string, text};
 use crate::error::PgError;
+use crate::oid;
 use crate::types::{Element, Type};
 use crate::value::Value;
-use crate::wire::oid;
 
 /// What `version()` says. Clients read the number after `PostgreSQL`; the rest is honest.
 pub(crate) const VERSION: &str =

@@ -1,43 +1,55 @@
-//! SQL: the pgmq surface and read-only queries around it. `wire` calls this, this calls [`Host`].
+//! SQL as clients of pgmq send it: calls of functions, and read-only queries around them. It is not
+//! Postgres.
+//!
+//! This crate reads statements, resolves names and types, and runs them. It knows no bytes of the
+//! protocol, no queues and no broker: relations, functions and transactions are those of a [`Host`],
+//! settings those of a [`Session`], and memory is paid from a [`Budget`](kyu_budget::Budget).
 //!
 //! ```text
 //!  parse(text) -> [Statement]
 //!                    Query ........ prepare(query, declared types, host) -> Prepared
 //!                                     .parameters .columns .execute(values, host, session) -> Rows
-//!                    CopyOut ...... the same, `wire` writes the rows as COPY data
+//!                    CopyOut ...... the same, the door writes the rows as COPY data
 //!                    Utility ...... nothing to do: its tag (CREATE EXTENSION)
-//!                    everything else is data for `wire`
+//!                    everything else is data for the door
 //! ```
 //!
 //! Who does what:
-//! - **`wire`** has the session: settings, prepared statements, portals, cursors, and the state machine of
+//! - **The door** (`wire` of kyu-pgmq) has the session: settings, prepared statements, portals, cursors, and the state machine of
 //!   transactions (it calls `Host::begin`, `commit`, ... and says 25P02). It runs the statements that
 //!   [`Statement`] names for it. It also converts values from and to their text and binary forms;
 //!   [`text`] has both directions of the text form.
-//! - **`sql`** has the types: it parses, infers the types of parameters, chooses overloads, evaluates.
+//! - **This crate** has the types: it parses, infers the types of parameters, chooses overloads, evaluates.
 //!   It reads and writes settings through [`Session`] (`current_setting`, `set_config`).
 //! - A [`Prepared`] keeps its plan; executing it again does not parse or choose again. It holds no state of the
 //!   engine: a queue that has been dropped meanwhile is an error of its execution.
 //!
 //! Everything that is not in this surface is refused with 0A000 and one sentence.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod aggregate;
 mod ast;
-pub(crate) mod block;
+pub mod block;
 mod builtins;
 mod cast;
 mod catalog;
 mod choose;
 mod datetime;
-pub(crate) mod decimal;
+mod decimal;
+pub mod error;
 mod eval;
 mod execute;
 pub mod functions;
+pub mod held;
+pub mod host;
 mod host_calls;
 mod join;
+pub mod json;
 mod key;
 mod lexer;
 mod names;
+pub mod oid;
 mod parser;
 mod place;
 mod plan;
@@ -46,9 +58,12 @@ mod resolve;
 mod sorting;
 pub mod statement;
 pub mod text;
+pub mod turns;
+pub mod types;
+pub mod value;
 mod window;
 pub mod work;
-pub(crate) mod zones;
+mod zones;
 
 use std::sync::Arc;
 
@@ -72,7 +87,7 @@ pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
 /// How deep expressions and sub-selects may be nested: 54001 beyond it.
 pub const MAX_NESTING: u32 = 64;
 
-/// What a query reads and changes of the session that runs it. Implemented by `wire`.
+/// What a query reads and changes of the session that runs it. Implemented by the door.
 pub trait Session: Send {
     /// The value of a run-time setting (`SHOW name`), None if there is none of this name.
     fn setting(&self, name: &str) -> Option<String>;
@@ -183,14 +198,14 @@ pub async fn prepare<H: Host>(
 
 impl Prepared {
     /// Whether it calls the host at most once, and nothing that is computed from the answer can fail: then
-    /// [`Prepared::execute`] is all or nothing by itself, and `wire` opens no transaction around it.
+    /// [`Prepared::execute`] is all or nothing by itself, and the door opens no transaction around it.
     /// False is always correct, and slower.
     pub fn is_one_call(&self) -> bool {
         self.change.is_none() && plan::is_one_call(&self.plan)
     }
 
     /// Whether it takes no longer than a call of the host: no rows are made but the call's, and no
-    /// function is called that may take long. `wire` runs such a query where its socket is served.
+    /// function is called that may take long. The door runs such a query where its socket is served.
     pub fn is_short(&self) -> bool {
         self.is_one_call() && plan::is_short(&self.plan)
     }

@@ -405,7 +405,7 @@ fn quote(text: &str, escape: &str, into: &mut String) {
 }
 
 /// The type of a value that stands in an anonymous row.
-pub(crate) fn guess(value: &Value) -> Type {
+pub fn guess(value: &Value) -> Type {
     match value {
         Value::Null | Value::Text(_) => Type::Text,
         Value::Bool(_) => Type::Bool,

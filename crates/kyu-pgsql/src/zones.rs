@@ -125,12 +125,12 @@ impl Zone {
     }
 
     /// A `timestamptz` that was read from a text: one without an offset was local time.
-    pub(crate) fn read(&self, text: &str, time: i64) -> i64 {
+    pub fn read(&self, text: &str, time: i64) -> i64 {
         if *self != Self::Utc && datetime::is_local(text) { self.instant(time) } else { time }
     }
 
     /// Appends the text form of a value. `plain` writes it as in UTC.
-    pub(crate) fn output(
+    pub fn output(
         &self,
         ty: Type,
         value: &Value,
@@ -227,7 +227,7 @@ fn offset_s(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::text;
+    use crate::text;
 
     #[test]
     fn times_of_places_follow_their_rules() {

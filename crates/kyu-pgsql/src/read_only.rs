@@ -38,35 +38,3 @@ pub(super) fn refuse(function: &Function) -> Result<(), PgError> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A new function must be given its place.
-    #[test]
-    fn every_function_reads_or_writes() {
-        let only_read = [
-            "acquire_queue_lock",
-            "convert_archive_partitioned",
-            "detach_archive",
-            "format_table_name",
-            "list_notify_insert_throttles",
-            "list_queues",
-            "list_topic_bindings",
-            "metrics",
-            "metrics_all",
-            "test_routing",
-            "validate_queue_name",
-            "validate_routing_key",
-            "validate_topic_pattern",
-            "q_info",
-            "peek",
-            "outbox_position",
-        ];
-        for function in crate::queues::functions::ALL.own() {
-            let reads = only_read.contains(&function.name);
-            assert_eq!(refuse(function).is_ok(), reads, "{}", function.name);
-        }
-    }
-}

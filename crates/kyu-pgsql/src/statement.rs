@@ -55,7 +55,7 @@ pub enum Statement {
         query: Query,
     },
     /// `EXECUTE name (arguments)`: a query of one row with the arguments, if there are any. Bring the values to the
-    /// statement's types with [`crate::sql::assign`].
+    /// statement's types with [`crate::assign`].
     Execute {
         /// Of the prepared statement.
         name: String,
@@ -89,7 +89,7 @@ pub enum Statement {
     Do(Arc<Block>),
 }
 
-/// A query, opaque to `wire`: hand it to [`crate::sql::prepare`].
+/// A query, opaque to `wire`: hand it to [`crate::prepare`].
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(crate) select: Arc<Select>,

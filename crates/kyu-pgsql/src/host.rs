@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::error::{Notice, PgError};
-use crate::sql::functions::Functions;
+use crate::functions::Functions;
 use crate::value::{Row, Value};
 
 /// Names one overload of a function, in the table of [`Host::functions`]. Shape of arguments: exactly

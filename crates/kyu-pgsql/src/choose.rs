@@ -32,7 +32,7 @@ pub(crate) enum Failure {
 }
 
 /// The categories of `pg_type.typcategory`.
-pub(in crate::sql) fn category(ty: Type) -> char {
+pub(crate) fn category(ty: Type) -> char {
     match ty {
         Type::Bool => 'B',
         Type::Int2

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::oid;
 use crate::types::{Composite, Element, Type};
-use crate::wire::oid;
 
 /// The types of Postgres 15, as `tests/sql/types.sql` writes them.
 const TYPES: &str = include_str!("types15.txt");

@@ -9,9 +9,9 @@ use super::super::functions::Functions;
 use super::super::resolve::{relation_columns, relation_named};
 use super::relations::{relation_oid, relation_text};
 use crate::host::Relation;
+use crate::oid;
 use crate::types::Composite;
 use crate::value::Column;
-use crate::wire::oid;
 
 /// Of the names of FIFO indexes.
 const FIFO_SUFFIX: &str = "_fifo_idx";

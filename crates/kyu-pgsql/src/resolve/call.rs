@@ -595,7 +595,7 @@ impl Resolver<'_> {
                 let [argument] = call.arguments.as_slice() else { return Ok(None) };
                 let ty = self.expr(&argument.value)?.ty;
                 self.catalog = true;
-                let oid = i64::from(crate::wire::oid::of_type(ty));
+                let oid = i64::from(crate::oid::of_type(ty));
                 Typed::new(Node::Value(Value::Int(oid)), Type::Regtype)
             }
             "make_interval" => self.make_interval(call)?,

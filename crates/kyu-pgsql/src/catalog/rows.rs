@@ -13,9 +13,9 @@ use super::{
     BTREE, HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PGMQ_PUBLIC, PUBLIC, function_oid,
 };
 use crate::error::PgError;
+use crate::oid;
 use crate::types::{Element, Type};
 use crate::value::{Row, Value};
-use crate::wire::oid;
 
 /// Writes rows of a relation: what is not given is zero, false or NULL.
 struct Writer<'a> {

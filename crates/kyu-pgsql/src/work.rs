@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use kyu_budget::Budget;
 
-use crate::budget::Held;
 use crate::error::PgError;
+use crate::held::Held;
 use crate::value::{Row, Value};
 
 /// Steps between two looks at whether the statement has been ended: some tens of microseconds.
@@ -217,7 +217,7 @@ pub(crate) fn row_bytes(row: &Row) -> usize {
 }
 
 /// What a value takes in memory. A shared text counts each time: whoever holds it keeps it alive.
-pub(crate) fn value_bytes(value: &Value) -> usize {
+pub fn value_bytes(value: &Value) -> usize {
     size_of::<Value>()
         + match value {
             Value::Text(text) | Value::Numeric(text) => text.len(),

@@ -445,7 +445,7 @@ pub(crate) fn registered(facts: &Facts, ty: Type, oid: i64) -> String {
     let number = u32::try_from(oid).unwrap_or(0);
     let found = match ty {
         Type::Regclass => facts.class_text(number),
-        Type::Regtype => crate::wire::oid::to_type(number).map(|ty| names::display(ty).to_owned()),
+        Type::Regtype => crate::oid::to_type(number).map(|ty| names::display(ty).to_owned()),
         _ => catalog::function_text(facts.functions(), number),
     };
     found.unwrap_or_else(|| if oid == 0 { "-".to_owned() } else { oid.to_string() })

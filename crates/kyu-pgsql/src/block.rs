@@ -33,54 +33,77 @@ const MAX_DEPTH: u32 = 32;
 #[derive(Clone, Debug, Default)]
 pub struct Block {
     /// Name, type as written, and the expression of its first value.
-    pub(crate) variables: Vec<(String, String, Option<String>)>,
-    pub(crate) steps: Vec<Step>,
+    pub variables: Vec<(String, String, Option<String>)>,
+    /// Its statements, in order.
+    pub steps: Vec<Step>,
     /// SQLSTATEs, none for `others`, and what to do.
-    pub(crate) handlers: Vec<(Vec<Option<String>>, Vec<Step>)>,
+    pub handlers: Vec<(Vec<Option<String>>, Vec<Step>)>,
 }
 
+/// One statement of a block. Queries and expressions are texts with the names of variables in them.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// A statement; its first row goes into the variables.
     Query {
+        /// The statement.
         text: String,
+        /// Names of variables, one for each column, or that of a row.
         into: Vec<String>,
     },
+    /// `variable := value`.
     Assign {
+        /// Its name.
         variable: String,
+        /// The expression.
         value: String,
     },
+    /// `RAISE level 'format', argument, ...`.
     Raise {
+        /// `EXCEPTION`, `NOTICE` and their like.
         level: &'static str,
+        /// The text, with `%` for each argument.
         format: String,
+        /// Expressions.
         arguments: Vec<String>,
     },
     /// `RAISE;`
     Again,
+    /// `IF ... ELSIF ... ELSE ... END IF`.
     If {
+        /// Conditions and what to do; the first that holds is done.
         arms: Vec<(String, Vec<Self>)>,
+        /// What to do if none holds.
         otherwise: Vec<Self>,
     },
     /// FOR over numbers (a query of them) or rows, and FOREACH.
     For {
+        /// The variable that is set in each round.
         variable: String,
+        /// The query that gives one row for each round.
         rows: String,
+        /// The variable takes the first column, not the row.
         scalar: bool,
+        /// What each round does.
         body: Vec<Self>,
     },
     /// EXIT (true) and CONTINUE.
     Leave {
+        /// The loop ends; else its next round begins.
         exit: bool,
+        /// The condition, if there is one.
         when: Option<String>,
     },
+    /// RETURN: the block ends.
     Return,
+    /// NULL.
     Nothing,
+    /// A block within the block.
     Inner(Block),
 }
 
 /// What a variable holds.
 #[derive(Clone, Debug)]
-pub(crate) enum Variable {
+pub enum Variable {
     /// Type as written, and text.
     Scalar(String, Option<String>),
     /// A row: fields by name.
@@ -88,7 +111,7 @@ pub(crate) enum Variable {
 }
 
 /// Variables by name; inner blocks hide those of outer ones.
-pub(crate) type Variables = BTreeMap<String, Variable>;
+pub type Variables = BTreeMap<String, Variable>;
 
 /// `('text'::type)`.
 fn literal(ty: &str, value: Option<&str>) -> String {
@@ -99,12 +122,12 @@ fn literal(ty: &str, value: Option<&str>) -> String {
 }
 
 /// The text of a value, for a variable; None for NULL.
-pub(crate) fn text_of(ty: Type, value: &Value) -> Option<String> {
+pub fn text_of(ty: Type, value: &Value) -> Option<String> {
     (!matches!(value, Value::Null)).then(|| text::to_string(ty, value))
 }
 
 /// A type's name in a cast.
-pub(crate) fn cast_name(ty: Type) -> String {
+pub fn cast_name(ty: Type) -> String {
     match ty {
         // NULL of a composite, or nothing at all: text will do.
         Type::Void | Type::Unknown | Type::Record => "text".to_owned(),
@@ -113,7 +136,7 @@ pub(crate) fn cast_name(ty: Type) -> String {
 }
 
 /// Puts variables into a text of SQL.
-pub(crate) fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<String> {
+pub fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<String> {
     let tokens = tokens(sql, work)?;
     let mut filled = String::with_capacity(sql.len());
     let mut copied = 0;
@@ -162,7 +185,7 @@ pub(crate) fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Resu
 }
 
 /// Parses the text between the dollars.
-pub(crate) fn parse(text: &str, work: &mut Work) -> Result<Block> {
+pub fn parse(text: &str, work: &mut Work) -> Result<Block> {
     let mut parser = Parser { text, tokens: tokens(text, work)?, at: 0, depth: 0 };
     let block = parser.block()?;
     parser.mark(";");

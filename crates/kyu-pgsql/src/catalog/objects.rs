@@ -5,7 +5,7 @@ use super::super::functions::{Functions, Returns};
 use super::super::names::{self, display};
 use super::types::{function_id, function_name};
 use super::{argument_text, function_of, function_oid};
-use crate::wire::oid;
+use crate::oid;
 
 /// `'int4'::regtype`.
 pub(crate) fn type_by_text(text: &str) -> Option<u32> {
