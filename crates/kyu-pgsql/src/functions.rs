@@ -1,6 +1,7 @@
 //! Functions that a host offers, one entry for each overload. The catalogue shows them, and the
 //! resolver chooses among them.
 
+use crate::error::PgError;
 use crate::host::OverloadId;
 use crate::types::Type;
 
@@ -18,6 +19,41 @@ pub struct Function {
     pub arguments: &'static [Argument],
     /// What it gives.
     pub returns: Returns,
+    /// What it does to what is stored.
+    pub effect: Effect,
+}
+
+/// What a function does to what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Reads,
+    /// It changes something. A transaction that is READ ONLY refuses it as this command, the first
+    /// that the function of the real extension would run.
+    Writes(&'static str),
+    /// It writes as INSERT does, and gives the numbers of what it has inserted, for `lastval()`.
+    Inserts,
+}
+
+impl Effect {
+    /// The command that a transaction which is READ ONLY refuses it as.
+    fn command(self) -> Option<&'static str> {
+        match self {
+            Self::Reads => None,
+            Self::Writes(command) => Some(command),
+            Self::Inserts => Some("INSERT"),
+        }
+    }
+}
+
+impl Function {
+    /// 25006 if it changes something.
+    pub(crate) fn refuse_to_write(&self) -> Result<(), PgError> {
+        self.effect.command().map_or(Ok(()), |command| {
+            let message = format!("cannot execute {command} in a read-only transaction");
+            Err(PgError::new("25006", message))
+        })
+    }
 }
 
 /// An argument of a function.

@@ -8,7 +8,7 @@ use crate::value::{Row, Value};
 
 /// Names one overload of a function, in the table of [`Host::functions`]. Shape of arguments: exactly
 /// the declared ones in order, defaults filled in, values of the declared types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverloadId(pub u16);
 
 /// A relation that is a view of the engine's state.

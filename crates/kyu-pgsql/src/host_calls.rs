@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use super::execute::{Executor, Result};
+use super::functions::{self, Effect, Function};
 use super::plan::SelectPlan;
-use super::{functions, read_only};
 use crate::host::{Host, OverloadId, ScanBounds};
 use crate::value::{Row, Value};
-
-/// Functions that draw numbers from a queue's sequence: `lastval()` gives the last of them.
-const SENDS: [&str; 2] = ["send", "send_batch"];
 
 impl<H: Host> Executor<'_, H> {
     /// Calls a function that stands in an expression.
@@ -37,12 +34,12 @@ impl<H: Host> Executor<'_, H> {
     ) -> Result<Vec<Row>> {
         let function = self.host.functions().by_id(overload);
         if self.session.is_read_only() {
-            function.map_or(Ok(()), read_only::refuse)?;
+            function.map_or(Ok(()), Function::refuse_to_write)?;
         }
         let rows = self.host.call(overload, arguments).await?;
-        let sends = function.is_some_and(|function| SENDS.contains(&function.name));
+        let inserts = function.is_some_and(|function| function.effect == Effect::Inserts);
         let last = rows.last().and_then(|row| row.first());
-        if let (true, Some(Value::Int(number))) = (sends, last) {
+        if let (true, Some(Value::Int(number))) = (inserts, last) {
             self.session.gave(*number);
         }
         Ok(rows)

@@ -53,7 +53,6 @@ pub mod oid;
 mod parser;
 mod place;
 mod plan;
-mod read_only;
 mod resolve;
 mod sorting;
 pub mod statement;

@@ -153,6 +153,48 @@ impl Session {
         }
     }
 
+    /// Creates a queue as if in partitions, which there are not.
+    pub(super) async fn create_partitioned(
+        &mut self,
+        name: Option<String>,
+        premake: Option<i64>,
+    ) -> Result<(), PgError> {
+        if let Some(premake) = premake.filter(|premake| *premake < 1) {
+            return Err(failure::raise(format!("premake must be at least 1, got {premake}")));
+        }
+        self.create(name, Kind::Partitioned).await
+    }
+
+    /// `drop_queue(queue_name, partitioned)`.
+    pub(super) async fn drop_queue_of_old(
+        &mut self,
+        name: Option<String>,
+    ) -> Result<bool, PgError> {
+        let message = "drop_queue(queue_name, partitioned) is deprecated and will be removed in \
+                       PGMQ v2.0. Use drop_queue(queue_name) instead";
+        self.notice("WARNING", "01000", message.to_owned());
+        self.drop_queue(name).await?;
+        Ok(true)
+    }
+
+    /// `detach_archive`: nothing, as in pgmq.
+    pub(super) fn detach_archive(&mut self, name: Option<&str>) -> Result<(), PgError> {
+        names::table(name, Some("a"))?;
+        let message = "detach_archive(queue_name) is deprecated and is a no-op. It will be removed \
+                       in PGMQ v2.0. Archive tables are no longer member objects.";
+        self.notice("WARNING", "01000", message.to_owned());
+        Ok(())
+    }
+
+    /// `convert_archive_partitioned`: archives are not in partitions, there is nothing to convert.
+    pub(super) fn convert_archive(&mut self, name: Option<String>) -> Result<(), PgError> {
+        let table = names::table(name.as_deref(), Some("a"))?.unwrap_or_default();
+        if name.and_then(|name| self.look_up(&name)).is_none() {
+            self.notice("NOTICE", "00000", format!("Table {table}s does not exists"));
+        }
+        Ok(())
+    }
+
     pub(super) async fn drop_queue(&mut self, name: Option<String>) -> Result<bool, PgError> {
         names::table(name.as_deref(), Some("q"))?;
         let shown = name.clone().unwrap_or_else(|| "<NULL>".to_owned());

@@ -1,7 +1,8 @@
 //! pgmq's functions over the broker. The same queues are SQS queues: one namespace, one set of names.
 //!
 //! ```text
-//!  session.rs    Host: which function a call means
+//!  functions     the table of functions: what each is called, takes, gives and runs
+//!  session.rs    Host: a session and its transaction
 //!  send, read, by_id, archives, admin, settings, topics, notify, views
 //!                one group of functions each; outside of a transaction one command each
 //!  transaction   what a transaction has done so far, and the group that commits it
@@ -11,7 +12,6 @@
 
 mod admin;
 mod archives;
-mod arguments;
 mod by_id;
 mod failure;
 pub mod functions;

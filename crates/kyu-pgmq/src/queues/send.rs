@@ -6,6 +6,7 @@ use kyu_broker::{
     Command, Enqueue, NewMessage, QueueInfo, QueueKind, Refusal, Reply, Reserve, Seq, UnixMs,
 };
 use kyu_pgsql::error::PgError;
+use kyu_pgsql::value::{Row, Value};
 
 use super::failure::{self, null_vt};
 use super::message::{MessageRow, Outgoing, seq_to_id};
@@ -15,6 +16,9 @@ use super::time::{after, from_pg};
 use super::transaction::{End, Local};
 use super::waiting::Own;
 use kyu_broker::engine::limits::{MAX_BATCH, MAX_RESERVED};
+
+/// A list of messages or headers, each of which may be NULL, as the list itself.
+type Jsons = Option<Vec<Option<Arc<str>>>>;
 
 /// When a message becomes visible.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +44,7 @@ impl Delay {
 }
 
 /// `pgmq._validate_batch_params`, and the messages.
-pub(super) fn batch(
-    messages: Option<Vec<Option<Arc<str>>>>,
-    headers: Option<Vec<Option<Arc<str>>>>,
-) -> Result<Vec<Outgoing>, PgError> {
+fn batch(messages: Jsons, headers: Jsons) -> Result<Vec<Outgoing>, PgError> {
     let messages = messages.filter(|messages| !messages.is_empty());
     let messages = messages.ok_or_else(|| failure::raise("msgs cannot be NULL or empty"))?;
     if let Some(headers) = &headers
@@ -60,8 +61,49 @@ pub(super) fn batch(
 }
 
 impl Session {
+    /// `send`: the number of the message, as a list.
+    pub(super) async fn send_one(
+        &mut self,
+        name: Option<String>,
+        message: Option<Arc<str>>,
+        headers: Option<Arc<str>>,
+        delay: Delay,
+    ) -> Result<Vec<i64>, PgError> {
+        let out = vec![Outgoing::new(message, headers)?];
+        self.send(name, out, delay).await
+    }
+
+    /// `send_batch`: the numbers of the messages. As the real one, it looks at the batch first.
+    pub(super) async fn send_batch(
+        &mut self,
+        name: Option<String>,
+        messages: Jsons,
+        headers: Jsons,
+        delay: Delay,
+    ) -> Result<Vec<i64>, PgError> {
+        let out = batch(messages, headers)?;
+        self.send(name, out, delay).await
+    }
+
+    /// `send_batch_topic`: a row of queue and number for each message.
+    pub(super) async fn send_batch_topic(
+        &mut self,
+        key: Option<String>,
+        messages: Jsons,
+        headers: Jsons,
+        delay: Delay,
+    ) -> Result<Vec<Row>, PgError> {
+        let key = super::topics::check_key(key.as_deref())?;
+        let out = batch(messages, headers)?;
+        let sent = self.send_to_all(key, out, delay).await?;
+        let rows = sent.into_iter().flat_map(|(queue, ids)| {
+            ids.into_iter().map(move |id| vec![Value::Text(queue.clone()), Value::Int(id)])
+        });
+        Ok(rows.collect())
+    }
+
     /// Sends to one queue; the numbers of the messages.
-    pub(super) async fn send(
+    async fn send(
         &mut self,
         name: Option<String>,
         messages: Vec<Outgoing>,
@@ -184,7 +226,7 @@ impl Session {
     }
 
     /// Sends to every queue that a routing key leads to: queue and numbers, in order of the names.
-    pub(super) async fn send_to_all(
+    async fn send_to_all(
         &mut self,
         key: &str,
         messages: Vec<Outgoing>,

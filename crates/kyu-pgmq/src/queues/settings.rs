@@ -192,6 +192,14 @@ impl Session {
         .await
     }
 
+    /// `create_fifo_indexes_all`.
+    pub(super) async fn create_fifo_indexes_all(&mut self) -> Result<(), PgError> {
+        for queue in self.all_queues() {
+            self.create_fifo_index(Some(queue.name)).await?;
+        }
+        Ok(())
+    }
+
     pub(super) fn with_fifo_index(&self) -> Vec<String> {
         let all = self.all_queues().into_iter();
         let marked = all.filter(|queue| queue.config.attributes.contains_key(FIFO_INDEX));
