@@ -12,7 +12,7 @@ use kyu_broker::engine::{
     Settle, Settled,
 };
 use kyu_broker::{Completion, Core, CoreOptions, Deliver, Policy, ReceiveId, Response, Work};
-use kyu_log::{Lsn, RealDisk};
+use kyu_log::{Log, LogReader, Lsn, RealDisk};
 
 use super::{bench_queue, message};
 use crate::Error;
@@ -61,7 +61,7 @@ type Done = Vec<Completion<Ticket>>;
 /// The core and its surroundings.
 struct Spine {
     core: Core<Ticket>,
-    reader: kyu_log::Reader,
+    reader: kyu_log::FileReader,
     queue: QueueId,
     batch: usize,
     chains: usize,

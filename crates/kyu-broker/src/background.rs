@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
 use kyu_engine::{Frame, Frozen, LiveFrame};
-use kyu_log::{Lsn, Reader, SnapshotStore};
+use kyu_log::{LogReader, Lsn, SnapshotStore};
 
 use crate::inbox::Inbox;
 use crate::limits::{KEPT_SNAPSHOTS, RELOCATION_READ_BYTES};
@@ -51,7 +51,7 @@ pub(crate) enum ReadOrder {
 
 /// Reads frames for relocation, a part at a time, until the engine's thread ends.
 pub(crate) fn read_frames(
-    reader: &Reader,
+    reader: &impl LogReader,
     orders: &Receiver<ReadOrder>,
     inbox: &Arc<Inbox<Job>>,
     metrics: &Metrics,
@@ -77,7 +77,11 @@ pub(crate) fn read_frames(
 
 /// One frame, if it reads back as it was written. Damage must not be copied under a fresh
 /// checksum of the log: such a frame stays where it is, and is reported.
-fn read_frame(reader: &Reader, live: LiveFrame, metrics: &Metrics) -> Option<(LiveFrame, Bytes)> {
+fn read_frame(
+    reader: &impl LogReader,
+    live: LiveFrame,
+    metrics: &Metrics,
+) -> Option<(LiveFrame, Bytes)> {
     let bytes = match reader.read(Lsn(live.at), live.bytes as usize) {
         Ok(bytes) => bytes,
         // The last message in the segment has ended meanwhile, and the segment was recycled.

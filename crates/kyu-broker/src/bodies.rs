@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use kyu_engine::{Delivery, Frame};
-use kyu_log::{Lsn, Reader};
+use kyu_log::{FileReader, LogReader, Lsn};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::Error;
@@ -32,7 +32,7 @@ pub(crate) struct Bodies {
 }
 
 struct Shared {
-    reader: Reader,
+    reader: FileReader,
     metrics: Arc<Metrics>,
     jobs: Mutex<Jobs>,
     wake: Condvar,
@@ -57,7 +57,7 @@ struct Job {
 
 impl Bodies {
     pub(crate) fn start(
-        reader: Reader,
+        reader: FileReader,
         metrics: Arc<Metrics>,
         threads: &mut Threads,
     ) -> std::io::Result<Self> {

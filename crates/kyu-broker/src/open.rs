@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use kyu_log::{Disk, RealDisk, SyncMode};
+use kyu_log::{Disk, Log, RealDisk, SyncMode};
 
 use crate::admission::Admission;
 use crate::background::{read_frames, write_snapshots};

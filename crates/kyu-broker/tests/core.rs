@@ -4,6 +4,7 @@
 
 mod rig;
 mod schedules;
+mod simulated;
 mod stopped;
 mod transactions;
 
@@ -11,7 +12,7 @@ use kyu_broker::{
     Acquire, Command, DeadLetter, Enqueue, EnqueueRefusal, Error, Extend, LaneLimits, Lease, Order,
     Outcome, Query, QueueConfig, RateLimit, Refusal, Reply, SessionId, SetPaused, Settle, Settled,
 };
-use kyu_log::SimFaults;
+use kyu_log::{Log, SimFaults};
 use rig::{Rig, SEGMENT_BYTES};
 
 #[test]

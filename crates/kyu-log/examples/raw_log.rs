@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kyu_log::{Class, FileLog, History, Lsn, Options, RealDisk};
+use kyu_log::{Class, FileLog, History, Log, Lsn, Options, RealDisk};
 
 const RECORD_BYTES: usize = 1024;
 

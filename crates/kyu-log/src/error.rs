@@ -18,6 +18,11 @@ pub enum AppendError {
     },
     /// A write or sync failed earlier: this incarnation is over.
     Failed,
+    /// The log was sealed at a higher epoch: another incarnation may append, this one is over.
+    Sealed {
+        /// The epoch of the seal.
+        by: u64,
+    },
 }
 
 impl fmt::Display for AppendError {
@@ -28,6 +33,9 @@ impl fmt::Display for AppendError {
                 write!(f, "the record is larger than the limit of {limit_bytes} bytes")
             }
             AppendError::Failed => f.write_str("the log failed to write and is closed"),
+            AppendError::Sealed { by } => {
+                write!(f, "the log was sealed at epoch {by}: another owner has taken it over")
+            }
         }
     }
 }

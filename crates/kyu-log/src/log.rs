@@ -1,10 +1,21 @@
-//! What the broker asks of a log.
+//! A log: what the broker asks of one, wherever its records lie.
+//!
+//! [`FileLog`](crate::FileLog) keeps them in files, [`SimLog`](crate::SimLog) in memory. What every log
+//! promises stands here, and `tests/log/promises.rs` holds each of them to it.
 
 use std::io;
 use std::path::PathBuf;
 
-use crate::scan::Visit;
-use crate::{Lsn, ReplayError};
+use bytes::Bytes;
+
+use crate::{AppendError, Class, Lsn, ReplayError};
+
+/// A function that is called with each record: the address of the first byte of its body, and the
+/// body. `Err` stops.
+pub type Visit<'v, E> = &'v mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>;
+
+/// A function that is called with each new durable address.
+pub type OnDurable = Box<dyn FnMut(Lsn) + Send>;
 
 /// The durable records of a log, read back in order: of one that is open, or of a stopped one.
 pub trait History {
@@ -16,7 +27,7 @@ pub trait History {
     /// a gap.
     fn replay<E>(&self, from: Lsn, visit: Visit<'_, E>) -> Result<Lsn, ReplayError<E>>;
 
-    /// Whether all segments that replay from `from` needs are there.
+    /// True if all segments that replay from `from` needs are there.
     fn reaches(&self, from: Lsn) -> bool;
 
     /// Those of `segments` of which nothing is left: they do not exist, or are empty.
@@ -26,6 +37,124 @@ pub trait History {
     fn segment_bytes(&self) -> u32;
 }
 
+/// One incarnation of a log: it appends records, and is told when they are durable.
+///
+/// A log has at most one incarnation that may append. Each has an epoch, larger than any before it;
+/// opening seals the log at its own epoch.
+pub trait Log: History {
+    /// A handle to read bytes by address.
+    type Reader: LogReader;
+
+    /// Assigns an address to a record and takes a copy of it; it becomes durable later, after all
+    /// records before it. May wait for those.
+    fn append(&mut self, class: Class, body: &[u8]) -> Result<Appended, AppendError>;
+
+    /// Returns when everything appended so far is durable.
+    fn flush(&self) -> Result<(), AppendError>;
+
+    /// The address up to which the log is durable: every record that ends at or before it.
+    fn durable(&self) -> Lsn;
+
+    /// The end of the last appended record, durable or not.
+    fn end(&self) -> Lsn;
+
+    /// Calls `callback` with the new durable address whenever it has moved, in order. It replaces an
+    /// earlier callback and must not call the log. A log may call it from a thread of its own.
+    fn on_durable(&self, callback: OnDurable);
+
+    /// A handle to read bytes by address from any thread.
+    fn reader(&self) -> Self::Reader;
+
+    /// Gives back a closed segment in which nothing is live and which no replay needs. Any order.
+    /// False if there is no such segment or it is not closed.
+    ///
+    /// Nothing can be read from it afterwards, except what is still in memory.
+    fn recycle(&self, segment: u64) -> bool;
+
+    /// The segments that hold records or are about to, oldest first.
+    fn segments(&self) -> Vec<SegmentInfo>;
+
+    /// The space that the log takes, and has.
+    fn space(&self) -> io::Result<Space>;
+
+    /// Counters since the log was opened.
+    fn metrics(&self) -> Metrics;
+
+    /// Ends all incarnations whose epoch is below `epoch`, be it this one or another owner's. Of what
+    /// they have appended and is not durable, nothing becomes durable any more; their next `append`
+    /// or `flush` is [`AppendError::Sealed`]. Durable when it returns, and the next incarnation's
+    /// epoch is not below it.
+    fn seal(&mut self, epoch: u64) -> Result<(), AppendError>;
+
+    /// Makes everything durable and marks that the incarnation ended in good order.
+    fn close(self) -> Result<(), AppendError>
+    where
+        Self: Sized;
+}
+
+/// A handle to read bodies by address, from any thread. Clones share their cache, if there is one.
+///
+/// It answers with what is stored: the checksum of a record covers the whole record, so a slice of a
+/// body cannot be checked. Replay checks.
+pub trait LogReader: Clone + Send + Sync + 'static {
+    /// The `len` bytes at `at`.
+    ///
+    /// Recent bytes come from memory without a copy. `NotFound` if the segment was recycled or the
+    /// address was never appended. Waits for at most one batch to be written, and only if asked for
+    /// bytes that are not durable yet.
+    fn read(&self, at: Lsn, len: usize) -> io::Result<Bytes>;
+
+    /// The bytes at `at` if they are in memory.
+    fn read_hot(&self, at: Lsn, len: usize) -> Option<Bytes>;
+}
+
+/// The place of an appended record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Address of the first byte of the body.
+    pub body_at: Lsn,
+    /// Address after the last byte: the record is durable when `durable() >= end`, and replay from
+    /// `end` gives what comes after it.
+    pub end: Lsn,
+}
+
+/// The facts about a log that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Replay can begin here or later.
+    pub first: Lsn,
+    /// The end of the last record.
+    pub last: Lsn,
+    /// This incarnation's number, larger than any before it, and durable already.
+    pub epoch: u64,
+    /// The identity of the log.
+    pub log_id: u64,
+    /// The segment size of the log, which is not that of the options if the log existed.
+    pub segment_bytes: u32,
+    /// A batch that was being written when the last incarnation ended, and was dropped.
+    pub torn_tail: Option<TornTail>,
+    /// The last incarnation ended with `close`.
+    pub closed_in_order: bool,
+}
+
+/// A batch that was never reported durable and was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The address where it began; the log continues here.
+    pub at: Lsn,
+}
+
+/// A segment of an open log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its number: addresses from `number * segment_bytes`.
+    pub number: u64,
+    /// Its size on disk.
+    pub bytes: u64,
+    /// Nothing will be appended to it any more: it may be recycled.
+    pub closed: bool,
+}
+
 /// A segment that is needed and of which nothing is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSegment {
@@ -33,4 +162,34 @@ pub struct MissingSegment {
     pub number: u64,
     /// The file that should hold it.
     pub file: PathBuf,
+}
+
+/// Counters since the log was opened. A log that knows nothing of one leaves it zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Bytes written to segments, padding and headers included.
+    pub written_bytes: u64,
+    /// Batches written.
+    pub batches: u64,
+    /// Durable writes of batches.
+    pub syncs: u64,
+    /// Segments reused or removed.
+    pub recycled_segments: u64,
+    /// Segments that had to be filled with zeros.
+    pub prewritten_segments: u64,
+    /// Reads that went to a file.
+    pub cold_reads: u64,
+}
+
+/// The space of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes of all segments.
+    pub used_bytes: u64,
+    /// Bytes that can be appended to segments that exist already.
+    pub headroom_bytes: u64,
+    /// Free bytes of the disk.
+    pub free_bytes: u64,
+    /// `Grow` appends are refused at the moment.
+    pub full: bool,
 }

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use kyu_broker::{Core, Frame, OpenError};
-use kyu_log::{Lsn, SimDisk};
+use kyu_log::{Log, LogReader, Lsn, SimDisk};
 
 use crate::coverage::{Coverage, Event};
 use crate::random::Random;

@@ -6,6 +6,7 @@ use kyu_broker::{
     Acquire, Answer, Command, Lease, OpenError, Outcome, PurgeQueue, Query, QueueId, Receipt,
     Settle, StartMoveTask,
 };
+use kyu_log::Log;
 
 use crate::audit::Wish;
 use crate::cast::{Presence, Role};

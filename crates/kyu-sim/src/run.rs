@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kyu_broker::{
     Command, Completion, Core, CreateQueue, Delivery, Error, Pin, Receipt, ReceiveId, Response,
 };
-use kyu_log::SyncMode;
+use kyu_log::{Log, SyncMode};
 
 use crate::audit::{Auditor, Taken, Wish, deliveries_of};
 use crate::cast::Role;

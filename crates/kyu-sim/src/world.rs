@@ -9,7 +9,7 @@ use kyu_broker::{
     Completion, Context, Core, CoreOptions, Counter, Deliver, Delivery, EndSession, Engine, Frame,
     Frozen, LiveFrame, OpenError, Policy, Query, SessionId, UnixMs, Work,
 };
-use kyu_log::{Lsn, OnFailure, SimDisk, SimFaults, SyncMode};
+use kyu_log::{Log, LogReader, Lsn, OnFailure, SimDisk, SimFaults, SyncMode};
 
 use crate::coverage::{Coverage, Event};
 use crate::random::Random;

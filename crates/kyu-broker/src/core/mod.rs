@@ -14,7 +14,7 @@ use kyu_engine::{
     Address, Command, Context, Engine, GiveBack, Outcome, Query, QueueId, Receipt, Reply,
     SessionId, Settle, UnixMs, Wait,
 };
-use kyu_log::{AppendError, Class, FileLog, SnapshotStore};
+use kyu_log::{AppendError, Class, FileLog, Log, SnapshotStore};
 
 use crate::directory::Directory;
 use crate::error::Error;
@@ -36,9 +36,9 @@ pub type Deliver<T> = Arc<dyn Fn(Completion<T>) + Send + Sync>;
 const TICK_RETRY_MS: u64 = 100;
 
 /// See the module. `T` identifies a request to its caller.
-pub struct Core<T> {
+pub struct Core<T, L = FileLog> {
     engine: Engine,
-    log: FileLog,
+    log: L,
     /// Where the last appended record ends.
     log_end: Address,
     segment_bytes: u64,
@@ -66,7 +66,7 @@ pub struct Core<T> {
     snapshots: SnapshotStore,
 }
 
-impl<T: Send + 'static> Core<T> {
+impl<T: Send + 'static, L: Log> Core<T, L> {
     /// Moves time forward: ticks that are due, then long polls whose time is over. Time never goes
     /// back; call it before the commands of a batch.
     pub fn advance(&mut self, now_ms: UnixMs) {
@@ -150,7 +150,7 @@ impl<T: Send + 'static> Core<T> {
     }
 
     /// The log: a stepped one must be flushed by the caller.
-    pub fn log(&mut self) -> &mut FileLog {
+    pub fn log(&mut self) -> &mut L {
         &mut self.log
     }
 
@@ -239,6 +239,8 @@ impl<T: Send + 'static> Core<T> {
                 Error::Refused(kyu_engine::Refusal::LimitExceeded("bytes of a log record"))
             }
             AppendError::Failed => Error::Internal,
+            // Another owner has the log: this server is over, and its clients go to that one.
+            AppendError::Sealed { .. } => Error::ShuttingDown,
         }
     }
 

@@ -11,8 +11,8 @@ use kyu_engine::{
     LiveFrame, Query, QueueId,
 };
 use kyu_log::{
-    Disk, FileLog, History, Lsn, MissingSegment, Opened, ReplayError, SnapshotError, SnapshotStore,
-    SyncMode,
+    Disk, FileLog, History, Log, Lsn, MissingSegment, Opened, ReplayError, SnapshotError,
+    SnapshotStore, SyncMode,
 };
 
 use super::{Core, Deliver, upkeep};
@@ -122,7 +122,7 @@ impl fmt::Display for Messages<'_> {
     }
 }
 
-impl<T: Send + 'static> Core<T> {
+impl<T: Send + 'static> Core<T, FileLog> {
     /// Opens the log with threads of its own: replies become durable by themselves.
     pub fn open(
         disk: Arc<dyn Disk>,
@@ -130,7 +130,7 @@ impl<T: Send + 'static> Core<T> {
         deliver: Deliver<T>,
     ) -> Result<Self, OpenError> {
         let opened = FileLog::open(Arc::clone(&disk), &options.dir, options.log.clone());
-        Self::from_log(disk, opened.map_err(OpenError::Log)?, options, deliver)
+        Self::over(opened.map_err(OpenError::Log)?, disk, options, deliver)
     }
 
     /// Opens the log without threads: nothing is durable before the caller flushes it.
@@ -140,12 +140,16 @@ impl<T: Send + 'static> Core<T> {
         deliver: Deliver<T>,
     ) -> Result<Self, OpenError> {
         let opened = FileLog::open_stepped(Arc::clone(&disk), &options.dir, options.log.clone());
-        Self::from_log(disk, opened.map_err(OpenError::Log)?, options, deliver)
+        Self::over(opened.map_err(OpenError::Log)?, disk, options, deliver)
     }
+}
 
-    fn from_log(
+impl<T: Send + 'static, L: Log> Core<T, L> {
+    /// A core over a log that was just opened. Its snapshots lie on `disk`, in `options.dir`; of
+    /// `options.log` only `sync` counts.
+    pub fn over(
+        (log, opened): (L, Opened),
         disk: Arc<dyn Disk>,
-        (log, opened): (FileLog, Opened),
         options: &CoreOptions,
         deliver: Deliver<T>,
     ) -> Result<Self, OpenError> {
@@ -377,7 +381,7 @@ impl<R: io::Read> io::Read for Counted<R> {
 
 /// Connects the log's writer thread with the replies that wait for it.
 fn deliver_when_durable<T: Send + 'static>(
-    log: &FileLog,
+    log: &impl Log,
     outbox: &Arc<Outbox<T>>,
     deliver: &Deliver<T>,
 ) {

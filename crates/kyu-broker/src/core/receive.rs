@@ -1,6 +1,7 @@
 //! Receives: at once if a message is there, else a long poll that the next message ends.
 
 use kyu_engine::{Acquire, Command, QueueId, Reply};
+use kyu_log::Log;
 
 use super::Core;
 use crate::error::Error;
@@ -8,7 +9,7 @@ use crate::limits::MAX_WAIT_MS;
 use crate::outbox::Response;
 use crate::waiters::{ReceiveId, Waiter};
 
-impl<T: Send + 'static> Core<T> {
+impl<T: Send + 'static, L: Log> Core<T, L> {
     /// Leases messages, waiting up to `wait_ms` for the first. Those who wait are served in order
     /// of arrival. The answer is `Reply::Acquired`, empty when the time is over.
     pub fn receive(&mut self, id: ReceiveId, acquire: Acquire, wait_ms: u64, ticket: T) {

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use kyu_engine::{Address, Command, Frozen, LiveFrame, Relocate, Reply, UnixMs};
-use kyu_log::Lsn;
+use kyu_log::{Log, Lsn};
 
 use super::Core;
 use crate::limits::{
@@ -108,7 +108,7 @@ impl Upkeep {
     }
 }
 
-impl<T: Send + 'static> Core<T> {
+impl<T: Send + 'static, L: Log> Core<T, L> {
     /// Does a small step of upkeep, and returns work for another thread if there is some.
     pub fn upkeep(&mut self) -> Option<Work> {
         self.recycle_parked();

@@ -10,7 +10,7 @@ use kyu_broker::{
     Deliver, Delivery, Enqueue, Error, Frame, Lease, NewMessage, Order, Outcome, Policy, Query,
     QueueConfig, QueueId, QueueName, QueueStats, Receipt, ReceiveId, Reply, Response, Settle, Work,
 };
-use kyu_log::{OnFailure, SimDisk};
+use kyu_log::{Log, LogReader, OnFailure, SimDisk};
 
 pub const SEGMENT_BYTES: u32 = 64 << 10;
 const START_MS: u64 = 1_000_000;

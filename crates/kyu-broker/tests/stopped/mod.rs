@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kyu_broker::stopped::{plan_repair, repair, verify};
 use kyu_broker::{Core, Frame, MessagesOf, OpenError, QueueId};
-use kyu_log::{Disk, Lsn, SimDisk};
+use kyu_log::{Disk, Log, LogReader, Lsn, SimDisk};
 
 use crate::rig::{Rig, SEGMENT_BYTES, name};
 

@@ -11,7 +11,7 @@ use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile, DiskLock};
-use crate::buffer::AlignedBuffer;
+use crate::file::buffer::AlignedBuffer;
 use crate::limits::{FILL_STEP_BYTES, OPEN_PATIENCE};
 
 /// Files of the operating system.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, DiskLock};
+use crate::random::Random;
 
 const SECTOR_BYTES: u64 = 512;
 
@@ -38,7 +39,7 @@ pub struct SimDisk {
 }
 
 struct State {
-    seed: u64,
+    random: Random,
     faults: SimFaults,
     operations: u64,
     /// Rises with every crash; files opened before are dead.
@@ -97,7 +98,7 @@ impl SimDisk {
     /// An empty disk. The same seed and the same calls give the same disk.
     pub fn new(seed: u64) -> SimDisk {
         let state = State {
-            seed,
+            random: Random(seed),
             faults: SimFaults::default(),
             operations: 0,
             life: 0,
@@ -190,15 +191,6 @@ impl SimDisk {
 }
 
 impl State {
-    /// SplitMix64.
-    fn random(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
     /// Counts an operation. True if it shall fail with EIO after half its work.
     fn begin(&mut self) -> io::Result<bool> {
         if !self.power {
@@ -243,7 +235,8 @@ impl State {
         let fails = self.begin()?;
         self.grow(index, offset + bytes.len() as u64)?;
         // A failing write still may have reached the disk in part.
-        let reached = if fails { self.random() as usize % (bytes.len() + 1) } else { bytes.len() };
+        let reached =
+            if fails { self.random.next() as usize % (bytes.len() + 1) } else { bytes.len() };
         let inode = self.inode(index)?;
         if let (Some(to), Some(from)) =
             (inode.live.get_mut(offset as usize..offset as usize + reached), bytes.get(..reached))
@@ -281,13 +274,13 @@ impl State {
 
     fn crash(&mut self) {
         for change in std::mem::take(&mut self.unsynced_names) {
-            if self.random().is_multiple_of(2) {
+            if self.random.next().is_multiple_of(2) {
                 change.apply(&mut self.durable_names);
             }
         }
         self.names = self.durable_names.clone();
         // One crash in four loses all, one keeps all: the extremes are where mistakes hide.
-        let mood = self.random() % 4;
+        let mood = self.random.next() % 4;
         let named: BTreeSet<usize> = self.names.values().copied().collect();
         for index in 0..self.inodes.len() {
             if !named.contains(&index) {
@@ -298,11 +291,11 @@ impl State {
                 continue;
             }
             let mut inode = self.inodes.get_mut(index).map(std::mem::take).unwrap_or_default();
-            if inode.live.len() > inode.durable.len() && self.random().is_multiple_of(2) {
+            if inode.live.len() > inode.durable.len() && self.random.next().is_multiple_of(2) {
                 inode.durable.resize(inode.live.len(), 0);
             }
             for sector in std::mem::take(&mut inode.dirty_sectors) {
-                let dice = self.random();
+                let dice = self.random.next();
                 match (mood, dice % 3) {
                     (0, _) | (2.., 0) => {}
                     (2.., 1) if self.faults.torn_sectors => {
@@ -426,7 +419,7 @@ impl Disk for SimDisk {
     }
 
     fn unique(&self) -> u64 {
-        self.state().random()
+        self.state().random.next()
     }
 }
 
@@ -449,7 +442,8 @@ impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.state()?;
         let short = state.faults.short_reads && buffer.len() > 1;
-        let want = if short { 1 + state.random() as usize % buffer.len() } else { buffer.len() };
+        let want =
+            if short { 1 + state.random.next() as usize % buffer.len() } else { buffer.len() };
         let inode = state.inode(self.inode)?;
         let rest = inode.live.get(offset as usize..).unwrap_or_default();
         let count = want.min(rest.len());

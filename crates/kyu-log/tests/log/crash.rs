@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kyu_log::{Class, FileLog, Lsn, OpenError, Options, SimDisk, SimFaults, SyncMode};
+use kyu_log::{Class, FileLog, Log, Lsn, OpenError, Options, SimDisk, SimFaults, SyncMode};
 
 use crate::support::{append, bodies, body, dir, open, options, replay};
 

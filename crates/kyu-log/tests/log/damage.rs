@@ -1,7 +1,7 @@
 //! Bits that change on the platter: wrong bytes are never delivered, and what was durable does not go
 //! missing in silence.
 
-use kyu_log::{Lsn, OpenError, ReplayError, SimDisk};
+use kyu_log::{Log, Lsn, OpenError, ReplayError, SimDisk};
 
 use crate::support::{append, body, dir, open, replay, segment_file};
 

@@ -1,4 +1,4 @@
-//! The log's tests: one suite that every disk must pass, and faults on the simulated one.
+//! The log's tests: one suite that every log must pass, and faults of the disk for the log in files.
 
 // The lint's exemption for tests does not reach helper functions of an integration test.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
@@ -6,7 +6,10 @@
 mod conformance;
 mod crash;
 mod damage;
+mod fencing;
 mod model;
+mod places;
+mod promises;
 mod repairs;
 mod snapshots;
 mod space;

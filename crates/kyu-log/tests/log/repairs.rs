@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_log::{
-    Disk, DryRun, FileLog, History, Lsn, Mend, Opened, Refusal, SimDisk, SimFaults, SnapshotStore,
-    StoppedLog, repair, verify_segments,
+    Disk, DryRun, FileLog, History, Log, Lsn, Mend, Opened, Refusal, SimDisk, SimFaults,
+    SnapshotStore, StoppedLog, repair, verify_segments,
 };
 
 use crate::support::{SEGMENT_BYTES, append, body, dir, open, options, segment_file};

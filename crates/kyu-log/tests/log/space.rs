@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kyu_log::{AppendError, Class, FileLog, Options, SimDisk, SimFaults};
+use kyu_log::{AppendError, Class, FileLog, Log, Options, SimDisk, SimFaults};
 
 use crate::support::{SEGMENT_BYTES, append, body, dir, open, options};
 

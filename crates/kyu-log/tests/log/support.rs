@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kyu_log::{
-    Appended, Class, FileLog, History, Lsn, OnFailure, OpenError, Opened, Options, ReplayError,
-    SimDisk, SyncMode,
+    Appended, Class, FileLog, History, Log, Lsn, OnFailure, OpenError, Opened, Options,
+    ReplayError, SimDisk, SyncMode,
 };
 
 pub(crate) const SEGMENT_BYTES: u32 = 32 << 10;
@@ -37,13 +37,13 @@ pub(crate) fn body(number: u64, len: usize) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len.max(8)).collect()
 }
 
-pub(crate) fn append(log: &mut FileLog, number: u64, len: usize) -> Appended {
+pub(crate) fn append(log: &mut impl Log, number: u64, len: usize) -> Appended {
     log.append(Class::Grow, &body(number, len)).expect("there is space")
 }
 
 /// All records from `from` on: address and body.
 pub(crate) fn replay(
-    log: &FileLog,
+    log: &impl History,
     from: Lsn,
 ) -> Result<Vec<(Lsn, Vec<u8>)>, ReplayError<std::convert::Infallible>> {
     let mut records = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn replay(
     Ok(records)
 }
 
-pub(crate) fn bodies(log: &FileLog) -> Vec<Vec<u8>> {
+pub(crate) fn bodies(log: &impl History) -> Vec<Vec<u8>> {
     replay(log, Lsn::ZERO).expect("the log is whole").into_iter().map(|(_, body)| body).collect()
 }
 

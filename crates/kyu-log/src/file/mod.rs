@@ -1,26 +1,67 @@
-//! The log as its user sees it.
+//! The file log: appended bytes are on disk before anyone is told so, and come back exactly as they were.
+//!
+//! The path of a record: `FileLog::append` copies it into the open batch and gives it an address; the
+//! writer thread seals the batch, adds checksums, writes it with one durable write, moves `durable()`
+//! forward and calls `on_durable`. There is no timer: while one batch is being written the next one
+//! collects.
+//!
+//! On disk (details and frozen numbers in `format.rs`, reasons in `docs/adr/0002-file-log.md`):
+//!
+//! ```text
+//! DIR/LOCK                     flock: one process at a time
+//! DIR/META                     identity of this log and its segment size
+//! DIR/00000000000000000007.log segment 7: header block, then batches, each starting at a 4 KiB boundary
+//! DIR/snapshot-<address>       the state after all records before that address
+//! DIR/*.spare                  a pre-written file without a number yet
+//!
+//! segment = [header 4 KiB][batch][batch]...[END batch]
+//! batch   = [batch header 48 B][record]...[record][zeros to 4 KiB]
+//! record  = [record header 20 B][body]
+//! ```
+
+mod batch;
+pub(crate) mod buffer;
+pub(crate) mod format;
+mod headers;
+mod hot;
+mod reader;
+mod recover;
+mod repair;
+mod replay;
+mod scan;
+mod segments;
+mod shared;
+mod stopped;
+mod survey;
+mod tail;
+mod verify;
+mod writer;
+
+pub use headers::log_id;
+pub use reader::FileReader;
+pub use repair::{Cut, Mend, Refusal, repair};
+pub use stopped::{StoppedLog, lock};
+pub use verify::{SegmentReport, verify_segments};
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use bytes::Bytes;
+use batch::Chain;
+use recover::{Recovered, recover};
+use segments::{Prepared, Segments};
+use shared::{Counters, Shared};
+use survey::{End, Survey};
+use tail::{Admission, Tail};
+use writer::Writer;
 
-use crate::batch::Chain;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{AppendError, OpenError, ReplayError};
-use crate::log::{History, MissingSegment};
+use crate::log::{
+    Appended, History, Log, Metrics, MissingSegment, OnDurable, Opened, SegmentInfo, Space, Visit,
+};
 use crate::lsn::Geometry;
-use crate::recover::{Recovered, recover};
-use crate::replay;
-use crate::scan::Visit;
-use crate::segments::{Prepared, SegmentInfo, Segments};
-use crate::shared::{Counters, Metrics, Shared, Space};
-use crate::stopped::lock;
-use crate::survey::{End, Survey};
-use crate::tail::{Admission, Tail};
-use crate::writer::Writer;
-use crate::{Class, Lsn, Options, Reader};
+use crate::{Class, Lsn, Options};
 
 /// A durable, append-only log in a directory, open in this process only.
 ///
@@ -29,7 +70,8 @@ use crate::{Class, Lsn, Options, Reader};
 /// durable in `flush`, on the caller's thread, and nothing happens in between.
 pub struct FileLog {
     shared: Arc<Shared>,
-    reader: Reader,
+    reader: FileReader,
+    epoch: u64,
     drive: Drive,
     /// The lock on the directory ends with the log.
     _lock: Box<dyn DiskLock>,
@@ -39,42 +81,6 @@ pub struct FileLog {
 enum Drive {
     Threads { writer: Option<JoinHandle<()>>, preparer: Option<JoinHandle<()>> },
     Stepped(Mutex<Writer>),
-}
-
-/// Where a record went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Address of the first byte of the body.
-    pub body_at: Lsn,
-    /// Address after the last byte: the record is durable when `durable() >= end`, and replay from
-    /// `end` gives what comes after it.
-    pub end: Lsn,
-}
-
-/// What was found when a log was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// Replay can begin here or later.
-    pub first: Lsn,
-    /// The end of the last record.
-    pub last: Lsn,
-    /// This incarnation's number, larger than any before it, and durable already.
-    pub epoch: u64,
-    /// The identity of the log.
-    pub log_id: u64,
-    /// The segment size of the log, which is not that of the options if the log existed.
-    pub segment_bytes: u32,
-    /// A batch that was being written when the last incarnation ended, and was dropped.
-    pub torn_tail: Option<TornTail>,
-    /// The last incarnation ended with `close`.
-    pub closed_in_order: bool,
-}
-
-/// A batch that was never reported durable and was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// Where it began; the log continues here.
-    pub at: Lsn,
 }
 
 impl FileLog {
@@ -119,22 +125,21 @@ impl FileLog {
         let (shared, chain) = assemble(disk, dir, options, recovered);
         let mut writer = Writer::new(shared.clone(), Chain { epoch: opened.epoch, ..chain });
         begin_incarnation(&shared, &mut writer)?;
-        let reader = Reader::new(shared.clone());
-        let log =
-            FileLog { shared, reader, drive: Drive::Stepped(Mutex::new(writer)), _lock: lock };
+        let epoch = opened.epoch;
+        let reader = FileReader::new(shared.clone());
+        let log = FileLog {
+            shared,
+            reader,
+            epoch,
+            drive: Drive::Stepped(Mutex::new(writer)),
+            _lock: lock,
+        };
         Ok((log, opened))
     }
 
-    /// Assigns an address to a record and takes a copy of it; it becomes durable later, after all
-    /// records before it.
-    ///
-    /// Waits only if the writer is 64 MiB behind or the next segment is not prepared yet.
-    pub fn append(&mut self, class: Class, body: &[u8]) -> Result<Appended, AppendError> {
-        self.append_with(class, body.len(), |_| body)
-    }
-
-    /// Like `append`, but the body may depend on its own address. `make` gets the address of the first
-    /// byte and answers exactly `len` bytes.
+    /// Appends a record whose body may depend on its own address. `make` gets the address of the first
+    /// byte and answers exactly `len` bytes. Waits only if the writer is 64 MiB behind or the next
+    /// segment is not prepared yet.
     pub fn append_with<'a>(
         &mut self,
         class: Class,
@@ -152,6 +157,7 @@ impl FileLog {
             match admission {
                 Admission::Yes => break,
                 Admission::Failed => return Err(AppendError::Failed),
+                Admission::Sealed(by) => return Err(AppendError::Sealed { by }),
                 Admission::Full if tried_again || matches!(self.drive, Drive::Threads { .. }) => {
                     tail.retry_space = true;
                     drop(tail);
@@ -208,12 +214,37 @@ impl FileLog {
         }
     }
 
+    fn outcome(&self) -> Result<(), AppendError> {
+        let tail = self.shared.tail();
+        match tail.sealed_by {
+            _ if tail.failed => Err(AppendError::Failed),
+            Some(by) => Err(AppendError::Sealed { by }),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the writer has nothing to do; without threads, does what there is.
+    fn idle_writer(&self) {
+        match &self.drive {
+            Drive::Stepped(writer) => {
+                writer.lock().unwrap_or_else(PoisonError::into_inner).write_all();
+            }
+            Drive::Threads { .. } => {
+                let mut tail = self.shared.tail();
+                while (tail.has_work() || tail.writing) && !tail.failed {
+                    self.shared.work.notify_one();
+                    tail = self.shared.progress.wait(tail).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
     /// Waits for what `admission` lacks; without threads, does it.
     fn await_room<'a>(
         &'a self,
-        mut tail: std::sync::MutexGuard<'a, Tail>,
+        mut tail: MutexGuard<'a, Tail>,
         admission: Admission,
-    ) -> std::sync::MutexGuard<'a, Tail> {
+    ) -> MutexGuard<'a, Tail> {
         match &self.drive {
             Drive::Threads { .. } => {
                 self.shared.prepare.notify_all();
@@ -238,105 +269,11 @@ impl FileLog {
         self.shared.tail().next_body_at(len)
     }
 
-    /// Returns when everything appended so far is durable.
-    pub fn flush(&self) -> Result<(), AppendError> {
-        match &self.drive {
-            Drive::Stepped(writer) => {
-                writer.lock().unwrap_or_else(PoisonError::into_inner).write_all();
-                while self.shared.prepare_step() {}
-            }
-            Drive::Threads { .. } => {
-                let mut tail = self.shared.tail();
-                let target = tail.record_end;
-                while self.shared.durable() < target && !tail.failed {
-                    self.shared.work.notify_one();
-                    tail = self.shared.progress.wait(tail).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
-        if self.shared.tail().failed { Err(AppendError::Failed) } else { Ok(()) }
-    }
-
-    /// Every record that ends at or before this address is on disk.
-    pub fn durable(&self) -> Lsn {
-        self.shared.durable()
-    }
-
-    /// The end of the last appended record, durable or not.
-    pub fn end(&self) -> Lsn {
-        self.shared.tail().record_end
-    }
-
-    /// Calls `callback` with the new durable address after each durable write, in order, on the writer
-    /// thread (in `flush` for a stepped log). It replaces an earlier callback and must not call the log.
-    pub fn on_durable(&self, callback: Box<dyn FnMut(Lsn) + Send>) {
-        *self.shared.on_durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
-    }
-
-    /// The `len` bytes at `at`, durable or not, if they are in memory.
-    pub fn read_hot(&self, at: Lsn, len: usize) -> Option<Bytes> {
-        self.reader.read_hot(at, len)
-    }
-
-    /// A handle to read bytes by address from any thread.
-    pub fn reader(&self) -> Reader {
-        self.reader.clone()
-    }
-
-    /// Gives back a closed segment in which nothing is live and which no replay needs. Any order.
-    /// False if there is no such segment or it is not closed.
-    ///
-    /// A reader in the middle of it finishes first; nothing can be read from it afterwards, except what
-    /// is still in memory.
-    pub fn recycle(&self, segment: u64) -> bool {
-        let closed = segment < self.shared.geometry.segment(self.shared.durable());
-        if !closed || !self.shared.segments.retire(segment) {
-            return false;
-        }
-        self.shared.tail().retry_space = true;
-        self.shared.prepare.notify_all();
-        true
-    }
-
-    /// The segments that hold records or are about to, oldest first.
-    pub fn segments(&self) -> Vec<SegmentInfo> {
-        let bytes = u64::from(self.shared.geometry.segment_bytes);
-        let open = self.shared.geometry.segment(self.shared.durable());
-        let last = self.shared.tail().segment();
-        let numbers = self.shared.segments.numbers().into_iter().filter(|number| *number <= last);
-        numbers.map(|number| SegmentInfo { number, bytes, closed: number < open }).collect()
-    }
-
-    /// How much space there is.
-    pub fn space(&self) -> std::io::Result<Space> {
-        let segments = self.shared.segments.file_count();
-        let free_bytes = self.shared.segments.free_bytes()?;
-        let tail = self.shared.tail();
-        Ok(Space {
-            used_bytes: segments * u64::from(self.shared.geometry.segment_bytes),
-            headroom_bytes: tail.headroom_bytes(),
-            free_bytes,
-            full: tail.admit(Class::Grow, 0) == Admission::Full,
-        })
-    }
-
-    /// Counters since `open`.
-    pub fn metrics(&self) -> Metrics {
-        self.shared.metrics()
-    }
-
     /// Visits every record of one closed segment, verified, whatever is before or after it.
     pub fn scan_segment<E>(&self, number: u64, visit: Visit<'_, E>) -> Result<(), ReplayError<E>> {
         // Held for the whole scan, so that the file is not reused under it.
         let _held = self.shared.segments.hold(number);
         replay::scan_segment(self.shared.as_ref(), number, visit)
-    }
-
-    /// Makes everything durable, marks that the incarnation ended in good order, and releases the lock.
-    pub fn close(mut self) -> Result<(), AppendError> {
-        self.shared.tail().mark_close();
-        self.stop();
-        if self.shared.tail().failed { Err(AppendError::Failed) } else { Ok(()) }
     }
 
     fn stop(&mut self) {
@@ -372,6 +309,125 @@ impl History for FileLog {
 
     fn segment_bytes(&self) -> u32 {
         self.shared.geometry.segment_bytes
+    }
+}
+
+impl Log for FileLog {
+    type Reader = FileReader;
+
+    fn append(&mut self, class: Class, body: &[u8]) -> Result<Appended, AppendError> {
+        self.append_with(class, body.len(), |_| body)
+    }
+
+    fn flush(&self) -> Result<(), AppendError> {
+        match &self.drive {
+            Drive::Stepped(writer) => {
+                writer.lock().unwrap_or_else(PoisonError::into_inner).write_all();
+                while self.shared.prepare_step() {}
+            }
+            Drive::Threads { .. } => {
+                let mut tail = self.shared.tail();
+                let target = tail.record_end;
+                while self.shared.durable() < target && !tail.failed {
+                    self.shared.work.notify_one();
+                    tail = self.shared.progress.wait(tail).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+        self.outcome()
+    }
+
+    fn durable(&self) -> Lsn {
+        self.shared.durable()
+    }
+
+    fn end(&self) -> Lsn {
+        self.shared.tail().record_end
+    }
+
+    /// The callback runs on the writer thread; in `flush` for a stepped log.
+    fn on_durable(&self, callback: OnDurable) {
+        *self.shared.on_durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+    }
+
+    fn reader(&self) -> FileReader {
+        self.reader.clone()
+    }
+
+    /// A reader in the middle of the segment finishes first.
+    fn recycle(&self, segment: u64) -> bool {
+        let closed = segment < self.shared.geometry.segment(self.shared.durable());
+        if !closed || !self.shared.segments.retire(segment) {
+            return false;
+        }
+        self.shared.tail().retry_space = true;
+        self.shared.prepare.notify_all();
+        true
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        let bytes = u64::from(self.shared.geometry.segment_bytes);
+        let open = self.shared.geometry.segment(self.shared.durable());
+        let last = self.shared.tail().segment();
+        let numbers = self.shared.segments.numbers().into_iter().filter(|number| *number <= last);
+        numbers.map(|number| SegmentInfo { number, bytes, closed: number < open }).collect()
+    }
+
+    fn space(&self) -> std::io::Result<Space> {
+        let segments = self.shared.segments.file_count();
+        let free_bytes = self.shared.segments.free_bytes()?;
+        let tail = self.shared.tail();
+        Ok(Space {
+            used_bytes: segments * u64::from(self.shared.geometry.segment_bytes),
+            headroom_bytes: tail.headroom_bytes(),
+            free_bytes,
+            full: tail.admit(Class::Grow, 0) == Admission::Full,
+        })
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.shared.metrics()
+    }
+
+    /// The directory's lock keeps other owners out, and the mark that opened this incarnation has
+    /// sealed the log at its epoch; so only a higher epoch has an effect, which is to end this one.
+    fn seal(&mut self, epoch: u64) -> Result<(), AppendError> {
+        if epoch <= self.epoch {
+            return Ok(());
+        }
+        let mut tail = self.shared.tail();
+        // What the writer has taken comes before the seal.
+        while tail.writing && !tail.failed {
+            tail = self.shared.progress.wait(tail).unwrap_or_else(PoisonError::into_inner);
+        }
+        tail.give_up(epoch, self.shared.durable());
+        let mut tried_again = false;
+        while tail.needs_segment() && !tail.failed {
+            if tail.no_space && !tail.retry_space {
+                if std::mem::replace(&mut tried_again, true) {
+                    return Err(AppendError::Full);
+                }
+                tail.retry_space = true;
+            }
+            tail = self.await_room(tail, Admission::AwaitSegment);
+        }
+        if tail.failed {
+            return Err(AppendError::Failed);
+        }
+        tail.mark_seal(epoch);
+        drop(tail);
+        self.epoch = epoch;
+        self.idle_writer();
+        if self.shared.tail().failed { Err(AppendError::Failed) } else { Ok(()) }
+    }
+
+    /// The close also releases the directory's lock.
+    fn close(mut self) -> Result<(), AppendError> {
+        if self.shared.tail().sealed_by.is_none() {
+            self.shared.tail().mark_close();
+        }
+        self.stop();
+        self.outcome()
     }
 }
 

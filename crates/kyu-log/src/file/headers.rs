@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::format::{
+use crate::file::format::{
     FILE_HEADER_BYTES, FileHeader, HeaderError, META_MAGIC, SEGMENT_MAGIC, u32_at, u64_at,
 };
-use crate::segments::segment_file_name;
+use crate::file::segments::segment_file_name;
 
 pub(crate) const META_FILE: &str = "META";
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::batch::Batch;
-use crate::buffer::BufferPool;
-use crate::file_log::Appended;
-use crate::format::{BATCH_HEADER_BYTES, FLAG_CLOSE, FLAG_END, FLAG_OPEN, RECORD_HEADER_BYTES};
+use crate::file::batch::Batch;
+use crate::file::buffer::BufferPool;
+use crate::file::format::{
+    BATCH_HEADER_BYTES, FLAG_CLOSE, FLAG_END, FLAG_OPEN, RECORD_HEADER_BYTES,
+};
 use crate::limits::{BLOCK_BYTES, MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_UNWRITTEN_BYTES};
+use crate::log::Appended;
 use crate::lsn::{Geometry, align_up};
 use crate::{Class, Lsn};
 
@@ -40,6 +42,8 @@ pub(crate) struct Tail {
     /// The writer has taken a batch that is not durable yet.
     pub(crate) writing: bool,
     pub(crate) failed: bool,
+    /// The epoch of the seal that has ended this incarnation.
+    pub(crate) sealed_by: Option<u64>,
     pub(crate) stopping: bool,
 }
 
@@ -54,6 +58,8 @@ pub(crate) enum Admission {
     /// Too much is unwritten.
     AwaitWriter,
     Failed,
+    /// The incarnation was sealed at this epoch.
+    Sealed(u64),
 }
 
 impl Tail {
@@ -82,6 +88,7 @@ impl Tail {
             writer_idle: false,
             writing: false,
             failed: false,
+            sealed_by: None,
             stopping: false,
         }
     }
@@ -132,6 +139,9 @@ impl Tail {
     pub(crate) fn admit(&self, class: Class, len: usize) -> Admission {
         if self.failed {
             return Admission::Failed;
+        }
+        if let Some(by) = self.sealed_by {
+            return Admission::Sealed(by);
         }
         let bytes = RECORD_HEADER_BYTES + len;
         let room = self.fits_here(bytes) || self.segment < self.prepared_to;
@@ -217,6 +227,32 @@ impl Tail {
         } else if self.segment <= self.prepared_to {
             self.mark(FLAG_CLOSE | FLAG_END);
             self.begin_next_segment();
+        }
+    }
+
+    /// Ends this incarnation: takes back everything that the writer has not taken, as if nothing had
+    /// been appended after `durable`.
+    pub(crate) fn give_up(&mut self, epoch: u64, durable: Lsn) {
+        self.sealed_by = Some(epoch);
+        if let Some(first) = self.closed.front().or(self.open.as_ref()) {
+            (self.segment, self.offset) = (first.segment, first.offset);
+        }
+        self.closed.clear();
+        self.open = None;
+        self.closed_bytes = 0;
+        self.record_end = durable;
+    }
+
+    /// True if there is no segment for a mark.
+    pub(crate) fn needs_segment(&self) -> bool {
+        self.segment > self.prepared_to
+    }
+
+    /// Writes the mark with which an incarnation of that epoch would begin.
+    pub(crate) fn mark_seal(&mut self, epoch: u64) {
+        self.mark_open();
+        if let Some(mark) = self.closed.back_mut() {
+            mark.new_epoch = Some(epoch);
         }
     }
 

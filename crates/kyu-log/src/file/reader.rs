@@ -6,17 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::Lsn;
+use crate::file::segments::Segment;
+use crate::file::shared::Shared;
 use crate::limits::{READ_BLOCK_BYTES, READ_CACHE_BLOCKS};
-use crate::segments::Segment;
-use crate::shared::Shared;
+use crate::{LogReader, Lsn};
 
-/// Reads bodies from memory or disk, from any thread. Clones share one cache of cold blocks.
-///
-/// It answers with what the disk says: the checksum of a record covers the whole record, so a slice of
-/// a body cannot be checked. `FileLog::scan_segment` and `verify` check.
+/// A reader of bodies in memory or on disk. Clones share one cache of cold blocks.
 #[derive(Clone)]
-pub struct Reader {
+pub struct FileReader {
     shared: Arc<Shared>,
     // A std Mutex: held for a search among at most `READ_CACHE_BLOCKS` entries, never across I/O.
     cache: Arc<Mutex<VecDeque<Block>>>,
@@ -31,17 +28,8 @@ struct Block {
     bytes: Bytes,
 }
 
-impl Reader {
-    pub(crate) fn new(shared: Arc<Shared>) -> Reader {
-        Reader { shared, cache: Arc::default() }
-    }
-
-    /// The `len` bytes at `at`.
-    ///
-    /// Recent bytes come from memory without a copy. `NotFound` if the segment was recycled or the
-    /// address was never appended. Waits for at most one batch to be written, and only if asked for
-    /// bytes that are not durable yet.
-    pub fn read(&self, at: Lsn, len: usize) -> io::Result<Bytes> {
+impl LogReader for FileReader {
+    fn read(&self, at: Lsn, len: usize) -> io::Result<Bytes> {
         if let Some(bytes) = self.shared.hot.get(at, len) {
             return Ok(bytes);
         }
@@ -51,12 +39,17 @@ impl Reader {
         self.read_cold(at, len)
     }
 
-    /// The bytes at `at` if they are in memory.
-    pub fn read_hot(&self, at: Lsn, len: usize) -> Option<Bytes> {
+    fn read_hot(&self, at: Lsn, len: usize) -> Option<Bytes> {
         self.shared.hot.get(at, len).or_else(|| {
             let beyond = at.0.saturating_add(len as u64) > self.shared.durable().0;
             beyond.then(|| self.shared.tail().copy_unwritten(at, len)).flatten()
         })
+    }
+}
+
+impl FileReader {
+    pub(crate) fn new(shared: Arc<Shared>) -> FileReader {
+        FileReader { shared, cache: Arc::default() }
     }
 
     fn read_unwritten(&self, at: Lsn, len: usize) -> io::Result<Bytes> {

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use crate::SyncMode;
-use crate::batch::{Batch, Chain, Finished};
 use crate::disk::DiskFile;
-use crate::segments::Segment;
-use crate::shared::Shared;
+use crate::file::batch::{Batch, Chain, Finished};
+use crate::file::segments::Segment;
+use crate::file::shared::Shared;
 
 /// The only writer of segment contents. A batch is begun only when the one before it is durable, which
 /// is what recovery relies on to tell a torn tail from damage.

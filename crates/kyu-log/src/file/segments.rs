@@ -5,22 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::buffer::AlignedBuffer;
 use crate::disk::{Disk, DiskFile, is_no_space};
-use crate::format::{FileHeader, SEGMENT_MAGIC};
+use crate::file::buffer::AlignedBuffer;
+use crate::file::format::{FileHeader, SEGMENT_MAGIC};
+use crate::file::shared::Counters;
 use crate::lsn::Geometry;
-use crate::shared::Counters;
-
-/// What `FileLog::segments` says about one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// Its number: addresses from `number * segment_bytes`.
-    pub number: u64,
-    /// Its size on disk.
-    pub bytes: u64,
-    /// Nothing will be appended to it any more: it may be scanned and recycled.
-    pub closed: bool,
-}
 
 /// A segment that exists on disk. Whoever holds one keeps its file from being reused.
 ///

@@ -15,24 +15,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Lsn;
-use crate::batch::{Batch, Chain};
-use crate::buffer::BufferPool;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{OpenError, ReplayError};
-use crate::format::{FLAG_END, FLAG_REPAIRED, FileHeader, HeaderError, META_MAGIC, SEGMENT_MAGIC};
-use crate::headers::{
+use crate::file::batch::{Batch, Chain};
+use crate::file::buffer::BufferPool;
+use crate::file::format::{
+    FLAG_END, FLAG_REPAIRED, FileHeader, HeaderError, META_MAGIC, SEGMENT_MAGIC,
+};
+use crate::file::headers::{
     FileFault, META_FILE, header_bytes, only_version_is_damaged, read_meta, segment_fault,
     segment_header,
 };
+use crate::file::recover::write_meta;
+use crate::file::replay::{Files, reached};
+use crate::file::scan::Scanner;
+use crate::file::segments::{parse_segment_file_name, segment_file_name};
+use crate::file::stopped::StoppedLog;
 use crate::limits::{BLOCK_BYTES, FILL_STEP_BYTES, MAX_MENDS};
 use crate::log::MissingSegment;
 use crate::lsn::Geometry;
-use crate::recover::write_meta;
-use crate::replay::{Files, reached};
-use crate::scan::Scanner;
-use crate::segments::{parse_segment_file_name, segment_file_name};
 use crate::snapshot::{SnapshotError, SnapshotStore, parse_name};
-use crate::stopped::StoppedLog;
 
 /// The reason why a start does not accept a log.
 #[derive(Debug)]

@@ -2,18 +2,15 @@
 
 use std::io;
 
-use crate::Lsn;
-use crate::batch::Chain;
 use crate::disk::DiskFile;
-use crate::format::{
+use crate::file::batch::Chain;
+use crate::file::format::{
     BATCH_HEADER_BYTES, BatchHeader, FLAG_END, FLAG_OPEN, FLAG_REPAIRED, RECORD_HEADER_BYTES,
     open_record, verified_record,
 };
 use crate::limits::BLOCK_BYTES;
 use crate::lsn::{Geometry, align_up};
-
-/// Called with each record: the address of the first byte of its body, and the body. `Err` stops.
-pub type Visit<'v, E> = &'v mut dyn FnMut(Lsn, &[u8]) -> Result<(), E>;
+use crate::{Lsn, Visit};
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
 

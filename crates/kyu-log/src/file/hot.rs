@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use crate::Lsn;
-use crate::buffer::{AlignedBuffer, BufferPool};
+use crate::file::buffer::{AlignedBuffer, BufferPool};
 
 /// The last batches, oldest first, up to a budget of bytes.
 pub(crate) struct HotCache {

@@ -5,15 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Options;
-use crate::buffer::AlignedBuffer;
 use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::format::{FileHeader, META_MAGIC};
-use crate::headers::META_FILE;
+use crate::file::buffer::AlignedBuffer;
+use crate::file::format::{FileHeader, META_MAGIC};
+use crate::file::headers::META_FILE;
+use crate::file::segments::segment_file_name;
+use crate::file::survey::{LastBatch, Survey, survey};
 use crate::limits::{BLOCK_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use crate::lsn::Geometry;
-use crate::segments::segment_file_name;
-use crate::survey::{LastBatch, Survey, survey};
 
 /// A surveyed log, and files without a number that can become segments.
 pub(crate) struct Recovered {

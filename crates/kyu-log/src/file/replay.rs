@@ -5,14 +5,14 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::Lsn;
-use crate::batch::Chain;
 use crate::disk::DiskFile;
 use crate::error::{Damage, ReplayError};
-use crate::format::{FLAG_REPAIRED, RECORD_HEADER_BYTES};
+use crate::file::batch::Chain;
+use crate::file::format::{FLAG_REPAIRED, RECORD_HEADER_BYTES};
+use crate::file::scan::{Found, Scanner, ends_segment};
 use crate::limits::BLOCK_BYTES;
-use crate::log::MissingSegment;
+use crate::log::{MissingSegment, Visit};
 use crate::lsn::Geometry;
-use crate::scan::{Found, Scanner, Visit, ends_segment};
 
 /// The segments of one log, as far as reading them back in order needs them.
 pub(crate) trait Files {

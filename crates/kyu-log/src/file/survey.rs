@@ -14,16 +14,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Lsn;
-use crate::batch::Chain;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Damage, OpenError};
-use crate::file_log::{Opened, TornTail};
-use crate::format::{BatchHeader, FLAG_CLOSE, FileHeader};
-use crate::headers::{META_FILE, read_meta, segment_fault};
+use crate::file::batch::Chain;
+use crate::file::format::{BatchHeader, FLAG_CLOSE, FileHeader};
+use crate::file::headers::{META_FILE, read_meta, segment_fault};
+use crate::file::scan::{Found, Scanner, ends_segment};
+use crate::file::segments::{parse_segment_file_name, segment_file_name};
 use crate::limits::BLOCK_BYTES;
+use crate::log::{Opened, TornTail};
 use crate::lsn::Geometry;
-use crate::scan::{Found, Scanner, ends_segment};
-use crate::segments::{parse_segment_file_name, segment_file_name};
 use crate::snapshot;
 
 /// The facts about a log that was found whole, as far as its end shows.

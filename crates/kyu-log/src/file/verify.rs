@@ -8,15 +8,15 @@ use std::io;
 use std::path::Path;
 
 use crate::Lsn;
-use crate::batch::Chain;
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError};
-use crate::format::FileHeader;
-use crate::headers::{read_meta, segment_fault};
+use crate::file::batch::Chain;
+use crate::file::format::FileHeader;
+use crate::file::headers::{read_meta, segment_fault};
+use crate::file::scan::{Found, Scanner, ends_segment};
+use crate::file::segments::{parse_segment_file_name, segment_file_name};
 use crate::limits::BLOCK_BYTES;
 use crate::lsn::Geometry;
-use crate::scan::{Found, Scanner, ends_segment};
-use crate::segments::{parse_segment_file_name, segment_file_name};
 
 /// The state of one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::Lsn;
-use crate::buffer::{AlignedBuffer, BufferPool};
-use crate::format::{
+use crate::file::buffer::{AlignedBuffer, BufferPool};
+use crate::file::format::{
     BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, record_header, seal_record,
 };
 use crate::lsn::{Geometry, align_up};
@@ -15,6 +15,8 @@ pub(crate) struct Batch {
     pub(crate) segment: u64,
     pub(crate) offset: u32,
     pub(crate) flags: u32,
+    /// The epoch that begins with this batch, if it is another than that of the chain.
+    pub(crate) new_epoch: Option<u64>,
     start: Lsn,
     record_count: u32,
     buffer: AlignedBuffer,
@@ -59,7 +61,7 @@ impl Batch {
         let mut buffer = pool.take(capacity.max(BATCH_HEADER_BYTES));
         buffer.extend(&[0; BATCH_HEADER_BYTES]);
         let start = geometry.at(segment, offset);
-        Batch { segment, offset, flags: 0, start, record_count: 0, buffer }
+        Batch { segment, offset, flags: 0, new_epoch: None, start, record_count: 0, buffer }
     }
 
     /// Bytes so far, without padding.
@@ -99,6 +101,7 @@ impl Batch {
     /// Adds header, checksums and padding.
     pub(crate) fn finish(mut self, mut chain: Chain) -> Finished {
         let end = self.end();
+        chain.epoch = self.new_epoch.unwrap_or(chain.epoch);
         let header = BatchHeader {
             lsn: self.start,
             epoch: chain.epoch,

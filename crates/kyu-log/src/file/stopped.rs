@@ -7,13 +7,11 @@ use std::sync::Arc;
 use crate::Lsn;
 use crate::disk::{Disk, DiskFile, DiskLock};
 use crate::error::{OpenError, ReplayError};
-use crate::file_log::Opened;
-use crate::log::{History, MissingSegment};
+use crate::file::replay::{self, Files};
+use crate::file::segments::segment_file_name;
+use crate::file::survey::{Survey, survey};
+use crate::log::{History, MissingSegment, Opened, Visit};
 use crate::lsn::Geometry;
-use crate::replay::{self, Files};
-use crate::scan::Visit;
-use crate::segments::segment_file_name;
-use crate::survey::{Survey, survey};
 
 /// A stopped log.
 pub struct StoppedLog {

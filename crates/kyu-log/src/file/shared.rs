@@ -5,18 +5,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::buffer::BufferPool;
 use crate::disk::DiskFile;
-use crate::hot::HotCache;
+use crate::file::buffer::BufferPool;
+use crate::file::hot::HotCache;
+use crate::file::replay::Files;
+use crate::file::segments::{Prepared, Segments};
+use crate::file::tail::Tail;
 use crate::limits::BLOCK_BYTES;
+use crate::log::{Metrics, OnDurable};
 use crate::lsn::Geometry;
-use crate::replay::Files;
-use crate::segments::{Prepared, Segments};
-use crate::tail::Tail;
 use crate::{Lsn, OnFailure, Options};
-
-/// Called with the new durable address.
-pub(crate) type OnDurable = Box<dyn FnMut(Lsn) + Send>;
 
 /// The state of one open log.
 ///
@@ -63,36 +61,6 @@ pub(crate) struct Counters {
     pub(crate) recycled: Counter,
     pub(crate) prewritten: Counter,
     pub(crate) cold_reads: Counter,
-}
-
-/// Counters since the log was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Metrics {
-    /// Bytes written to segments, padding and headers included.
-    pub written_bytes: u64,
-    /// Batches written.
-    pub batches: u64,
-    /// Durable writes of batches.
-    pub syncs: u64,
-    /// Segments reused or removed.
-    pub recycled_segments: u64,
-    /// Segments that had to be filled with zeros.
-    pub prewritten_segments: u64,
-    /// Reads that went to a file.
-    pub cold_reads: u64,
-}
-
-/// How much space there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
-    /// Bytes of all segment files.
-    pub used_bytes: u64,
-    /// Bytes that can be appended to segments that exist already.
-    pub headroom_bytes: u64,
-    /// Free bytes of the disk.
-    pub free_bytes: u64,
-    /// `Grow` appends are refused at the moment.
-    pub full: bool,
 }
 
 impl Files for Shared {
