@@ -111,7 +111,7 @@ pub(crate) enum On {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Call {
     pub(crate) name: Name,
-    pub(crate) arguments: Vec<Argument>,
+    pub(crate) arguments: Vec<CallArgument>,
     /// `count(*)`.
     pub(crate) star: bool,
     pub(crate) distinct: bool,
@@ -130,7 +130,7 @@ pub(crate) struct Over {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Argument {
+pub(crate) struct CallArgument {
     pub(crate) name: Option<String>,
     pub(crate) value: Expr,
 }
@@ -164,12 +164,12 @@ pub(crate) enum Test {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Expr {
-    pub(crate) kind: Box<Kind>,
+    pub(crate) kind: Box<ExprKind>,
     pub(crate) pos: usize,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ExprKind {
     /// `a`, `t.a`, `s.t.a`.
     Column(Name),
     /// `*`, `t.*`.

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{Token, TokenKind, tokens};
 use super::names;
 use super::text;
 use super::work::Work;
@@ -142,15 +142,15 @@ pub fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<Stri
     let mut copied = 0;
     let mark = |token: Option<&Token>, marks: &[&str]| {
         token.is_some_and(
-            |token| matches!(&token.kind, Kind::Mark(have) if marks.contains(&have.as_str())),
+            |token| matches!(&token.kind, TokenKind::Mark(have) if marks.contains(&have.as_str())),
         )
     };
     for (at, token) in tokens.iter().enumerate() {
-        let (Kind::Word(name) | Kind::Quoted(name)) = &token.kind else { continue };
+        let (TokenKind::Word(name) | TokenKind::Quoted(name)) = &token.kind else { continue };
         let Some(variable) = variables.get(name) else { continue };
         let before = at.checked_sub(1).and_then(|at| tokens.get(at));
-        let as_alias =
-            before.is_some_and(|token| matches!(&token.kind, Kind::Word(word) if word == "as"));
+        let as_alias = before
+            .is_some_and(|token| matches!(&token.kind, TokenKind::Word(word) if word == "as"));
         if as_alias || mark(before, &["."]) {
             continue;
         }
@@ -160,8 +160,11 @@ pub fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<Stri
                 (literal(ty, value.as_deref()), token.end)
             }
             Variable::Row(fields) if mark(after, &["."]) => {
-                let Some(Token { kind: Kind::Word(field) | Kind::Quoted(field), end, .. }) =
-                    tokens.get(at + 2)
+                let Some(Token {
+                    kind: TokenKind::Word(field) | TokenKind::Quoted(field),
+                    end,
+                    ..
+                }) = tokens.get(at + 2)
                 else {
                     continue;
                 };
@@ -186,23 +189,23 @@ pub fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<Stri
 
 /// Parses the text between the dollars.
 pub fn parse(text: &str, work: &mut Work) -> Result<Block> {
-    let mut parser = Parser { text, tokens: tokens(text, work)?, at: 0, depth: 0 };
+    let mut parser = BlockParser { text, tokens: tokens(text, work)?, at: 0, depth: 0 };
     let block = parser.block()?;
     parser.mark(";");
     match parser.peek() {
-        Kind::End => Ok(block),
+        TokenKind::End => Ok(block),
         _ => Err(parser.unexpected()),
     }
 }
 
-struct Parser<'a> {
+struct BlockParser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     at: usize,
     depth: u32,
 }
 
-static END: Kind = Kind::End;
+static END: TokenKind = TokenKind::End;
 
 /// Conditions by name (manual, appendix A) that functions of queues can end with.
 const CONDITIONS: &[(&str, &str)] = &[
@@ -224,8 +227,8 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("syntax_error", "42601"),
 ];
 
-impl Parser<'_> {
-    fn peek(&self) -> &Kind {
+impl BlockParser<'_> {
+    fn peek(&self) -> &TokenKind {
         self.tokens.get(self.at).map_or(&END, |token| &token.kind)
     }
 
@@ -238,11 +241,11 @@ impl Parser<'_> {
     }
 
     fn is(&self, word: &str) -> bool {
-        matches!(self.peek(), Kind::Word(have) if have == word)
+        matches!(self.peek(), TokenKind::Word(have) if have == word)
     }
 
     fn is_mark(&self, mark: &str) -> bool {
-        matches!(self.peek(), Kind::Mark(have) if have == mark)
+        matches!(self.peek(), TokenKind::Mark(have) if have == mark)
     }
 
     fn word(&mut self, word: &str) -> bool {
@@ -278,7 +281,7 @@ impl Parser<'_> {
 
     fn name(&mut self) -> Result<String> {
         match self.peek() {
-            Kind::Word(name) | Kind::Quoted(name) => {
+            TokenKind::Word(name) | TokenKind::Quoted(name) => {
                 let name = name.clone();
                 self.advance();
                 Ok(name)
@@ -293,11 +296,11 @@ impl Parser<'_> {
         let mut open = 0_u32;
         loop {
             let (opens, closes, stop) = match self.peek() {
-                Kind::End => return Err(self.unexpected()),
-                Kind::Word(word) => {
+                TokenKind::End => return Err(self.unexpected()),
+                TokenKind::Word(word) => {
                     (word == "case", word == "end" && open > 0, stops.contains(&word.as_str()))
                 }
-                Kind::Mark(mark) => {
+                TokenKind::Mark(mark) => {
                     let stop = mark == ";" || stops.contains(&mark.as_str());
                     (["(", "["].contains(&mark.as_str()), [")", "]"].contains(&mark.as_str()), stop)
                 }
@@ -345,7 +348,7 @@ impl Parser<'_> {
             }
         }
         self.expect("end")?;
-        if matches!(self.peek(), Kind::Word(_) | Kind::Quoted(_)) {
+        if matches!(self.peek(), TokenKind::Word(_) | TokenKind::Quoted(_)) {
             self.advance();
         }
         Ok(block)
@@ -367,7 +370,7 @@ impl Parser<'_> {
     fn condition(&mut self) -> Result<Option<String>> {
         let name = self.name()?;
         if name == "sqlstate"
-            && let Kind::Text(code) = self.peek().clone()
+            && let TokenKind::Text(code) = self.peek().clone()
         {
             self.advance();
             return Ok(Some(code));
@@ -396,7 +399,7 @@ impl Parser<'_> {
     }
 
     fn step(&mut self) -> Result<Step> {
-        let Kind::Word(word) = self.peek().clone() else { return self.assignment() };
+        let TokenKind::Word(word) = self.peek().clone() else { return self.assignment() };
         match word.as_str() {
             "declare" | "begin" => self.deeper(Self::block).map(Step::Inner),
             "null" => {
@@ -482,7 +485,7 @@ impl Parser<'_> {
         if level.is_some() {
             self.advance();
         }
-        let Kind::Text(format) = self.peek().clone() else {
+        let TokenKind::Text(format) = self.peek().clone() else {
             return Err(PgError::new("0A000", "RAISE needs a text here")
                 .hint("RAISE EXCEPTION 'text %', value."));
         };

@@ -9,7 +9,7 @@ use super::ast::Test;
 use super::builtins::{self, Builtin};
 use super::cast::{self, compare};
 use super::catalog::{self, Facts};
-use super::plan::{Comparison, Node, Plan, QueryKind, Target, Typed};
+use super::plan::{CallTarget, Comparison, Node, Plan, QueryKind, Typed};
 use super::sorting::cost;
 use super::work::{Work, json_bytes, value_bytes};
 use super::{Session, Zone, names, text};
@@ -325,12 +325,12 @@ impl Context<'_> {
     /// The overload and its arguments, chosen by what texts hold where nothing else decides.
     pub(crate) fn target(
         &mut self,
-        target: &Target,
+        target: &CallTarget,
         arguments: Vec<Value>,
     ) -> Result<(OverloadId, Vec<Value>)> {
         match target {
-            Target::Known(id) => Ok((*id, arguments)),
-            Target::ByContent(candidates) => {
+            CallTarget::Known(id) => Ok((*id, arguments)),
+            CallTarget::ByContent(candidates) => {
                 for (id, types) in candidates {
                     let fits = arguments.iter().zip(types).all(|(value, ty)| match value {
                         Value::Text(text) => holds(text, *ty, self.now),

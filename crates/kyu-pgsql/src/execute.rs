@@ -25,7 +25,7 @@ use crate::types::Type;
 use crate::value::{Column, Row, Value};
 
 pub(super) type Result<T> = std::result::Result<T, PgError>;
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 pub(crate) struct Executor<'a, H> {
     pub(crate) host: &'a mut H,
@@ -38,7 +38,7 @@ pub(crate) struct Executor<'a, H> {
     /// The current row of each query, the outermost first.
     pub(super) stack: Vec<Row>,
     /// Results of WITH queries, and the plans of those not asked yet.
-    ctes: BTreeMap<usize, Cte>,
+    ctes: BTreeMap<usize, CteState>,
     pub(super) once: Memory,
     /// What is known of a leaf, by its query's depth and its offset, before it is read: a column,
     /// and the values that it must have.
@@ -46,7 +46,7 @@ pub(crate) struct Executor<'a, H> {
 }
 
 #[derive(Clone)]
-enum Cte {
+enum CteState {
     Waiting(CtePlan),
     Done(Arc<Vec<Row>>),
 }
@@ -115,7 +115,7 @@ impl<'a, H: Host> Executor<'a, H> {
 
     async fn ordered(&mut self, plan: &Plan) -> Result<Vec<Row>> {
         for cte in &plan.ctes {
-            self.ctes.insert(cte.id, Cte::Waiting(cte.clone()));
+            self.ctes.insert(cte.id, CteState::Waiting(cte.clone()));
         }
         let offset = self.count(plan.offset.as_ref(), "OFFSET", "2201X").await?.unwrap_or(0);
         let limit = self.count(plan.limit.as_ref(), "LIMIT", "2201W").await?;
@@ -267,7 +267,7 @@ impl<'a, H: Host> Executor<'a, H> {
         let mut at = 0;
         while let Some(next) = wanted.get(at).copied() {
             at += 1;
-            if let Some(Cte::Waiting(cte)) = self.ctes.get(&next) {
+            if let Some(CteState::Waiting(cte)) = self.ctes.get(&next) {
                 wanted.extend(cte.needs.iter().copied().filter(|need| seen.insert(*need)));
             }
             self.work.step()?;
@@ -275,13 +275,13 @@ impl<'a, H: Host> Executor<'a, H> {
         // Ids grow in the order of the text, and a WITH query reads those before it.
         wanted.sort_unstable();
         for next in wanted {
-            let Some(Cte::Waiting(cte)) = self.ctes.get(&next).cloned() else { continue };
+            let Some(CteState::Waiting(cte)) = self.ctes.get(&next).cloned() else { continue };
             let rows = Arc::new(self.rounds(&cte).await?);
-            self.ctes.insert(next, Cte::Done(rows));
+            self.ctes.insert(next, CteState::Done(rows));
         }
         match self.ctes.get(&id) {
-            Some(Cte::Done(rows)) => Ok(Arc::clone(rows)),
-            Some(Cte::Waiting(_)) | None => Ok(Arc::default()),
+            Some(CteState::Done(rows)) => Ok(Arc::clone(rows)),
+            Some(CteState::Waiting(_)) | None => Ok(Arc::default()),
         }
     }
 
@@ -295,7 +295,7 @@ impl<'a, H: Host> Executor<'a, H> {
         }
         let mut latest = rows.clone();
         while !latest.is_empty() {
-            self.ctes.insert(cte.id, Cte::Done(Arc::new(latest)));
+            self.ctes.insert(cte.id, CteState::Done(Arc::new(latest)));
             latest = self.subquery(step).await?;
             if !all {
                 self.unique(&mut latest, &mut seen).await?;

@@ -1,13 +1,11 @@
 //! FROM: rows of its sources, joined one after the other.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use super::ast::JoinKind;
 use super::catalog;
-use super::execute::{Executor, Result};
+use super::execute::{Boxed, Executor, Result};
 use super::key;
 use super::place::bare_column;
 use super::plan::{Join, JoinKey, Leaf, LeafKind, Plan, SelectPlan, Source, Typed};
@@ -15,8 +13,6 @@ use super::work::{Work, row_bytes};
 use crate::host::{Host, ScanBounds};
 use crate::types::Element;
 use crate::value::{Row, Value};
-
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Up to so many rows look up their partners in the catalogue one by one; more are worth reading
 /// all of it once.

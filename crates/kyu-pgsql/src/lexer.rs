@@ -5,7 +5,7 @@ use crate::error::PgError;
 
 /// What a token is.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// A word: a key word or a name, in lower case.
     Word(String),
     /// `"Name"`.
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 /// A token and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
-    pub(crate) kind: Kind,
+    pub(crate) kind: TokenKind,
     /// In bytes.
     pub(crate) start: usize,
     /// In bytes, after its last.
@@ -46,7 +46,7 @@ pub(crate) fn position(text: &str, byte: usize) -> u32 {
 /// What a token, and what is made of it, takes in memory beside its text.
 pub(crate) const TOKEN_BYTES: usize = 400;
 
-/// All tokens of a text; the last one is [`Kind::End`].
+/// All tokens of a text; the last one is [`TokenKind::End`].
 pub(crate) fn tokens(text: &str, work: &mut Work) -> Result<Vec<Token>, PgError> {
     statement(text, 0, true, work)
 }
@@ -67,12 +67,12 @@ pub(crate) fn statement(
         work.walk(bytes)?;
         // The token has its text, and what is made of it another time.
         work.grow(TOKEN_BYTES + 2 * bytes)?;
-        if !whole && matches!(&token.kind, Kind::Mark(mark) if mark == ";") {
+        if !whole && matches!(&token.kind, TokenKind::Mark(mark) if mark == ";") {
             break;
         }
     }
     let end = lexer.at;
-    lexer.tokens.push(Token { kind: Kind::End, start: end, end });
+    lexer.tokens.push(Token { kind: TokenKind::End, start: end, end });
     Ok(lexer.tokens)
 }
 
@@ -109,7 +109,7 @@ impl Lexer<'_> {
         PgError { position: Some(position(self.text, at)), ..PgError::new("42601", message) }
     }
 
-    fn push(&mut self, kind: Kind, start: usize) {
+    fn push(&mut self, kind: TokenKind, start: usize) {
         self.tokens.push(Token { kind, start, end: self.at });
     }
 
@@ -125,7 +125,7 @@ impl Lexer<'_> {
             b'\'' => {
                 self.at += 1;
                 let text = self.quoted(b'\'', start, "unterminated quoted string")?;
-                self.push(Kind::Text(text), start);
+                self.push(TokenKind::Text(text), start);
             }
             b'"' => {
                 self.at += 1;
@@ -133,23 +133,23 @@ impl Lexer<'_> {
                 if name.is_empty() {
                     return Err(self.error("zero-length delimited identifier", start));
                 }
-                self.push(Kind::Quoted(name), start);
+                self.push(TokenKind::Quoted(name), start);
             }
             b'e' | b'E' if self.peek(1) == b'\'' => {
                 self.at += 2;
                 let text = self.escaped(start)?;
-                self.push(Kind::Text(text), start);
+                self.push(TokenKind::Text(text), start);
             }
             b'n' | b'N' if self.peek(1) == b'\'' => {
                 self.at += 2;
                 let text = self.quoted(b'\'', start, "unterminated quoted string")?;
-                self.push(Kind::Text(text), start);
+                self.push(TokenKind::Text(text), start);
             }
             b'u' | b'U' if self.peek(1) == b'&' && self.peek(2) == b'\'' => {
                 self.at += 3;
                 let text = self.quoted(b'\'', start, "unterminated quoted string")?;
                 let text = self.unicode(&text, start)?;
-                self.push(Kind::Text(text), start);
+                self.push(TokenKind::Text(text), start);
             }
             b'$' if self.peek(1).is_ascii_digit() => self.parameter(start)?,
             b'$' => self.dollar(start)?,
@@ -161,7 +161,7 @@ impl Lexer<'_> {
                 }
                 // Postgres folds ASCII only in UTF-8 databases.
                 let word = self.slice(start, self.at).to_ascii_lowercase();
-                self.push(Kind::Word(word), start);
+                self.push(TokenKind::Word(word), start);
             }
             _ => self.mark(start)?,
         }
@@ -331,7 +331,7 @@ impl Lexer<'_> {
         let Some(number) = number else {
             return Err(self.error("parameter number too large", start));
         };
-        self.push(Kind::Parameter(number), start);
+        self.push(TokenKind::Parameter(number), start);
         Ok(())
     }
 
@@ -351,7 +351,7 @@ impl Lexer<'_> {
         };
         let text = rest.get(..length).unwrap_or("").to_owned();
         self.at = end + 1 + length + tag.len();
-        self.push(Kind::Text(text), start);
+        self.push(TokenKind::Text(text), start);
         Ok(())
     }
 
@@ -388,7 +388,7 @@ impl Lexer<'_> {
             return Err(PgError { position, ..PgError::new("42601", message) });
         }
         let text = self.slice(start, self.at).to_owned();
-        self.push(if integer { Kind::Integer(text) } else { Kind::Number(text) }, start);
+        self.push(if integer { TokenKind::Integer(text) } else { TokenKind::Number(text) }, start);
         Ok(())
     }
 
@@ -402,7 +402,7 @@ impl Lexer<'_> {
         };
         self.at += length;
         let text = self.slice(start, self.at).to_owned();
-        self.push(Kind::Mark(text), start);
+        self.push(TokenKind::Mark(text), start);
         Ok(())
     }
 

@@ -100,7 +100,7 @@ pub(crate) enum Node {
     /// A function of the queues that gives one row. It runs once for each row that it is asked for.
     Call {
         id: usize,
-        target: Target,
+        target: CallTarget,
         arguments: Vec<Typed>,
         composite: bool,
     },
@@ -115,7 +115,7 @@ pub(crate) enum Node {
 
 /// Which overload to call.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Target {
+pub(crate) enum CallTarget {
     Known(OverloadId),
     /// Literals and parameters without a type: chosen by what they hold. Candidates with the types of their
     /// arguments; arguments arrive as text.
@@ -291,7 +291,7 @@ pub(crate) struct SetCall {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SetFunction {
-    Queue(Target),
+    Queue(CallTarget),
     /// Of `builtins::sets`.
     Builtin(usize),
     /// `unnest` of several arrays side by side.

@@ -11,7 +11,7 @@ use super::failure;
 use super::limits::CONFIGURE_TRIES;
 use super::locks::{Mode, Object};
 use super::names::{self, Found};
-use super::session::Session;
+use super::session::QueueSession;
 use super::time::{age_seconds, to_pg};
 use super::transaction::{End, QueueChanges, Standing, archive_command};
 
@@ -21,7 +21,7 @@ const PARTITIONED: &str = "pgmq.partitioned";
 
 /// What kind of table a queue would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum QueueForm {
     Plain,
     Unlogged,
     Partitioned,
@@ -50,7 +50,7 @@ impl Listed {
     }
 }
 
-impl Session {
+impl QueueSession {
     /// All queues as this session sees them, in the order in which they were made.
     pub(super) fn all_queues(&self) -> Vec<Listed> {
         let directory = self.shared.broker.directory();
@@ -88,7 +88,11 @@ impl Session {
         all
     }
 
-    pub(super) async fn create(&mut self, name: Option<String>, kind: Kind) -> Result<(), PgError> {
+    pub(super) async fn create(
+        &mut self,
+        name: Option<String>,
+        kind: QueueForm,
+    ) -> Result<(), PgError> {
         names::table(name.as_deref(), Some("q"))?;
         names::validate(name.as_deref())?;
         let name = name.ok_or_else(failure::null_name)?;
@@ -99,9 +103,9 @@ impl Session {
         }
         let mut config = super::queue_config();
         let mark = match kind {
-            Kind::Plain => None,
-            Kind::Unlogged => Some(UNLOGGED),
-            Kind::Partitioned => Some(PARTITIONED),
+            QueueForm::Plain => None,
+            QueueForm::Unlogged => Some(UNLOGGED),
+            QueueForm::Partitioned => Some(PARTITIONED),
         };
         config.attributes.extend(mark.map(|mark| (mark.to_owned(), "true".to_owned())));
         if let Some(transaction) = &mut self.transaction {
@@ -162,7 +166,7 @@ impl Session {
         if let Some(premake) = premake.filter(|premake| *premake < 1) {
             return Err(failure::raise(format!("premake must be at least 1, got {premake}")));
         }
-        self.create(name, Kind::Partitioned).await
+        self.create(name, QueueForm::Partitioned).await
     }
 
     /// `drop_queue(queue_name, partitioned)`.

@@ -18,10 +18,10 @@ use super::limits::MAX_TRANSACTION_MESSAGES;
 use super::locks::{Mode, Object};
 use super::message::seq_to_id;
 use super::names::{self, Found};
-use super::session::Session;
+use super::session::QueueSession;
 use super::transaction::{End, Standing};
 
-impl Session {
+impl QueueSession {
     /// The archive of a queue in the engine, if it has one from before the transaction that the
     /// transaction has not emptied.
     pub(super) fn archive_before(

@@ -13,7 +13,7 @@ use super::limits::MAX_TRANSACTION_MESSAGES;
 use super::locks::{Object, Place};
 use super::message::{MessageRow, seq_to_id};
 use super::names::Found;
-use super::session::Session;
+use super::session::QueueSession;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local, archive_command};
 use super::waiting::Own;
@@ -52,7 +52,7 @@ struct Claimed {
     end: Result<(), PgError>,
 }
 
-impl Session {
+impl QueueSession {
     /// One command by numbers, without waiting for claims.
     pub(super) async fn by_seq(
         &self,

@@ -75,14 +75,14 @@ pub(super) struct Patience {
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     // A std Mutex: nothing asynchronous happens while it is held.
-    state: Mutex<State>,
+    state: Mutex<LockTable>,
     /// Exclusive locks that are held or waited for: as long as there are none, whoever only wants to
     /// share for one step need not ask.
     exclusive: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LockTable {
     next_ticket: u64,
     objects: BTreeMap<Object, Lock>,
     /// What each owner holds.
@@ -123,7 +123,7 @@ pub(super) struct Place<'a> {
     wake: Arc<Notify>,
     lock_timeout: Option<Instant>,
     deadlock_timeout: Duration,
-    /// [`State::given_back`] before the engine was asked.
+    /// [`LockTable::given_back`] before the engine was asked.
     given_back: u64,
     fresh: bool,
     pause_ms: u64,
@@ -134,12 +134,12 @@ fn after(ms: u64) -> Instant {
 }
 
 impl Locks {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LockTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes what a change of the state means for those who do not ask.
-    fn done(&self, state: MutexGuard<'_, State>) {
+    fn done(&self, state: MutexGuard<'_, LockTable>) {
         self.exclusive.store(state.exclusive, Ordering::Release);
     }
 
@@ -191,7 +191,7 @@ impl Locks {
 
     fn stand(
         &self,
-        state: &mut State,
+        state: &mut LockTable,
         who: Who,
         object: Object,
         mode: Mode,
@@ -252,7 +252,7 @@ impl Locks {
     }
 }
 
-impl State {
+impl LockTable {
     fn has(&self, object: &Object, ticket: u64) -> bool {
         let line = self.objects.get(object).map(|lock| &lock.line);
         line.is_some_and(|line| line.iter().any(|waiter| waiter.ticket == ticket))
@@ -536,7 +536,10 @@ impl Place<'_> {
         Ok(())
     }
 
-    async fn wait_while(&mut self, waits: impl Fn(&State, &Self) -> bool) -> Result<(), PgError> {
+    async fn wait_while(
+        &mut self,
+        waits: impl Fn(&LockTable, &Self) -> bool,
+    ) -> Result<(), PgError> {
         let mut look_at = Some(Instant::now() + self.deadlock_timeout);
         loop {
             let (wake, timeout) = (Arc::clone(&self.wake), self.lock_timeout);

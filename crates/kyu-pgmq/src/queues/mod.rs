@@ -39,7 +39,7 @@ use std::sync::Arc;
 use kyu_broker::{Broker, Fairness, QueueConfig};
 use tokio::sync::mpsc::Receiver;
 
-pub use session::Session;
+pub use session::QueueSession;
 
 use crate::wire::{Notification, Queues};
 
@@ -68,11 +68,11 @@ impl Pgmq {
 }
 
 impl Queues for Pgmq {
-    type Host = Session;
+    type Host = QueueSession;
 
-    fn open(&self, process: u32) -> (Session, Receiver<Notification>) {
+    fn open(&self, process: u32) -> (QueueSession, Receiver<Notification>) {
         let (listener, notifications) = self.shared.hub.join();
-        (Session::new(Arc::clone(&self.shared), listener, process), notifications)
+        (QueueSession::new(Arc::clone(&self.shared), listener, process), notifications)
     }
 
     fn notify(&self, notification: Notification) {

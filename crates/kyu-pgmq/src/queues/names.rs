@@ -6,7 +6,7 @@ use kyu_broker::{QueueInfo, QueueName};
 use kyu_pgsql::error::PgError;
 
 use super::failure::{no_table, null_name, raise};
-use super::session::Session;
+use super::session::QueueSession;
 use super::transaction::{QueueChanges, Standing};
 
 /// Longest name of a queue, in characters: that of its table would be cut otherwise.
@@ -53,7 +53,7 @@ impl Found {
     }
 }
 
-impl Session {
+impl QueueSession {
     pub(super) fn queue_name(&self, name: &str) -> QueueName {
         QueueName { namespace: self.shared.namespace.clone(), name: name.to_owned() }
     }
@@ -98,7 +98,7 @@ impl Session {
         self.look_up(&name).ok_or_else(|| no_table("q", &name))
     }
 
-    /// The transaction's view of a queue that [`Session::look_up`] found inside.
+    /// The transaction's view of a queue that [`QueueSession::look_up`] found inside.
     pub(super) fn changes(&mut self, name: &str) -> Result<&mut QueueChanges, PgError> {
         let changes = self.transaction.as_mut().and_then(|t| t.state.queues.get_mut(name));
         changes.ok_or_else(|| no_table("q", name))

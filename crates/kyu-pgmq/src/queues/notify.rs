@@ -17,11 +17,11 @@ pub(super) const SETTING: &str = "pgmq.notify";
 #[derive(Debug, Default)]
 pub(super) struct Hub {
     // A std Mutex: nothing asynchronous happens while it is held.
-    state: Mutex<State>,
+    state: Mutex<Listeners>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Listeners {
     next: u64,
     sessions: HashMap<u64, Listener>,
     last_ms: HashMap<QueueId, UnixMs>,
@@ -39,7 +39,7 @@ pub(super) fn throttle_ms(queue: &QueueInfo) -> Option<u64> {
 }
 
 impl Hub {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Listeners> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

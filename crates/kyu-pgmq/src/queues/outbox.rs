@@ -8,7 +8,7 @@ use kyu_broker::{
 use kyu_pgsql::error::PgError;
 
 use super::failure;
-use super::session::Session;
+use super::session::QueueSession;
 
 const MAX_TRIES: usize = 100;
 
@@ -20,7 +20,7 @@ pub(super) struct CursorMove {
     position: String,
 }
 
-impl Session {
+impl QueueSession {
     fn cursor_key(&self, source: &str) -> LedgerKey {
         LedgerKey { namespace: self.shared.namespace.to_string(), key: format!("outbox/{source}") }
     }

@@ -17,7 +17,7 @@ use super::failure::{self, negative_limit, null_vt};
 use super::limits::{MAX_ANSWER_BYTES, MAX_POLL_MS, MAX_READ_MESSAGES};
 use super::message::{DEFAULT_GROUP, MessageRow};
 use super::names::Found;
-use super::session::Session;
+use super::session::QueueSession;
 use super::time::{after, to_pg};
 use super::transaction::{End, Local};
 
@@ -78,7 +78,7 @@ impl Asked {
     }
 }
 
-impl Session {
+impl QueueSession {
     pub(super) async fn read(
         &mut self,
         name: Option<String>,

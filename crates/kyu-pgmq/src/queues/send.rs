@@ -11,7 +11,7 @@ use kyu_pgsql::value::{Row, Value};
 use super::failure::{self, null_vt};
 use super::message::{MessageRow, Outgoing, seq_to_id};
 use super::names::Found;
-use super::session::Session;
+use super::session::QueueSession;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local};
 use super::waiting::Own;
@@ -60,7 +60,7 @@ fn batch(messages: Jsons, headers: Jsons) -> Result<Vec<Outgoing>, PgError> {
     messages.into_iter().zip(headers).map(|(m, h)| Outgoing::new(m, h)).collect()
 }
 
-impl Session {
+impl QueueSession {
     /// `send`: the number of the message, as a list.
     pub(super) async fn send_one(
         &mut self,

@@ -14,15 +14,15 @@ use super::functions;
 use super::limits::DEADLOCK_TIMEOUT_MS;
 use super::locks::Patience;
 use super::time::to_pg;
-use super::transaction::{End, Standing, Transaction};
+use super::transaction::{End, OpenTransaction, Standing};
 
 /// One session's access to the queues; see [`Host`].
 #[derive(Debug)]
-pub struct Session {
+pub struct QueueSession {
     pub(super) shared: Arc<Shared>,
     pub(super) process: u32,
     listener: u64,
-    pub(super) transaction: Option<Transaction>,
+    pub(super) transaction: Option<OpenTransaction>,
     notices: Vec<Notice>,
     pub(super) patience: Patience,
 }
@@ -30,7 +30,7 @@ pub struct Session {
 /// Notices that wait to be told: more are dropped, so that nobody can fill RAM with them.
 const MAX_NOTICES: usize = 1_000;
 
-impl Session {
+impl QueueSession {
     pub(super) fn new(shared: Arc<Shared>, listener: u64, process: u32) -> Self {
         let (lock_timeout_ms, deadlock_timeout_ms) = (0, DEADLOCK_TIMEOUT_MS);
         let patience = Patience { lock_timeout_ms, deadlock_timeout_ms };
@@ -56,13 +56,13 @@ impl Session {
     pub(super) fn begin_transaction(&mut self) {
         if self.transaction.is_none() {
             let broker = &self.shared.broker;
-            let transaction = Transaction::new(broker.new_session(), broker.now_ms());
+            let transaction = OpenTransaction::new(broker.new_session(), broker.now_ms());
             self.transaction = Some(transaction);
         }
     }
 
     /// Ends a transaction: gives claims back that it leaves, then lets those go on who wait for it.
-    fn finish(&self, transaction: &Transaction, give_back: bool) {
+    fn finish(&self, transaction: &OpenTransaction, give_back: bool) {
         if give_back && !transaction.claimed_in.is_empty() {
             let queues = transaction.claimed_in.iter().copied().collect();
             self.shared.broker.give_back(GiveBack { session: transaction.session, queues });
@@ -163,7 +163,7 @@ impl Session {
     }
 }
 
-impl Host for Session {
+impl Host for QueueSession {
     fn functions(&self) -> Functions {
         functions::ALL
     }
@@ -259,7 +259,7 @@ impl Host for Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for QueueSession {
     /// A session that ends rolls back.
     fn drop(&mut self) {
         self.roll_back();

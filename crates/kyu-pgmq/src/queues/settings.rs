@@ -10,13 +10,13 @@ use super::limits::CONFIGURE_TRIES;
 use super::locks::{Mode, Object};
 use super::names::Found;
 use super::notify;
-use super::session::Session;
+use super::session::QueueSession;
 use super::time::to_pg;
 
 /// The setting that says that there is an index for groups.
 const FIFO_INDEX: &str = "pgmq.fifo_index";
 
-impl Session {
+impl QueueSession {
     /// Changes a queue's settings, one session after the other; `change` gets the queue's name and
     /// may be called again.
     pub(super) async fn configure(

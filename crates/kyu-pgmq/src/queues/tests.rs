@@ -13,7 +13,7 @@ use kyu_pgsql::types::Element;
 use kyu_pgsql::value::{Row, Value};
 
 use super::functions::overload as f;
-use super::{Pgmq, Session};
+use super::{Pgmq, QueueSession};
 use crate::wire::Queues;
 
 pub(super) const NONE: [i64; 0] = [];
@@ -86,7 +86,7 @@ impl Rig {
 }
 
 #[derive(Debug)]
-pub(super) struct Client(pub(super) Session);
+pub(super) struct Client(pub(super) QueueSession);
 
 pub(super) fn text(text: &str) -> Value {
     Value::Text(text.into())

@@ -8,7 +8,7 @@ use kyu_pgsql::error::PgError;
 use kyu_pgsql::value::{Row, Value};
 
 use super::failure::raise;
-use super::session::Session;
+use super::session::QueueSession;
 
 /// The setting: lines of `bound_at pattern`, microseconds since 2000.
 const SETTING: &str = "pgmq.topics";
@@ -152,7 +152,7 @@ pub(super) fn check_pattern(pattern: Option<&str>) -> Result<&str, PgError> {
     Err(raise(format!("pattern cannot contain {problem}. Got: {pattern}")))
 }
 
-impl Session {
+impl QueueSession {
     /// All bindings as this session sees them, by pattern and queue.
     pub(super) fn all_bindings(&self) -> Vec<Binding> {
         let outside = self.outside_bindings();

@@ -27,14 +27,14 @@ const COMMIT_EARLIER: &str = "Commit more often.";
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Transaction {
+pub(super) struct OpenTransaction {
     pub(super) session: SessionId,
     pub(super) begun_at_ms: UnixMs,
     /// Every queue in which it may have claims, whatever has been taken back since.
     pub(super) claimed_in: BTreeSet<QueueId>,
     /// It may have claims that its state does not know of.
     pub(super) stray: bool,
-    pub(super) state: State,
+    pub(super) state: Pending,
     /// What it has locked, or waits for.
     pub(super) locked: BTreeSet<Object>,
     savepoints: Vec<Savepoint>,
@@ -43,7 +43,7 @@ pub(super) struct Transaction {
 #[derive(Debug)]
 struct Savepoint {
     name: String,
-    state: State,
+    state: Pending,
     locked: BTreeSet<Object>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Undone {
 
 /// What a savepoint keeps.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct Pending {
     /// By the engine's name.
     pub(super) queues: BTreeMap<String, QueueChanges>,
     pub(super) bytes: usize,
@@ -197,14 +197,14 @@ pub(super) fn archive_command(queue: &QueueName) -> Command {
     })
 }
 
-impl Transaction {
+impl OpenTransaction {
     pub(super) fn new(session: SessionId, begun_at_ms: UnixMs) -> Self {
         Self {
             session,
             begun_at_ms,
             claimed_in: BTreeSet::new(),
             stray: false,
-            state: State::default(),
+            state: Pending::default(),
             locked: BTreeSet::new(),
             savepoints: Vec::new(),
         }
@@ -268,7 +268,7 @@ impl Transaction {
     }
 }
 
-impl State {
+impl Pending {
     fn messages(&self) -> usize {
         let of = |changes: &QueueChanges| changes.local.len() + changes.unarchived.len();
         self.queues.values().map(of).sum()

@@ -11,10 +11,10 @@ use super::failure::{no_table, too_much};
 use super::limits::MAX_ANSWER_BYTES;
 use super::message::MessageRow;
 use super::names::Found;
-use super::session::Session;
+use super::session::QueueSession;
 use super::transaction::End;
 
-impl Session {
+impl QueueSession {
     pub(super) async fn rows_of(
         &mut self,
         relation: &Relation,

@@ -7,7 +7,7 @@ use kyu_pgsql::error::PgError;
 
 use super::Shared;
 use super::locks::{Mode, Object, Who};
-use super::session::Session;
+use super::session::QueueSession;
 
 /// What holds the locks of a statement: the transaction, or, without one, this until it is dropped.
 #[derive(Debug)]
@@ -27,10 +27,10 @@ impl Drop for Holder {
 
 /// A transaction around one statement that came without. Rolls back unless it is committed, also
 /// if the statement is cancelled.
-pub(super) struct Own<'a>(pub(super) &'a mut Session);
+pub(super) struct Own<'a>(pub(super) &'a mut QueueSession);
 
 impl<'a> Own<'a> {
-    pub(super) fn begin(session: &'a mut Session) -> Self {
+    pub(super) fn begin(session: &'a mut QueueSession) -> Self {
         session.begin_transaction();
         Self(session)
     }
@@ -46,7 +46,7 @@ impl Drop for Own<'_> {
     }
 }
 
-impl Session {
+impl QueueSession {
     pub(super) fn who(&self, owner: Option<SessionId>) -> Who {
         Who { owner, process: self.process }
     }

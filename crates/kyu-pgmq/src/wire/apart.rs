@@ -44,12 +44,12 @@ impl Cancel {
 }
 
 /// The end of one statement.
-struct End {
+struct StatementEnd {
     cancel: Arc<Cancel>,
     deadline: Option<Instant>,
 }
 
-impl Watch for End {
+impl Watch for StatementEnd {
     fn interrupted(&self) -> Option<PgError> {
         if self.cancel.asked.load(Relaxed) {
             return Some(PgError::new("57014", super::session::BY_USER));
@@ -60,7 +60,7 @@ impl Watch for End {
 }
 
 /// What a query gave, and the memory that it takes.
-pub(super) struct Found {
+pub(super) struct Fetched {
     pub(super) rows: Vec<Row>,
     pub(super) tag: String,
     pub(super) held: Held,
@@ -77,7 +77,7 @@ impl<Q: Queues> Session<'_, Q> {
 
     /// What a statement may spend.
     pub(super) fn statement_work(&self) -> Work {
-        let end = End { cancel: Arc::clone(&self.cancel), deadline: self.deadline() };
+        let end = StatementEnd { cancel: Arc::clone(&self.cancel), deadline: self.deadline() };
         let most = self.port.limits.statement_memory_bytes;
         Work::new(Arc::new(end), &self.budget.within(Level::Statement, most))
     }
@@ -128,7 +128,7 @@ impl<Q: Queues> Session<'_, Q> {
         &mut self,
         prepared: &kyu_pgsql::Prepared,
         values: &[Value],
-    ) -> Result<Found, Stop> {
+    ) -> Result<Fetched, Stop> {
         let mut work = self.statement_work();
         let deadline = self.deadline();
         let (lock_timeout_ms, deadlock_timeout_ms) = self.context.settings.patience_ms();
@@ -139,6 +139,6 @@ impl<Q: Queues> Session<'_, Q> {
         let run = self.port.turns.apart(long, run);
         let kyu_pgsql::Rows { rows, tag } =
             interruptible(&mut self.connection, &self.cancel, deadline, run).await?;
-        Ok(Found { rows, tag, held: work.into_held() })
+        Ok(Fetched { rows, tag, held: work.into_held() })
     }
 }

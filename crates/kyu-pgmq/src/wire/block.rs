@@ -14,7 +14,7 @@ use kyu_pgsql::types::Type;
 use kyu_pgsql::value::{Column, Row, Value};
 use tokio::time::Instant;
 
-use super::apart::Found;
+use super::apart::Fetched;
 use super::server::Queues;
 use super::session::{Session, Stop};
 
@@ -34,7 +34,7 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<Flow, Stop>> + Send + 'a>>
 
 /// What a running block knows.
 #[derive(Debug)]
-struct Frame {
+struct BlockScope {
     variables: Variables,
     /// What the innermost handler caught.
     caught: Option<PgError>,
@@ -49,41 +49,41 @@ impl<Q: Queues> Session<'_, Q> {
     pub(super) async fn run_block(&mut self, block: &Block) -> Result<&'static str, Stop> {
         let ms = self.context.settings.statement_timeout_ms();
         self.block_deadline = (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
-        let mut frame = Frame::new(self.hold(0)?);
-        frame.set("found", "boolean", Some("f".to_owned()));
+        let mut scope = BlockScope::new(self.hold(0)?);
+        scope.set("found", "boolean", Some("f".to_owned()));
         let mut left = MAX_STEPS;
-        self.block(block, &mut frame, &mut left).await?;
+        self.block(block, &mut scope, &mut left).await?;
         Ok("DO")
     }
 
     fn block<'b>(
         &'b mut self,
         block: &'b Block,
-        frame: &'b mut Frame,
+        scope: &'b mut BlockScope,
         left: &'b mut u32,
     ) -> Running<'b> {
         Box::pin(async move {
-            let outer = frame.variables.clone();
+            let outer = scope.variables.clone();
             for (name, ty, value) in &block.variables {
                 let variable = match (value, ty.eq_ignore_ascii_case("record")) {
                     (_, true) => Variable::Row(BTreeMap::new()),
                     (None, false) => Variable::Scalar(ty.clone(), None),
                     (Some(value), false) => {
-                        Variable::Scalar(ty.clone(), self.text_of(value, frame).await?)
+                        Variable::Scalar(ty.clone(), self.text_of(value, scope).await?)
                     }
                 };
-                frame.variables.insert(name.clone(), variable);
+                scope.variables.insert(name.clone(), variable);
             }
             let flow = if block.handlers.is_empty() {
-                self.steps(&block.steps, frame, left).await
+                self.steps(&block.steps, scope, left).await
             } else {
-                self.guarded(block, frame, left).await
+                self.guarded(block, scope, left).await
             };
             // What it declared ends with it; what it changed of others stays.
             for (name, ..) in &block.variables {
                 match outer.get(name) {
-                    Some(hidden) => frame.variables.insert(name.clone(), hidden.clone()),
-                    None => frame.variables.remove(name),
+                    Some(hidden) => scope.variables.insert(name.clone(), hidden.clone()),
+                    None => scope.variables.remove(name),
                 };
             }
             flow
@@ -94,15 +94,15 @@ impl<Q: Queues> Session<'_, Q> {
     async fn guarded(
         &mut self,
         block: &Block,
-        frame: &mut Frame,
+        scope: &mut BlockScope,
         left: &mut u32,
     ) -> Result<Flow, Stop> {
         // No statement can name it so: names that end in a space need quotes, and these are ours.
-        let savepoint = format!("block {} ", frame.depth);
+        let savepoint = format!("block {} ", scope.depth);
         self.host.savepoint(&savepoint).await?;
-        frame.depth += 1;
-        let ended = self.steps(&block.steps, frame, left).await;
-        frame.depth -= 1;
+        scope.depth += 1;
+        let ended = self.steps(&block.steps, scope, left).await;
+        scope.depth -= 1;
         let error = match ended {
             // A cancelled statement is not caught, as in Postgres.
             Err(Stop::Failed(error)) if error.code != "57014" => error,
@@ -122,27 +122,27 @@ impl<Q: Queues> Session<'_, Q> {
         else {
             return Err(error.into());
         };
-        frame.set("sqlerrm", "text", Some(error.message.clone()));
-        frame.set("sqlstate", "text", Some(error.code.to_owned()));
-        let before = frame.caught.replace(error);
-        let flow = self.steps(steps, frame, left).await;
-        frame.caught = before;
-        frame.variables.remove("sqlerrm");
-        frame.variables.remove("sqlstate");
+        scope.set("sqlerrm", "text", Some(error.message.clone()));
+        scope.set("sqlstate", "text", Some(error.code.to_owned()));
+        let before = scope.caught.replace(error);
+        let flow = self.steps(steps, scope, left).await;
+        scope.caught = before;
+        scope.variables.remove("sqlerrm");
+        scope.variables.remove("sqlstate");
         flow
     }
 
     async fn steps(
         &mut self,
         steps: &[Step],
-        frame: &mut Frame,
+        scope: &mut BlockScope,
         left: &mut u32,
     ) -> Result<Flow, Stop> {
         for step in steps {
             *left = left.checked_sub(1).ok_or_else(|| {
                 PgError::new("54000", format!("more than {MAX_STEPS} statements in one DO"))
             })?;
-            let flow = self.step(step, frame, left).await?;
+            let flow = self.step(step, scope, left).await?;
             if flow != Flow::Next {
                 return Ok(flow);
             }
@@ -150,49 +150,54 @@ impl<Q: Queues> Session<'_, Q> {
         Ok(Flow::Next)
     }
 
-    async fn step(&mut self, step: &Step, frame: &mut Frame, left: &mut u32) -> Result<Flow, Stop> {
+    async fn step(
+        &mut self,
+        step: &Step,
+        scope: &mut BlockScope,
+        left: &mut u32,
+    ) -> Result<Flow, Stop> {
         match step {
             Step::Nothing => {}
             Step::Return => return Ok(Flow::Return),
             Step::Query { text, into } => {
-                let (columns, found) = self.rows(text, frame).await?;
+                let (columns, found) = self.rows(text, scope).await?;
                 let any = !found.tag.is_empty() && !found.tag.ends_with(" 0");
-                frame.set("found", "boolean", Some(if any { "t" } else { "f" }.to_owned()));
+                scope.set("found", "boolean", Some(if any { "t" } else { "f" }.to_owned()));
                 if !into.is_empty() {
-                    frame.take(into, &columns, found.rows.first())?;
-                    frame.count()?;
+                    scope.take(into, &columns, found.rows.first())?;
+                    scope.count()?;
                 }
             }
             Step::Assign { variable, value } => {
-                let value = self.text_of(value, frame).await?;
-                frame.assign(variable, value)?;
-                frame.count()?;
+                let value = self.text_of(value, scope).await?;
+                scope.assign(variable, value)?;
+                scope.count()?;
             }
             Step::Raise { level, format, arguments } => {
-                self.raise(level, format, arguments, frame).await?;
+                self.raise(level, format, arguments, scope).await?;
             }
-            Step::Again => return Err(frame.again().into()),
+            Step::Again => return Err(scope.again().into()),
             Step::If { arms, otherwise } => {
                 for (condition, steps) in arms {
-                    if self.holds(condition, frame).await? {
-                        return Box::pin(self.steps(steps, frame, left)).await;
+                    if self.holds(condition, scope).await? {
+                        return Box::pin(self.steps(steps, scope, left)).await;
                     }
                 }
-                return Box::pin(self.steps(otherwise, frame, left)).await;
+                return Box::pin(self.steps(otherwise, scope, left)).await;
             }
             Step::For { variable, rows, scalar, body } => {
-                return Box::pin(self.each(variable, rows, *scalar, body, frame, left)).await;
+                return Box::pin(self.each(variable, rows, *scalar, body, scope, left)).await;
             }
             Step::Leave { exit, when } => {
                 let leaves = match when {
-                    Some(condition) => self.holds(condition, frame).await?,
+                    Some(condition) => self.holds(condition, scope).await?,
                     None => true,
                 };
                 if leaves {
                     return Ok(if *exit { Flow::Exit } else { Flow::Continue });
                 }
             }
-            Step::Inner(inner) => return self.block(inner, frame, left).await,
+            Step::Inner(inner) => return self.block(inner, scope, left).await,
         }
         Ok(Flow::Next)
     }
@@ -203,7 +208,7 @@ impl<Q: Queues> Session<'_, Q> {
         level: &'static str,
         format: &str,
         arguments: &[String],
-        frame: &Frame,
+        scope: &BlockScope,
     ) -> Result<(), Stop> {
         let mut message = String::new();
         let mut arguments = arguments.iter();
@@ -215,7 +220,7 @@ impl<Q: Queues> Session<'_, Q> {
                 message.push('%');
                 rest = after;
             } else if let Some(argument) = arguments.next() {
-                let value = self.text_of(argument, frame).await?;
+                let value = self.text_of(argument, scope).await?;
                 message.push_str(value.as_deref().unwrap_or("<NULL>"));
             }
         }
@@ -234,11 +239,11 @@ impl<Q: Queues> Session<'_, Q> {
         query: &str,
         scalar: bool,
         body: &[Step],
-        frame: &mut Frame,
+        scope: &mut BlockScope,
         left: &mut u32,
     ) -> Result<Flow, Stop> {
-        let (columns, Found { rows, held: _held, .. }) = self.rows(query, frame).await?;
-        let before = frame.variables.get(variable).cloned();
+        let (columns, Fetched { rows, held: _held, .. }) = self.rows(query, scope).await?;
+        let before = scope.variables.get(variable).cloned();
         let is_row = !scalar && !matches!(before, Some(Variable::Scalar(..)));
         let mut flow = Flow::Next;
         for row in &rows {
@@ -248,42 +253,50 @@ impl<Q: Queues> Session<'_, Q> {
                     let held = (block::cast_name(column.ty), block::text_of(column.ty, value));
                     (column.name.clone(), held)
                 };
-                frame
+                scope
                     .variables
                     .insert(variable.to_owned(), Variable::Row(fields.map(field).collect()));
             } else if let Some((column, value)) = fields.into_iter().next() {
                 let ty = block::cast_name(column.ty);
-                frame.set(variable, &ty, block::text_of(column.ty, value));
+                scope.set(variable, &ty, block::text_of(column.ty, value));
             }
-            flow = self.steps(body, frame, left).await?;
+            flow = self.steps(body, scope, left).await?;
             if matches!(flow, Flow::Exit | Flow::Return) {
                 break;
             }
         }
         match before {
-            Some(before) if scalar => frame.variables.insert(variable.to_owned(), before),
+            Some(before) if scalar => scope.variables.insert(variable.to_owned(), before),
             Some(_) => None,
-            None => frame.variables.remove(variable),
+            None => scope.variables.remove(variable),
         };
         Ok(if flow == Flow::Return { flow } else { Flow::Next })
     }
 
-    async fn holds(&mut self, condition: &str, frame: &Frame) -> Result<bool, Stop> {
-        let (_, found) = self.rows(&format!("SELECT {condition}"), frame).await?;
+    async fn holds(&mut self, condition: &str, scope: &BlockScope) -> Result<bool, Stop> {
+        let (_, found) = self.rows(&format!("SELECT {condition}"), scope).await?;
         Ok(found.rows.first().and_then(|row| row.first()) == Some(&Value::Bool(true)))
     }
 
     /// The text of an expression's value; None for NULL.
-    async fn text_of(&mut self, expression: &str, frame: &Frame) -> Result<Option<String>, Stop> {
-        let (columns, found) = self.rows(&format!("SELECT {expression}"), frame).await?;
+    async fn text_of(
+        &mut self,
+        expression: &str,
+        scope: &BlockScope,
+    ) -> Result<Option<String>, Stop> {
+        let (columns, found) = self.rows(&format!("SELECT {expression}"), scope).await?;
         let ty = columns.first().map_or(Type::Text, |column| column.ty);
         let value = found.rows.first().and_then(|row| row.first());
         Ok(value.and_then(|value| block::text_of(ty, value)))
     }
 
     /// What a statement gave; an empty tag for NOTIFY.
-    async fn rows(&mut self, text: &str, frame: &Frame) -> Result<(Vec<Column>, Found), Stop> {
-        let text = block::fill_in(text, &frame.variables, &mut self.statement_work())?;
+    async fn rows(
+        &mut self,
+        text: &str,
+        scope: &BlockScope,
+    ) -> Result<(Vec<Column>, Fetched), Stop> {
+        let text = block::fill_in(text, &scope.variables, &mut self.statement_work())?;
         let (mut script, _text) = self.read(&text).await.map_err(Stop::without_position)?;
         let Some((parsed, true)) = self.next_statement(&mut script).await? else {
             return Err(PgError::new("42601", "a step of DO must be one statement").into());
@@ -294,7 +307,7 @@ impl<Q: Queues> Session<'_, Q> {
             Statement::Notify(channel, payload) => {
                 self.context.say(&channel, &payload)?;
                 let (rows, tag) = (Vec::new(), String::new());
-                return Ok((Vec::new(), Found { rows, tag, held: self.hold(0)? }));
+                return Ok((Vec::new(), Fetched { rows, tag, held: self.hold(0)? }));
             }
             _ => return Err(PgError::new("0A000", "this statement is not supported in DO").into()),
         };
@@ -316,7 +329,7 @@ impl Stop {
     }
 }
 
-impl Frame {
+impl BlockScope {
     fn new(held: Held) -> Self {
         Self { variables: Variables::new(), caught: None, depth: 0, held }
     }

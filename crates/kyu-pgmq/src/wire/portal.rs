@@ -17,7 +17,7 @@ use super::limits::{MAX_PORTALS, MAX_STATEMENTS};
 use super::run::Answer;
 use super::server::Queues;
 use super::session::{Session, Stop};
-use super::transaction::{State, aborted, ends_failed};
+use super::transaction::{BlockState, aborted, ends_failed};
 
 /// What a prepared statement does.
 #[derive(Debug)]
@@ -142,7 +142,9 @@ impl<Q: Queues> Session<'_, Q> {
         drop(held);
         let (statement, bytes) =
             parsed.map_or((None, 0), |(parsed, _)| (Some(parsed.statement), parsed.bytes));
-        if self.transaction.state == State::Failed && !statement.as_ref().is_none_or(ends_failed) {
+        if self.transaction.state == BlockState::Failed
+            && !statement.as_ref().is_none_or(ends_failed)
+        {
             return Err(aborted().into());
         }
         let prepared = self.prepare(statement, bytes, &declared).await?;
@@ -233,7 +235,7 @@ impl<Q: Queues> Session<'_, Q> {
 
     pub(super) fn bind(&mut self, bind: Bind<'_>) -> Result<(), Stop> {
         let prepared = self.statement(bind.statement)?;
-        if self.transaction.state == State::Failed && !prepared.ends_failed() {
+        if self.transaction.state == BlockState::Failed && !prepared.ends_failed() {
             return Err(aborted().into());
         }
         if bind.parameters.len() != prepared.types.len() {
@@ -276,7 +278,7 @@ impl<Q: Queues> Session<'_, Q> {
                 (Arc::clone(&portal.prepared), &portal.formats)
             }
         };
-        if self.transaction.state == State::Failed && prepared.columns.is_some() {
+        if self.transaction.state == BlockState::Failed && prepared.columns.is_some() {
             return Err(aborted().into());
         }
         let out = &mut self.connection.out;
@@ -292,7 +294,7 @@ impl<Q: Queues> Session<'_, Q> {
 
     pub(super) async fn execute(&mut self, name: &str, max_rows: u32) -> Result<(), Stop> {
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
-        if self.transaction.state == State::Failed && !portal.prepared.ends_failed() {
+        if self.transaction.state == BlockState::Failed && !portal.prepared.ends_failed() {
             return Err(aborted().into());
         }
         let fresh = matches!(portal.progress, Progress::Fresh);
@@ -316,7 +318,7 @@ impl<Q: Queues> Session<'_, Q> {
         }
         let mut portal = self.send_portal(portal, fresh, max_rows).await?;
         // Without a transaction, Sync is next, and the portal would not outlive it.
-        if self.transaction.state != State::Idle || portal.held {
+        if self.transaction.state != BlockState::Idle || portal.held {
             portal.values = Vec::new();
             portal.memory.back_to(0);
             self.portals.insert(name.to_owned(), portal);

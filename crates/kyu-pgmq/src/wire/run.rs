@@ -10,13 +10,13 @@ use kyu_pgsql::types::Type;
 use kyu_pgsql::value::{Column, Row, Value};
 use kyu_pgsql::{Discard, Fetch, Parsed, Query, Statement, Utility};
 
-use super::apart::Found;
+use super::apart::Fetched;
 use super::copy::Style;
 use super::frontend::{Format, Formats};
 use super::portal::{Portal, Prepared, Progress, Work};
 use super::server::{Notification, Queues};
 use super::session::{Session, Stop};
-use super::transaction::{State, aborted, ends_failed, is_control};
+use super::transaction::{BlockState, aborted, ends_failed, is_control};
 
 /// What a statement gave.
 pub(super) enum Answer {
@@ -60,10 +60,10 @@ impl<Q: Queues> Session<'_, Q> {
             // A million SETs wait for nothing.
             tokio::task::coop::consume_budget().await;
         }
-        if self.transaction.state == State::Implicit {
+        if self.transaction.state == BlockState::Implicit {
             self.end(true).await?;
         }
-        if self.transaction.state == State::Idle {
+        if self.transaction.state == BlockState::Idle {
             self.portals.retain(|_, portal| portal.held);
         }
         Ok(())
@@ -72,7 +72,7 @@ impl<Q: Queues> Session<'_, Q> {
     /// One statement of the simple protocol.
     async fn simple(&mut self, parsed: Parsed, last: bool) -> Result<Answer, Stop> {
         let Parsed { statement, bytes } = parsed;
-        if self.transaction.state == State::Failed && !ends_failed(&statement) {
+        if self.transaction.state == BlockState::Failed && !ends_failed(&statement) {
             return Err(aborted().into());
         }
         // Other than the extended protocol, a statement must not be prepared before the ones in
@@ -96,8 +96,8 @@ impl<Q: Queues> Session<'_, Q> {
 
     /// Opens the transaction of a text with several statements.
     async fn open_for(&mut self, statement: &Statement, last: bool) -> Result<(), Stop> {
-        if self.transaction.state == State::Idle && !last && !is_control(statement) {
-            self.start(State::Implicit).await?;
+        if self.transaction.state == BlockState::Idle && !last && !is_control(statement) {
+            self.start(BlockState::Implicit).await?;
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl<Q: Queues> Session<'_, Q> {
     ) -> Result<Answer, Stop> {
         self.port.counts.statements.fetch_add(1, Relaxed);
         let control = matches!(&prepared.work, Work::Other(statement) if is_control(statement));
-        if self.transaction.state == State::Idle && !control {
+        if self.transaction.state == BlockState::Idle && !control {
             // A single call is durable when it returns, and needs no transaction around it.
             let alone = match &prepared.work {
                 Work::Query(query) => last && query.is_one_call(),
@@ -121,14 +121,14 @@ impl<Q: Queues> Session<'_, Q> {
                 Work::Empty | Work::Other(_) => last,
             };
             if !alone {
-                self.start(State::Implicit).await?;
+                self.start(BlockState::Implicit).await?;
             }
         }
         let answer = self.perform(prepared, values).await?;
-        if self.transaction.state == State::Idle {
+        if self.transaction.state == BlockState::Idle {
             self.tell_others();
         }
-        if last && !control && self.transaction.state == State::Implicit {
+        if last && !control && self.transaction.state == BlockState::Implicit {
             self.end(true).await?;
         }
         self.notices();
@@ -142,14 +142,14 @@ impl<Q: Queues> Session<'_, Q> {
                 let found = self.fetch(query, values).await?;
                 Ok(match prepared.columns.clone() {
                     Some(columns) => {
-                        let Found { rows, tag, held } = found;
+                        let Fetched { rows, tag, held } = found;
                         Answer::Rows { columns, rows, tag, held }
                     }
                     None => Answer::Tag(found.tag),
                 })
             }
             Work::Copy(query, style) => {
-                let Found { rows, held, .. } = self.fetch(query, values).await?;
+                let Fetched { rows, held, .. } = self.fetch(query, values).await?;
                 let columns = Arc::new(query.columns.clone());
                 Ok(Answer::Copy { columns, rows, style: style.clone(), held })
             }
@@ -221,7 +221,7 @@ impl<Q: Queues> Session<'_, Q> {
     }
 
     fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<&'static str, Stop> {
-        if local && self.transaction.state == State::Idle {
+        if local && self.transaction.state == BlockState::Idle {
             self.warn("25P01", "SET LOCAL can only be used in transaction blocks");
         }
         match value {
@@ -324,7 +324,7 @@ impl<Q: Queues> Session<'_, Q> {
         let progress = match (hold, &prepared.work) {
             // It must not see what happens after its transaction.
             (true, Work::Query(query)) => {
-                let Found { rows, tag, held } = self.fetch(query, &[]).await?;
+                let Fetched { rows, tag, held } = self.fetch(query, &[]).await?;
                 Progress::Rows { rows: rows.into_iter(), tag, _held: held }
             }
             _ => Progress::Fresh,
@@ -344,7 +344,7 @@ impl<Q: Queues> Session<'_, Q> {
         if matches!(portal.progress, Progress::Fresh)
             && let Work::Query(query) = &portal.prepared.work
         {
-            let Found { rows, tag, held } = self.fetch(query, &portal.values).await?;
+            let Fetched { rows, tag, held } = self.fetch(query, &portal.values).await?;
             portal.progress = Progress::Rows { rows: rows.into_iter(), tag, _held: held };
         }
         let most = match fetch.count {

@@ -22,7 +22,7 @@ use super::login::Client;
 use super::portal::{Portal, Prepared};
 use super::server::{Notification, Port, Queues};
 use super::settings::{self, Settings};
-use super::transaction::{State, Transaction};
+use super::transaction::{BlockState, TransactionBlock};
 
 /// Why a message was not worked off.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ pub(super) struct Session<'a, Q: Queues> {
     pub(super) connection: Connection,
     pub(super) host: Q::Host,
     pub(super) context: Context,
-    pub(super) transaction: Transaction,
+    pub(super) transaction: TransactionBlock,
     /// By name; the unnamed one under the empty name.
     pub(super) statements: HashMap<String, Arc<Prepared>>,
     /// Portals and cursors, which share their names.
@@ -224,7 +224,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             connection,
             host,
             context,
-            transaction: Transaction::default(),
+            transaction: TransactionBlock::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
             port,
@@ -285,7 +285,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             return Ok(Some(frame));
         }
         // Notifications come between transactions only, and never inside a group of messages.
-        let idle = self.transaction.state == State::Idle && !self.grouped;
+        let idle = self.transaction.state == BlockState::Idle && !self.grouped;
         let limit = self.idle_limit();
         let (reason, at) = limit.unzip();
         let said = tokio::select! {
@@ -308,7 +308,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
     /// When waiting for the client's next message ends the session, and with which words.
     fn idle_limit(&self) -> Option<(PgError, Instant)> {
         let (name, code, message) = match self.transaction.state {
-            State::Idle => (
+            BlockState::Idle => (
                 "idle_session_timeout",
                 "57P05",
                 "terminating connection due to idle-session timeout",
@@ -380,12 +380,12 @@ impl<'a, Q: Queues> Session<'a, Q> {
     async fn sync(&mut self) -> Result<(), Stop> {
         self.skipping = false;
         self.grouped = false;
-        if self.transaction.state == State::Implicit
+        if self.transaction.state == BlockState::Implicit
             && let Err(error) = self.end(true).await
         {
             self.connection.out.error(Severity::Error, &error);
         }
-        if self.transaction.state == State::Idle {
+        if self.transaction.state == BlockState::Idle {
             self.portals.retain(|_, portal| portal.held);
         }
         self.ready().await
@@ -411,7 +411,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
         for (name, value) in self.context.settings.news() {
             self.connection.out.parameter_status(name, &value);
         }
-        if self.transaction.state == State::Idle {
+        if self.transaction.state == BlockState::Idle {
             self.tell_waiting();
         }
         self.connection.out.ready(self.transaction.status());

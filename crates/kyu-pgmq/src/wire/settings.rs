@@ -9,7 +9,7 @@ use super::style::ValueStyle;
 
 /// How a value is checked and written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum SettingKind {
     /// Cannot be changed: 55P02.
     Fixed,
     /// Any text.
@@ -30,84 +30,84 @@ enum Kind {
 struct Setting {
     name: &'static str,
     default: &'static str,
-    kind: Kind,
+    kind: SettingKind,
     /// Told by ParameterStatus at the start and when it changes.
     reported: bool,
 }
 
-const fn setting(name: &'static str, default: &'static str, kind: Kind) -> Setting {
+const fn setting(name: &'static str, default: &'static str, kind: SettingKind) -> Setting {
     Setting { name, default, kind, reported: false }
 }
 
-const fn reported(name: &'static str, default: &'static str, kind: Kind) -> Setting {
+const fn reported(name: &'static str, default: &'static str, kind: SettingKind) -> Setting {
     Setting { name, default, kind, reported: true }
 }
 
 /// What `server_version` says: clients choose their catalogue queries by it.
 pub(super) const SERVER_VERSION: &str = concat!("15.0 (Kyu ", env!("CARGO_PKG_VERSION"), ")");
 
-const LEVELS: Kind =
-    Kind::OneOf(&["read uncommitted", "read committed", "repeatable read", "serializable"]);
-const MESSAGES: Kind = Kind::OneOf(&[
+const LEVELS: SettingKind =
+    SettingKind::OneOf(&["read uncommitted", "read committed", "repeatable read", "serializable"]);
+const MESSAGES: SettingKind = SettingKind::OneOf(&[
     "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error",
 ]);
 
 /// In the order of their names, without regard to case.
 const SETTINGS: &[Setting] = &[
-    reported("application_name", "", Kind::Text),
-    setting("backslash_quote", "safe_encoding", Kind::Text),
-    setting("block_size", "8192", Kind::Fixed),
-    setting("bytea_output", "hex", Kind::OneOf(&["hex"])),
-    setting("check_function_bodies", "on", Kind::Bool),
-    reported("client_encoding", "UTF8", Kind::Encoding),
+    reported("application_name", "", SettingKind::Text),
+    setting("backslash_quote", "safe_encoding", SettingKind::Text),
+    setting("block_size", "8192", SettingKind::Fixed),
+    setting("bytea_output", "hex", SettingKind::OneOf(&["hex"])),
+    setting("check_function_bodies", "on", SettingKind::Bool),
+    reported("client_encoding", "UTF8", SettingKind::Encoding),
     setting("client_min_messages", "notice", MESSAGES),
-    reported("DateStyle", "ISO, MDY", Kind::DateStyle),
-    setting("deadlock_timeout", "1s", Kind::Milliseconds),
-    setting("default_table_access_method", "heap", Kind::Text),
-    setting("default_tablespace", "", Kind::Text),
-    setting("default_transaction_deferrable", "off", Kind::Bool),
+    reported("DateStyle", "ISO, MDY", SettingKind::DateStyle),
+    setting("deadlock_timeout", "1s", SettingKind::Milliseconds),
+    setting("default_table_access_method", "heap", SettingKind::Text),
+    setting("default_tablespace", "", SettingKind::Text),
+    setting("default_transaction_deferrable", "off", SettingKind::Bool),
     setting("default_transaction_isolation", "read committed", LEVELS),
-    reported("default_transaction_read_only", "off", Kind::Bool),
-    setting("escape_string_warning", "on", Kind::Bool),
-    setting("extra_float_digits", "1", Kind::Int),
-    setting("idle_in_transaction_session_timeout", "0", Kind::Milliseconds),
-    setting("idle_session_timeout", "0", Kind::Milliseconds),
-    reported("in_hot_standby", "off", Kind::Fixed),
-    reported("integer_datetimes", "on", Kind::Fixed),
-    reported("IntervalStyle", "postgres", Kind::OneOf(&["postgres", "iso_8601"])),
-    reported("is_superuser", "off", Kind::Fixed),
-    setting("jit", "off", Kind::Bool),
-    setting("lc_collate", "C", Kind::Fixed),
-    setting("lc_ctype", "C", Kind::Fixed),
-    setting("lc_messages", "C", Kind::Text),
-    setting("lc_monetary", "C", Kind::Text),
-    setting("lc_numeric", "C", Kind::Text),
-    setting("lc_time", "C", Kind::Text),
-    setting("lock_timeout", "0", Kind::Milliseconds),
-    setting("max_connections", "10000", Kind::Fixed),
-    setting("max_identifier_length", "63", Kind::Fixed),
-    setting("max_index_keys", "32", Kind::Fixed),
-    setting("plan_cache_mode", "auto", Kind::Text),
-    setting("port", "5432", Kind::Fixed),
-    setting("role", "none", Kind::Text),
-    setting("row_security", "on", Kind::Bool),
-    setting("search_path", "\"$user\", public", Kind::Text),
-    reported("server_encoding", "UTF8", Kind::Fixed),
-    reported("server_version", SERVER_VERSION, Kind::Fixed),
-    setting("server_version_num", "150000", Kind::Fixed),
-    reported("session_authorization", "", Kind::Text),
-    setting("ssl", "off", Kind::Fixed),
-    reported("standard_conforming_strings", "on", Kind::OneOf(&["on"])),
-    setting("statement_timeout", "0", Kind::Milliseconds),
-    setting("synchronous_commit", "on", Kind::Text),
-    setting("synchronize_seqscans", "on", Kind::Bool),
-    reported("TimeZone", "UTC", Kind::Zone),
-    setting("transaction_deferrable", "off", Kind::Bool),
+    reported("default_transaction_read_only", "off", SettingKind::Bool),
+    setting("escape_string_warning", "on", SettingKind::Bool),
+    setting("extra_float_digits", "1", SettingKind::Int),
+    setting("idle_in_transaction_session_timeout", "0", SettingKind::Milliseconds),
+    setting("idle_session_timeout", "0", SettingKind::Milliseconds),
+    reported("in_hot_standby", "off", SettingKind::Fixed),
+    reported("integer_datetimes", "on", SettingKind::Fixed),
+    reported("IntervalStyle", "postgres", SettingKind::OneOf(&["postgres", "iso_8601"])),
+    reported("is_superuser", "off", SettingKind::Fixed),
+    setting("jit", "off", SettingKind::Bool),
+    setting("lc_collate", "C", SettingKind::Fixed),
+    setting("lc_ctype", "C", SettingKind::Fixed),
+    setting("lc_messages", "C", SettingKind::Text),
+    setting("lc_monetary", "C", SettingKind::Text),
+    setting("lc_numeric", "C", SettingKind::Text),
+    setting("lc_time", "C", SettingKind::Text),
+    setting("lock_timeout", "0", SettingKind::Milliseconds),
+    setting("max_connections", "10000", SettingKind::Fixed),
+    setting("max_identifier_length", "63", SettingKind::Fixed),
+    setting("max_index_keys", "32", SettingKind::Fixed),
+    setting("plan_cache_mode", "auto", SettingKind::Text),
+    setting("port", "5432", SettingKind::Fixed),
+    setting("role", "none", SettingKind::Text),
+    setting("row_security", "on", SettingKind::Bool),
+    setting("search_path", "\"$user\", public", SettingKind::Text),
+    reported("server_encoding", "UTF8", SettingKind::Fixed),
+    reported("server_version", SERVER_VERSION, SettingKind::Fixed),
+    setting("server_version_num", "150000", SettingKind::Fixed),
+    reported("session_authorization", "", SettingKind::Text),
+    setting("ssl", "off", SettingKind::Fixed),
+    reported("standard_conforming_strings", "on", SettingKind::OneOf(&["on"])),
+    setting("statement_timeout", "0", SettingKind::Milliseconds),
+    setting("synchronous_commit", "on", SettingKind::Text),
+    setting("synchronize_seqscans", "on", SettingKind::Bool),
+    reported("TimeZone", "UTC", SettingKind::Zone),
+    setting("transaction_deferrable", "off", SettingKind::Bool),
     setting("transaction_isolation", "read committed", LEVELS),
-    setting("transaction_read_only", "off", Kind::Bool),
-    setting("wal_level", "replica", Kind::Fixed),
-    setting("work_mem", "4MB", Kind::Text),
-    setting("xmloption", "content", Kind::Text),
+    setting("transaction_read_only", "off", SettingKind::Bool),
+    setting("wal_level", "replica", SettingKind::Fixed),
+    setting("work_mem", "4MB", SettingKind::Text),
+    setting("xmloption", "content", SettingKind::Text),
 ];
 
 /// Settings of the user's own, which have a dot in their names: so many of a session.
@@ -369,23 +369,25 @@ fn check(name: &str, value: &str) -> Result<String, PgError> {
     };
     let folded = value.trim().to_lowercase();
     Ok(match setting.kind {
-        Kind::Text => value.to_owned(),
-        Kind::Fixed if value == setting.default => value.to_owned(),
-        Kind::Fixed => {
+        SettingKind::Text => value.to_owned(),
+        SettingKind::Fixed if value == setting.default => value.to_owned(),
+        SettingKind::Fixed => {
             let message = format!("parameter \"{}\" cannot be changed", setting.name);
             return Err(PgError::new("55P02", message));
         }
-        Kind::Bool => boolean(&folded).ok_or_else(invalid)?.to_owned(),
-        Kind::OneOf(allowed) => {
+        SettingKind::Bool => boolean(&folded).ok_or_else(invalid)?.to_owned(),
+        SettingKind::OneOf(allowed) => {
             let folded = boolean(&folded).filter(|b| allowed.contains(b)).unwrap_or(&folded);
             let found = allowed.iter().find(|allowed| **allowed == folded);
             (*found.ok_or_else(invalid)?).to_owned()
         }
-        Kind::Int => folded.parse::<i32>().map_err(|_| invalid())?.to_string(),
-        Kind::Milliseconds => written(milliseconds(&folded).ok_or_else(invalid)?),
-        Kind::Zone => Zone::parse(value).map(|_| value.trim().to_owned()).ok_or_else(invalid)?,
-        Kind::DateStyle => date_style(&folded).ok_or_else(invalid)?,
-        Kind::Encoding => encoding(&folded).ok_or_else(invalid)?.to_owned(),
+        SettingKind::Int => folded.parse::<i32>().map_err(|_| invalid())?.to_string(),
+        SettingKind::Milliseconds => written(milliseconds(&folded).ok_or_else(invalid)?),
+        SettingKind::Zone => {
+            Zone::parse(value).map(|_| value.trim().to_owned()).ok_or_else(invalid)?
+        }
+        SettingKind::DateStyle => date_style(&folded).ok_or_else(invalid)?,
+        SettingKind::Encoding => encoding(&folded).ok_or_else(invalid)?.to_owned(),
     })
 }
 

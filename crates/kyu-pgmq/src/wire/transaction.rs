@@ -11,7 +11,7 @@ use super::settings::Saved;
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum BlockState {
     /// No transaction.
     #[default]
     Idle,
@@ -25,16 +25,16 @@ pub(super) enum State {
 
 /// A session's transaction.
 #[derive(Debug, Default)]
-pub(super) struct Transaction {
-    pub(super) state: State,
+pub(super) struct TransactionBlock {
+    pub(super) state: BlockState,
     /// Whether the host has it open; not after a failure without a savepoint to go back to.
     pub(super) on_host: bool,
     /// Savepoints in the order in which they were made.
-    savepoints: Vec<Savepoint>,
+    savepoints: Vec<SessionSavepoint>,
 }
 
 #[derive(Debug)]
-struct Savepoint {
+struct SessionSavepoint {
     name: String,
     settings: Saved,
     /// How much NOTIFY had said by then.
@@ -44,12 +44,12 @@ struct Savepoint {
 /// Savepoints of one transaction: 54000 beyond it.
 const MAX_SAVEPOINTS: usize = 1_000;
 
-impl Transaction {
+impl TransactionBlock {
     pub(super) fn status(&self) -> Status {
         match self.state {
-            State::Idle | State::Implicit => Status::Idle,
-            State::Block => Status::Open,
-            State::Failed => Status::Failed,
+            BlockState::Idle | BlockState::Implicit => Status::Idle,
+            BlockState::Block => Status::Open,
+            BlockState::Failed => Status::Failed,
         }
     }
 
@@ -89,11 +89,11 @@ pub(super) fn is_control(statement: &Statement) -> bool {
 
 impl<Q: Queues> Session<'_, Q> {
     /// Opens a transaction.
-    pub(super) async fn start(&mut self, state: State) -> Result<(), PgError> {
+    pub(super) async fn start(&mut self, state: BlockState) -> Result<(), PgError> {
         self.host.begin().await?;
-        self.transaction = Transaction { state, on_host: true, ..Transaction::default() };
+        self.transaction = TransactionBlock { state, on_host: true, ..TransactionBlock::default() };
         self.context.settings.begin();
-        self.context.in_block = state == State::Block;
+        self.context.in_block = state == BlockState::Block;
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl<Q: Queues> Session<'_, Q> {
             }
             (false, _) => Ok(()),
         };
-        self.transaction = Transaction::default();
+        self.transaction = TransactionBlock::default();
         self.context.in_block = false;
         self.context.settings.end(commit && ended.is_ok());
         if commit && ended.is_ok() {
@@ -121,11 +121,11 @@ impl<Q: Queues> Session<'_, Q> {
     /// After an error.
     pub(super) async fn fail_transaction(&mut self) {
         match self.transaction.state {
-            State::Idle | State::Failed => {}
+            BlockState::Idle | BlockState::Failed => {}
             // Rolling back does not fail.
-            State::Implicit => drop(self.end(false).await),
-            State::Block => {
-                self.transaction.state = State::Failed;
+            BlockState::Implicit => drop(self.end(false).await),
+            BlockState::Block => {
+                self.transaction.state = BlockState::Failed;
                 if !self.transaction.on_host {
                     return;
                 }
@@ -158,14 +158,14 @@ impl<Q: Queues> Session<'_, Q> {
 
     async fn begin_block(&mut self, modes: &TransactionModes) -> Result<&'static str, Stop> {
         match self.transaction.state {
-            State::Idle => self.start(State::Block).await?,
+            BlockState::Idle => self.start(BlockState::Block).await?,
             // What ran before it in the same text becomes part of the block.
-            State::Implicit => {
-                self.transaction.state = State::Block;
+            BlockState::Implicit => {
+                self.transaction.state = BlockState::Block;
                 self.context.in_block = true;
             }
-            State::Block => self.warn("25001", "there is already a transaction in progress"),
-            State::Failed => return Err(aborted().into()),
+            BlockState::Block => self.warn("25001", "there is already a transaction in progress"),
+            BlockState::Failed => return Err(aborted().into()),
         }
         self.set_modes(modes, true)?;
         Ok(if modes.start { "START TRANSACTION" } else { "BEGIN" })
@@ -195,24 +195,24 @@ impl<Q: Queues> Session<'_, Q> {
     async fn end_block(&mut self, commit: bool, chain: bool) -> Result<&'static str, Stop> {
         let tag = match (commit, self.transaction.state) {
             // COMMIT of what failed takes it back, and says so.
-            (true, State::Failed) | (false, _) => "ROLLBACK",
+            (true, BlockState::Failed) | (false, _) => "ROLLBACK",
             (true, _) => "COMMIT",
         };
         match self.transaction.state {
-            State::Idle | State::Implicit if chain => {
+            BlockState::Idle | BlockState::Implicit if chain => {
                 let verb = if commit { "COMMIT" } else { "ROLLBACK" };
                 let message = format!("{verb} AND CHAIN can only be used in transaction blocks");
                 return Err(PgError::new("25P01", message).into());
             }
-            State::Idle => self.warn("25P01", "there is no transaction in progress"),
-            State::Implicit => {
+            BlockState::Idle => self.warn("25P01", "there is no transaction in progress"),
+            BlockState::Implicit => {
                 self.warn("25P01", "there is no transaction in progress");
                 self.end(commit).await?;
             }
-            State::Block | State::Failed => {
+            BlockState::Block | BlockState::Failed => {
                 self.end(tag == "COMMIT").await?;
                 if chain {
-                    self.start(State::Block).await?;
+                    self.start(BlockState::Block).await?;
                 }
             }
         }
@@ -221,9 +221,9 @@ impl<Q: Queues> Session<'_, Q> {
 
     fn demand_block(&self, what: &str) -> Result<(), Stop> {
         match self.transaction.state {
-            State::Block => Ok(()),
-            State::Failed => Err(aborted().into()),
-            State::Idle | State::Implicit => {
+            BlockState::Block => Ok(()),
+            BlockState::Failed => Err(aborted().into()),
+            BlockState::Idle | BlockState::Implicit => {
                 let message = format!("{what} can only be used in transaction blocks");
                 Err(PgError::new("25P01", message).into())
             }
@@ -237,7 +237,7 @@ impl<Q: Queues> Session<'_, Q> {
             return Err(PgError::new("54000", message).into());
         }
         self.host.savepoint(name).await?;
-        self.transaction.savepoints.push(Savepoint {
+        self.transaction.savepoints.push(SessionSavepoint {
             name: name.to_owned(),
             settings: self.context.settings.save(),
             said: self.context.said.len(),
@@ -254,13 +254,13 @@ impl<Q: Queues> Session<'_, Q> {
     }
 
     async fn roll_back_to(&mut self, name: &str) -> Result<&'static str, Stop> {
-        if self.transaction.state != State::Failed {
+        if self.transaction.state != BlockState::Failed {
             self.demand_block("ROLLBACK TO SAVEPOINT")?;
         }
         let at = self.transaction.position(name)?;
         self.host.rollback_to(name).await?;
         self.transaction.savepoints.truncate(at + 1);
-        self.transaction.state = State::Block;
+        self.transaction.state = BlockState::Block;
         if let Some(savepoint) = self.transaction.savepoints.last() {
             self.context.settings.restore(&savepoint.settings);
             self.context.said.truncate(savepoint.said);
@@ -270,7 +270,7 @@ impl<Q: Queues> Session<'_, Q> {
 
     /// For statements that Postgres refuses in a block.
     pub(super) fn forbid_block(&self, what: &str) -> Result<(), Stop> {
-        if self.transaction.state == State::Block {
+        if self.transaction.state == BlockState::Block {
             let message = format!("{what} cannot run inside a transaction block");
             return Err(PgError::new("25001", message).into());
         }
@@ -281,7 +281,7 @@ impl<Q: Queues> Session<'_, Q> {
     pub(super) fn demand_block_for_cursor(&self) -> Result<(), Stop> {
         match self.transaction.state {
             // A text of several statements is a block of its own.
-            State::Implicit => Ok(()),
+            BlockState::Implicit => Ok(()),
             _ => self.demand_block("DECLARE CURSOR"),
         }
     }

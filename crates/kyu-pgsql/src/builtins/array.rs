@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::key;
 use super::super::work::Work;
-use super::{ANY_ARRAY, ANY_ELEMENT, Accepts, Gives, Table, elements, int};
+use super::{ANY_ARRAY, ANY_ELEMENT, Accepts, BuiltinTable, Gives, elements, int};
 use crate::error::PgError;
 use crate::types::{Element, Type};
 use crate::value::Value;
@@ -12,7 +12,7 @@ use crate::value::Value;
 const BOOL: Gives = Gives::Type(Type::Bool);
 const INT: Gives = Gives::Type(Type::Int4);
 
-pub(super) fn register(table: &mut Table) {
+pub(super) fn register(table: &mut BuiltinTable) {
     let two = [ANY_ARRAY, ANY_ARRAY];
     table.special("@>", &two, BOOL, (true, false), |cx, v, _| {
         Ok(Value::Bool(contains(elements(v, 0), elements(v, 1), cx.work)?))

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use super::super::cast::to_json;
-use super::{ANY, Accepts, Gives, TEXTS, Table, elements, int, json_at, optional, string, text};
+use super::{
+    ANY, Accepts, BuiltinTable, Gives, TEXTS, elements, int, json_at, optional, string, text,
+};
 use crate::error::PgError;
 use crate::json::{self, Json};
 use crate::types::Type;
 use crate::value::Value;
 
-pub(super) fn register(table: &mut Table) {
+pub(super) fn register(table: &mut BuiltinTable) {
     let b = Type::Jsonb;
     table.add("->", &[b, Type::Text], b, |_, v, _| Ok(value(json_at(v, 0)?.get(text(v, 1)))));
     table.add("->", &[b, Type::Int4], b, |_, v, _| Ok(value(json_at(v, 0)?.at(int(v, 1)))));
@@ -130,7 +132,7 @@ pub(super) fn kind(json: &Json) -> &'static str {
 }
 
 /// `||`, `-`, `#-`, `jsonb_set`.
-fn changes(table: &mut Table) {
+fn changes(table: &mut BuiltinTable) {
     let b = Type::Jsonb;
     table.add("||", &[b, b], b, |_, v, _| {
         Ok(Value::Json(concatenated(json_at(v, 0)?, json_at(v, 1)?).to_string().into()))
@@ -269,7 +271,7 @@ fn stripped(json: Json) -> Json {
     }
 }
 
-fn building(table: &mut Table) {
+fn building(table: &mut BuiltinTable) {
     for (name, ty) in [("jsonb_build_object", Type::Jsonb), ("json_build_object", Type::Json)] {
         table.special(name, &[ANY], Gives::Type(ty), (false, true), |_, v, t| build_object(v, t));
         table.special(name, &[], Gives::Type(ty), (false, false), |_, _, _| {

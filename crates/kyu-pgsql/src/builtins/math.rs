@@ -3,12 +3,12 @@
 use super::super::cast::out_of_range;
 use super::super::decimal::Decimal;
 use super::super::text::fits;
-use super::{Table, float, int, text};
+use super::{BuiltinTable, float, int, text};
 use crate::error::PgError;
 use crate::types::Type;
 use crate::value::Value;
 
-pub(super) fn register(table: &mut Table) {
+pub(super) fn register(table: &mut BuiltinTable) {
     for ty in [Type::Int2, Type::Int4, Type::Int8] {
         let two = [ty, ty];
         table.add("+", &two, ty, |_, v, t| ints(t, int(v, 0).checked_add(int(v, 1))));
@@ -57,7 +57,7 @@ fn by_zero() -> PgError {
     PgError::new("22012", "division by zero")
 }
 
-fn floats(table: &mut Table) {
+fn floats(table: &mut BuiltinTable) {
     let (one, two, ty) = ([Type::Float8], [Type::Float8; 2], Type::Float8);
     table.add("+", &two, ty, |_, v, _| Ok(Value::Float(float(v, 0) + float(v, 1))));
     table.add("-", &two, ty, |_, v, _| Ok(Value::Float(float(v, 0) - float(v, 1))));
@@ -106,7 +106,7 @@ fn numeric(value: Decimal) -> Result<Value, PgError> {
     Ok(Value::Numeric(value.to_text()))
 }
 
-fn numerics(table: &mut Table) {
+fn numerics(table: &mut BuiltinTable) {
     let (one, two, ty) = ([Type::Numeric], [Type::Numeric; 2], Type::Numeric);
     table.add("+", &two, ty, |_, v, _| numeric(decimal(v, 0)?.add(decimal(v, 1)?)?));
     table.add("-", &two, ty, |_, v, _| numeric(decimal(v, 0)?.add(decimal(v, 1)?.negate())?));
@@ -125,7 +125,7 @@ fn numerics(table: &mut Table) {
     });
 }
 
-fn rounding(table: &mut Table) {
+fn rounding(table: &mut BuiltinTable) {
     let (one, scaled, ty) = ([Type::Numeric], [Type::Numeric, Type::Int4], Type::Numeric);
     table.add("floor", &one, ty, |_, v, _| numeric(decimal(v, 0)?.floor()));
     for name in ["ceil", "ceiling"] {

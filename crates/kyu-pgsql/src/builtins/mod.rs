@@ -47,7 +47,7 @@ pub(crate) struct Builtin {
 pub(crate) fn all() -> &'static [Builtin] {
     static TABLE: OnceLock<Vec<Builtin>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let mut table = Table(Vec::new());
+        let mut table = BuiltinTable(Vec::new());
         math::register(&mut table);
         strings::register(&mut table);
         jsonb::register(&mut table);
@@ -58,9 +58,9 @@ pub(crate) fn all() -> &'static [Builtin] {
     })
 }
 
-pub(crate) struct Table(Vec<Builtin>);
+pub(crate) struct BuiltinTable(Vec<Builtin>);
 
-impl Table {
+impl BuiltinTable {
     /// A strict function.
     pub(crate) fn add(&mut self, name: &'static str, arguments: &[Type], gives: Type, run: Run) {
         let arguments = arguments.iter().map(|ty| Accepts::Type(*ty)).collect();

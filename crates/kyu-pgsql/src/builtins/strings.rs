@@ -8,7 +8,7 @@ use super::super::eval::Context;
 use super::super::text::to_string;
 use super::super::work::{Work, value_bytes};
 use super::{
-    ANY, ANY_ARRAY, ANY_ELEMENT, Gives, TEXTS, Table, elements, int, optional, string, text,
+    ANY, ANY_ARRAY, ANY_ELEMENT, BuiltinTable, Gives, TEXTS, elements, int, optional, string, text,
 };
 use crate::error::PgError;
 use crate::types::{Element, Type};
@@ -17,7 +17,7 @@ use crate::value::Value;
 /// The longest text that a function may make, in bytes.
 const MAX_TEXT_BYTES: usize = 64 << 20;
 
-pub(super) fn register(table: &mut Table) {
+pub(super) fn register(table: &mut BuiltinTable) {
     let (one, two) = ([Type::Text], [Type::Text, Type::Text]);
     for name in ["length", "char_length", "character_length"] {
         table.add(name, &one, Type::Int4, |_, v, _| Ok(count(text(v, 0).chars().count())));
@@ -47,7 +47,7 @@ pub(super) fn register(table: &mut Table) {
 }
 
 /// Functions of any number of values, and of arrays.
-fn lists(table: &mut Table) {
+fn lists(table: &mut BuiltinTable) {
     let (one, two) = ([Type::Text], [Type::Text, Type::Text]);
     table.special("concat", &[ANY], text_type(), (false, true), |_, v, t| {
         let parts: Vec<String> = (0..v.len()).map(|i| shown(v, t, i)).collect();
@@ -138,7 +138,7 @@ fn shown(values: &[Value], types: &[Type], at: usize) -> String {
 }
 
 /// LIKE, regular expressions.
-fn patterns(table: &mut Table) {
+fn patterns(table: &mut BuiltinTable) {
     let (two, three) = ([Type::Text, Type::Text], [Type::Text; 3]);
     table.add("~~", &two, Type::Bool, |cx, v, _| like(cx, v, false, false));
     table.add("!~~", &two, Type::Bool, |cx, v, _| like(cx, v, false, true));
@@ -316,7 +316,7 @@ fn like_escape(pattern: &str, escape: &str) -> String {
     out
 }
 
-fn trimming(table: &mut Table) {
+fn trimming(table: &mut BuiltinTable) {
     let (one, two) = ([Type::Text], [Type::Text, Type::Text]);
     for name in ["trim", "btrim"] {
         table.add(name, &one, Type::Text, |_, v, _| Ok(string(text(v, 0).trim_matches(' '))));
@@ -391,7 +391,7 @@ fn padding(cx: &mut Context<'_>, values: &[Value]) -> Result<(String, String), P
     Ok((filler, kept))
 }
 
-fn parts(table: &mut Table) {
+fn parts(table: &mut BuiltinTable) {
     let ty = Type::Text;
     for name in ["substring", "substr"] {
         table.add(name, &[ty, Type::Int4], ty, |_, v, _| {
@@ -450,7 +450,7 @@ fn parts(table: &mut Table) {
     characters(table);
 }
 
-fn characters(table: &mut Table) {
+fn characters(table: &mut BuiltinTable) {
     let ty = Type::Text;
     table.add("reverse", &[ty], ty, |_, v, _| {
         Ok(string(text(v, 0).chars().rev().collect::<String>()))

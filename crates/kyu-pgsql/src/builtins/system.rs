@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 
 use super::super::eval::Context;
 use super::super::{catalog, names};
-use super::{ANY, Accepts, Gives, Table, int, optional, string, text};
+use super::{ANY, Accepts, BuiltinTable, Gives, int, optional, string, text};
 use crate::error::PgError;
 use crate::oid;
 use crate::types::{Element, Type};
@@ -18,7 +18,7 @@ pub(crate) const VERSION: &str =
 
 const TEXT: Accepts = Accepts::Type(Type::Text);
 
-pub(super) fn register(table: &mut Table) {
+pub(super) fn register(table: &mut BuiltinTable) {
     session(table);
     locks(table);
     catalogue(table);
@@ -54,7 +54,7 @@ fn random() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
-fn session(table: &mut Table) {
+fn session(table: &mut BuiltinTable) {
     table.add("version", &[], Type::Text, |_, _, _| Ok(string(VERSION)));
     table.add("current_schema", &[], Type::Name, |cx, _, _| {
         Ok(optional(search_path(cx).into_iter().next()))
@@ -119,7 +119,7 @@ fn session(table: &mut Table) {
 }
 
 /// This connection, and others.
-fn connection(table: &mut Table) {
+fn connection(table: &mut BuiltinTable) {
     table.add("inet_client_port", &[], Type::Int4, |_, _, _| Ok(Value::Null));
     table.add("inet_server_port", &[], Type::Int4, |cx, _, _| {
         let port = cx.session.setting("port").and_then(|port| port.parse().ok());
@@ -156,7 +156,7 @@ fn unknown_setting(name: &str) -> PgError {
 
 /// Advisory locks: clients take them around their own migrations. There is nothing here that they protect
 /// (creating a queue twice is harmless), so they are always free.
-fn locks(table: &mut Table) {
+fn locks(table: &mut BuiltinTable) {
     let keys: [&[Type]; 2] = [&[Type::Int8], &[Type::Int4, Type::Int4]];
     for arguments in keys {
         for name in [
@@ -179,7 +179,7 @@ fn locks(table: &mut Table) {
     table.add("pg_advisory_unlock_all", &[], Type::Void, |_, _, _| Ok(Value::Void));
 }
 
-fn catalogue(table: &mut Table) {
+fn catalogue(table: &mut BuiltinTable) {
     for name in ["to_regclass", "to_regtype"] {
         let ty = if name == "to_regclass" { Type::Regclass } else { Type::Regtype };
         table.add(
@@ -240,7 +240,7 @@ fn catalogue(table: &mut Table) {
 }
 
 /// Everybody may do everything; sizes are not known by relation.
-fn privileges(table: &mut Table) {
+fn privileges(table: &mut BuiltinTable) {
     for name in [
         "has_table_privilege",
         "has_schema_privilege",
@@ -292,7 +292,7 @@ fn privileges(table: &mut Table) {
 }
 
 /// Nothing is counted by table.
-fn statistics(table: &mut Table) {
+fn statistics(table: &mut BuiltinTable) {
     for name in [
         "pg_stat_get_numscans",
         "pg_stat_get_tuples_returned",
@@ -396,7 +396,7 @@ fn parts_of_name(name: &str) -> Result<Vec<Value>, PgError> {
 }
 
 /// Objects have no descriptions, defaults, constraints or rules.
-fn descriptions(table: &mut Table) {
+fn descriptions(table: &mut BuiltinTable) {
     let texts = Type::Array(Element::Text);
     table.add("parse_ident", &[Type::Text], texts, |_, v, _| {
         Ok(Value::Array(Element::Text, parts_of_name(text(v, 0))?))

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::super::datetime::{self, Interval};
 use super::super::decimal::Decimal;
 use super::super::zones;
-use super::{Table, float, int, string, text};
+use super::{BuiltinTable, float, int, string, text};
 use crate::error::PgError;
 use crate::types::Type;
 use crate::value::Value;
@@ -14,7 +14,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Seconds from 1970 to 2000.
 const EPOCH_SECONDS: i64 = 946_684_800;
 
-pub(super) fn register(table: &mut Table) {
+pub(super) fn register(table: &mut BuiltinTable) {
     let (tz, ts, date, interval) = (Type::Timestamptz, Type::Timestamp, Type::Date, Type::Interval);
     for name in ["now", "current_timestamp", "transaction_timestamp", "statement_timestamp"] {
         table.add(name, &[], tz, |cx, _, _| Ok(Value::Timestamp(cx.now)));
@@ -97,7 +97,7 @@ fn value(interval: Interval) -> Value {
     Value::Interval { months: interval.months, days: interval.days, micros: interval.micros }
 }
 
-fn intervals(table: &mut Table) {
+fn intervals(table: &mut BuiltinTable) {
     let (interval, float8) = (Type::Interval, Type::Float8);
     table.add("+", &[interval, interval], interval, |_, v, _| {
         Ok(value(datetime::add_intervals(span(v, 0), span(v, 1))?))
@@ -139,7 +139,7 @@ fn intervals(table: &mut Table) {
     );
 }
 
-fn fields(table: &mut Table) {
+fn fields(table: &mut BuiltinTable) {
     for ty in [Type::Timestamptz, Type::Timestamp, Type::Date, Type::Interval] {
         table.add("extract", &[Type::Text, ty], Type::Numeric, |_, v, t| {
             let (digits, scale) = field(v, t)?;

@@ -8,24 +8,29 @@ use crate::value::{Column, Value};
 /// Every relation of Postgres 15's catalogues, as `tests/sql/relations.sql` writes them.
 const RELATIONS: &str = include_str!("postgres15.txt");
 
-pub(super) struct Table {
+pub(super) struct CatalogTable {
     pub(super) schema: &'static str,
     pub(super) name: &'static str,
     oid: u32,
     pub(super) columns: Vec<(&'static str, Type)>,
 }
 
-pub(super) fn tables() -> &'static [Table] {
-    static TABLES: OnceLock<Vec<Table>> = OnceLock::new();
+pub(super) fn tables() -> &'static [CatalogTable] {
+    static TABLES: OnceLock<Vec<CatalogTable>> = OnceLock::new();
     TABLES.get_or_init(|| RELATIONS.lines().filter_map(table).collect())
 }
 
-fn table(line: &'static str) -> Option<Table> {
+fn table(line: &'static str) -> Option<CatalogTable> {
     let mut words = line.split(' ');
     let (schema, name, _kind) = (words.next()?, words.next()?, words.next()?);
     let oid = words.next()?.parse().ok()?;
     let columns = words.filter_map(|column| column.split_once(':'));
-    Some(Table { schema, name, oid, columns: columns.map(|(n, ty)| (n, type_of(ty))).collect() })
+    Some(CatalogTable {
+        schema,
+        name,
+        oid,
+        columns: columns.map(|(n, ty)| (n, type_of(ty))).collect(),
+    })
 }
 
 fn type_of(code: &str) -> Type {

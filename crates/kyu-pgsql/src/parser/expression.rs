@@ -1,7 +1,7 @@
 //! Expressions, by precedence climbing (manual, table 4.2).
 
-use super::super::ast::{Call, Expr, Kind as ExprKind, Literal, Name, Over, Test, TypeName};
-use super::super::lexer::Kind;
+use super::super::ast::{Call, Expr, ExprKind, Literal, Name, Over, Test, TypeName};
+use super::super::lexer::TokenKind;
 use super::{Parser, Result, is_reserved};
 use crate::error::PgError;
 
@@ -52,8 +52,8 @@ impl Parser<'_> {
             return Ok(self.node(ExprKind::Not(value), pos));
         }
         let op = match self.peek() {
-            Kind::Mark(op) if op == "-" || op == "+" => op.clone(),
-            Kind::Mark(op) if op == "@" || op == "~" || op == "|/" => {
+            TokenKind::Mark(op) if op == "-" || op == "+" => op.clone(),
+            TokenKind::Mark(op) if op == "@" || op == "~" || op == "|/" => {
                 let op = op.clone();
                 self.advance();
                 let value = self.binary(OTHER + 1)?;
@@ -65,9 +65,9 @@ impl Parser<'_> {
         self.advance();
         // A literal takes the sign, so that the smallest integer can be written.
         if op == "-"
-            && let Kind::Integer(digits) | Kind::Number(digits) = self.peek().clone()
+            && let TokenKind::Integer(digits) | TokenKind::Number(digits) = self.peek().clone()
         {
-            let integer = matches!(self.peek(), Kind::Integer(_));
+            let integer = matches!(self.peek(), TokenKind::Integer(_));
             let follows = self.is_mark_at(1, "::") || self.is_mark_at(1, "^");
             if !follows {
                 self.advance();
@@ -89,7 +89,7 @@ impl Parser<'_> {
         let height = self.height;
         let kind = self.peek().clone();
         let done = match &kind {
-            Kind::Mark(op) => {
+            TokenKind::Mark(op) => {
                 let (level, op) = match op.as_str() {
                     "(" | ")" | "[" | "]" | "," | ";" | "." | ":" | "::" | ":=" | "=>" => {
                         return Ok(Some((left, false)));
@@ -107,7 +107,7 @@ impl Parser<'_> {
                 self.advance();
                 self.operator(left, op.to_owned(), level, pos)?
             }
-            Kind::Word(word) => match self.word_operator(word, left, least)? {
+            TokenKind::Word(word) => match self.word_operator(word, left, least)? {
                 (expr, true) => expr,
                 (expr, false) => return Ok(Some((expr, false))),
             },
@@ -115,8 +115,7 @@ impl Parser<'_> {
         };
         self.above(self.height.max(height))?;
         // `a < b = c` has no meaning in SQL.
-        let compared =
-            |kind: &Kind| matches!(kind, Kind::Mark(op) if COMPARISONS.contains(&op.as_str()));
+        let compared = |kind: &TokenKind| matches!(kind, TokenKind::Mark(op) if COMPARISONS.contains(&op.as_str()));
         if compared(&kind) && compared(self.peek()) {
             return Err(self.unexpected());
         }
@@ -192,7 +191,7 @@ impl Parser<'_> {
             }
             "not" => {
                 let word = match self.advance() {
-                    Kind::Word(word) => word,
+                    TokenKind::Word(word) => word,
                     _ => return Err(self.unexpected()),
                 };
                 self.range(&word, left, true, pos)?
@@ -225,7 +224,7 @@ impl Parser<'_> {
             return Ok(self.node(ExprKind::DistinctFrom { left, right, not }, pos));
         }
         let test = match self.peek() {
-            Kind::Word(word) => match word.as_str() {
+            TokenKind::Word(word) => match word.as_str() {
                 "null" => Test::Null,
                 "true" => Test::True,
                 "false" => Test::False,
@@ -288,11 +287,11 @@ impl Parser<'_> {
     /// `OPERATOR(pg_catalog.~)`, after OPERATOR.
     fn named_operator(&mut self) -> Result<String> {
         self.expect("(")?;
-        while matches!(self.peek(), Kind::Word(_) | Kind::Quoted(_)) {
+        while matches!(self.peek(), TokenKind::Word(_) | TokenKind::Quoted(_)) {
             self.advance();
             self.expect(".")?;
         }
-        let Kind::Mark(op) = self.advance() else { return Err(self.unexpected()) };
+        let TokenKind::Mark(op) = self.advance() else { return Err(self.unexpected()) };
         self.expect(")")?;
         Ok(if op == "!=" { "<>".to_owned() } else { op })
     }
@@ -344,27 +343,27 @@ impl Parser<'_> {
         let pos = self.pos();
         self.height = 1;
         match self.peek().clone() {
-            Kind::Integer(digits) => {
+            TokenKind::Integer(digits) => {
                 self.advance();
                 Ok(self.node(ExprKind::Literal(Literal::Integer(digits)), pos))
             }
-            Kind::Number(digits) => {
+            TokenKind::Number(digits) => {
                 self.advance();
                 Ok(self.node(ExprKind::Literal(Literal::Number(digits)), pos))
             }
-            Kind::Text(text) => {
+            TokenKind::Text(text) => {
                 self.advance();
                 Ok(self.node(ExprKind::Literal(Literal::Text(text)), pos))
             }
-            Kind::Parameter(number) => {
+            TokenKind::Parameter(number) => {
                 self.advance();
                 if number == 0 {
                     return Err(self.at_pos(PgError::new("42P02", "there is no parameter $0"), pos));
                 }
                 Ok(self.node(ExprKind::Parameter(number), pos))
             }
-            Kind::Mark(mark) if mark == "(" => self.parenthesis(pos),
-            Kind::Word(_) | Kind::Quoted(_) => self.named(pos),
+            TokenKind::Mark(mark) if mark == "(" => self.parenthesis(pos),
+            TokenKind::Word(_) | TokenKind::Quoted(_) => self.named(pos),
             _ => Err(self.unexpected()),
         }
     }
@@ -398,7 +397,7 @@ impl Parser<'_> {
         if let Some(expr) = self.special_function()? {
             return Ok(expr);
         }
-        if let Kind::Word(word) = self.peek()
+        if let TokenKind::Word(word) = self.peek()
             && let Some(literal) = match word.as_str() {
                 "null" => Some(Literal::Null),
                 "true" => Some(Literal::Bool(true)),
@@ -427,7 +426,7 @@ impl Parser<'_> {
         if let [only] = name.as_slice() {
             let quoted = matches!(
                 self.tokens.get(self.at.wrapping_sub(1)).map(|t| &t.kind),
-                Some(Kind::Quoted(_))
+                Some(TokenKind::Quoted(_))
             );
             if is_reserved(only) && !quoted {
                 self.at -= 1;
@@ -498,8 +497,8 @@ impl Parser<'_> {
     /// `interval '1 day'`, `timestamptz '...'`, `jsonb '{}'`, `double precision '1'`.
     fn typed_literal(&mut self) -> Result<Option<Expr>> {
         let pos = self.pos();
-        let Kind::Word(word) = self.peek() else { return Ok(None) };
-        let text_follows = matches!(self.peek_at(1), Kind::Text(_));
+        let TokenKind::Word(word) = self.peek() else { return Ok(None) };
+        let text_follows = matches!(self.peek_at(1), TokenKind::Text(_));
         let long = matches!(word.as_str(), "timestamp" | "time" | "double" | "character")
             && (self.is_word_at(1, "with")
                 || self.is_word_at(1, "without")
@@ -530,8 +529,10 @@ impl Parser<'_> {
         let pos = self.pos();
         let mut name = match self.peek() {
             // Types may have names that are reserved for functions, but not the fully reserved ones.
-            Kind::Word(word) if !super::RESERVED.contains(&word.as_str()) => vec![self.label()?],
-            Kind::Quoted(_) => {
+            TokenKind::Word(word) if !super::RESERVED.contains(&word.as_str()) => {
+                vec![self.label()?]
+            }
+            TokenKind::Quoted(_) => {
                 // `"char"` differs from `char`.
                 let name = self.label()?;
                 vec![if name == "char" { "\"char\"".to_owned() } else { name }]
@@ -539,7 +540,7 @@ impl Parser<'_> {
             _ => return Err(self.unexpected()),
         };
         while self.mark(".") {
-            let quoted = matches!(self.peek(), Kind::Quoted(_));
+            let quoted = matches!(self.peek(), TokenKind::Quoted(_));
             let part = self.label()?;
             name.push(if quoted && part == "char" { "\"char\"".to_owned() } else { part });
         }
@@ -551,7 +552,7 @@ impl Parser<'_> {
         let mut modifiers = Vec::new();
         if self.mark("(") {
             modifiers = self.list(|parser| match parser.advance() {
-                Kind::Integer(digits) => digits.parse().map_err(|_| parser.unexpected()),
+                TokenKind::Integer(digits) => digits.parse().map_err(|_| parser.unexpected()),
                 _ => Err(parser.unexpected()),
             })?;
             self.expect(")")?;
@@ -578,8 +579,10 @@ impl Parser<'_> {
 }
 
 fn call_of(name: &str, values: Vec<Expr>, pos: usize) -> Call {
-    let arguments =
-        values.into_iter().map(|value| super::super::ast::Argument { name: None, value }).collect();
+    let arguments = values
+        .into_iter()
+        .map(|value| super::super::ast::CallArgument { name: None, value })
+        .collect();
     Call { name: vec![name.to_owned()], arguments, pos, ..Call::default() }
 }
 

@@ -8,8 +8,8 @@ mod statements;
 
 use std::sync::Arc;
 
-use super::ast::{Expr, Kind as ExprKind, Name};
-use super::lexer::{self, Kind, Token, position};
+use super::ast::{Expr, ExprKind, Name};
+use super::lexer::{self, Token, TokenKind, position};
 use super::statement::Statement;
 use super::work::{Work, too_deep};
 use super::{MAX_NESTING, MAX_STATEMENT_BYTES};
@@ -97,11 +97,11 @@ fn one(text: &Arc<str>, start: usize, work: &mut Work) -> Result<(Option<Parsed>
     let bytes = work.mark().saturating_sub(before);
     let end = tokens.last().map_or(text.len(), |token| token.end);
     let mut parser = Parser { text, tokens, work, at: 0, depth: 0, height: 0, highest: 0 };
-    if parser.is_mark(";") || parser.peek() == &Kind::End {
+    if parser.is_mark(";") || parser.peek() == &TokenKind::End {
         return Ok((None, end));
     }
     let statement = parser.statement()?;
-    if parser.peek() != &Kind::End && !parser.is_mark(";") {
+    if parser.peek() != &TokenKind::End && !parser.is_mark(";") {
         return Err(parser.unexpected());
     }
     Ok((Some(Parsed { statement, bytes }), end))
@@ -120,14 +120,14 @@ pub(super) struct Parser<'a> {
     highest: u32,
 }
 
-static END: Kind = Kind::End;
+static END: TokenKind = TokenKind::End;
 
 impl Parser<'_> {
-    fn peek(&self) -> &Kind {
+    fn peek(&self) -> &TokenKind {
         self.peek_at(0)
     }
 
-    fn peek_at(&self, ahead: usize) -> &Kind {
+    fn peek_at(&self, ahead: usize) -> &TokenKind {
         self.tokens.get(self.at + ahead).map_or(&END, |token| &token.kind)
     }
 
@@ -135,7 +135,7 @@ impl Parser<'_> {
         self.tokens.get(self.at).map_or(self.text.len(), |token| token.start)
     }
 
-    fn advance(&mut self) -> Kind {
+    fn advance(&mut self) -> TokenKind {
         let kind = self.peek().clone();
         if self.at + 1 < self.tokens.len() {
             self.at += 1;
@@ -148,7 +148,7 @@ impl Parser<'_> {
     }
 
     fn is_word_at(&self, ahead: usize, word: &str) -> bool {
-        matches!(self.peek_at(ahead), Kind::Word(have) if have == word)
+        matches!(self.peek_at(ahead), TokenKind::Word(have) if have == word)
     }
 
     fn word(&mut self, word: &str) -> bool {
@@ -179,7 +179,7 @@ impl Parser<'_> {
     }
 
     fn is_mark_at(&self, ahead: usize, mark: &str) -> bool {
-        matches!(self.peek_at(ahead), Kind::Mark(have) if have == mark)
+        matches!(self.peek_at(ahead), TokenKind::Mark(have) if have == mark)
     }
 
     fn mark(&mut self, mark: &str) -> bool {
@@ -198,7 +198,9 @@ impl Parser<'_> {
     fn unexpected(&self) -> PgError {
         let pos = self.pos();
         let message = match self.tokens.get(self.at) {
-            Some(Token { kind: Kind::End, .. }) | None => "syntax error at end of input".to_owned(),
+            Some(Token { kind: TokenKind::End, .. }) | None => {
+                "syntax error at end of input".to_owned()
+            }
             Some(token) => {
                 let near = self.text.get(token.start..token.end).unwrap_or("");
                 format!("syntax error at or near \"{near}\"")
@@ -243,8 +245,8 @@ impl Parser<'_> {
     /// A name that may be anything but a reserved word.
     fn name(&mut self) -> Result<String> {
         match self.peek() {
-            Kind::Word(word) if !is_reserved(word) => {}
-            Kind::Quoted(_) => {}
+            TokenKind::Word(word) if !is_reserved(word) => {}
+            TokenKind::Quoted(_) => {}
             _ => return Err(self.unexpected()),
         }
         self.label()
@@ -259,7 +261,7 @@ impl Parser<'_> {
     }
 
     fn advance_if_name(&mut self) -> Option<String> {
-        let (Kind::Word(name) | Kind::Quoted(name)) = self.peek() else { return None };
+        let (TokenKind::Word(name) | TokenKind::Quoted(name)) = self.peek() else { return None };
         let mut name = name.clone();
         if name.len() > 63 {
             let end = (0..=63).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
@@ -297,7 +299,7 @@ impl Parser<'_> {
     /// A text literal.
     fn text_literal(&mut self) -> Result<String> {
         match self.peek() {
-            Kind::Text(text) => {
+            TokenKind::Text(text) => {
                 let text = text.clone();
                 self.advance();
                 Ok(text)

@@ -17,10 +17,10 @@
 //! DELETE on `pgmq.a_x` is as on `pgmq.q_x`, with `pgmq.delete_archived`.
 
 use super::super::ast::{
-    Alias, Argument, Body, Call, Expr, From, Item, Kind as ExprKind, Literal, Name, Plain, Select,
+    Alias, Body, Call, CallArgument, Expr, ExprKind, From, Item, Literal, Name, Plain, Select,
     TypeName,
 };
-use super::super::lexer::Kind;
+use super::super::lexer::TokenKind;
 use super::super::statement::{Change, Statement};
 use super::{Parser, Result};
 use crate::error::PgError;
@@ -32,7 +32,7 @@ const NEW: &str = "new ";
 const SENT: &str = "sent ";
 
 /// A table of pgmq that a statement changes.
-enum Target {
+enum ModifyTarget {
     /// `pgmq.q_x`: the queue `x`.
     Queue(String),
     /// `pgmq.a_x`: its archive.
@@ -78,10 +78,10 @@ impl Parser<'_> {
         let filter = self.condition()?;
         let returning = self.returning()?;
         let column = |name: &str| self.node(column(&[&known_as, name]), pos);
-        let is_archive = matches!(target, Target::Archive(_));
+        let is_archive = matches!(target, ModifyTarget::Archive(_));
         let delete = if is_archive { "delete_archived" } else { "delete" };
         let select = match target {
-            Target::Queue(queue) | Target::Archive(queue)
+            ModifyTarget::Queue(queue) | ModifyTarget::Archive(queue)
                 if using.is_empty() && returning.is_none() =>
             {
                 let items = vec![item(column("msg_id"))];
@@ -93,13 +93,15 @@ impl Parser<'_> {
             }
             target => {
                 let (function, arguments) = match target {
-                    Target::Queue(queue) | Target::Archive(queue) => {
+                    ModifyTarget::Queue(queue) | ModifyTarget::Archive(queue) => {
                         (delete, vec![self.node(text(queue), pos), column("msg_id")])
                     }
-                    Target::TopicBindings => {
+                    ModifyTarget::TopicBindings => {
                         ("unbind_topic", vec![column("pattern"), column("queue_name")])
                     }
-                    Target::NotifyThrottle => ("disable_notify_insert", vec![column("queue_name")]),
+                    ModifyTarget::NotifyThrottle => {
+                        ("disable_notify_insert", vec![column("queue_name")])
+                    }
                 };
                 let mut gone = self.pgmq_call(function, arguments, pos);
                 if function == "disable_notify_insert" {
@@ -129,22 +131,21 @@ impl Parser<'_> {
         let known_as = known_as(&name, old.as_ref());
         self.expect_word("set")?;
         let (settable, key, ty, function, queue) = match target {
-            Target::Queue(queue) => ("vt", "msg_id", "timestamptz", "set_vt", Some(queue)),
-            Target::NotifyThrottle => {
+            ModifyTarget::Queue(queue) => ("vt", "msg_id", "timestamptz", "set_vt", Some(queue)),
+            ModifyTarget::NotifyThrottle => {
                 ("throttle_interval_ms", "queue_name", "int4", "update_notify_insert", None)
             }
-            Target::Archive(_) => {
+            ModifyTarget::Archive(_) => {
                 return Err(self.refuse("UPDATE does not work on archives", HINT));
             }
-            Target::TopicBindings => {
+            ModifyTarget::TopicBindings => {
                 return Err(self.refuse(
                     "UPDATE does not work on topic bindings",
                     "Call pgmq.unbind_topic and pgmq.bind_topic.",
                 ));
             }
         };
-        let named =
-            matches!(self.peek(), Kind::Word(name) | Kind::Quoted(name) if name == settable);
+        let named = matches!(self.peek(), TokenKind::Word(name) | TokenKind::Quoted(name) if name == settable);
         if !named {
             let message = format!("only the column {settable} of this table can be changed");
             return Err(self.refuse(message, HINT));
@@ -187,7 +188,7 @@ impl Parser<'_> {
         self.advance();
         self.expect_word("into")?;
         let (name, _, target) = self.target("INSERT works on the tables of queues only", HINT)?;
-        let Target::Queue(queue) = target else {
+        let ModifyTarget::Queue(queue) = target else {
             return Err(self.refuse("INSERT works on the tables of queues only", HINT));
         };
         let known = self.target_alias(&["values", "select", "with", "table", "default"])?;
@@ -281,9 +282,9 @@ impl Parser<'_> {
                 parser.target("TRUNCATE works on the tables of queues only", PURGE_HINT)?.2;
             parser.mark("*");
             match target {
-                Target::Queue(queue) => Ok(("purge_queue", queue)),
-                Target::Archive(queue) => Ok(("purge_archive", queue)),
-                Target::TopicBindings | Target::NotifyThrottle => {
+                ModifyTarget::Queue(queue) => Ok(("purge_queue", queue)),
+                ModifyTarget::Archive(queue) => Ok(("purge_archive", queue)),
+                ModifyTarget::TopicBindings | ModifyTarget::NotifyThrottle => {
                     Err(parser.refuse("TRUNCATE works on the tables of queues only", PURGE_HINT))
                 }
             }
@@ -330,18 +331,18 @@ impl Parser<'_> {
     }
 
     /// The table that a statement changes, and where its name stands.
-    fn target(&mut self, message: &str, hint: &str) -> Result<(Name, usize, Target)> {
+    fn target(&mut self, message: &str, hint: &str) -> Result<(Name, usize, ModifyTarget)> {
         self.word("only");
         let pos = self.pos();
         let name = self.qualified()?;
         self.mark("*");
         let target = match name.as_slice() {
             [schema, table] if schema == "pgmq" => match table.as_str() {
-                "topic_bindings" => Some(Target::TopicBindings),
-                "notify_insert_throttle" => Some(Target::NotifyThrottle),
+                "topic_bindings" => Some(ModifyTarget::TopicBindings),
+                "notify_insert_throttle" => Some(ModifyTarget::NotifyThrottle),
                 table => match table.split_once('_') {
-                    Some(("q", name)) => Some(Target::Queue(name.to_owned())),
-                    Some(("a", name)) => Some(Target::Archive(name.to_owned())),
+                    Some(("q", name)) => Some(ModifyTarget::Queue(name.to_owned())),
+                    Some(("a", name)) => Some(ModifyTarget::Archive(name.to_owned())),
                     _ => None,
                 },
             },
@@ -358,8 +359,10 @@ impl Parser<'_> {
             return Ok(alias(&self.name()?, &[]));
         }
         match self.peek() {
-            Kind::Word(word) if !after.contains(&word.as_str()) => Ok(alias(&self.name()?, &[])),
-            Kind::Quoted(_) => Ok(alias(&self.name()?, &[])),
+            TokenKind::Word(word) if !after.contains(&word.as_str()) => {
+                Ok(alias(&self.name()?, &[]))
+            }
+            TokenKind::Quoted(_) => Ok(alias(&self.name()?, &[])),
             _ => Ok(None),
         }
     }
@@ -380,7 +383,8 @@ impl Parser<'_> {
 
     fn call_of(&self, function: &str, arguments: Vec<Expr>, pos: usize) -> Call {
         let name = vec!["pgmq".to_owned(), function.to_owned()];
-        let arguments = arguments.into_iter().map(|value| Argument { name: None, value }).collect();
+        let arguments =
+            arguments.into_iter().map(|value| CallArgument { name: None, value }).collect();
         Call { name, arguments, pos, ..Call::default() }
     }
 

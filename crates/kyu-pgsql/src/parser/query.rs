@@ -1,10 +1,10 @@
 //! SELECT, VALUES, WITH, FROM.
 
 use super::super::ast::{
-    Alias, Argument, Body, Call, Cte, Distinct, Expr, From, Item, JoinKind, Kind as ExprKind,
-    Literal, On, Order, Plain, Select, SetOp,
+    Alias, Body, Call, CallArgument, Cte, Distinct, Expr, ExprKind, From, Item, JoinKind, Literal,
+    On, Order, Plain, Select, SetOp,
 };
-use super::super::lexer::Kind;
+use super::super::lexer::TokenKind;
 use super::{NEEDS_AS, Parser, Result, is_reserved};
 
 impl Parser<'_> {
@@ -62,9 +62,9 @@ impl Parser<'_> {
         let mut left = if level == 0 { self.set_expression(1)? } else { self.select_body()? };
         loop {
             let op = match (level, self.peek()) {
-                (0, Kind::Word(word)) if word == "union" => SetOp::Union,
-                (0, Kind::Word(word)) if word == "except" => SetOp::Except,
-                (1, Kind::Word(word)) if word == "intersect" => SetOp::Intersect,
+                (0, TokenKind::Word(word)) if word == "union" => SetOp::Union,
+                (0, TokenKind::Word(word)) if word == "except" => SetOp::Except,
+                (1, TokenKind::Word(word)) if word == "intersect" => SetOp::Intersect,
                 _ => return Ok(left),
             };
             self.advance();
@@ -140,7 +140,8 @@ impl Parser<'_> {
         } else {
             self.word("all");
         }
-        let empty = matches!(self.peek(), Kind::End | Kind::Mark(_)) && !self.starts_item();
+        let empty =
+            matches!(self.peek(), TokenKind::End | TokenKind::Mark(_)) && !self.starts_item();
         if !empty && !self.is_word("from") && !self.is_word("where") && !self.is_word("union") {
             plain.items = self.list(Self::item)?;
         }
@@ -175,7 +176,10 @@ impl Parser<'_> {
     }
 
     fn starts_item(&self) -> bool {
-        !self.is_mark(")") && !self.is_mark(";") && !self.is_mark(",") && self.peek() != &Kind::End
+        !self.is_mark(")")
+            && !self.is_mark(";")
+            && !self.is_mark(",")
+            && self.peek() != &TokenKind::End
     }
 
     pub(super) fn item(&mut self) -> Result<Item> {
@@ -188,8 +192,8 @@ impl Parser<'_> {
             Some(self.label()?)
         } else {
             match self.peek() {
-                Kind::Word(word) if !NEEDS_AS.contains(&word.as_str()) => Some(self.label()?),
-                Kind::Quoted(_) => Some(self.label()?),
+                TokenKind::Word(word) if !NEEDS_AS.contains(&word.as_str()) => Some(self.label()?),
+                TokenKind::Quoted(_) => Some(self.label()?),
                 _ => None,
             }
         };
@@ -389,8 +393,8 @@ impl Parser<'_> {
             if self.is_mark("(") { String::new() } else { self.label()? }
         } else {
             match self.peek() {
-                Kind::Word(word) if !is_reserved(word) => self.label()?,
-                Kind::Quoted(_) => self.label()?,
+                TokenKind::Word(word) if !is_reserved(word) => self.label()?,
+                TokenKind::Quoted(_) => self.label()?,
                 _ => return Ok(None),
             }
         };
@@ -431,13 +435,13 @@ impl Parser<'_> {
         let mut height = 0;
         loop {
             call.variadic |= self.word("variadic");
-            let named = matches!(self.peek(), Kind::Word(_) | Kind::Quoted(_))
+            let named = matches!(self.peek(), TokenKind::Word(_) | TokenKind::Quoted(_))
                 && (self.is_mark_at(1, "=>") || self.is_mark_at(1, ":="));
             let name = if named { Some(self.label()?) } else { None };
             if named {
                 self.advance();
             }
-            call.arguments.push(Argument { name, value: self.expression()? });
+            call.arguments.push(CallArgument { name, value: self.expression()? });
             height = height.max(self.height);
             if !self.mark(",") {
                 break;

@@ -1,7 +1,7 @@
 //! Expressions with a grammar of their own: CASE, CAST, EXTRACT, `current_user`, ...
 
-use super::super::ast::{Argument, Call, Expr, Kind as ExprKind, Literal, Select};
-use super::super::lexer::Kind;
+use super::super::ast::{Call, CallArgument, Expr, ExprKind, Literal, Select};
+use super::super::lexer::TokenKind;
 use super::{Parser, Result};
 
 /// Written without parentheses (manual, 9.26 and 9.9.5).
@@ -30,7 +30,7 @@ impl<'a> Parser<'a> {
 
     /// The rule for what stands here. Apart from its use, so that the frames of recursion stay small.
     fn special_rule(&self) -> Option<Rule<'a>> {
-        let Kind::Word(word) = self.peek() else { return None };
+        let TokenKind::Word(word) = self.peek() else { return None };
         let open = self.is_mark_at(1, "(");
         Some(match word.as_str() {
             "case" => Self::case,
@@ -156,7 +156,7 @@ impl<'a> Parser<'a> {
         self.advance();
         self.advance();
         let field = match self.advance() {
-            Kind::Word(word) | Kind::Quoted(word) | Kind::Text(word) => word,
+            TokenKind::Word(word) | TokenKind::Quoted(word) | TokenKind::Text(word) => word,
             _ => return Err(self.unexpected()),
         };
         self.expect_word("from")?;
@@ -227,6 +227,6 @@ impl<'a> Parser<'a> {
 }
 
 fn call(name: &str, values: Vec<Expr>, pos: usize) -> ExprKind {
-    let arguments = values.into_iter().map(|value| Argument { name: None, value }).collect();
+    let arguments = values.into_iter().map(|value| CallArgument { name: None, value }).collect();
     ExprKind::Call(Call { name: vec![name.to_owned()], arguments, pos, ..Call::default() })
 }

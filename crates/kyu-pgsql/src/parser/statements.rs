@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{Body, From, Item, Kind as ExprKind, Plain, Select};
+use super::super::ast::{Body, ExprKind, From, Item, Plain, Select};
 use super::super::block;
-use super::super::lexer::Kind;
+use super::super::lexer::TokenKind;
 use super::super::names;
 use super::super::statement::{
     Change, CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
@@ -22,7 +22,7 @@ impl Parser<'_> {
         if self.starts_query() {
             return Ok(Statement::Query(self.whole_query()?));
         }
-        let Kind::Word(word) = self.peek().clone() else { return Err(self.unexpected()) };
+        let TokenKind::Word(word) = self.peek().clone() else { return Err(self.unexpected()) };
         match word.as_str() {
             "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint"
             | "release" => self.transaction(&word),
@@ -225,11 +225,11 @@ impl Parser<'_> {
             return self.zone_interval();
         }
         let value = match self.advance() {
-            Kind::Word(text)
-            | Kind::Quoted(text)
-            | Kind::Text(text)
-            | Kind::Integer(text)
-            | Kind::Number(text) => text,
+            TokenKind::Word(text)
+            | TokenKind::Quoted(text)
+            | TokenKind::Text(text)
+            | TokenKind::Integer(text)
+            | TokenKind::Number(text) => text,
             _ => {
                 self.at = self.at.saturating_sub(1);
                 return Err(self.unexpected());
@@ -237,7 +237,7 @@ impl Parser<'_> {
         };
         // `SET SESSION CHARACTERISTICS`-like words: `TO read committed`.
         let mut value = format!("{sign}{value}");
-        while let Kind::Word(more) = self.peek().clone() {
+        while let TokenKind::Word(more) = self.peek().clone() {
             self.advance();
             value = format!("{value} {more}");
         }
@@ -270,7 +270,7 @@ impl Parser<'_> {
     fn discard(&mut self) -> Result<Statement> {
         self.advance();
         let what = match self.peek() {
-            Kind::Word(word) => match word.as_str() {
+            TokenKind::Word(word) => match word.as_str() {
                 "all" => Discard::All,
                 "plans" => Discard::Plans,
                 "sequences" => Discard::Sequences,
@@ -362,7 +362,7 @@ impl Parser<'_> {
                 self.word("forward");
             }
             let negative = self.mark("-") || backward;
-            if let Kind::Integer(digits) = self.peek().clone() {
+            if let TokenKind::Integer(digits) = self.peek().clone() {
                 self.advance();
                 count = Some(digits.parse().map_err(|_| self.unexpected())?);
             } else if ["first", "last", "absolute", "relative"]
@@ -415,7 +415,7 @@ impl Parser<'_> {
             CopyOut { query, format: CopyFormat::Text, header: false, delimiter: None, null: None };
         self.word("with");
         let parentheses = self.mark("(");
-        while !matches!(self.peek(), Kind::End) && !self.is_mark(";") && !self.is_mark(")") {
+        while !matches!(self.peek(), TokenKind::End) && !self.is_mark(";") && !self.is_mark(")") {
             self.copy_option(&mut copy)?;
             self.mark(",");
         }
@@ -429,7 +429,7 @@ impl Parser<'_> {
         let name = self.label()?;
         match name.as_str() {
             "format" => {
-                let format = if let Kind::Text(_) = self.peek() {
+                let format = if let TokenKind::Text(_) = self.peek() {
                     self.text_literal()?
                 } else {
                     self.label()?
@@ -477,14 +477,14 @@ impl Parser<'_> {
         loop {
             if self.word("language") {
                 let language = match self.peek() {
-                    Kind::Text(_) => self.text_literal()?,
+                    TokenKind::Text(_) => self.text_literal()?,
                     _ => self.label()?,
                 };
                 if language != "plpgsql" {
                     let message = format!("language \"{language}\" does not exist");
                     return Err(self.at_pos(PgError::new("42704", message), self.pos()));
                 }
-            } else if code.is_none() && matches!(self.peek(), Kind::Text(_)) {
+            } else if code.is_none() && matches!(self.peek(), TokenKind::Text(_)) {
                 code = Some(self.text_literal()?);
             } else {
                 break;
@@ -562,7 +562,7 @@ impl Parser<'_> {
 
     /// Passes over the rest of a statement.
     pub(super) fn skip(&mut self, word: &str) -> Statement {
-        while self.peek() != &Kind::End && !self.is_mark(";") {
+        while self.peek() != &TokenKind::End && !self.is_mark(";") {
             self.advance();
         }
         let tag = match word {

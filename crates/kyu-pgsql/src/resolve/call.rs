@@ -6,7 +6,7 @@ use super::super::cast::{self};
 use super::super::choose::{self, Accepts, Failure};
 use super::super::functions::{self, Function, Returns};
 use super::super::names::{self, display};
-use super::super::plan::{Node, SetCall, SetFunction, Target, Typed};
+use super::super::plan::{CallTarget, Node, SetCall, SetFunction, Typed};
 use super::aggregate::aggregate_kind;
 use super::{Allowed, Resolver, Result};
 use crate::error::PgError;
@@ -211,7 +211,7 @@ impl Resolver<'_> {
             return Err(self.error("42883", "function pg_sleep() does not exist", pos));
         };
         let arguments = vec![self.coerce(seconds, Type::Float8, pos)?];
-        let target = Target::Known(functions::SLEEP);
+        let target = CallTarget::Known(functions::SLEEP);
         let node = Node::Call { id: self.id(), target, arguments, composite: false };
         Ok(Called::Value(Typed::new(node, Type::Void)))
     }
@@ -399,7 +399,7 @@ impl Resolver<'_> {
             return Err(self.no_function(schema, name, &arguments, pos));
         };
         let full = self.completed(function, places, arguments)?;
-        Ok(self.queue_call(Target::Known(function.id), function, full))
+        Ok(self.queue_call(CallTarget::Known(function.id), function, full))
     }
 
     /// Arguments in the order of the function, defaults filled in.
@@ -439,7 +439,12 @@ impl Resolver<'_> {
         Ok(full)
     }
 
-    fn queue_call(&mut self, target: Target, function: &Function, arguments: Vec<Typed>) -> Called {
+    fn queue_call(
+        &mut self,
+        target: CallTarget,
+        function: &Function,
+        arguments: Vec<Typed>,
+    ) -> Called {
         let ty = function.returns.ty();
         let composite = matches!(ty, Type::Composite(_) | Type::Record);
         if function.returns.is_set() {
@@ -559,7 +564,7 @@ impl Resolver<'_> {
         }
         let candidates =
             functions.iter().map(|f| (f.id, f.arguments.iter().map(|a| a.ty).collect())).collect();
-        Ok(self.queue_call(Target::ByContent(candidates), first, values))
+        Ok(self.queue_call(CallTarget::ByContent(candidates), first, values))
     }
 
     /// Functions whose types follow rules of their own.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{Expr, Kind, Literal, Select};
+use super::super::ast::{Expr, ExprKind, Literal, Select};
 use super::super::builtins;
 use super::super::choose::{self, Failure};
 use super::super::names::{self, display};
@@ -17,19 +17,19 @@ impl Resolver<'_> {
         self.work.step()?;
         let pos = expr.pos;
         match &*expr.kind {
-            Kind::Column(name) => self.column(name, pos),
-            Kind::Star(_) => {
+            ExprKind::Column(name) => self.column(name, pos),
+            ExprKind::Star(_) => {
                 Err(self.error("42601", "row expansion via \"*\" is not supported here", pos))
             }
-            Kind::FieldStar(_) => {
+            ExprKind::FieldStar(_) => {
                 Err(self.error("0A000", "row expansion via \"*\" is not supported here", pos))
             }
-            Kind::Literal(literal) => self.literal(literal, pos),
-            Kind::Parameter(number) => Ok(self.parameter(*number)),
-            Kind::Default => {
+            ExprKind::Literal(literal) => self.literal(literal, pos),
+            ExprKind::Parameter(number) => Ok(self.parameter(*number)),
+            ExprKind::Default => {
                 Err(self.error("42601", "DEFAULT is not allowed in this context", pos))
             }
-            Kind::Cast { value, ty } => {
+            ExprKind::Cast { value, ty } => {
                 let to = names::to_type(ty, self.text)?;
                 let inner = self.expr(value)?;
                 let length = ty.modifiers.first().copied();
@@ -43,11 +43,11 @@ impl Resolver<'_> {
                 }
                 Ok(typed)
             }
-            Kind::Unary { op, value } => {
+            ExprKind::Unary { op, value } => {
                 let value = self.expr(value)?;
                 self.operator(op, vec![value], pos)
             }
-            Kind::Binary { op, left, right } => {
+            ExprKind::Binary { op, left, right } => {
                 let (left_typed, right_typed) = (self.expr(left)?, self.expr(right)?);
                 let literal = |typed: &Typed| {
                     typed.ty == Type::Unknown && matches!(typed.node, Node::Value(_))
@@ -61,16 +61,18 @@ impl Resolver<'_> {
                 self.literal = None;
                 typed
             }
-            Kind::And(parts) => {
+            ExprKind::And(parts) => {
                 Ok(Typed::new(Node::And(self.conditions(parts, "AND")?), Type::Bool))
             }
-            Kind::Or(parts) => Ok(Typed::new(Node::Or(self.conditions(parts, "OR")?), Type::Bool)),
-            Kind::Not(value) => {
+            ExprKind::Or(parts) => {
+                Ok(Typed::new(Node::Or(self.conditions(parts, "OR")?), Type::Bool))
+            }
+            ExprKind::Not(value) => {
                 let typed = self.expr(value)?;
                 let typed = self.boolean(typed, "NOT", value.pos)?;
                 Ok(Typed::new(Node::Not(Box::new(typed)), Type::Bool))
             }
-            Kind::Call(call) => self.call(call),
+            ExprKind::Call(call) => self.call(call),
             _ => self.compound(expr),
         }
     }
@@ -78,12 +80,12 @@ impl Resolver<'_> {
     fn compound(&mut self, expr: &Expr) -> Result<Typed> {
         let pos = expr.pos;
         match &*expr.kind {
-            Kind::Is { value, test, not } => {
+            ExprKind::Is { value, test, not } => {
                 let value = self.expr(value)?;
                 let value = Box::new(self.output(value, pos)?);
                 Ok(Typed::new(Node::Is { value, test: *test, not: *not }, Type::Bool))
             }
-            Kind::DistinctFrom { left, right, not } => {
+            ExprKind::DistinctFrom { left, right, not } => {
                 let (left, right) = (self.expr(left)?, self.expr(right)?);
                 let (left, right) = self.unified(left, right, "IS DISTINCT FROM", pos)?;
                 Ok(Typed::new(
@@ -91,25 +93,25 @@ impl Resolver<'_> {
                     Type::Bool,
                 ))
             }
-            Kind::InList { value, list, not } => self.in_list(value, list, *not, pos),
-            Kind::InQuery { value, query, not } => {
+            ExprKind::InList { value, list, not } => self.in_list(value, list, *not, pos),
+            ExprKind::InQuery { value, query, not } => {
                 let inner = self.quantified_query("=", false, value, query, pos)?;
                 Ok(if *not { Typed::new(Node::Not(Box::new(inner)), Type::Bool) } else { inner })
             }
-            Kind::QuantifiedQuery { op, all, value, query } => {
+            ExprKind::QuantifiedQuery { op, all, value, query } => {
                 self.quantified_query(op, *all, value, query, pos)
             }
-            Kind::Quantified { op, all, value, array } => {
+            ExprKind::Quantified { op, all, value, array } => {
                 self.quantified(op, *all, value, array, pos)
             }
-            Kind::Between { value, low, high, not, symmetric } => {
+            ExprKind::Between { value, low, high, not, symmetric } => {
                 self.between([value, low, high], *not, *symmetric, pos)
             }
-            Kind::Case { operand, arms, otherwise } => {
+            ExprKind::Case { operand, arms, otherwise } => {
                 self.case(operand.as_ref(), arms, otherwise.as_ref(), pos)
             }
-            Kind::Array(elements) => self.array(elements, pos),
-            Kind::Row(parts) => {
+            ExprKind::Array(elements) => self.array(elements, pos),
+            ExprKind::Row(parts) => {
                 let mut typed = Vec::with_capacity(parts.len());
                 for part in parts {
                     let value = self.expr(part)?;
@@ -117,21 +119,21 @@ impl Resolver<'_> {
                 }
                 Ok(Typed::new(Node::Row(typed, Vec::new()), Type::Record))
             }
-            Kind::Subquery(query) => {
+            ExprKind::Subquery(query) => {
                 let (node, ty) = self.subquery(query, None, pos)?;
                 Ok(Typed::new(node, ty))
             }
-            Kind::Exists(query) => {
+            ExprKind::Exists(query) => {
                 let (node, _) = self.subquery(query, Some(QueryKind::Exists), pos)?;
                 Ok(Typed::new(node, Type::Bool))
             }
-            Kind::ArrayQuery(query) => self.array_query(query, pos),
-            Kind::Field { value, name } => {
+            ExprKind::ArrayQuery(query) => self.array_query(query, pos),
+            ExprKind::Field { value, name } => {
                 let value = self.expr(value)?;
                 self.field(value, name, pos)
             }
-            Kind::Index { value, index } => self.index(value, index, pos),
-            Kind::Slice { value, low, high } => {
+            ExprKind::Index { value, index } => self.index(value, index, pos),
+            ExprKind::Slice { value, low, high } => {
                 let value = self.expr(value)?;
                 let mut bound = |expr: &Option<Expr>| -> Result<Option<Box<Typed>>> {
                     let Some(expr) = expr else { return Ok(None) };

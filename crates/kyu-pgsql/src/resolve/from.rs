@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::super::ast::{Alias, Call, Expr, From, JoinKind, Kind, On, Select};
+use super::super::ast::{Alias, Call, Expr, ExprKind, From, JoinKind, On, Select};
 use super::super::catalog;
 use super::super::place;
 use super::super::plan::{
@@ -513,7 +513,7 @@ impl Resolver<'_> {
     /// Whether an expression is `x.*` of a composite, and its fields.
     pub(super) fn field_star(&mut self, value: &Expr, pos: usize) -> Result<Vec<(String, Typed)>> {
         // `(t).*` of a table is `t.*`.
-        if let Kind::Column(name) = &*value.kind
+        if let ExprKind::Column(name) = &*value.kind
             && let Ok(columns) = self.star(name, pos)
         {
             return Ok(columns);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ast::{
-    Body, Cte, Distinct, Expr, Item, Kind, Literal, Order, Plain, Select, SetOp,
+    Body, Cte, Distinct, Expr, ExprKind, Item, Literal, Order, Plain, Select, SetOp,
 };
 use super::super::names::display;
 use super::super::place;
@@ -192,7 +192,7 @@ impl Resolver<'_> {
             .iter()
             .map(|order| {
                 let index = ordinal(&order.expr).or_else(|| match &*order.expr.kind {
-                    Kind::Column(name) => match name.as_slice() {
+                    ExprKind::Column(name) => match name.as_slice() {
                         [name] => columns.iter().position(|column| column.name == *name),
                         _ => None,
                     },
@@ -317,7 +317,7 @@ impl Resolver<'_> {
     /// WHERE, conjunct by conjunct, so that each is asked as early as its columns are there.
     fn filter(&mut self, filter: &Expr, plan: &mut SelectPlan) -> Result<()> {
         let parts: Vec<&Expr> = match &*filter.kind {
-            Kind::And(parts) => parts.iter().collect(),
+            ExprKind::And(parts) => parts.iter().collect(),
             _ => vec![filter],
         };
         let depth = self.depth().wrapping_sub(1);
@@ -335,8 +335,8 @@ impl Resolver<'_> {
     fn item(&mut self, item: &Item, items: &mut Vec<Typed>, names: &mut Vec<String>) -> Result<()> {
         let pos = item.expr.pos;
         let expanded = match &*item.expr.kind {
-            Kind::Star(name) => Some(self.star(name, pos)?),
-            Kind::FieldStar(value) => Some(self.field_star(value, pos)?),
+            ExprKind::Star(name) => Some(self.star(name, pos)?),
+            ExprKind::FieldStar(value) => Some(self.field_star(value, pos)?),
             _ => None,
         };
         if let Some(columns) = expanded {
@@ -357,7 +357,7 @@ impl Resolver<'_> {
         if let Some(index) = ordinal(expr) {
             return items.get(index).cloned();
         }
-        let Kind::Column(name) = &*expr.kind else { return None };
+        let ExprKind::Column(name) = &*expr.kind else { return None };
         let [name] = name.as_slice() else { return None };
         names.iter().position(|have| have == name).and_then(|at| items.get(at)).cloned()
     }
@@ -377,7 +377,7 @@ impl Resolver<'_> {
                 return Err(self.error("42P10", message, expr.pos));
             }
             // Input columns come first in GROUP BY, output names after them.
-            let input = if ordinal(expr).is_none() && matches!(*expr.kind, Kind::Column(_)) {
+            let input = if ordinal(expr).is_none() && matches!(*expr.kind, ExprKind::Column(_)) {
                 self.expr(expr).ok()
             } else {
                 None
@@ -401,7 +401,7 @@ impl Resolver<'_> {
         for Order { expr, descending, nulls_first } in order_by {
             entries(keys.len() + 1)?;
             let named = match &*expr.kind {
-                Kind::Column(name) => match name.as_slice() {
+                ExprKind::Column(name) => match name.as_slice() {
                     [name] => names.iter().position(|have| have == name),
                     _ => None,
                 },
@@ -524,7 +524,7 @@ fn msg_id_bound(typed: &Typed, from: &[FromItem], depth: usize) -> Option<Typed>
 
 fn ordinal(expr: &Expr) -> Option<usize> {
     match &*expr.kind {
-        Kind::Literal(Literal::Integer(digits)) => {
+        ExprKind::Literal(Literal::Integer(digits)) => {
             digits.parse::<usize>().ok().and_then(|number| number.checked_sub(1))
         }
         _ => None,
@@ -563,10 +563,10 @@ fn label(expr: &Expr) -> String {
 fn figure(expr: &Expr) -> Option<(String, bool)> {
     let strong = |name: &str| Some((name.to_owned(), true));
     match &*expr.kind {
-        Kind::Column(name) => name.last().map(|name| (name.clone(), true)),
-        Kind::Field { name, .. } => strong(name),
-        Kind::Call(call) => call.name.last().and_then(|name| strong(name)),
-        Kind::Cast { value, ty } => figure(value).filter(|(_, strong)| *strong).or_else(|| {
+        ExprKind::Column(name) => name.last().map(|name| (name.clone(), true)),
+        ExprKind::Field { name, .. } => strong(name),
+        ExprKind::Call(call) => call.name.last().and_then(|name| strong(name)),
+        ExprKind::Cast { value, ty } => figure(value).filter(|(_, strong)| *strong).or_else(|| {
             let name = match ty.name.last()?.as_str() {
                 "integer" | "int" => "int4",
                 "bigint" => "int8",
@@ -579,15 +579,15 @@ fn figure(expr: &Expr) -> Option<(String, bool)> {
             };
             Some((name.to_owned(), false))
         }),
-        Kind::Case { otherwise, .. } => {
+        ExprKind::Case { otherwise, .. } => {
             let inner = otherwise.as_ref().and_then(figure).filter(|(_, strong)| *strong);
             inner.or_else(|| Some(("case".to_owned(), false)))
         }
-        Kind::Array(_) | Kind::ArrayQuery(_) => strong("array"),
-        Kind::Row(_) => strong("row"),
-        Kind::Exists(_) => strong("exists"),
-        Kind::Index { value, .. } | Kind::Slice { value, .. } => figure(value),
-        Kind::Subquery(query) => match &query.body {
+        ExprKind::Array(_) | ExprKind::ArrayQuery(_) => strong("array"),
+        ExprKind::Row(_) => strong("row"),
+        ExprKind::Exists(_) => strong("exists"),
+        ExprKind::Index { value, .. } | ExprKind::Slice { value, .. } => figure(value),
+        ExprKind::Subquery(query) => match &query.body {
             Body::Plain(plain) => {
                 let item = plain.items.first()?;
                 item.alias.as_deref().and_then(strong).or_else(|| figure(&item.expr))

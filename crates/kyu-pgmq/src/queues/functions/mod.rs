@@ -15,7 +15,7 @@ use kyu_pgsql::value::{Row, Value};
 
 use self::table::{ALIASES, TABLE};
 use self::types::Arguments;
-use super::session::Session;
+use super::session::QueueSession;
 
 #[cfg(test)]
 pub(super) use table::overload;
@@ -27,8 +27,8 @@ struct Entry {
     run: Run,
 }
 
-type Running<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, PgError>> + Send + 'a>>;
-type Run = for<'a> fn(&'a mut Session, Arguments) -> Running<'a>;
+type RowsFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, PgError>> + Send + 'a>>;
+type Run = for<'a> fn(&'a mut QueueSession, Arguments) -> RowsFuture<'a>;
 
 /// The declarations of all functions, and their further names.
 pub const ALL: Functions = Functions::new(&DECLARED, ALIASES);
@@ -57,7 +57,7 @@ const fn declared(id: OverloadId) -> Function {
     panic!("an alias of no function")
 }
 
-impl Session {
+impl QueueSession {
     /// Calls a function with all its arguments, as declared.
     pub(super) async fn call_function(
         &mut self,

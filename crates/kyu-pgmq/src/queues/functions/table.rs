@@ -6,7 +6,7 @@ use kyu_pgsql::error::PgError;
 use kyu_pgsql::functions::Effect::{Inserts, Reads, Writes};
 use kyu_pgsql::functions::{Argument, Function};
 
-use super::super::admin::Kind;
+use super::super::admin::QueueForm;
 use super::super::by_id::Show;
 use super::super::names;
 use super::super::read::{Poll, Read};
@@ -128,13 +128,13 @@ functions! {
             s.convert_archive(table_name)
         };
     6 CREATE = pgmq.create(queue_name: Text) -> One<Void>, Writes("CREATE TABLE"),
-        |s| s.create(queue_name, Kind::Plain).await;
+        |s| s.create(queue_name, QueueForm::Plain).await;
     7 CREATE_FIFO_INDEX = pgmq.create_fifo_index(queue_name: Text) -> One<Void>, Writes("CREATE INDEX"),
         |s| s.create_fifo_index(queue_name).await;
     8 CREATE_FIFO_INDEXES_ALL = pgmq.create_fifo_indexes_all() -> One<Void>, Writes("CREATE INDEX"),
         |s| s.create_fifo_indexes_all().await;
     9 CREATE_NON_PARTITIONED = pgmq.create_non_partitioned(queue_name: Text) -> One<Void>, Writes("CREATE TABLE"),
-        |s| s.create(queue_name, Kind::Plain).await;
+        |s| s.create(queue_name, QueueForm::Plain).await;
     10 CREATE_PARTITIONED = pgmq.create_partitioned(
         queue_name: Text, partition_interval: Text => "10000",
         retention_interval: Text => "100000", premake: Int4 => "4"
@@ -144,7 +144,7 @@ functions! {
             s.create_partitioned(queue_name, premake).await
         };
     11 CREATE_UNLOGGED = pgmq.create_unlogged(queue_name: Text) -> One<Void>, Writes("CREATE TABLE"),
-        |s| s.create(queue_name, Kind::Unlogged).await;
+        |s| s.create(queue_name, QueueForm::Unlogged).await;
     12 DELETE_ID = pgmq.delete(queue_name: Text, msg_id: Int8) -> One<Bool>, Writes("DELETE"),
         |s| s.delete(queue_name, &one(msg_id), None).await.map(any);
     13 DELETE_IDS = pgmq.delete(queue_name: Text, msg_ids: Int8s) -> Set<Int8>, Writes("DELETE"),
