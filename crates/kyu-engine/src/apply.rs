@@ -7,14 +7,17 @@ use std::sync::Arc;
 use crate::attempts::Attempt;
 use crate::config::{QueueConfig, QueueInfo};
 use crate::dedup::Original;
-use crate::effect::{
-    Arrival, Effect, Effects, EnqueuedEffect, FramePlace, LeaseEnd, MoveReason, Removal,
-};
+use crate::effect::{Effect, Effects};
 use crate::ends::{End, EndKind};
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::limits::{ATTEMPT_WINDOW_MS, MAX_MOVE_TASKS_KEPT};
 use crate::message::{FrameRef, History, Message, Phase, Source};
+use crate::message_fact::{
+    Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
+};
+use crate::move_task_fact::MoveTaskFact;
 use crate::queue::Queue;
+use crate::queue_fact::QueueFact;
 use crate::reply::{MoveStatus, MoveTask};
 use crate::state::{DirectoryChange, State};
 
@@ -33,65 +36,84 @@ impl State {
 
     fn apply_one(&mut self, effect: &Effect, base: Address) {
         match effect {
-            Effect::QueueCreated { queue, at_ms, name, config } => {
+            Effect::Queue(fact) => self.apply_queue(fact),
+            Effect::Message(fact) => self.apply_message(fact, base),
+            Effect::Claim(fact) => self.apply_claim(fact),
+            Effect::Retry(fact) => self.apply_retry(fact),
+            Effect::MoveTask(fact) => self.apply_task(fact),
+            Effect::Exchange(fact) => self.apply_exchange(fact),
+            Effect::Ledger(fact) => self.apply_ledger(fact),
+            Effect::Schedule(fact) => self.apply_schedule(fact),
+        }
+    }
+
+    fn apply_queue(&mut self, fact: &QueueFact) {
+        match fact {
+            QueueFact::Created { queue, at_ms, name, config } => {
                 self.create_queue(*queue, *at_ms, name, config);
             }
-            Effect::QueueConfigured { queue, at_ms, config } => {
+            QueueFact::Configured { queue, at_ms, config } => {
                 self.configure_queue(*queue, *at_ms, config);
             }
-            Effect::QueueDeleted { queue, at_ms } => self.delete_queue(*queue, *at_ms),
-            Effect::QueuePurged { queue, at_ms } => self.purge_queue(*queue, *at_ms),
-            Effect::QueuePaused { queue, at_ms, paused } => {
+            QueueFact::Deleted { queue, at_ms } => self.delete_queue(*queue, *at_ms),
+            QueueFact::Purged { queue, at_ms } => self.purge_queue(*queue, *at_ms),
+            QueueFact::Paused { queue, at_ms, paused } => {
                 self.pause_queue(*queue, *at_ms, *paused);
             }
-            Effect::LanePaused { queue, at_ms, lane, paused } => {
+            QueueFact::LanePaused { queue, at_ms, lane, paused } => {
                 self.pause_lane(*queue, *at_ms, lane, *paused);
             }
-            Effect::Enqueued(enqueued) => self.enqueue(enqueued, base),
-            Effect::Leased { queue, at_ms, epoch, end, attempt, seqs } => {
+            QueueFact::PauseEnds { queue, lane, until_ms } => {
+                self.set_pause_end(*queue, lane.as_deref(), *until_ms);
+            }
+            QueueFact::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
+            QueueFact::NamesSwept { before_ms } => {
+                self.deleted_names.all_mut().retain(|_, at_ms| *at_ms >= *before_ms);
+            }
+        }
+    }
+
+    fn apply_message(&mut self, fact: &MessageFact, base: Address) {
+        match fact {
+            MessageFact::Enqueued(enqueued) => self.enqueue(enqueued, base),
+            MessageFact::Leased { queue, at_ms, epoch, end, attempt, seqs } => {
                 self.lease(*queue, *at_ms, *epoch, *end, seqs);
                 if let (Some(id), LeaseEnd::At(until_ms)) = (attempt, end) {
                     self.note_attempt(*queue, id, *at_ms, *until_ms, seqs);
                 }
             }
-            Effect::Removed { queue, reason, seqs, at_ms } => {
+            MessageFact::Removed { queue, reason, seqs, at_ms } => {
                 self.remove(*queue, *reason, seqs, *at_ms);
             }
-            Effect::Released { queue, seq, ready_at_ms, order, counted } => {
+            MessageFact::Released { queue, seq, ready_at_ms, order, counted } => {
                 self.release(*queue, *seq, *ready_at_ms, *order, *counted);
             }
-            Effect::Extended { queue, seq, until_ms } => self.extend(*queue, *seq, *until_ms),
-            Effect::Promoted { queue, seqs } => {
+            MessageFact::Extended { queue, seq, until_ms } => self.extend(*queue, *seq, *until_ms),
+            MessageFact::Promoted { queue, seqs } => {
                 for seq in seqs {
                     self.release(*queue, *seq, None, None, true);
                 }
             }
-            Effect::AttemptRepeated { queue, attempt, until_ms } => {
-                self.repeat_attempt(*queue, attempt, *until_ms);
-            }
-            Effect::Moved { from, seq, to, to_seq, at_ms, reason, arrival } => {
+            MessageFact::Moved { from, seq, to, to_seq, at_ms, reason, arrival } => {
                 self.move_message((*from, *seq), (*to, *to_seq), *at_ms, (*reason, *arrival));
                 self.note_move(*to, base);
             }
-            Effect::Relocated { from, owners, frame } => {
+            MessageFact::Relocated { from, owners, frame } => {
                 self.relocate(*from, owners, *frame, base);
             }
-            Effect::MoveTaskStarted { .. } | Effect::MoveTaskProgressed { .. } => {
-                self.apply_task(effect);
+            MessageFact::AttemptRepeated { queue, attempt, until_ms } => {
+                self.repeat_attempt(*queue, attempt, *until_ms);
             }
-            Effect::Exchange(exchange) => self.apply_exchange(exchange),
-            Effect::Schedule(schedule) => self.apply_schedule(schedule),
-            Effect::UniqueTaken(taken) => self.apply_unique(taken),
-            Effect::Ledger(ledger) => self.apply_ledger(ledger),
-            Effect::Claim(claim) => self.apply_claim(claim),
-            Effect::Retry(retry) => self.apply_retry(retry),
-            Effect::Retention(retention) => self.apply_retention(retention),
-            Effect::Dead(dead) => self.apply_dead(dead),
-            Effect::PauseEnds(ends) => self.apply_pause_ends(ends),
-            Effect::Prioritised(prioritised) => self.apply_prioritised(prioritised),
-            Effect::Swept { queue, at_ms } => self.sweep(*queue, *at_ms),
-            Effect::NamesSwept { before_ms } => {
-                self.deleted_names.all_mut().retain(|_, at_ms| *at_ms >= *before_ms);
+            MessageFact::KeptDead { queue, seq, at_ms, reason } => {
+                self.keep_dead(*queue, *seq, *at_ms, *reason);
+            }
+            MessageFact::Revived { queue, seq, at_ms } => self.revive(*queue, *seq, *at_ms),
+            MessageFact::Receivable { queue, at_ms, seqs } => {
+                self.begin_retention(*queue, *at_ms, seqs);
+            }
+            MessageFact::UniqueTaken(taken) => self.apply_unique(taken),
+            MessageFact::Prioritised { queue, priority, seqs } => {
+                self.prioritise(*queue, *priority, seqs);
             }
         }
     }
@@ -157,7 +179,7 @@ impl State {
         self.watch(id, due_ms);
     }
 
-    fn enqueue(&mut self, e: &EnqueuedEffect, base: Address) {
+    fn enqueue(&mut self, e: &EnqueuedFact, base: Address) {
         self.note_time(e.at_ms);
         let frame = FrameRef { at: base + u64::from(e.frame.offset), bytes: e.frame.bytes };
         let Some(queue) = self.queues.get_mut(&e.queue) else { return };
@@ -394,16 +416,9 @@ impl State {
         }
     }
 
-    fn apply_task(&mut self, effect: &Effect) {
-        match effect {
-            Effect::MoveTaskStarted {
-                task,
-                source,
-                destination,
-                max_per_second,
-                at_ms,
-                to_move,
-            } => {
+    fn apply_task(&mut self, fact: &MoveTaskFact) {
+        match fact {
+            MoveTaskFact::Started { task, source, destination, max_per_second, at_ms, to_move } => {
                 self.note_time(*at_ms);
                 *self.next_task = (*self.next_task).max(task + 1);
                 let started = MoveTask {
@@ -428,7 +443,7 @@ impl State {
                     self.tasks.remove(&id);
                 }
             }
-            Effect::MoveTaskProgressed { task, at_ms, moved, status, failure, skipping } => {
+            MoveTaskFact::Progressed { task, at_ms, moved, status, failure, skipping } => {
                 self.note_time(*at_ms);
                 let Some(before) = self.tasks.get(task) else { return };
                 let progressed = MoveTask {
@@ -442,7 +457,6 @@ impl State {
                 };
                 self.tasks.insert(task, progressed);
             }
-            _ => {}
         }
     }
 

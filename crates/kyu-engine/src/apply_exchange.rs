@@ -6,15 +6,15 @@ use std::sync::Arc;
 use kyu_machine::Replace;
 
 use crate::dedup::Original;
-use crate::effect::{ExchangeEffect, PublishedEffect};
 use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
+use crate::exchange_codec::{ExchangeFact, PublishedFact};
 use crate::ids::MessageId;
 use crate::state::State;
 
 impl State {
-    pub(crate) fn apply_exchange(&mut self, effect: &ExchangeEffect) {
+    pub(crate) fn apply_exchange(&mut self, effect: &ExchangeFact) {
         match effect {
-            ExchangeEffect::Created { exchange, at_ms, name, config } => {
+            ExchangeFact::Created { exchange, at_ms, name, config } => {
                 self.note_time(*at_ms);
                 *self.next_exchange = (*self.next_exchange).max(exchange.0 + 1);
                 self.exchange_names.insert(name, *exchange);
@@ -27,21 +27,21 @@ impl State {
                 };
                 self.exchanges.insert(exchange, Arc::new(Exchange::new(Arc::new(info))));
             }
-            ExchangeEffect::Configured { exchange, config } => {
+            ExchangeFact::Configured { exchange, config } => {
                 self.change_exchange(*exchange, |exchange| {
                     let info = Arc::make_mut(&mut exchange.info);
                     info.config = (**config).clone();
                     info.version += 1;
                 });
             }
-            ExchangeEffect::Deleted { exchange } => {
+            ExchangeFact::Deleted { exchange } => {
                 let Some(exchange) = self.exchanges.remove(exchange) else { return };
                 self.exchange_names.remove(&exchange.info.name);
                 for binding in exchange.bindings.keys() {
                     self.bindings.remove(binding);
                 }
             }
-            ExchangeEffect::Bound { exchange, binding, at_ms, config } => {
+            ExchangeFact::Bound { exchange, binding, at_ms, config } => {
                 self.note_time(*at_ms);
                 self.change_exchange(*exchange, |exchange| {
                     let info = BindingInfo {
@@ -57,7 +57,7 @@ impl State {
                     self.bindings.insert(binding, *exchange);
                 }
             }
-            ExchangeEffect::Rebound { binding, config } => {
+            ExchangeFact::Rebound { binding, config } => {
                 let Some(owner) = self.bindings.get(binding).copied() else { return };
                 self.change_exchange(owner, |exchange| {
                     let Some(info) = exchange.bindings.get_mut(binding) else { return };
@@ -66,14 +66,14 @@ impl State {
                     info.version += 1;
                 });
             }
-            ExchangeEffect::Unbound { binding } => {
+            ExchangeFact::Unbound { binding } => {
                 let Some(owner) = self.bindings.remove(binding) else { return };
                 self.change_exchange(owner, |exchange| {
                     exchange.bindings.remove(binding);
                     exchange.removed_bindings += 1;
                 });
             }
-            ExchangeEffect::Published(published) => self.note_published(published),
+            ExchangeFact::Published(published) => self.note_published(published),
         }
     }
 
@@ -86,7 +86,7 @@ impl State {
 
     /// Remembers an ordered publication, and forgets those of long ago: there is no timer for that,
     /// so an exchange that falls silent keeps what it knew of its last minutes.
-    fn note_published(&mut self, published: &PublishedEffect) {
+    fn note_published(&mut self, published: &PublishedFact) {
         self.note_time(published.at_ms);
         let original = Original {
             message_id: MessageId(published.message_id),

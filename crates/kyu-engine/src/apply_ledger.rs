@@ -6,19 +6,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ledger::{LedgerEntry, LedgerKey, LedgerState};
-use crate::ledger_codec::LedgerEffect;
+use crate::ledger_codec::LedgerFact;
 use crate::state::State;
 
 impl State {
-    pub(crate) fn apply_ledger(&mut self, effect: &LedgerEffect) {
+    pub(crate) fn apply_ledger(&mut self, effect: &LedgerFact) {
         match effect {
-            LedgerEffect::Claimed { key, at_ms, token, until_ms, fingerprint, holder } => {
+            LedgerFact::Claimed { key, at_ms, token, until_ms, fingerprint, holder } => {
                 self.note_time(*at_ms);
                 let (fingerprint, holder) = (fingerprint.clone(), holder.clone());
                 let state = LedgerState::Claimed { fingerprint, holder, until_ms: *until_ms };
                 self.write_entry(key, *token, *at_ms, state);
             }
-            LedgerEffect::Extended { key, at_ms, until_ms: new_until_ms } => {
+            LedgerFact::Extended { key, at_ms, until_ms: new_until_ms } => {
                 self.note_time(*at_ms);
                 let Some(mut entry) = self.ledger.get(key).map(|entry| (**entry).clone()) else {
                     return;
@@ -29,7 +29,7 @@ impl State {
                 entry.at_ms = *at_ms;
                 self.ledger.insert(key, Arc::new(entry));
             }
-            LedgerEffect::Completed { key, at_ms, until_ms, result } => {
+            LedgerFact::Completed { key, at_ms, until_ms, result } => {
                 self.note_time(*at_ms);
                 let old = self.ledger.get(key);
                 let token = old.map_or(0, |entry| entry.token);
@@ -41,13 +41,13 @@ impl State {
                 let state = LedgerState::Done { fingerprint, result, until_ms };
                 self.write_entry(key, token, *at_ms, state);
             }
-            LedgerEffect::Forgotten { at_ms, keys } => {
+            LedgerFact::Forgotten { at_ms, keys } => {
                 self.note_time(*at_ms);
                 for key in keys {
                     self.ledger.remove(key);
                 }
             }
-            LedgerEffect::Put { key, at_ms, token, until_ms, value } => {
+            LedgerFact::Put { key, at_ms, token, until_ms, value } => {
                 self.note_time(*at_ms);
                 let state = LedgerState::Record { value: value.clone(), until_ms: *until_ms };
                 self.write_entry(key, *token, *at_ms, state);

@@ -8,16 +8,16 @@ use crate::guard::GuardState;
 use crate::ids::{QueueId, Seq, UnixMs};
 use crate::message::{Message, Phase};
 use crate::retry::{AttemptEnd, PastAttempt};
-use crate::retry_effect::{Next, RetryEffect, StaleAck};
+use crate::retry_fact::{Next, RetryFact, StaleAck};
 use crate::state::State;
 
 impl State {
-    pub(crate) fn apply_retry(&mut self, effect: &RetryEffect) {
+    pub(crate) fn apply_retry(&mut self, effect: &RetryFact) {
         match effect {
-            RetryEffect::AttemptEnded { queue, seq, at_ms, end, error } => {
+            RetryFact::AttemptEnded { queue, seq, at_ms, end, error } => {
                 self.end_attempt(*queue, *seq, *at_ms, *end, error.as_deref());
             }
-            RetryEffect::Taken { queue, consumer, seqs } => {
+            RetryFact::Taken { queue, consumer, seqs } => {
                 for seq in seqs {
                     self.change(*queue, *seq, |message| {
                         let trail = message.trail.get_or_insert_default();
@@ -25,16 +25,16 @@ impl State {
                     });
                 }
             }
-            RetryEffect::Retried { queue, seq, next, order } => {
+            RetryFact::Retried { queue, seq, next, order } => {
                 self.retry(*queue, *seq, *next, *order);
             }
-            RetryEffect::StaleAck { queue, seq, epoch, delivery, what } => {
+            RetryFact::StaleAck { queue, seq, epoch, delivery, what } => {
                 self.stale_ack(*queue, *seq, (*epoch, *delivery), *what);
             }
-            RetryEffect::GuardChanged { queue, lane, guard } => {
+            RetryFact::GuardChanged { queue, lane, guard } => {
                 self.change_guard(*queue, lane.as_deref(), guard.as_deref());
             }
-            RetryEffect::GuardKey { queue, seq, value } => {
+            RetryFact::GuardKey { queue, seq, value } => {
                 if let Some(queue) = self.queues.get_mut(queue) {
                     queue.set_guard_value(*seq, Some(value.as_str().into()));
                 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::ids::QueueName;
 use crate::schedule::{RunOutcome, ScheduleInfo, ScheduleTotals};
-use crate::schedule_codec::ScheduleEffect;
+use crate::schedule_codec::ScheduleFact;
 use crate::state::State;
 
 impl State {
-    pub(crate) fn apply_schedule(&mut self, effect: &ScheduleEffect) {
+    pub(crate) fn apply_schedule(&mut self, effect: &ScheduleFact) {
         match effect {
-            ScheduleEffect::Created { name, id, at_ms, config, paused, next } => {
+            ScheduleFact::Created { name, id, at_ms, config, paused, next } => {
                 self.note_time(*at_ms);
                 *self.last_schedule = (*self.last_schedule).max(*id);
                 let info = ScheduleInfo {
@@ -28,7 +28,7 @@ impl State {
                 };
                 self.schedules.replace(name, Some(Arc::new(info)));
             }
-            ScheduleEffect::Configured { name, at_ms, config, next } => {
+            ScheduleFact::Configured { name, at_ms, config, next } => {
                 self.note_time(*at_ms);
                 self.change_schedule(name, |info| {
                     info.config = (**config).clone();
@@ -37,7 +37,7 @@ impl State {
                     info.next = *next;
                 });
             }
-            ScheduleEffect::Paused { name, at_ms, paused, next } => {
+            ScheduleFact::Paused { name, at_ms, paused, next } => {
                 self.note_time(*at_ms);
                 self.change_schedule(name, |info| {
                     info.paused = *paused;
@@ -45,11 +45,11 @@ impl State {
                     info.next = *next;
                 });
             }
-            ScheduleEffect::Deleted { name, at_ms } => {
+            ScheduleFact::Deleted { name, at_ms } => {
                 self.note_time(*at_ms);
                 self.schedules.replace(name, None);
             }
-            ScheduleEffect::Ran { name, run, missed, next } => {
+            ScheduleFact::Ran { name, run, missed, next } => {
                 self.note_time(run.at_ms);
                 self.change_schedule(name, |info| {
                     let totals = &mut info.totals;
@@ -63,7 +63,7 @@ impl State {
                     info.next = *next;
                 });
             }
-            ScheduleEffect::Missed { name, at_ms, missed, next } => {
+            ScheduleFact::Missed { name, at_ms, missed, next } => {
                 self.note_time(*at_ms);
                 self.change_schedule(name, |info| {
                     info.totals.missed += missed;

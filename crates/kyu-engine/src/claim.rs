@@ -1,14 +1,14 @@
 //! Effects of what names messages by their numbers: layout, and how they are applied.
 
-use crate::effect::Effect;
-use crate::effect_codec::{decode_seqs, encode_seqs, head, number, queue};
+use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::ids::{QueueId, Seq, SessionId, UnixMs};
+use crate::machines::ClaimNumber;
 use crate::message::{LaneId, Message, Phase};
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ClaimEffect {
+pub(crate) enum ClaimFact {
     /// Numbers below this are given out.
     Reserved { queue: QueueId, next_seq: Seq },
     /// Held by a transaction; the phase before is remembered.
@@ -16,13 +16,13 @@ pub(crate) enum ClaimEffect {
     /// Back in the phase before, without a trace.
     Unclaimed { queue: QueueId, seqs: Vec<Seq> },
     /// Received by a transaction that has committed (0 times: only shown at another time).
-    Received(ReceivedEffect),
+    Received(ReceivedFact),
     /// Moved into an archive under the same numbers.
     Archived { queue: QueueId, to: QueueId, at_ms: UnixMs, seqs: Vec<Seq> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ReceivedEffect {
+pub(crate) struct ReceivedFact {
     pub(crate) queue: QueueId,
     pub(crate) seq: Seq,
     pub(crate) times: u32,
@@ -32,25 +32,36 @@ pub(crate) struct ReceivedEffect {
     pub(crate) phase: Phase,
 }
 
-impl ClaimEffect {
+impl ClaimFact {
+    /// See [`crate::Effects::grows`].
+    pub(crate) fn grows(&self) -> bool {
+        match self {
+            Self::Reserved { .. }
+            | Self::Claimed { .. }
+            | Self::Unclaimed { .. }
+            | Self::Received(_)
+            | Self::Archived { .. } => false,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Reserved { queue, next_seq } => {
-                head(out, number::RESERVED, *queue);
+                head(out, ClaimNumber::Reserved, *queue);
                 out.varint(*next_seq);
             }
             Self::Claimed { queue, session, seqs } => {
-                head(out, number::CLAIMED, *queue);
+                head(out, ClaimNumber::Claimed, *queue);
                 out.varint(session.0);
                 encode_seqs(seqs, out);
             }
             Self::Unclaimed { queue, seqs } => {
-                head(out, number::UNCLAIMED, *queue);
+                head(out, ClaimNumber::Unclaimed, *queue);
                 encode_seqs(seqs, out);
             }
             Self::Received(received) => received.encode(out),
             Self::Archived { queue, to, at_ms, seqs } => {
-                head(out, number::ARCHIVED, *queue);
+                head(out, ClaimNumber::Archived, *queue);
                 out.varint(u64::from(to.0));
                 out.varint(*at_ms);
                 encode_seqs(seqs, out);
@@ -58,15 +69,15 @@ impl ClaimEffect {
         }
     }
 
-    pub(crate) fn decode(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
+    pub(crate) fn decode(number: ClaimNumber, r: &mut Reader) -> Result<Self, Malformed> {
         let queue = queue(r)?;
-        Ok(match tag {
-            number::RESERVED => Self::Reserved { queue, next_seq: r.varint()? },
-            number::CLAIMED => {
+        Ok(match number {
+            ClaimNumber::Reserved => Self::Reserved { queue, next_seq: r.varint()? },
+            ClaimNumber::Claimed => {
                 Self::Claimed { queue, session: SessionId(r.varint()?), seqs: decode_seqs(r)? }
             }
-            number::UNCLAIMED => Self::Unclaimed { queue, seqs: decode_seqs(r)? },
-            number::RECEIVED => Self::Received(ReceivedEffect {
+            ClaimNumber::Unclaimed => Self::Unclaimed { queue, seqs: decode_seqs(r)? },
+            ClaimNumber::Received => Self::Received(ReceivedFact {
                 queue,
                 seq: r.varint()?,
                 times: r.varint32()?,
@@ -74,20 +85,19 @@ impl ClaimEffect {
                 epoch: r.varint32()?,
                 phase: decode_phase(r)?,
             }),
-            number::ARCHIVED => Self::Archived {
+            ClaimNumber::Archived => Self::Archived {
                 queue,
                 to: QueueId(r.varint32()?),
                 at_ms: r.varint()?,
                 seqs: decode_seqs(r)?,
             },
-            _ => return Err(Malformed("effect number")),
         })
     }
 }
 
-impl ReceivedEffect {
+impl ReceivedFact {
     fn encode(&self, out: &mut Vec<u8>) {
-        head(out, number::RECEIVED, self.queue);
+        head(out, ClaimNumber::Received, self.queue);
         out.varint(self.seq);
         out.varint(u64::from(self.times));
         out.varint(self.at_ms);
@@ -127,14 +137,14 @@ pub(crate) fn decode_phase(r: &mut Reader) -> Result<Phase, Malformed> {
 }
 
 impl State {
-    pub(crate) fn apply_claim(&mut self, effect: &ClaimEffect) {
+    pub(crate) fn apply_claim(&mut self, effect: &ClaimFact) {
         match effect {
-            ClaimEffect::Reserved { queue, next_seq } => {
+            ClaimFact::Reserved { queue, next_seq } => {
                 if let Some(queue) = self.queues.get_mut(queue) {
                     *queue.next_seq = (*queue.next_seq).max(*next_seq);
                 }
             }
-            ClaimEffect::Claimed { queue, session, seqs } => {
+            ClaimFact::Claimed { queue, session, seqs } => {
                 for seq in seqs {
                     let Some(mut message) = self.message(*queue, *seq) else { continue };
                     let before = std::mem::replace(&mut message.phase, Phase::Held(*session));
@@ -144,7 +154,7 @@ impl State {
                     }
                 }
             }
-            ClaimEffect::Unclaimed { queue, seqs } => {
+            ClaimFact::Unclaimed { queue, seqs } => {
                 for seq in seqs {
                     let Some(mut message) = self.message(*queue, *seq) else { continue };
                     let before = self.queues.get(queue).and_then(|q| q.claims.get(seq).copied());
@@ -152,8 +162,8 @@ impl State {
                     self.put(*queue, *seq, Some(message));
                 }
             }
-            ClaimEffect::Received(received) => self.receive_late(received),
-            ClaimEffect::Archived { queue, to, at_ms, seqs } => {
+            ClaimFact::Received(received) => self.receive_late(received),
+            ClaimFact::Archived { queue, to, at_ms, seqs } => {
                 self.archive(*queue, *to, *at_ms, seqs);
             }
         }
@@ -163,7 +173,7 @@ impl State {
         self.queues.get(&queue)?.messages.get(seq)
     }
 
-    fn receive_late(&mut self, e: &ReceivedEffect) {
+    fn receive_late(&mut self, e: &ReceivedFact) {
         self.note_time(e.at_ms);
         let Some(queue) = self.queues.get_mut(&e.queue) else { return };
         let Some(mut message) = queue.messages.get(e.seq) else { return };
@@ -225,15 +235,9 @@ pub(crate) fn shown_at(at_ms: UnixMs, leased: bool, now_ms: UnixMs) -> Phase {
     }
 }
 
-impl From<ClaimEffect> for Effect {
-    fn from(effect: ClaimEffect) -> Self {
-        Self::Claim(effect)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use crate::effect::Effects;
 
     use super::*;
 
@@ -241,28 +245,27 @@ mod tests {
     fn golden_bytes() {
         let queue = QueueId(7);
         let received =
-            |phase| ReceivedEffect { queue, seq: 300, times: 2, at_ms: 5, epoch: 9, phase };
-        let cases: [(ClaimEffect, &[u8]); 7] = [
-            (ClaimEffect::Reserved { queue, next_seq: 300 }, &[55, 7, 0xac, 2]),
+            |phase| ReceivedFact { queue, seq: 300, times: 2, at_ms: 5, epoch: 9, phase };
+        let cases: [(ClaimFact, &[u8]); 7] = [
+            (ClaimFact::Reserved { queue, next_seq: 300 }, &[55, 7, 0xac, 2]),
             (
-                ClaimEffect::Claimed { queue, session: SessionId(4), seqs: vec![3, 4] },
+                ClaimFact::Claimed { queue, session: SessionId(4), seqs: vec![3, 4] },
                 &[56, 7, 4, 2, 6, 2],
             ),
-            (ClaimEffect::Unclaimed { queue, seqs: vec![3] }, &[57, 7, 1, 6]),
-            (ClaimEffect::Received(received(Phase::Leased(6))), &[58, 7, 0xac, 2, 2, 5, 9, 2, 6]),
-            (ClaimEffect::Received(received(Phase::Ready)), &[58, 7, 0xac, 2, 2, 5, 9, 0, 0]),
-            (ClaimEffect::Received(received(Phase::Delayed(8))), &[58, 7, 0xac, 2, 2, 5, 9, 1, 8]),
+            (ClaimFact::Unclaimed { queue, seqs: vec![3] }, &[57, 7, 1, 6]),
+            (ClaimFact::Received(received(Phase::Leased(6))), &[58, 7, 0xac, 2, 2, 5, 9, 2, 6]),
+            (ClaimFact::Received(received(Phase::Ready)), &[58, 7, 0xac, 2, 2, 5, 9, 0, 0]),
+            (ClaimFact::Received(received(Phase::Delayed(8))), &[58, 7, 0xac, 2, 2, 5, 9, 1, 8]),
             (
-                ClaimEffect::Archived { queue, to: QueueId(8), at_ms: 5, seqs: vec![1] },
+                ClaimFact::Archived { queue, to: QueueId(8), at_ms: 5, seqs: vec![1] },
                 &[59, 7, 8, 5, 1, 2],
             ),
         ];
         for (effect, golden) in cases {
-            let mut bytes = Vec::new();
-            effect.encode(&mut bytes);
-            assert_eq!(bytes, golden, "{effect:?}");
-            let mut reader = Reader::new(Bytes::copy_from_slice(&golden[1..]));
-            assert_eq!(ClaimEffect::decode(golden[0], &mut reader), Ok(effect));
+            let mut effects = Effects::default();
+            effects.push(effect);
+            assert_eq!(effects.bytes(), golden, "{effects:?}");
+            assert_eq!(Effects::decode(golden).unwrap().list, effects.list);
         }
     }
 }

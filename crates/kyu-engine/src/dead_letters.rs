@@ -1,8 +1,8 @@
 //! Where a message goes that is dead. There is one place that answers this, and it has three answers.
 
-use crate::effect::{Arrival, MoveReason};
 use crate::ids::{QueueName, Seq};
 use crate::limits::MAX_BROWSED;
+use crate::message_fact::{Arrival, MoveReason};
 use crate::queue::Queue;
 use crate::retention::RetentionFrom;
 use crate::retry::{DeadReason, ExpiredTo};

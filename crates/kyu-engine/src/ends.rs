@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::effect_codec::{decode_opt_name, encode_opt_name};
+use crate::codec::{decode_opt_name, encode_opt_name};
 use crate::ids::{QueueName, Seq, UnixMs};
 use crate::limits::{MAX_END_TEXT_BYTES, MAX_ENDS_KEPT};
 use crate::message::Message;

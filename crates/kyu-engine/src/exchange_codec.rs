@@ -1,47 +1,85 @@
 //! The frozen binary form of exchanges and bindings, in effects and in snapshots. A new field makes
 //! a new version that reads the old.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::codec::{
+    decode_map, decode_name, decode_opt_name, encode_map, encode_name, encode_opt_name,
+};
 use crate::config::{DedupScope, QueueKind};
-use crate::effect::{ExchangeEffect, PublishedEffect};
-use crate::effect_codec::{decode_name, decode_opt_name, encode_name, encode_opt_name, number};
 use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
+use crate::ids::{QueueName, UnixMs};
+use crate::machines::ExchangeNumber;
 use crate::matcher::{Bound, Condition, Filter, Literal, Matcher, Network, Range, Test};
 use crate::wire::{Malformed, Reader, Write};
 
-impl ExchangeEffect {
+/// What happens to exchanges and bindings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ExchangeFact {
+    Created { exchange: ExchangeId, at_ms: UnixMs, name: QueueName, config: Box<ExchangeConfig> },
+    Configured { exchange: ExchangeId, config: Box<ExchangeConfig> },
+    Deleted { exchange: ExchangeId },
+    Bound { exchange: ExchangeId, binding: BindingId, at_ms: UnixMs, config: Box<BindingConfig> },
+    Rebound { binding: BindingId, config: Box<BindingConfig> },
+    Unbound { binding: BindingId },
+    Published(Box<PublishedFact>),
+}
+
+/// A publication that has a place in its exchange's order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PublishedFact {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) seq: u64,
+    pub(crate) at_ms: UnixMs,
+    /// Key of the deduplication id, and until when it is remembered.
+    pub(crate) key: String,
+    pub(crate) until_ms: UnixMs,
+    pub(crate) message_id: u128,
+}
+
+impl ExchangeFact {
+    /// See [`crate::Effects::grows`].
+    pub(crate) fn grows(&self) -> bool {
+        match self {
+            Self::Created { .. }
+            | Self::Configured { .. }
+            | Self::Bound { .. }
+            | Self::Rebound { .. }
+            | Self::Published(_) => true,
+            Self::Deleted { .. } | Self::Unbound { .. } => false,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Created { exchange, at_ms, name, config } => {
-                head(number::EXCHANGE_CREATED, *exchange, out);
+                head(ExchangeNumber::Created, *exchange, out);
                 out.varint(*at_ms);
                 encode_name(name, out);
                 encode_exchange(config, out);
             }
             Self::Configured { exchange, config } => {
-                head(number::EXCHANGE_CONFIGURED, *exchange, out);
+                head(ExchangeNumber::Configured, *exchange, out);
                 encode_exchange(config, out);
             }
-            Self::Deleted { exchange } => head(number::EXCHANGE_DELETED, *exchange, out),
+            Self::Deleted { exchange } => head(ExchangeNumber::Deleted, *exchange, out),
             Self::Bound { exchange, binding, at_ms, config } => {
-                head(number::BOUND, *exchange, out);
+                head(ExchangeNumber::Bound, *exchange, out);
                 out.varint(binding.get());
                 out.varint(*at_ms);
                 encode_binding(config, out);
             }
             Self::Rebound { binding, config } => {
-                out.u8(number::REBOUND);
+                out.u8(ExchangeNumber::Rebound.into());
                 out.varint(binding.get());
                 encode_binding(config, out);
             }
             Self::Unbound { binding } => {
-                out.u8(number::UNBOUND);
+                out.u8(ExchangeNumber::Unbound.into());
                 out.varint(binding.get());
             }
             Self::Published(published) => {
-                head(number::PUBLISHED, published.exchange, out);
+                head(ExchangeNumber::Published, published.exchange, out);
                 out.varint(published.seq);
                 out.varint(published.at_ms);
                 out.str(&published.key);
@@ -51,31 +89,31 @@ impl ExchangeEffect {
         }
     }
 
-    pub(crate) fn decode(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(match tag {
-            number::EXCHANGE_CREATED => Self::Created {
+    pub(crate) fn decode(number: ExchangeNumber, r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(match number {
+            ExchangeNumber::Created => Self::Created {
                 exchange: ExchangeId(r.varint32()?),
                 at_ms: r.varint()?,
                 name: decode_name(r)?,
                 config: Box::new(decode_exchange(r)?),
             },
-            number::EXCHANGE_CONFIGURED => Self::Configured {
+            ExchangeNumber::Configured => Self::Configured {
                 exchange: ExchangeId(r.varint32()?),
                 config: Box::new(decode_exchange(r)?),
             },
-            number::EXCHANGE_DELETED => Self::Deleted { exchange: ExchangeId(r.varint32()?) },
-            number::BOUND => Self::Bound {
+            ExchangeNumber::Deleted => Self::Deleted { exchange: ExchangeId(r.varint32()?) },
+            ExchangeNumber::Bound => Self::Bound {
                 exchange: ExchangeId(r.varint32()?),
                 binding: decode_binding_id(r)?,
                 at_ms: r.varint()?,
                 config: Box::new(decode_binding(r)?),
             },
-            number::REBOUND => Self::Rebound {
+            ExchangeNumber::Rebound => Self::Rebound {
                 binding: decode_binding_id(r)?,
                 config: Box::new(decode_binding(r)?),
             },
-            number::UNBOUND => Self::Unbound { binding: decode_binding_id(r)? },
-            number::PUBLISHED => Self::Published(Box::new(PublishedEffect {
+            ExchangeNumber::Unbound => Self::Unbound { binding: decode_binding_id(r)? },
+            ExchangeNumber::Published => Self::Published(Box::new(PublishedFact {
                 exchange: ExchangeId(r.varint32()?),
                 seq: r.varint()?,
                 at_ms: r.varint()?,
@@ -83,13 +121,12 @@ impl ExchangeEffect {
                 until_ms: r.varint()?,
                 message_id: r.u128()?,
             })),
-            _ => return Err(Malformed("effect number")),
         })
     }
 }
 
-fn head(number: u8, exchange: ExchangeId, out: &mut Vec<u8>) {
-    out.u8(number);
+fn head(number: ExchangeNumber, exchange: ExchangeId, out: &mut Vec<u8>) {
+    out.u8(number.into());
     out.varint(u64::from(exchange.0));
 }
 
@@ -151,18 +188,6 @@ pub(crate) fn decode_binding(r: &mut Reader) -> Result<BindingConfig, Malformed>
 pub(crate) fn decode_binding_id(r: &mut Reader) -> Result<BindingId, Malformed> {
     let number = r.varint()?;
     BindingId::new(number).filter(|id| id.get() == number).ok_or(Malformed("binding"))
-}
-
-fn encode_map(map: &BTreeMap<String, String>, out: &mut Vec<u8>) {
-    out.varint(map.len() as u64);
-    for (key, value) in map {
-        out.str(key);
-        out.str(value);
-    }
-}
-
-fn decode_map(r: &mut Reader) -> Result<BTreeMap<String, String>, Malformed> {
-    (0..r.count()?).map(|_| Ok((r.string()?, r.string()?))).collect()
 }
 
 fn encode_matcher(matcher: &Matcher, out: &mut Vec<u8>) {
@@ -342,10 +367,12 @@ fn decode_bound(r: &mut Reader) -> Result<Option<Bound>, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+
+    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::effect::Effect;
+    use crate::effect::Effects;
+    use crate::exchange_codec::{ExchangeFact, PublishedFact};
     use crate::ids::QueueName;
 
     fn name(name: &str) -> QueueName {
@@ -373,7 +400,7 @@ mod tests {
         Matcher::Body(Filter { alternatives: vec![vec![test], vec![]] })
     }
 
-    fn samples() -> Vec<(ExchangeEffect, &'static str)> {
+    fn samples() -> Vec<(ExchangeFact, &'static str)> {
         let exchange = ExchangeId(300);
         let binding = BindingId::new(7).unwrap();
         let config = ExchangeConfig {
@@ -402,7 +429,7 @@ mod tests {
         };
         vec![
             (
-                ExchangeEffect::Created {
+                ExchangeFact::Created {
                     exchange,
                     at_ms: 1,
                     name: name("x"),
@@ -410,16 +437,16 @@ mod tests {
                 },
                 GOLDEN_CREATED,
             ),
-            (ExchangeEffect::Configured { exchange, config: Box::default() }, GOLDEN_CONFIGURED),
-            (ExchangeEffect::Deleted { exchange }, "16ac02"),
+            (ExchangeFact::Configured { exchange, config: Box::default() }, GOLDEN_CONFIGURED),
+            (ExchangeFact::Deleted { exchange }, "16ac02"),
             (
-                ExchangeEffect::Bound { exchange, binding, at_ms: 1, config: Box::new(bound) },
+                ExchangeFact::Bound { exchange, binding, at_ms: 1, config: Box::new(bound) },
                 GOLDEN_BOUND,
             ),
-            (ExchangeEffect::Rebound { binding, config: Box::new(plain) }, GOLDEN_REBOUND),
-            (ExchangeEffect::Unbound { binding }, "1907"),
+            (ExchangeFact::Rebound { binding, config: Box::new(plain) }, GOLDEN_REBOUND),
+            (ExchangeFact::Unbound { binding }, "1907"),
             (
-                ExchangeEffect::Published(Box::new(PublishedEffect {
+                ExchangeFact::Published(Box::new(PublishedFact {
                     exchange,
                     seq: 9,
                     at_ms: 1,
@@ -453,15 +480,11 @@ mod tests {
         for (effect, _) in samples() {
             let mut bytes = Vec::new();
             effect.encode(&mut bytes);
-            let decode = |bytes: &[u8]| {
-                let mut reader = Reader::new(Bytes::copy_from_slice(bytes));
-                let tag = reader.u8()?;
-                Effect::decode(tag, &mut reader)
-            };
+            let decode = |bytes: &[u8]| Effects::decode(bytes).map(|read| read.list);
             for end in 1..bytes.len() {
                 assert!(decode(&bytes[..end]).is_err(), "{effect:?} cut at {end}");
             }
-            assert_eq!(decode(&bytes), Ok(Effect::Exchange(effect)));
+            assert_eq!(decode(&bytes), Ok(vec![effect.into()]));
         }
     }
 }

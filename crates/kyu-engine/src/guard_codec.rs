@@ -2,43 +2,37 @@
 //! of a configuration.
 
 use crate::config::QueueConfig;
+use crate::machines::GuardSection;
 use crate::retry::Breaker;
 use crate::wire::{Malformed, Reader, Write};
-
-/// Frozen numbers of the sections.
-mod section {
-    pub(super) const SLOW_START: u8 = 15;
-    pub(super) const ATTRIBUTE: u8 = 16;
-}
 
 /// Writes the sections of this file that do not hold defaults, in rising order.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     let breaker = config.guard.and_then(|guard| guard.breaker);
     let percent = breaker.map(|breaker| breaker.slow_start_percent);
     if let Some(percent) = percent.filter(|p| *p != Breaker::default().slow_start_percent) {
-        out.section(section::SLOW_START, |b| b.varint(u64::from(percent)));
+        out.section(GuardSection::SlowStart.into(), |b| b.varint(u64::from(percent)));
     }
     if let Some(name) = &config.guard_attribute {
-        out.section(section::ATTRIBUTE, |b| b.str(name));
+        out.section(GuardSection::Attribute.into(), |b| b.str(name));
     }
 }
 
-/// Reads a section of this file; `false` if the number belongs to another.
+/// Reads a section of this file.
 pub(crate) fn decode_section(
-    number: u8,
+    number: GuardSection,
     config: &mut QueueConfig,
     r: &mut Reader,
-) -> Result<bool, Malformed> {
+) -> Result<(), Malformed> {
     match number {
-        section::SLOW_START => {
+        GuardSection::SlowStart => {
             let breaker = config.guard.as_mut().and_then(|guard| guard.breaker.as_mut());
             breaker.ok_or(Malformed("slow start without a breaker"))?.slow_start_percent =
                 r.varint32()?;
         }
-        section::ATTRIBUTE => config.guard_attribute = Some(r.string()?),
-        _ => return Ok(false),
+        GuardSection::Attribute => config.guard_attribute = Some(r.string()?),
     }
-    Ok(true)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -70,8 +64,8 @@ mod tests {
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, golden);
             let mut all = Vec::new();
-            crate::effect_codec::encode_config(&config, &mut all);
-            let read = crate::effect_codec::decode_config(&mut Reader::new(all.into()));
+            crate::config_codec::encode_config(&config, &mut all);
+            let read = crate::config_codec::decode_config(&mut Reader::new(all.into()));
             assert_eq!(read, Ok(config));
         }
     }

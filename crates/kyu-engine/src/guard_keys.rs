@@ -121,7 +121,7 @@ impl GuardKeys {
         out.varint(by_value.len() as u64);
         for (value, seqs) in by_value {
             out.str(value);
-            crate::effect_codec::encode_seqs(&seqs, out);
+            crate::codec::encode_seqs(&seqs, out);
         }
     }
 
@@ -129,7 +129,7 @@ impl GuardKeys {
     pub(crate) fn decode(r: &mut Reader) -> Result<Vec<OfValue>, Malformed> {
         let one = |r: &mut Reader| {
             let value: Arc<str> = r.string()?.into();
-            Ok((value, crate::effect_codec::decode_seqs(r)?))
+            Ok((value, crate::codec::decode_seqs(r)?))
         };
         (0..r.count()?).map(|_| one(r)).collect()
     }

@@ -1,10 +1,8 @@
 //! What people do to messages that nobody works on: cancel, run now, postpone, change the priority,
-//! move. Its words, and its one fact of its own with the frozen binary form.
+//! move.
 
-use crate::effect_codec::{decode_seqs, encode_seqs, head, queue};
 use crate::ids::{QueueId, Seq, UnixMs};
 use crate::state::State;
-use crate::wire::{Malformed, Reader, Write};
 
 /// See [`crate::Command::Intervene`]. One result for each message, in order.
 #[derive(Clone, Debug)]
@@ -66,52 +64,12 @@ pub enum Intervened {
     NoSource,
 }
 
-/// Frozen number of the effect.
-pub(crate) const PRIORITISED: u8 = 61;
-
-/// Messages have another priority.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PrioritisedEffect {
-    pub(crate) queue: QueueId,
-    pub(crate) priority: u8,
-    pub(crate) seqs: Vec<Seq>,
-}
-
-impl PrioritisedEffect {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        head(out, PRIORITISED, self.queue);
-        out.u8(self.priority);
-        encode_seqs(&self.seqs, out);
-    }
-
-    pub(crate) fn decode(r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(Self { queue: queue(r)?, priority: r.u8()?, seqs: decode_seqs(r)? })
-    }
-}
-
 impl State {
-    pub(crate) fn apply_prioritised(&mut self, effect: &PrioritisedEffect) {
-        let PrioritisedEffect { queue: id, priority, seqs } = effect;
+    pub(crate) fn prioritise(&mut self, id: QueueId, priority: u8, seqs: &[Seq]) {
         for seq in seqs {
-            let Some(queue) = self.queues.get(id) else { return };
-            let Some(mut message) = queue.messages.get(*seq) else { continue };
-            message.priority = *priority;
-            self.put(*id, *seq, Some(message));
+            let Some(mut message) = self.message(id, *seq) else { continue };
+            message.priority = priority;
+            self.put(id, *seq, Some(message));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn golden_bytes() {
-        let effect = PrioritisedEffect { queue: QueueId(300), priority: 7, seqs: vec![1, 3] };
-        let mut bytes = Vec::new();
-        effect.encode(&mut bytes);
-        assert_eq!(bytes, [61, 0xac, 2, 7, 2, 2, 4]);
-        let mut reader = Reader::new(bytes.split_off(1).into());
-        assert_eq!(PrioritisedEffect::decode(&mut reader), Ok(effect));
     }
 }

@@ -7,6 +7,7 @@ use crate::config::QueueConfig;
 use crate::limits::{
     MAX_KEY_BYTES, MAX_RATE, MAX_RATE_FILL_MS, MAX_RATE_INTERVAL_MS, MAX_WEIGHT, MAX_WEIGHTS,
 };
+use crate::machines::LaneSection;
 use crate::wire::{Malformed, Reader, Write};
 
 /// Which lane comes next. Within a lane, and between lanes that are equal otherwise, messages
@@ -97,32 +98,23 @@ pub(crate) fn check(config: &QueueConfig) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Frozen numbers of the sections.
-mod section {
-    pub(super) const FAIRNESS: u8 = 10;
-    pub(super) const RATE: u8 = 11;
-    pub(super) const LANE_MAX_IN_FLIGHT: u8 = 12;
-    pub(super) const LANE_RATE: u8 = 13;
-    pub(super) const WEIGHTS: u8 = 14;
-}
-
 /// Writes the sections of this file that do not hold defaults, in rising order.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if config.fairness != Fairness::default() {
-        out.section(section::FAIRNESS, |b| b.u8(config.fairness as u8));
+        out.section(LaneSection::Fairness.into(), |b| b.u8(config.fairness as u8));
     }
     if let Some(rate) = &config.rate {
-        out.section(section::RATE, |b| rate.encode(b));
+        out.section(LaneSection::Rate.into(), |b| rate.encode(b));
     }
     let lanes = &config.lanes;
     if let Some(most) = lanes.max_in_flight {
-        out.section(section::LANE_MAX_IN_FLIGHT, |b| b.varint(u64::from(most)));
+        out.section(LaneSection::LaneMaxInFlight.into(), |b| b.varint(u64::from(most)));
     }
     if let Some(rate) = &lanes.rate {
-        out.section(section::LANE_RATE, |b| rate.encode(b));
+        out.section(LaneSection::LaneRate.into(), |b| rate.encode(b));
     }
     if lanes.default_weight != 1 || !lanes.weights.is_empty() {
-        out.section(section::WEIGHTS, |b| {
+        out.section(LaneSection::Weights.into(), |b| {
             b.varint(u64::from(lanes.default_weight));
             b.varint(lanes.weights.len() as u64);
             for (key, weight) in &lanes.weights {
@@ -133,14 +125,14 @@ pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a section of this file; `false` if the number belongs to another.
+/// Reads a section of this file.
 pub(crate) fn decode_section(
-    number: u8,
+    number: LaneSection,
     config: &mut QueueConfig,
     r: &mut Reader,
-) -> Result<bool, Malformed> {
+) -> Result<(), Malformed> {
     match number {
-        section::FAIRNESS => {
+        LaneSection::Fairness => {
             config.fairness = match r.u8()? {
                 0 => Fairness::QuietFirst,
                 1 => Fairness::StrictOrder,
@@ -148,18 +140,17 @@ pub(crate) fn decode_section(
                 _ => return Err(Malformed("fairness")),
             };
         }
-        section::RATE => config.rate = Some(RateLimit::decode(r)?),
-        section::LANE_MAX_IN_FLIGHT => config.lanes.max_in_flight = Some(r.varint32()?),
-        section::LANE_RATE => config.lanes.rate = Some(RateLimit::decode(r)?),
-        section::WEIGHTS => {
+        LaneSection::Rate => config.rate = Some(RateLimit::decode(r)?),
+        LaneSection::LaneMaxInFlight => config.lanes.max_in_flight = Some(r.varint32()?),
+        LaneSection::LaneRate => config.lanes.rate = Some(RateLimit::decode(r)?),
+        LaneSection::Weights => {
             config.lanes.default_weight = r.varint32()?;
             config.lanes.weights = (0..r.count()?)
                 .map(|_| Ok((r.string()?, r.varint32()?)))
                 .collect::<Result<_, Malformed>>()?;
         }
-        _ => return Ok(false),
     }
-    Ok(true)
+    Ok(())
 }
 
 impl RateLimit {

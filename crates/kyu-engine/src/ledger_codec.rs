@@ -4,20 +4,12 @@ use bytes::Bytes;
 
 use crate::ids::UnixMs;
 use crate::ledger::{LedgerEntry, LedgerKey, LedgerState};
+use crate::machines::LedgerNumber;
 use crate::wire::{Malformed, Reader, Write};
-
-/// Frozen numbers of the effects.
-pub(crate) mod number {
-    pub(crate) const LEDGER_CLAIMED: u8 = 43;
-    pub(crate) const LEDGER_EXTENDED: u8 = 44;
-    pub(crate) const LEDGER_COMPLETED: u8 = 45;
-    pub(crate) const LEDGER_FORGOTTEN: u8 = 46;
-    pub(crate) const LEDGER_PUT: u8 = 47;
-}
 
 /// What happens to entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LedgerEffect {
+pub(crate) enum LedgerFact {
     Claimed {
         key: LedgerKey,
         at_ms: UnixMs,
@@ -54,7 +46,7 @@ pub(crate) enum LedgerEffect {
 /// acknowledgement may: the work is done, and forgetting that would do it again.
 const SMALL_RESULT_BYTES: usize = 1_024;
 
-impl LedgerEffect {
+impl LedgerFact {
     /// See [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
@@ -67,7 +59,7 @@ impl LedgerEffect {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Claimed { key, at_ms, token, until_ms, fingerprint, holder } => {
-                out.u8(number::LEDGER_CLAIMED);
+                out.u8(LedgerNumber::Claimed.into());
                 encode_key(key, out);
                 out.varint(*at_ms);
                 out.varint(*token);
@@ -76,20 +68,20 @@ impl LedgerEffect {
                 out.str(holder);
             }
             Self::Extended { key, at_ms, until_ms } => {
-                out.u8(number::LEDGER_EXTENDED);
+                out.u8(LedgerNumber::Extended.into());
                 encode_key(key, out);
                 out.varint(*at_ms);
                 out.varint(*until_ms);
             }
             Self::Completed { key, at_ms, until_ms, result } => {
-                out.u8(number::LEDGER_COMPLETED);
+                out.u8(LedgerNumber::Completed.into());
                 encode_key(key, out);
                 out.varint(*at_ms);
                 out.varint(*until_ms);
                 out.bytes(result);
             }
             Self::Forgotten { at_ms, keys } => {
-                out.u8(number::LEDGER_FORGOTTEN);
+                out.u8(LedgerNumber::Forgotten.into());
                 out.varint(*at_ms);
                 out.varint(keys.len() as u64);
                 for key in keys {
@@ -97,7 +89,7 @@ impl LedgerEffect {
                 }
             }
             Self::Put { key, at_ms, token, until_ms, value } => {
-                out.u8(number::LEDGER_PUT);
+                out.u8(LedgerNumber::Put.into());
                 encode_key(key, out);
                 out.varint(*at_ms);
                 out.varint(*token);
@@ -107,9 +99,9 @@ impl LedgerEffect {
         }
     }
 
-    pub(crate) fn decode(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(match tag {
-            number::LEDGER_CLAIMED => Self::Claimed {
+    pub(crate) fn decode(number: LedgerNumber, r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(match number {
+            LedgerNumber::Claimed => Self::Claimed {
                 key: decode_key(r)?,
                 at_ms: r.varint()?,
                 token: r.varint()?,
@@ -117,27 +109,26 @@ impl LedgerEffect {
                 fingerprint: owned(r)?,
                 holder: r.string()?,
             },
-            number::LEDGER_EXTENDED => {
+            LedgerNumber::Extended => {
                 Self::Extended { key: decode_key(r)?, at_ms: r.varint()?, until_ms: r.varint()? }
             }
-            number::LEDGER_COMPLETED => Self::Completed {
+            LedgerNumber::Completed => Self::Completed {
                 key: decode_key(r)?,
                 at_ms: r.varint()?,
                 until_ms: r.varint()?,
                 result: owned(r)?,
             },
-            number::LEDGER_FORGOTTEN => Self::Forgotten {
+            LedgerNumber::Forgotten => Self::Forgotten {
                 at_ms: r.varint()?,
                 keys: (0..r.count()?).map(|_| decode_key(r)).collect::<Result<_, _>>()?,
             },
-            number::LEDGER_PUT => Self::Put {
+            LedgerNumber::Put => Self::Put {
                 key: decode_key(r)?,
                 at_ms: r.varint()?,
                 token: r.varint()?,
                 until_ms: r.opt_varint()?,
                 value: owned(r)?,
             },
-            _ => return Err(Malformed("effect number")),
         })
     }
 }
@@ -207,7 +198,7 @@ pub(crate) fn decode_entry(r: &mut Reader) -> Result<LedgerEntry, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::{Effect, Effects};
+    use crate::effect::Effects;
 
     /// These bytes are on disks: this test may get new rows, never changed ones.
     #[test]
@@ -216,7 +207,7 @@ mod tests {
         let bytes = || Bytes::from_static(b"b");
         let samples = [
             (
-                LedgerEffect::Claimed {
+                LedgerFact::Claimed {
                     key: key(),
                     at_ms: 1,
                     token: 300,
@@ -226,14 +217,14 @@ mod tests {
                 },
                 "2b016e016b01ac020301620168",
             ),
-            (LedgerEffect::Extended { key: key(), at_ms: 1, until_ms: 2 }, "2c016e016b0102"),
+            (LedgerFact::Extended { key: key(), at_ms: 1, until_ms: 2 }, "2c016e016b0102"),
             (
-                LedgerEffect::Completed { key: key(), at_ms: 1, until_ms: 2, result: bytes() },
+                LedgerFact::Completed { key: key(), at_ms: 1, until_ms: 2, result: bytes() },
                 "2d016e016b01020162",
             ),
-            (LedgerEffect::Forgotten { at_ms: 1, keys: vec![key()] }, "2e0101016e016b"),
+            (LedgerFact::Forgotten { at_ms: 1, keys: vec![key()] }, "2e0101016e016b"),
             (
-                LedgerEffect::Put {
+                LedgerFact::Put {
                     key: key(),
                     at_ms: 1,
                     token: 2,
@@ -245,7 +236,7 @@ mod tests {
         ];
         for (effect, golden) in samples {
             let mut effects = Effects::default();
-            effects.push(Effect::Ledger(Box::new(effect)));
+            effects.push(effect);
             let hex: String = effects.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, golden, "{effects:?}");
             assert_eq!(Effects::decode(effects.bytes()).unwrap().list, effects.list);

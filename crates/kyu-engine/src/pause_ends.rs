@@ -1,9 +1,8 @@
-//! When pauses of a queue and of its lanes end by themselves, and the fact that says so.
+//! When pauses of a queue and of its lanes end by themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::effect_codec::{head, queue};
 use crate::ids::{QueueId, UnixMs};
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
@@ -54,34 +53,11 @@ impl PauseEnds {
     }
 }
 
-/// Frozen number of the effect.
-pub(crate) const PAUSE_ENDS: u8 = 62;
-
-/// A pause ends by itself at this time. It follows the effect that begins the pause.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PauseEndsEffect {
-    pub(crate) queue: QueueId,
-    pub(crate) lane: Option<String>,
-    pub(crate) until_ms: UnixMs,
-}
-
-impl PauseEndsEffect {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        head(out, PAUSE_ENDS, self.queue);
-        out.opt_str(self.lane.as_deref());
-        out.varint(self.until_ms);
-    }
-
-    pub(crate) fn decode(r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(Self { queue: queue(r)?, lane: r.opt_string()?, until_ms: r.varint()? })
-    }
-}
-
 impl State {
-    pub(crate) fn apply_pause_ends(&mut self, effect: &PauseEndsEffect) {
-        let Some(queue) = self.queues.get_mut(&effect.queue) else { return };
-        queue.pause_ends.set(effect.lane.as_deref(), Some(effect.until_ms));
-        self.watch_by(effect.queue, Some(effect.until_ms));
+    pub(crate) fn set_pause_end(&mut self, id: QueueId, lane: Option<&str>, until_ms: UnixMs) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.pause_ends.set(lane, Some(until_ms));
+        self.watch_by(id, Some(until_ms));
     }
 }
 
@@ -91,17 +67,6 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        for (lane, golden) in [
-            (None, vec![62, 0xac, 2, 0, 0xf4, 3]),
-            (Some("l".to_owned()), vec![62, 0xac, 2, 1, 1, b'l', 0xf4, 3]),
-        ] {
-            let effect = PauseEndsEffect { queue: QueueId(300), lane, until_ms: 500 };
-            let mut bytes = Vec::new();
-            effect.encode(&mut bytes);
-            assert_eq!(bytes, golden);
-            let mut reader = Reader::new(bytes.split_off(1).into());
-            assert_eq!(PauseEndsEffect::decode(&mut reader), Ok(effect));
-        }
         let lanes = BTreeMap::from([("a".into(), 2)]);
         let ends = PauseEnds { queue: Some(1), lanes };
         let mut bytes = Vec::new();

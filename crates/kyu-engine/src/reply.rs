@@ -496,7 +496,32 @@ impl Reply {
                 }
             }
             Self::Atomic(replies) => replies.iter_mut().for_each(|reply| reply.place(record_at)),
-            _ => {}
+            Self::QueueCreated(_)
+            | Self::QueueConfigured(_)
+            | Self::QueueDeleted
+            | Self::QueuePurged { .. }
+            | Self::PausedSet { .. }
+            | Self::Enqueued(_)
+            | Self::Settled(_)
+            | Self::Extended(_)
+            | Self::SessionEnded { .. }
+            | Self::MoveTaskStarted { .. }
+            | Self::MoveTaskCancelled(_)
+            | Self::Relocated { .. }
+            | Self::Ticked { .. }
+            | Self::ExchangeCreated(_)
+            | Self::ExchangeConfigured
+            | Self::ExchangeDeleted
+            | Self::Bound(_)
+            | Self::BindingConfigured
+            | Self::Unbound
+            | Self::Published(_)
+            | Self::Ledger(_)
+            | Self::Reserved { .. }
+            | Self::Intervened(_)
+            | Self::Concluded { .. }
+            | Self::GivenBack { .. }
+            | Self::Schedule(_) => {}
         }
     }
 }

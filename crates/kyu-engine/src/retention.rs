@@ -3,13 +3,14 @@
 //! Retention is for what nobody comes to fetch. It takes messages that could be received all along,
 //! and dead letters that are kept; never one that is delayed, under lease, in a transaction, or
 //! waiting for its next attempt. A message that becomes receivable after such a time begins a new
-//! retention period, which is a fact of the log ([`RetentionEffect::Receivable`]).
+//! retention period, which is a fact of the log ([`MessageFact::Receivable`]).
 
 use crate::config::{FOREVER, QueueConfig};
-use crate::effect::{Effect, Effects};
-use crate::effect_codec::{decode_seqs, encode_seqs, head, queue};
+use crate::effect::Effects;
 use crate::ids::{QueueId, Seq, UnixMs};
+use crate::machines::RetentionSection;
 use crate::message::{Message, Phase};
+use crate::message_fact::MessageFact;
 use crate::queue::Queue;
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
@@ -30,30 +31,6 @@ pub enum RetentionFrom {
 /// A wait shorter than this share of the retention starts no new period: keeping a time of its own
 /// for each message would make a backlog of briefly delayed ones ten times as large.
 const GRAIN: u64 = 100;
-
-/// Frozen numbers of these effects.
-pub(crate) mod number {
-    pub(crate) const RECEIVABLE: u8 = 39;
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum RetentionEffect {
-    /// The retention of these counts from this time on.
-    Receivable { queue: QueueId, at_ms: UnixMs, seqs: Vec<Seq> },
-}
-
-impl RetentionEffect {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let Self::Receivable { queue, at_ms, seqs } = self;
-        head(out, number::RECEIVABLE, *queue);
-        out.varint(*at_ms);
-        encode_seqs(seqs, out);
-    }
-
-    pub(crate) fn decode(r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(Self::Receivable { queue: queue(r)?, at_ms: r.varint()?, seqs: decode_seqs(r)? })
-    }
-}
 
 impl Queue {
     /// Whether a message that becomes receivable at this time begins a new retention period.
@@ -79,7 +56,7 @@ impl Queue {
         let seqs: Vec<Seq> = seqs.iter().copied().filter(anew).collect();
         if !seqs.is_empty() {
             let queue = self.id();
-            effects.push(Effect::Retention(RetentionEffect::Receivable { queue, at_ms, seqs }));
+            effects.push(MessageFact::Receivable { queue, at_ms, seqs });
         }
     }
 
@@ -112,44 +89,37 @@ impl Queue {
 }
 
 impl State {
-    pub(crate) fn apply_retention(&mut self, effect: &RetentionEffect) {
-        let RetentionEffect::Receivable { queue, at_ms, seqs } = effect;
-        self.note_time(*at_ms);
+    pub(crate) fn begin_retention(&mut self, id: QueueId, at_ms: UnixMs, seqs: &[Seq]) {
+        self.note_time(at_ms);
         for seq in seqs {
-            let Some(mut message) = self.message(*queue, *seq) else { continue };
-            message.receivable_at_ms = *at_ms;
-            self.put(*queue, *seq, Some(message));
+            let Some(mut message) = self.message(id, *seq) else { continue };
+            message.receivable_at_ms = at_ms;
+            self.put(id, *seq, Some(message));
         }
     }
-}
-
-/// Frozen numbers of the sections of a queue's configuration: 20 to 24.
-mod section {
-    pub(super) const RETENTION_FROM: u8 = 20;
 }
 
 /// Writes the sections of this file that do not hold what stood there before they existed.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if config.retention_from != RetentionFrom::Sent {
-        out.section(section::RETENTION_FROM, |b| b.u8(config.retention_from as u8));
+        out.section(RetentionSection::From.into(), |b| b.u8(config.retention_from as u8));
     }
 }
 
-/// Reads a section of this file; `false` if the number belongs to another.
+/// Reads a section of this file.
 pub(crate) fn decode_section(
-    number: u8,
+    number: RetentionSection,
     config: &mut QueueConfig,
     r: &mut Reader,
-) -> Result<bool, Malformed> {
+) -> Result<(), Malformed> {
     match number {
-        section::RETENTION_FROM => {
+        RetentionSection::From => {
             config.retention_from = match r.u8()? {
                 0 => RetentionFrom::Sent,
                 1 => RetentionFrom::Receivable,
                 _ => return Err(Malformed("start of the retention")),
             };
         }
-        _ => return Ok(false),
     }
-    Ok(true)
+    Ok(())
 }

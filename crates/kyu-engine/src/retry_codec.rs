@@ -1,82 +1,72 @@
 //! The frozen binary form of [`crate::retry`]'s settings: sections 1 to 9 of a configuration.
 
+use crate::codec::{decode_name, encode_name};
 use crate::config::{BACK_AFTER_RECEIVES, QueueConfig};
-use crate::effect_codec::{decode_name, encode_name};
+use crate::machines::RetrySection;
 use crate::retry::{
     Backoff, Breaker, ExpiredTo, Fencing, Guard, GuardKey, RetryBudget, RetryPolicy,
 };
 use crate::wire::{Malformed, Reader, Write};
 
-/// Frozen numbers of the sections.
-mod section {
-    pub(super) const RETRY: u8 = 1;
-    pub(super) const BACK_AFTER_RECEIVES: u8 = 2;
-    pub(super) const KEEP_HISTORY: u8 = 3;
-    pub(super) const EXPIRED_TO: u8 = 4;
-    pub(super) const GUARD: u8 = 5;
-    pub(super) const FENCING: u8 = 6;
-}
-
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if let Some(retry) = &config.retry {
-        out.section(section::RETRY, |b| encode_retry(retry, b));
+        out.section(RetrySection::Retry.into(), |b| encode_retry(retry, b));
     }
     if config.back_after_receives != Some(BACK_AFTER_RECEIVES) {
-        out.section(section::BACK_AFTER_RECEIVES, |b| {
+        out.section(RetrySection::BackAfterReceives.into(), |b| {
             b.opt_varint(config.back_after_receives.map(u64::from));
         });
     }
     if config.keep_history {
-        out.section(section::KEEP_HISTORY, |_| {});
+        out.section(RetrySection::KeepHistory.into(), |_| {});
     }
     match &config.expired_to {
         ExpiredTo::Nowhere => {}
-        ExpiredTo::DeadLetterQueue => out.section(section::EXPIRED_TO, |b| b.u8(1)),
-        ExpiredTo::Queue(name) => out.section(section::EXPIRED_TO, |b| {
+        ExpiredTo::DeadLetterQueue => out.section(RetrySection::ExpiredTo.into(), |b| b.u8(1)),
+        ExpiredTo::Queue(name) => out.section(RetrySection::ExpiredTo.into(), |b| {
             b.u8(2);
             encode_name(name, b);
         }),
     }
     if let Some(guard) = &config.guard {
-        out.section(section::GUARD, |b| encode_guard(guard, b));
+        out.section(RetrySection::Guard.into(), |b| encode_guard(guard, b));
     }
     if config.fencing != Fencing::NONE {
-        out.section(section::FENCING, |b| {
+        out.section(RetrySection::Fencing.into(), |b| {
             b.u8(u8::from(config.fencing.accept_late_acks));
             b.u8(u8::from(config.fencing.refuse_stale_extends));
         });
     }
 }
 
-/// Reads a section; false if its number is unknown.
+/// Reads a section of this file.
 pub(crate) fn decode_section(
-    number: u8,
+    number: RetrySection,
     config: &mut QueueConfig,
     r: &mut Reader,
-) -> Result<bool, Malformed> {
+) -> Result<(), Malformed> {
     match number {
-        section::RETRY => config.retry = Some(decode_retry(r)?),
-        section::BACK_AFTER_RECEIVES => config.back_after_receives = opt_u32(r)?,
-        section::KEEP_HISTORY => config.keep_history = true,
-        section::EXPIRED_TO => {
+        RetrySection::Retry => config.retry = Some(decode_retry(r)?),
+        RetrySection::BackAfterReceives => config.back_after_receives = opt_u32(r)?,
+        RetrySection::KeepHistory => config.keep_history = true,
+        RetrySection::ExpiredTo => {
             config.expired_to = match r.u8()? {
                 1 => ExpiredTo::DeadLetterQueue,
                 2 => ExpiredTo::Queue(decode_name(r)?),
                 _ => return Err(Malformed("place of expired messages")),
             }
         }
-        section::GUARD => config.guard = Some(decode_guard(r)?),
-        section::FENCING => {
+        RetrySection::Guard => config.guard = Some(decode_guard(r)?),
+        RetrySection::Fencing => {
             let (accept_late_acks, refuse_stale_extends) = (r.bool()?, r.bool()?);
             config.fencing = Fencing { accept_late_acks, refuse_stale_extends };
         }
-        _ => return Ok(false),
     }
-    Ok(true)
+    Ok(())
 }
 
 fn opt_u32(r: &mut Reader) -> Result<Option<u32>, Malformed> {
-    crate::effect_codec::opt_u32(r)
+    crate::codec::opt_u32(r)
 }
 
 fn encode_retry(retry: &RetryPolicy, out: &mut Vec<u8>) {
@@ -175,7 +165,7 @@ fn decode_guard(r: &mut Reader) -> Result<Guard, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect_codec::{decode_config, encode_config};
+    use crate::config_codec::{decode_config, encode_config};
     use crate::ids::QueueName;
 
     fn hex(bytes: &[u8]) -> String {

@@ -2,27 +2,18 @@
 
 use bytes::Bytes;
 
-use crate::effect_codec::{decode_map, decode_name, encode_map, encode_name};
+use crate::codec::{decode_map, decode_name, encode_map, encode_name};
 use crate::ids::{MessageId, QueueName, UnixMs};
+use crate::machines::ScheduleNumber;
 use crate::schedule::{
     CatchUp, MessageTemplate, NextRun, OverlapPolicy, RunOutcome, ScheduleConfig, ScheduleInfo,
     ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals,
 };
 use crate::wire::{Malformed, Reader, Write};
 
-/// Frozen numbers of the effects.
-pub(crate) mod number {
-    pub(crate) const SCHEDULE_CREATED: u8 = 49;
-    pub(crate) const SCHEDULE_CONFIGURED: u8 = 50;
-    pub(crate) const SCHEDULE_PAUSED: u8 = 51;
-    pub(crate) const SCHEDULE_DELETED: u8 = 52;
-    pub(crate) const SCHEDULE_RAN: u8 = 53;
-    pub(crate) const SCHEDULE_MISSED: u8 = 54;
-}
-
 /// What happens to schedules. Each carries the run that comes next.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ScheduleEffect {
+pub(crate) enum ScheduleFact {
     Created {
         name: QueueName,
         id: u64,
@@ -64,16 +55,21 @@ pub(crate) enum ScheduleEffect {
     },
 }
 
-impl ScheduleEffect {
+impl ScheduleFact {
     /// See [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
-        matches!(self, Self::Created { .. } | Self::Configured { .. })
+        match self {
+            Self::Created { .. } | Self::Configured { .. } => true,
+            Self::Paused { .. } | Self::Deleted { .. } | Self::Ran { .. } | Self::Missed { .. } => {
+                false
+            }
+        }
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Created { name, id, at_ms, config, paused, next } => {
-                out.u8(number::SCHEDULE_CREATED);
+                out.u8(ScheduleNumber::Created.into());
                 encode_name(name, out);
                 out.varint(*id);
                 out.varint(*at_ms);
@@ -82,33 +78,33 @@ impl ScheduleEffect {
                 encode_next(*next, out);
             }
             Self::Configured { name, at_ms, config, next } => {
-                out.u8(number::SCHEDULE_CONFIGURED);
+                out.u8(ScheduleNumber::Configured.into());
                 encode_name(name, out);
                 out.varint(*at_ms);
                 encode_schedule_config(config, out);
                 encode_next(*next, out);
             }
             Self::Paused { name, at_ms, paused, next } => {
-                out.u8(number::SCHEDULE_PAUSED);
+                out.u8(ScheduleNumber::Paused.into());
                 encode_name(name, out);
                 out.varint(*at_ms);
                 out.u8(u8::from(*paused));
                 encode_next(*next, out);
             }
             Self::Deleted { name, at_ms } => {
-                out.u8(number::SCHEDULE_DELETED);
+                out.u8(ScheduleNumber::Deleted.into());
                 encode_name(name, out);
                 out.varint(*at_ms);
             }
             Self::Ran { name, run, missed, next } => {
-                out.u8(number::SCHEDULE_RAN);
+                out.u8(ScheduleNumber::Ran.into());
                 encode_name(name, out);
                 encode_run(run, out);
                 out.varint(*missed);
                 encode_next(*next, out);
             }
             Self::Missed { name, at_ms, missed, next } => {
-                out.u8(number::SCHEDULE_MISSED);
+                out.u8(ScheduleNumber::Missed.into());
                 encode_name(name, out);
                 out.varint(*at_ms);
                 out.varint(*missed);
@@ -117,10 +113,10 @@ impl ScheduleEffect {
         }
     }
 
-    pub(crate) fn decode(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
+    pub(crate) fn decode(number: ScheduleNumber, r: &mut Reader) -> Result<Self, Malformed> {
         let name = decode_name(r)?;
-        Ok(match tag {
-            number::SCHEDULE_CREATED => Self::Created {
+        Ok(match number {
+            ScheduleNumber::Created => Self::Created {
                 name,
                 id: r.varint()?,
                 at_ms: r.varint()?,
@@ -128,26 +124,25 @@ impl ScheduleEffect {
                 paused: r.bool()?,
                 next: decode_next(r)?,
             },
-            number::SCHEDULE_CONFIGURED => Self::Configured {
+            ScheduleNumber::Configured => Self::Configured {
                 name,
                 at_ms: r.varint()?,
                 config: Box::new(decode_schedule_config(r)?),
                 next: decode_next(r)?,
             },
-            number::SCHEDULE_PAUSED => {
+            ScheduleNumber::Paused => {
                 Self::Paused { name, at_ms: r.varint()?, paused: r.bool()?, next: decode_next(r)? }
             }
-            number::SCHEDULE_DELETED => Self::Deleted { name, at_ms: r.varint()? },
-            number::SCHEDULE_RAN => {
+            ScheduleNumber::Deleted => Self::Deleted { name, at_ms: r.varint()? },
+            ScheduleNumber::Ran => {
                 Self::Ran { name, run: decode_run(r)?, missed: r.varint()?, next: decode_next(r)? }
             }
-            number::SCHEDULE_MISSED => Self::Missed {
+            ScheduleNumber::Missed => Self::Missed {
                 name,
                 at_ms: r.varint()?,
                 missed: r.varint()?,
                 next: decode_next(r)?,
             },
-            _ => return Err(Malformed("effect number")),
         })
     }
 }
@@ -334,7 +329,7 @@ pub(crate) fn decode_schedule(r: &mut Reader) -> Result<ScheduleInfo, Malformed>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::{Effect, Effects};
+    use crate::effect::Effects;
 
     fn name() -> QueueName {
         QueueName { namespace: "n".into(), name: "s".into() }
@@ -370,14 +365,13 @@ mod tests {
         ScheduleRun { due_ms: 1, at_ms: 2, manual: true, outcome }
     }
 
-    fn samples() -> Vec<(ScheduleEffect, &'static str)> {
+    fn samples() -> Vec<(ScheduleFact, &'static str)> {
         let [daily, every] = configs().map(Box::new);
         let next = Some(NextRun { due_ms: 300, at_ms: 301 });
-        let ran =
-            |outcome| ScheduleEffect::Ran { name: name(), run: run(outcome), missed: 3, next };
+        let ran = |outcome| ScheduleFact::Ran { name: name(), run: run(outcome), missed: 3, next };
         vec![
             (
-                ScheduleEffect::Created {
+                ScheduleFact::Created {
                     name: name(),
                     id: 8,
                     at_ms: 1,
@@ -388,14 +382,14 @@ mod tests {
                 "31016e01730801010006406461696c790355544300016e017301630000000000000100000000000001ac02ad02",
             ),
             (
-                ScheduleEffect::Configured { name: name(), at_ms: 1, config: every, next: None },
+                ScheduleFact::Configured { name: name(), at_ms: 1, config: every, next: None },
                 "32016e0173010101ac02010501016e0173016301 01016c 09 0102 0103 04 02ac02 02 0106 0107 01 0161 0162 00",
             ),
             (
-                ScheduleEffect::Paused { name: name(), at_ms: 1, paused: true, next: None },
+                ScheduleFact::Paused { name: name(), at_ms: 1, paused: true, next: None },
                 "33016e0173010100",
             ),
-            (ScheduleEffect::Deleted { name: name(), at_ms: 1 }, "34016e017301"),
+            (ScheduleFact::Deleted { name: name(), at_ms: 1 }, "34016e017301"),
             (
                 ran(RunOutcome::Sent(MessageId(5))),
                 "35016e01730102010005000000000000000000000000000000 03 01ac02ad02",
@@ -406,7 +400,7 @@ mod tests {
             ),
             (ran(RunOutcome::Failed("f".into())), "35016e01730102010201660301ac02ad02"),
             (
-                ScheduleEffect::Missed { name: name(), at_ms: 1, missed: 300, next },
+                ScheduleFact::Missed { name: name(), at_ms: 1, missed: 300, next },
                 "36016e017301ac0201ac02ad02",
             ),
         ]
@@ -417,7 +411,7 @@ mod tests {
     fn golden_bytes() {
         for (effect, golden) in samples() {
             let mut effects = Effects::default();
-            effects.push(Effect::Schedule(Box::new(effect)));
+            effects.push(effect);
             let hex: String = effects.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, golden.replace(' ', ""), "{effects:?}");
             assert_eq!(Effects::decode(effects.bytes()).unwrap().list, effects.list);

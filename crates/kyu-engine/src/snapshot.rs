@@ -1,6 +1,6 @@
 //! Snapshots: the whole state at one moment, written by another thread while the engine goes on.
 //!
-//! Layout, frozen: a row of blocks, each `length u32, kind u8, fields`. Kinds: [`block`]. What
+//! Layout, frozen: a row of blocks, each `length u32, kind u8, fields`. Kinds: [`BlockNumber`]. What
 //! follows from the messages (ready order, deadlines, counts) is not written but built anew.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,10 @@ use std::sync::Arc;
 use crate::attempts::{Attempt, Attempts};
 use crate::chunk::Messages;
 use crate::claim::{decode_phase, encode_phase};
+use crate::codec::{decode_name, decode_opt_name, encode_name, encode_opt_name};
 use crate::config::{QueueInfo, QueueTotals};
+use crate::config_codec::{decode_config, encode_config};
 use crate::dedup::{Dedup, Original};
-use crate::effect_codec::{
-    decode_config, decode_name, decode_opt_name, encode_config, encode_name, encode_opt_name,
-};
 use crate::ends::Ends;
 use crate::engine::Engine;
 use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
@@ -26,6 +25,7 @@ use crate::guard::GuardState;
 use crate::guard_keys::GuardKeys;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::load_error::LoadError;
+use crate::machines::{BlockNumber, ExchangeBlock, QueueBlock, StateBlock};
 use crate::message::{FrameRef, History, LaneId, Message, Phase, Source};
 use crate::queue::Queue;
 use crate::reply::MoveTask;
@@ -37,55 +37,6 @@ use crate::snapshot_task::{decode_task, encode_task};
 use crate::state::State;
 use crate::unique::UniqueShards;
 use crate::wire::{Malformed, Reader, Write};
-
-/// Kinds of blocks. Frozen.
-pub(crate) mod block {
-    /// Counters and names; first. Starts with the version of the layout.
-    pub(super) const GLOBAL: u8 = 1;
-    /// Begins a queue; the following message and id blocks belong to it.
-    pub(super) const QUEUE: u8 = 2;
-    pub(super) const MESSAGES: u8 = 3;
-    pub(super) const DEDUP: u8 = 4;
-    pub(super) const ATTEMPTS: u8 = 5;
-    pub(super) const TASK: u8 = 6;
-    /// What `GLOBAL` has no place for: the next exchange's number. Left out while it is 1.
-    pub(super) const COUNTERS: u8 = 8;
-    /// Begins an exchange; the following blocks of bindings and ids belong to it.
-    pub(super) const EXCHANGE: u8 = 9;
-    pub(super) const BINDINGS: u8 = 10;
-    pub(super) const EXCHANGE_DEDUP: u8 = 11;
-    /// What is paused in a queue.
-    pub(crate) const PAUSES: u8 = 14;
-    /// Token buckets of a queue and of its lanes that are not full.
-    pub(crate) const BUCKETS: u8 = 15;
-    /// The ledger's next token. Left out while it is 1.
-    pub(crate) const LEDGER: u8 = 16;
-    pub(crate) const LEDGER_ENTRIES: u8 = 17;
-    /// Unique keys of a queue.
-    pub(crate) const UNIQUE: u8 = 18;
-    /// Phases before claims. Left out where there are none.
-    pub(super) const CLAIMS: u8 = 20;
-    /// The greatest number enqueued, where it is not the last one given out.
-    pub(super) const NEWEST: u8 = 21;
-    /// Values by which messages are guarded. Left out where there are none.
-    pub(super) const GUARD_KEYS: u8 = 22;
-    /// A schedule, or (first) the last identifier that one got.
-    pub(crate) const SCHEDULE: u8 = 19;
-    /// Totals of a queue for which `QUEUE` has no place. Left out while all are 0.
-    pub(super) const MORE_TOTALS: u8 = 12;
-    /// Guards of a queue, and messages acknowledged after more than one delivery.
-    pub(super) const GUARDS: u8 = 13;
-    /// Dead letters kept and brought back, and messages cancelled, counted. Left out while all are 0.
-    pub(crate) const DEAD_TOTALS: u8 = 23;
-    /// How the last messages of a queue went. Left out while none is remembered.
-    pub(crate) const ENDS: u8 = 24;
-    /// What had a smaller number was gone after the last purge. Left out while it is 0.
-    pub(crate) const PURGED_BELOW: u8 = 25;
-    /// When pauses of a queue end by themselves. Left out while none does.
-    pub(crate) const PAUSE_ENDS: u8 = 29;
-    /// Last; without it the snapshot is not complete.
-    pub(super) const END: u8 = 7;
-}
 
 const VERSION: u8 = 1;
 /// Messages or ids of one block.
@@ -167,12 +118,12 @@ impl Frozen {
     /// Writes the snapshot.
     pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
         let mut blocks = Blocks { out, buffer: Vec::new() };
-        blocks.write(block::GLOBAL, |b| self.encode_global(b))?;
+        blocks.write(StateBlock::Global, |b| self.encode_global(b))?;
         for task in self.tasks.values() {
-            blocks.write(block::TASK, |b| encode_task(task, b))?;
+            blocks.write(StateBlock::Task, |b| encode_task(task, b))?;
         }
         if self.next_exchange > 1 {
-            blocks.write(block::COUNTERS, |b| b.varint(u64::from(self.next_exchange)))?;
+            blocks.write(StateBlock::Counters, |b| b.varint(u64::from(self.next_exchange)))?;
         }
         self.keys.write(&mut blocks)?;
         for exchange in &self.exchanges {
@@ -181,7 +132,7 @@ impl Frozen {
         for queue in &self.queues {
             queue.write(&mut blocks)?;
         }
-        blocks.write(block::END, |_| {})
+        blocks.write(StateBlock::End, |_| {})
     }
 
     /// A number that is equal for equal states (FNV-1a of what [`Frozen::write`] writes).
@@ -212,21 +163,23 @@ impl Frozen {
 
 impl FrozenQueue {
     fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
-        blocks.write(block::QUEUE, |b| self.encode_head(b))?;
+        blocks.write(QueueBlock::Queue, |b| self.encode_head(b))?;
         let more = snapshot_retry::more_totals(&self.totals);
         if more.iter().any(|total| *total > 0) {
-            blocks.write(block::MORE_TOTALS, |b| more.iter().for_each(|total| b.varint(*total)))?;
+            blocks.write(QueueBlock::MoreTotals, |b| {
+                more.iter().for_each(|total| b.varint(*total))
+            })?;
         }
         snapshot_ends::write(&self.totals, &self.ends, self.purged_below, blocks)?;
         if !self.guards.is_empty() || !self.finished.is_empty() {
-            blocks.write(block::GUARDS, |b| {
+            blocks.write(QueueBlock::Guards, |b| {
                 snapshot_retry::encode_guards(&self.guards, &self.finished, b);
             })?;
         }
         let mut lanes = LaneWriter { keys: &self.lane_keys, written: BTreeMap::new() };
         let mut messages = self.messages.iter().peekable();
         while messages.peek().is_some() {
-            blocks.write(block::MESSAGES, |b| {
+            blocks.write(QueueBlock::Messages, |b| {
                 let mut last = Last::default();
                 for (seq, message) in messages.by_ref().take(BLOCK_ITEMS) {
                     encode_message(seq, &message, &mut last, &mut lanes, b);
@@ -235,26 +188,26 @@ impl FrozenQueue {
         }
         let mut guard_keys = self.guard_keys.iter().peekable();
         while guard_keys.peek().is_some() {
-            blocks.write(block::GUARD_KEYS, |b| {
+            blocks.write(QueueBlock::GuardKeys, |b| {
                 GuardKeys::encode(guard_keys.by_ref().take(BLOCK_ITEMS), b);
             })?;
         }
         if self.newest_seq + 1 != self.next_seq {
-            blocks.write(block::NEWEST, |b| b.varint(self.newest_seq))?;
+            blocks.write(QueueBlock::Newest, |b| b.varint(self.newest_seq))?;
         }
         let mut claims = self.claims.iter().peekable();
         while claims.peek().is_some() {
-            blocks.write(block::CLAIMS, |b| {
+            blocks.write(QueueBlock::Claims, |b| {
                 for (seq, phase) in claims.by_ref().take(BLOCK_ITEMS) {
                     b.varint(*seq);
                     encode_phase(*phase, b);
                 }
             })?;
         }
-        write_dedup(block::DEDUP, &self.dedup, blocks)?;
+        write_dedup(QueueBlock::Dedup, &self.dedup, blocks)?;
         let mut attempts = self.attempts.iter().peekable();
         while attempts.peek().is_some() {
-            blocks.write(block::ATTEMPTS, |b| {
+            blocks.write(QueueBlock::Attempts, |b| {
                 for (id, attempt) in attempts.by_ref().take(BLOCK_ITEMS) {
                     encode_attempt(id, attempt, b);
                 }
@@ -291,7 +244,11 @@ impl FrozenQueue {
     }
 }
 
-fn write_dedup(kind: u8, dedup: &Dedup, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+fn write_dedup(
+    kind: impl Into<u8> + Copy,
+    dedup: &Dedup,
+    blocks: &mut Blocks<'_, impl io::Write>,
+) -> io::Result<()> {
     let mut ids = dedup.iter().peekable();
     while ids.peek().is_some() {
         blocks.write(kind, |b| {
@@ -307,7 +264,7 @@ fn write_dedup(kind: u8, dedup: &Dedup, blocks: &mut Blocks<'_, impl io::Write>)
 }
 
 fn write_exchange(exchange: &Exchange, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
-    blocks.write(block::EXCHANGE, |b| {
+    blocks.write(ExchangeBlock::Exchange, |b| {
         b.varint(u64::from(exchange.info.id.0));
         encode_name(&exchange.info.name, b);
         encode_exchange(&exchange.info.config, b);
@@ -318,14 +275,14 @@ fn write_exchange(exchange: &Exchange, blocks: &mut Blocks<'_, impl io::Write>) 
     })?;
     // One block each: a binding's attributes may be long.
     for binding in exchange.bindings.values() {
-        blocks.write(block::BINDINGS, |b| {
+        blocks.write(ExchangeBlock::Bindings, |b| {
             b.varint(binding.id.get());
             encode_binding(&binding.config, b);
             b.varint(binding.version);
             b.varint(binding.created_at_ms);
         })?;
     }
-    write_dedup(block::EXCHANGE_DEDUP, &exchange.dedup, blocks)
+    write_dedup(ExchangeBlock::Dedup, &exchange.dedup, blocks)
 }
 
 pub(crate) struct Blocks<'a, W> {
@@ -334,9 +291,13 @@ pub(crate) struct Blocks<'a, W> {
 }
 
 impl<W: io::Write> Blocks<'_, W> {
-    pub(crate) fn write(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+    pub(crate) fn write(
+        &mut self,
+        kind: impl Into<u8>,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<()> {
         self.buffer.clear();
-        self.buffer.u8(kind);
+        self.buffer.u8(kind.into());
         fill(&mut self.buffer);
         self.out.write_all(&(self.buffer.len() as u32).to_le_bytes())?;
         self.out.write_all(&self.buffer)
@@ -512,67 +473,91 @@ struct Loader {
 
 impl Loader {
     fn block(&mut self, r: &mut Reader) -> Result<Progress, Malformed> {
-        match r.u8()? {
-            block::GLOBAL => self.global(r)?,
-            block::TASK => {
-                let task = decode_task(r)?;
-                self.state.tasks.insert(&task.id.clone(), task);
-            }
-            block::SCHEDULE => load_schedule(&mut self.state, r)?,
-            block::LEDGER => *self.state.next_token = r.varint()?,
-            block::LEDGER_ENTRIES => load_ledger(&mut self.state, r)?,
-            block::COUNTERS => *self.state.next_exchange = r.varint32()?,
-            block::EXCHANGE => {
-                self.end_exchange();
-                self.begin_exchange(r)?;
-            }
-            block::BINDINGS => self.binding(r)?,
-            block::QUEUE => {
-                self.end_exchange();
-                self.end_queue();
-                self.begin_queue(r)?;
-            }
-            block::MORE_TOTALS => {
-                snapshot_retry::decode_more_totals(&mut self.own_queue()?.totals, r)?;
-            }
-            kind @ (block::DEAD_TOTALS | block::ENDS | block::PURGED_BELOW) => {
-                snapshot_ends::load(kind, self.own_queue()?, r)?;
-            }
-            block::GUARDS => snapshot_retry::decode_guards(self.own_queue()?, r)?,
-            block::MESSAGES => self.messages(r)?,
-            block::GUARD_KEYS => self.guard_keys(r)?,
-            block::DEDUP | block::EXCHANGE_DEDUP => {
-                while r.remaining() > 0 {
-                    let key = r.string()?;
-                    let message_id = MessageId(r.u128()?);
-                    let (seq, until_ms) = (r.varint()?, r.varint()?);
-                    self.dedup.push((key, Original { message_id, seq, until_ms }));
-                }
-            }
-            block::ATTEMPTS => self.attempts(r)?,
-            block::UNIQUE => load_unique(&mut self.state, self.queue, r)?,
-            block::NEWEST => *self.own_queue()?.newest_seq = r.varint()?,
-            block::CLAIMS => {
-                let queue = self.own_queue()?;
-                while r.remaining() > 0 {
-                    queue.claims.insert(&r.varint()?, decode_phase(r)?);
-                }
-            }
-            block::PAUSES => load_pauses(&mut self.state, self.queue, r)?,
-            block::PAUSE_ENDS => load_pause_ends(&mut self.state, self.queue, r)?,
-            block::BUCKETS => load_buckets(&mut self.state, self.queue, r)?,
-            block::END => {
+        match BlockNumber::of(r.u8()?).ok_or(Malformed("block kind"))? {
+            BlockNumber::State(StateBlock::End) => {
                 self.end_exchange();
                 self.end_queue();
                 self.state.directory_changes.clear();
                 return Ok(Progress::Ended);
             }
-            _ => return Err(Malformed("block kind")),
+            BlockNumber::State(block) => self.state_block(block, r)?,
+            BlockNumber::Exchange(block) => self.exchange_block(block, r)?,
+            BlockNumber::Queue(block) => self.queue_block(block, r)?,
         }
         if r.remaining() > 0 {
             return Err(Malformed("block"));
         }
         Ok(Progress::More)
+    }
+
+    fn state_block(&mut self, block: StateBlock, r: &mut Reader) -> Result<(), Malformed> {
+        match block {
+            StateBlock::Global => self.global(r)?,
+            StateBlock::Task => {
+                let task = decode_task(r)?;
+                self.state.tasks.insert(&task.id.clone(), task);
+            }
+            StateBlock::Schedule => load_schedule(&mut self.state, r)?,
+            StateBlock::Ledger => *self.state.next_token = r.varint()?,
+            StateBlock::LedgerEntries => load_ledger(&mut self.state, r)?,
+            StateBlock::Counters => *self.state.next_exchange = r.varint32()?,
+            StateBlock::End => {}
+        }
+        Ok(())
+    }
+
+    fn exchange_block(&mut self, block: ExchangeBlock, r: &mut Reader) -> Result<(), Malformed> {
+        match block {
+            ExchangeBlock::Exchange => {
+                self.end_exchange();
+                self.begin_exchange(r)
+            }
+            ExchangeBlock::Bindings => self.binding(r),
+            ExchangeBlock::Dedup => self.dedup(r),
+        }
+    }
+
+    fn queue_block(&mut self, block: QueueBlock, r: &mut Reader) -> Result<(), Malformed> {
+        match block {
+            QueueBlock::Queue => {
+                self.end_exchange();
+                self.end_queue();
+                self.begin_queue(r)?;
+            }
+            QueueBlock::MoreTotals => {
+                snapshot_retry::decode_more_totals(&mut self.own_queue()?.totals, r)?;
+            }
+            QueueBlock::DeadTotals => snapshot_ends::load_totals(self.own_queue()?, r)?,
+            QueueBlock::Ends => *self.own_queue()?.ends = Arc::new(Ends::decode(r)?),
+            QueueBlock::PurgedBelow => self.own_queue()?.purged_below = r.varint()?,
+            QueueBlock::Guards => snapshot_retry::decode_guards(self.own_queue()?, r)?,
+            QueueBlock::Messages => self.messages(r)?,
+            QueueBlock::GuardKeys => self.guard_keys(r)?,
+            QueueBlock::Dedup => self.dedup(r)?,
+            QueueBlock::Attempts => self.attempts(r)?,
+            QueueBlock::Unique => load_unique(&mut self.state, self.queue, r)?,
+            QueueBlock::Newest => *self.own_queue()?.newest_seq = r.varint()?,
+            QueueBlock::Claims => {
+                let queue = self.own_queue()?;
+                while r.remaining() > 0 {
+                    queue.claims.insert(&r.varint()?, decode_phase(r)?);
+                }
+            }
+            QueueBlock::Pauses => load_pauses(&mut self.state, self.queue, r)?,
+            QueueBlock::PauseEnds => load_pause_ends(&mut self.state, self.queue, r)?,
+            QueueBlock::Buckets => load_buckets(&mut self.state, self.queue, r)?,
+        }
+        Ok(())
+    }
+
+    fn dedup(&mut self, r: &mut Reader) -> Result<(), Malformed> {
+        while r.remaining() > 0 {
+            let key = r.string()?;
+            let message_id = MessageId(r.u128()?);
+            let (seq, until_ms) = (r.varint()?, r.varint()?);
+            self.dedup.push((key, Original { message_id, seq, until_ms }));
+        }
+        Ok(())
     }
 
     fn global(&mut self, r: &mut Reader) -> Result<(), Malformed> {

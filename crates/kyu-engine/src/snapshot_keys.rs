@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::ids::QueueId;
 use crate::ledger::LedgerEntries;
 use crate::ledger_codec::{decode_entry, encode_entry};
+use crate::machines::{QueueBlock, StateBlock};
 use crate::schedule::ScheduleInfo;
 use crate::schedule_codec::{decode_schedule, encode_schedule};
-use crate::snapshot::{BLOCK_ITEMS, Blocks, block};
+use crate::snapshot::{BLOCK_ITEMS, Blocks};
 use crate::state::State;
 use crate::unique::{UniqueShards, decode_holder, encode_holder};
 use crate::wire::{Malformed, Reader, Write};
@@ -47,11 +48,11 @@ fn write_ledger(
     blocks: &mut Blocks<'_, impl io::Write>,
 ) -> io::Result<()> {
     if next_token > 1 {
-        blocks.write(block::LEDGER, |b| b.varint(next_token))?;
+        blocks.write(StateBlock::Ledger, |b| b.varint(next_token))?;
     }
     let mut entries = ledger.iter().peekable();
     while entries.peek().is_some() {
-        blocks.write(block::LEDGER_ENTRIES, |b| {
+        blocks.write(StateBlock::LedgerEntries, |b| {
             for entry in entries.by_ref().take(BLOCK_ENTRIES) {
                 encode_entry(entry, b);
             }
@@ -75,13 +76,13 @@ fn write_schedules(
     blocks: &mut Blocks<'_, impl io::Write>,
 ) -> io::Result<()> {
     if last_id > 0 {
-        blocks.write(block::SCHEDULE, |b| {
+        blocks.write(StateBlock::Schedule, |b| {
             b.u8(0);
             b.varint(last_id);
         })?;
     }
     for info in schedules {
-        blocks.write(block::SCHEDULE, |b| {
+        blocks.write(StateBlock::Schedule, |b| {
             b.u8(1);
             encode_schedule(info, b);
         })?;
@@ -105,7 +106,7 @@ pub(crate) fn write_unique(
 ) -> io::Result<()> {
     let mut keys = shards.iter().flat_map(|shard| shard.iter()).peekable();
     while keys.peek().is_some() {
-        blocks.write(block::UNIQUE, |b| {
+        blocks.write(QueueBlock::Unique, |b| {
             for (key, holder) in keys.by_ref().take(BLOCK_ITEMS) {
                 encode_holder(key, holder, b);
             }

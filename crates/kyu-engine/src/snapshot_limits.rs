@@ -6,10 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use crate::ids::QueueId;
+use crate::machines::QueueBlock;
 use crate::pause_ends::PauseEnds;
 use crate::queue::Queue;
 use crate::rate::Buckets;
-use crate::snapshot::{BLOCK_ITEMS, Blocks, block};
+use crate::snapshot::{BLOCK_ITEMS, Blocks};
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
 
@@ -33,20 +34,20 @@ impl FrozenLimits {
 
     pub(crate) fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
         if self.paused || !self.paused_lanes.is_empty() {
-            blocks.write(block::PAUSES, |b| {
+            blocks.write(QueueBlock::Pauses, |b| {
                 b.u8(u8::from(self.paused));
                 self.paused_lanes.iter().for_each(|key| b.str(key));
             })?;
         }
         if !self.pause_ends.is_empty() {
-            blocks.write(block::PAUSE_ENDS, |b| self.pause_ends.encode(b))?;
+            blocks.write(QueueBlock::PauseEnds, |b| self.pause_ends.encode(b))?;
         }
         if self.buckets.is_empty() {
             return Ok(());
         }
         let mut lanes = self.buckets.lanes().peekable();
         loop {
-            blocks.write(block::BUCKETS, |b| {
+            blocks.write(QueueBlock::Buckets, |b| {
                 b.varint(self.buckets.queue_full_at_ns);
                 for (key, full_at_ns) in lanes.by_ref().take(BLOCK_ITEMS) {
                     b.str(key);

@@ -1,9 +1,8 @@
 //! What snapshots hold of move tasks. The layout is frozen.
 
-use crate::effect_codec::{
-    decode_opt_name, decode_reason, decode_status, encode_opt_name, opt_u32,
-};
+use crate::codec::{decode_opt_name, encode_opt_name, opt_u32};
 use crate::ids::QueueId;
+use crate::move_task_fact::{decode_reason, decode_status};
 use crate::reply::MoveTask;
 use crate::wire::{Malformed, Reader, Write};
 

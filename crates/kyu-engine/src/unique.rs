@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kyu_machine::Replace;
 
 use crate::ids::{MessageId, QueueId, Seq, UnixMs};
+use crate::machines::MessageNumber;
 use crate::state::State;
 use crate::wire::{Malformed, Reader, Write};
 
@@ -68,12 +69,9 @@ impl Holder {
     }
 }
 
-/// Frozen number of the effect.
-pub(crate) const UNIQUE_TAKEN: u8 = 48;
-
 /// A message that came in before in the same record holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UniqueEffect {
+pub(crate) struct UniqueTaken {
     pub(crate) queue: QueueId,
     pub(crate) seq: Seq,
     pub(crate) message_id: u128,
@@ -82,9 +80,9 @@ pub(crate) struct UniqueEffect {
     pub(crate) until_ms: Option<UnixMs>,
 }
 
-impl UniqueEffect {
+impl UniqueTaken {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.u8(UNIQUE_TAKEN);
+        out.u8(MessageNumber::UniqueTaken.into());
         out.varint(u64::from(self.queue.0));
         out.varint(self.seq);
         out.u128(self.message_id);
@@ -106,7 +104,7 @@ impl UniqueEffect {
 }
 
 impl State {
-    pub(crate) fn apply_unique(&mut self, effect: &UniqueEffect) {
+    pub(crate) fn apply_unique(&mut self, effect: &UniqueTaken) {
         let holder = Holder {
             message_id: MessageId(effect.message_id),
             seq: effect.seq,
@@ -244,7 +242,8 @@ impl UniqueKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::{Effect, Effects};
+    use crate::effect::Effects;
+    use crate::message_fact::MessageFact;
 
     fn holder(seq: Seq, until_ms: Option<UnixMs>) -> Holder {
         Holder { message_id: MessageId(1), seq, until_done: true, there: true, until_ms }
@@ -253,7 +252,7 @@ mod tests {
     /// These bytes are on disks: this test may get new rows, never changed ones.
     #[test]
     fn golden_bytes() {
-        let taken = UniqueEffect {
+        let taken = UniqueTaken {
             queue: QueueId(300),
             seq: 7,
             message_id: 2,
@@ -262,7 +261,7 @@ mod tests {
             until_ms: Some(5),
         };
         let mut effects = Effects::default();
-        effects.push(Effect::UniqueTaken(Box::new(taken)));
+        effects.push(MessageFact::UniqueTaken(Box::new(taken)));
         let hex: String = effects.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "30ac020702000000000000000000000000000000016b010105");
         assert_eq!(Effects::decode(effects.bytes()).unwrap().list, effects.list);

@@ -5,10 +5,11 @@ use crate::decide::guards::Guards;
 use crate::decide::lease::{hand_out, lease_end, phase_under};
 use crate::decide::retry::note_consumer;
 use crate::decide::{Decided, Sequences, Wait, bury};
-use crate::effect::{Effect, Effects, LeaseEnd};
+use crate::effect::Effects;
 use crate::ids::Seq;
 use crate::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
 use crate::message::{Message, Phase};
+use crate::message_fact::{LeaseEnd, MessageFact};
 use crate::queue::Queue;
 use crate::reply::{Answer, Delivery, Refusal, Reply};
 use crate::retry::DeadReason;
@@ -153,7 +154,7 @@ fn replay(
     }
     if let LeaseEnd::At(until_ms) = end {
         let attempt = attempt_id.to_owned();
-        effects.push(Effect::AttemptRepeated { queue: queue.id(), attempt, until_ms });
+        effects.push(MessageFact::AttemptRepeated { queue: queue.id(), attempt, until_ms });
     }
     Some(deliveries)
 }

@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use crate::by_seq::{BySeq, Reserve, SeqAction, SeqResult};
-use crate::claim::{ClaimEffect, shown_at};
+use crate::claim::{ClaimFact, shown_at};
 use crate::command::{Context, Lease};
 use crate::decide::lease::hand_out;
 use crate::decide::{Decided, Sequences, Wait, bury};
-use crate::effect::{Effect, Effects, Removal};
+use crate::effect::Effects;
 use crate::ids::Seq;
 use crate::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 use crate::message::{Message, Phase};
+use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
 use crate::reply::{Answer, Delivery, Refusal, Reply};
 use crate::retry::DeadReason;
@@ -26,7 +27,7 @@ pub(super) fn reserve(state: &State, command: &Reserve, effects: &mut Effects) -
     }
     let first = *queue.next_seq;
     let next_seq = first + u64::from(command.count);
-    effects.push(ClaimEffect::Reserved { queue: queue.id(), next_seq }.into());
+    effects.push(ClaimFact::Reserved { queue: queue.id(), next_seq });
     Ok((Reply::Reserved { first }, Wait::Until(0)))
 }
 
@@ -183,18 +184,18 @@ fn act(
             let mut seqs = seqs();
             seqs.retain(|seq| !queue.claims.contains_key(seq));
             if !seqs.is_empty() {
-                effects.push(ClaimEffect::Claimed { queue: id, session, seqs }.into());
+                effects.push(ClaimFact::Claimed { queue: id, session, seqs });
             }
             unchanged()
         }
         SeqAction::Remove | SeqAction::RemoveIfReceived(_) => {
             let (reason, at_ms) = (Removal::Acked, None);
-            effects.push(Effect::Removed { queue: id, reason, seqs: seqs(), at_ms });
+            effects.push(MessageFact::Removed { queue: id, reason, seqs: seqs(), at_ms });
             unchanged()
         }
         SeqAction::Archive { to } => {
             let at_ms = ctx.now_ms;
-            effects.push(ClaimEffect::Archived { queue: id, to, at_ms, seqs: seqs() }.into());
+            effects.push(ClaimFact::Archived { queue: id, to, at_ms, seqs: seqs() });
             unchanged()
         }
         SeqAction::ShowAt(at_ms) => {
@@ -212,10 +213,10 @@ fn act(
     }
 }
 
-fn to_phase(queue: &Queue, seq: Seq, phase: Phase) -> Effect {
+fn to_phase(queue: &Queue, seq: Seq, phase: Phase) -> MessageFact {
     match phase {
-        Phase::Leased(until_ms) => Effect::Extended { queue: queue.id(), seq, until_ms },
-        _ => Effect::Released {
+        Phase::Leased(until_ms) => MessageFact::Extended { queue: queue.id(), seq, until_ms },
+        _ => MessageFact::Released {
             queue: queue.id(),
             seq,
             ready_at_ms: phase.deadline(),

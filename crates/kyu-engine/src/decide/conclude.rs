@@ -1,14 +1,15 @@
 //! The end of a transaction's claims: as it committed, or without a trace.
 
 use crate::by_seq::{Conclude, Fate, GiveBack};
-use crate::claim::{ClaimEffect, ReceivedEffect, shown_at};
+use crate::claim::{ClaimFact, ReceivedFact, shown_at};
 use crate::command::Context;
 use crate::decide::enqueue::find_queue;
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects, Removal};
+use crate::effect::{Effect, Effects};
 use crate::ids::{QueueName, Seq};
 use crate::limits::{MAX_BATCH, MAX_QUEUES};
 use crate::message::{Message, Phase};
+use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
@@ -74,11 +75,11 @@ pub(super) fn decide(
     }
     if !removed.is_empty() {
         let (reason, at_ms) = (Removal::Acked, None);
-        effects.push(Effect::Removed { queue: id, reason, seqs: removed, at_ms });
+        effects.push(MessageFact::Removed { queue: id, reason, seqs: removed, at_ms });
     }
     if let (Some(to), false) = (archive, archived.is_empty()) {
         let at_ms = ctx.now_ms;
-        effects.push(ClaimEffect::Archived { queue: id, to, at_ms, seqs: archived }.into());
+        effects.push(ClaimFact::Archived { queue: id, to, at_ms, seqs: archived });
     }
     Ok((Reply::Concluded { missing }, Wait::Record))
 }
@@ -90,8 +91,8 @@ fn received(
     phase: Phase,
     ctx: &Context,
 ) -> Effect {
-    let effect = ReceivedEffect { queue: queue.id(), seq, times, at_ms, epoch: ctx.epoch, phase };
-    ClaimEffect::Received(effect).into()
+    let effect = ReceivedFact { queue: queue.id(), seq, times, at_ms, epoch: ctx.epoch, phase };
+    ClaimFact::Received(effect).into()
 }
 
 pub(super) fn give_back(
@@ -132,5 +133,5 @@ pub(super) fn is_claimed(queue: &Queue, seq: Seq, message: &Message) -> bool {
 /// Gives messages back without a trace, but for their retention, which may begin anew.
 pub(super) fn unclaim(queue: &Queue, seqs: Vec<Seq>, ctx: &Context, effects: &mut Effects) {
     queue.note_receivable(&seqs, ctx.now_ms, effects);
-    effects.push(ClaimEffect::Unclaimed { queue: queue.id(), seqs }.into());
+    effects.push(ClaimFact::Unclaimed { queue: queue.id(), seqs });
 }

@@ -10,14 +10,15 @@ use crate::config::Overflow;
 use crate::content::Content;
 use crate::decide::unique::{self, Claim, Replaced};
 use crate::decide::{Decided, Sequences, Wait};
-use crate::effect::{Effect, Effects, EnqueuedEffect, Removal};
+use crate::effect::Effects;
 use crate::exchange::BindingId;
 use crate::frame;
 use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
+use crate::message_fact::{EnqueuedFact, MessageFact, Removal};
 use crate::queue::Queue;
 use crate::reply::{DuplicateOf, EnqueueRefusal, Enqueued, Refusal, Reply};
-use crate::retry_effect::RetryEffect;
+use crate::retry_fact::RetryFact;
 use crate::state::State;
 
 /// What a message takes in the record beside its content, in the common case.
@@ -80,7 +81,7 @@ fn note_guard_key(queue: &Queue, seq: Seq, message: &NewMessage, effects: &mut E
     let fits = |value: &String| !value.is_empty() && value.len() <= MAX_KEY_BYTES;
     if let Some(value) = value.filter(fits) {
         let queue = queue.id();
-        effects.push(Effect::Retry(RetryEffect::GuardKey { queue, seq, value }));
+        effects.push(RetryFact::GuardKey { queue, seq, value });
     }
 }
 
@@ -200,7 +201,7 @@ impl<'a> Batch<'a> {
                 Some(r) => Some(r.ready_at_ms).filter(|at_ms| *at_ms > self.ctx.now_ms),
                 None => self.ready_at_ms(queue, message),
             };
-            effects.push(Effect::Enqueued(EnqueuedEffect {
+            effects.push(MessageFact::Enqueued(EnqueuedFact {
                 queue: queue.id(),
                 seq,
                 at_ms: self.ctx.now_ms,
@@ -302,7 +303,7 @@ impl<'a> Batch<'a> {
         if made.is_ok() {
             for (queue, seq) in removed {
                 let (reason, seqs, at_ms) = (Removal::Dropped, vec![seq], Some(self.ctx.now_ms));
-                effects.push(Effect::Removed { queue, reason, seqs, at_ms });
+                effects.push(MessageFact::Removed { queue, reason, seqs, at_ms });
             }
             return Ok(());
         }

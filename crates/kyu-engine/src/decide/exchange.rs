@@ -6,10 +6,11 @@ use crate::command::{
     Bind, ConfigureBinding, ConfigureExchange, Context, CreateExchange, DeleteExchange, Unbind,
 };
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects, ExchangeEffect};
+use crate::effect::Effects;
 use crate::exchange::{
     BindingConfig, BindingId, BindingInfo, Exchange, ExchangeConfig, ExchangeId, ExchangeInfo,
 };
+use crate::exchange_codec::ExchangeFact;
 use crate::ids::QueueName;
 use crate::limits::{
     MAX_ADDRESS_BYTES, MAX_BINDINGS, MAX_CONFIG_BYTES, MAX_EXCHANGES, MAX_KEY_BYTES,
@@ -42,12 +43,12 @@ pub(super) fn create(
         version: 1,
         created_at_ms: ctx.now_ms,
     };
-    effects.push(Effect::Exchange(ExchangeEffect::Created {
+    effects.push(ExchangeFact::Created {
         exchange: info.id,
         at_ms: ctx.now_ms,
         name: info.name.clone(),
         config: Box::new(info.config.clone()),
-    }));
+    });
     Ok((Reply::ExchangeCreated(Arc::new(info)), Wait::Record))
 }
 
@@ -66,15 +67,14 @@ pub(super) fn configure(
     }
     check_exchange(&command.config)?;
     let config = Box::new(command.config.clone());
-    effects
-        .push(Effect::Exchange(ExchangeEffect::Configured { exchange: exchange.info.id, config }));
+    effects.push(ExchangeFact::Configured { exchange: exchange.info.id, config });
     Ok((Reply::ExchangeConfigured, Wait::Record))
 }
 
 /// The exchange with all its bindings. What was published before stays in the queues.
 pub(super) fn delete(state: &State, command: &DeleteExchange, effects: &mut Effects) -> Decided {
     let exchange = state.exchange(&command.exchange)?.info.id;
-    effects.push(Effect::Exchange(ExchangeEffect::Deleted { exchange }));
+    effects.push(ExchangeFact::Deleted { exchange });
     Ok((Reply::ExchangeDeleted, Wait::Record))
 }
 
@@ -96,12 +96,12 @@ pub(super) fn bind(state: &State, command: &Bind, ctx: &Context, effects: &mut E
         version: 1,
         created_at_ms: ctx.now_ms,
     };
-    effects.push(Effect::Exchange(ExchangeEffect::Bound {
+    effects.push(ExchangeFact::Bound {
         exchange: exchange.info.id,
         binding: info.id,
         at_ms: ctx.now_ms,
         config: Box::new(config.clone()),
-    }));
+    });
     Ok((Reply::Bound(Arc::new(info)), Wait::Record))
 }
 
@@ -117,14 +117,14 @@ pub(super) fn rebind(state: &State, command: &ConfigureBinding, effects: &mut Ef
     }
     check_binding(config)?;
     let config = Box::new(config.clone());
-    effects.push(Effect::Exchange(ExchangeEffect::Rebound { binding: old.id, config }));
+    effects.push(ExchangeFact::Rebound { binding: old.id, config });
     Ok((Reply::BindingConfigured, Wait::Record))
 }
 
 /// The end of a binding. Messages that came by it stay in their queues.
 pub(super) fn unbind(state: &State, command: &Unbind, effects: &mut Effects) -> Decided {
     let binding = state.binding(command.binding)?.id;
-    effects.push(Effect::Exchange(ExchangeEffect::Unbound { binding }));
+    effects.push(ExchangeFact::Unbound { binding });
     Ok((Reply::Unbound, Wait::Record))
 }
 

@@ -9,10 +9,11 @@ use crate::command::{Context, Extend};
 use crate::decide::conclude::is_claimed;
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::ids::Receipt;
 use crate::limits::{MAX_BATCH, MAX_LEASE_MS};
 use crate::message::{Phase, Standing};
+use crate::message_fact::MessageFact;
 use crate::reply::{Extended, Refusal, Reply};
 use crate::retry::AttemptEnd;
 use crate::state::State;
@@ -87,7 +88,7 @@ fn one(
     }
     // A session's lease has no deadline that could move.
     if !matches!(message.phase, Phase::Held(_)) {
-        effects.push(Effect::Extended { queue: queue.id(), seq: receipt.seq, until_ms });
+        effects.push(MessageFact::Extended { queue: queue.id(), seq: receipt.seq, until_ms });
     }
     Extended::Done
 }

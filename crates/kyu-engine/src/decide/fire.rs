@@ -18,7 +18,7 @@ use crate::reply::{EnqueueRefusal, Published, Refusal, Reply};
 use crate::schedule::{
     CatchUp, NextRun, OverlapPolicy, RunOutcome, ScheduleInfo, ScheduleRun, ScheduleTarget,
 };
-use crate::schedule_codec::ScheduleEffect;
+use crate::schedule_codec::ScheduleFact;
 use crate::state::State;
 use crate::unique::{Unique, UniquePolicy, UniqueScope};
 
@@ -63,7 +63,7 @@ pub(super) fn now(
     let outcome = sender.send(info, ctx.wall_ms, effects);
     let run = ScheduleRun { due_ms: ctx.wall_ms, at_ms: ctx.now_ms, manual: true, outcome };
     let (name, run_now) = (info.name.clone(), run.clone());
-    push(effects, ScheduleEffect::Ran { name, run: run_now, missed: 0, next: info.next });
+    push(effects, ScheduleFact::Ran { name, run: run_now, missed: 0, next: info.next });
     run
 }
 
@@ -93,7 +93,7 @@ pub(super) fn backfill(
         let outcome = sender.send(info, due_ms, effects);
         let run = ScheduleRun { due_ms, at_ms: ctx.now_ms, manual: true, outcome };
         let (name, ran) = (info.name.clone(), run.clone());
-        push(effects, ScheduleEffect::Ran { name, run: ran, missed: 0, next: info.next });
+        push(effects, ScheduleFact::Ran { name, run: ran, missed: 0, next: info.next });
         runs.push(run);
         next = times.next(&info.config, info.id, due_ms);
     }
@@ -120,7 +120,7 @@ fn run_due(info: &ScheduleInfo, sender: &mut Sender<'_>, effects: &mut Effects) 
     let Due { mut latest, mut missed, next, given_up } = find_due(info, keep, ctx.wall_ms);
     let pass = |missed, next, effects: &mut Effects| {
         let (name, at_ms) = (info.name.clone(), ctx.now_ms);
-        push(effects, ScheduleEffect::Missed { name, at_ms, missed, next });
+        push(effects, ScheduleFact::Missed { name, at_ms, missed, next });
     };
     if given_up {
         // The next tick goes on from here.
@@ -137,7 +137,7 @@ fn run_due(info: &ScheduleInfo, sender: &mut Sender<'_>, effects: &mut Effects) 
         let outcome = sender.send(info, run.due_ms, effects);
         let next = latest.front().copied().or(next);
         let run = ScheduleRun { due_ms: run.due_ms, at_ms: ctx.now_ms, manual: false, outcome };
-        push(effects, ScheduleEffect::Ran { name: info.name.clone(), run, missed, next });
+        push(effects, ScheduleFact::Ran { name: info.name.clone(), run, missed, next });
         missed = 0;
         if publishes || sender.sent >= MAX_TICK_RUNS {
             break;

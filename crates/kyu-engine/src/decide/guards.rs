@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::guard::{Ended, GuardState};
 use crate::guard_keys::GuardValue;
 use crate::ids::{Seq, UnixMs};
@@ -12,7 +12,7 @@ use crate::message::Message;
 use crate::queue::Queue;
 use crate::queue_guards::Whose;
 use crate::retry::Guard;
-use crate::retry_effect::{Next, RetryEffect};
+use crate::retry_fact::{Next, RetryFact};
 
 /// The guards of one queue, as far as a command touches them.
 pub(super) struct Guards<'a> {
@@ -73,7 +73,7 @@ impl<'a> Guards<'a> {
             guard.return_token(&config);
         }
         let (queue, next) = (self.queue.id(), Next::Parked);
-        effects.push(Effect::Retry(RetryEffect::Retried { queue, seq, next, order: None }));
+        effects.push(RetryFact::Retried { queue, seq, next, order: None });
         true
     }
 
@@ -197,8 +197,8 @@ impl<'a> Guards<'a> {
     fn let_go(&self, seqs: &[Seq], effects: &mut Effects) -> usize {
         for seq in seqs {
             let (queue, seq) = (self.queue.id(), *seq);
-            let retried = RetryEffect::Retried { queue, seq, next: Next::Now, order: None };
-            effects.push(Effect::Retry(retried));
+            let retried = RetryFact::Retried { queue, seq, next: Next::Now, order: None };
+            effects.push(retried);
         }
         self.queue.note_receivable(seqs, self.now_ms, effects);
         seqs.len()
@@ -210,11 +210,11 @@ impl<'a> Guards<'a> {
             if guard.as_ref() == self.queue.guards.get(&key) {
                 continue;
             }
-            effects.push(Effect::Retry(RetryEffect::GuardChanged {
+            effects.push(RetryFact::GuardChanged {
                 queue: self.queue.id(),
                 lane: key.as_deref().map(str::to_owned),
                 guard: guard.map(Box::new),
-            }));
+            });
         }
     }
 }

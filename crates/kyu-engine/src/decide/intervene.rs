@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::command::Context;
-use crate::dead_effect::DeadEffect;
 use crate::decide::{Decided, Sequences, Wait, moved};
-use crate::effect::{Effect, Effects, MoveReason, Removal};
+use crate::effect::Effects;
 use crate::ids::Seq;
-use crate::intervene::{Intervene, Intervened, Intervention, PrioritisedEffect};
+use crate::intervene::{Intervene, Intervened, Intervention};
 use crate::limits::MAX_BATCH;
 use crate::message::{Message, Phase};
+use crate::message_fact::{MessageFact, MoveReason, Removal};
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
@@ -43,10 +43,10 @@ pub(super) fn decide(
         match command.action {
             Intervention::Cancel { .. } => {
                 let (reason, at_ms) = (Removal::Cancelled, Some(ctx.now_ms));
-                effects.push(Effect::Removed { queue, reason, seqs, at_ms });
+                effects.push(MessageFact::Removed { queue, reason, seqs, at_ms });
             }
             Intervention::Prioritise(priority) => {
-                effects.push(Effect::Prioritised(PrioritisedEffect { queue, priority, seqs }));
+                effects.push(MessageFact::Prioritised { queue, priority, seqs });
             }
             Intervention::RunNow
             | Intervention::Postpone(_)
@@ -118,12 +118,12 @@ impl Hand<'_> {
 
     fn release(&self, seq: Seq, ready_at_ms: Option<u64>, effects: &mut Effects) {
         let queue = self.queue.id();
-        effects.push(Effect::Released { queue, seq, ready_at_ms, order: None, counted: true });
+        effects.push(MessageFact::Released { queue, seq, ready_at_ms, order: None, counted: true });
     }
 
     fn revive(&self, seq: Seq, effects: &mut Effects) {
         let (queue, at_ms) = (self.queue.id(), self.ctx.now_ms);
-        effects.push(Effect::Dead(DeadEffect::Revived { queue, seq, at_ms }));
+        effects.push(MessageFact::Revived { queue, seq, at_ms });
     }
 
     fn send_on(&mut self, seq: Seq, to: &Queue, effects: &mut Effects) {

@@ -1,11 +1,12 @@
 //! What a lease does to the messages that are handed out under it.
 
-use crate::claim::ClaimEffect;
+use crate::claim::ClaimFact;
 use crate::command::{Context, Lease};
 use crate::decide::{Sequences, back_in_order};
-use crate::effect::{Effect, Effects, LeaseEnd, Removal};
+use crate::effect::Effects;
 use crate::ids::{Seq, UnixMs};
 use crate::message::{Message, Phase};
+use crate::message_fact::{LeaseEnd, MessageFact, Removal};
 use crate::queue::Queue;
 use crate::reply::Delivery;
 
@@ -36,12 +37,12 @@ pub(super) fn hand_out(
     let id = queue.id();
     let seqs: Vec<Seq> = picked.iter().map(|(seq, _)| *seq).collect();
     if let Lease::Claim(session) = lease {
-        effects.push(ClaimEffect::Claimed { queue: id, session, seqs }.into());
+        effects.push(ClaimFact::Claimed { queue: id, session, seqs });
         return picked.iter().map(|(seq, message)| Delivery::last(id, *seq, message)).collect();
     }
     let end = lease_end(queue, lease, ctx.now_ms);
     let taken = (lease == Lease::Take).then(|| seqs.clone());
-    effects.push(Effect::Leased {
+    effects.push(MessageFact::Leased {
         queue: id,
         at_ms: ctx.now_ms,
         epoch: ctx.epoch,
@@ -50,7 +51,7 @@ pub(super) fn hand_out(
         seqs,
     });
     if let Some(seqs) = taken {
-        effects.push(Effect::Removed { queue: id, reason: Removal::Acked, seqs, at_ms: None });
+        effects.push(MessageFact::Removed { queue: id, reason: Removal::Acked, seqs, at_ms: None });
     } else if end == LeaseEnd::At(ctx.now_ms) {
         // A visibility timeout of 0: received, and visible again in the same moment.
         for (seq, message) in picked {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use crate::command::Context;
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::ids::UnixMs;
 use crate::ledger::{
     Claimed, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete, LedgerEntry, LedgerExtend,
     LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease, LedgerReply, LedgerState,
 };
-use crate::ledger_codec::LedgerEffect;
+use crate::ledger_codec::LedgerFact;
 use crate::limits::{
     MAX_FINGERPRINT_BYTES, MAX_KEY_BYTES, MAX_LEASE_MS, MAX_LEDGER_BYTES, MAX_LEDGER_KEEP_MS,
     MAX_LEDGER_VALUE_BYTES,
@@ -41,7 +41,7 @@ pub(super) fn sweep(state: &State, ctx: &Context, effects: &mut Effects) -> bool
     let keys = state.ledger.due(ctx.now_ms);
     let more = keys.len() >= crate::limits::MAX_TICK_MESSAGES;
     if !keys.is_empty() {
-        push(effects, LedgerEffect::Forgotten { at_ms: ctx.now_ms, keys });
+        push(effects, LedgerFact::Forgotten { at_ms: ctx.now_ms, keys });
     }
     more
 }
@@ -77,7 +77,7 @@ fn claim(state: &State, c: &LedgerClaim, ctx: &Context, effects: &mut Effects) -
         }
     }
     check_room(state)?;
-    let effect = LedgerEffect::Claimed {
+    let effect = LedgerFact::Claimed {
         key: c.key.clone(),
         at_ms: ctx.now_ms,
         token,
@@ -92,7 +92,7 @@ fn claim(state: &State, c: &LedgerClaim, ctx: &Context, effects: &mut Effects) -
 fn extend(state: &State, c: &LedgerExtend, ctx: &Context, effects: &mut Effects) -> Done {
     let until_ms = lease_end(c.lease_ms, ctx)?;
     claimed_under(state, &c.key, c.token, ctx)?;
-    push(effects, LedgerEffect::Extended { key: c.key.clone(), at_ms: ctx.now_ms, until_ms });
+    push(effects, LedgerFact::Extended { key: c.key.clone(), at_ms: ctx.now_ms, until_ms });
     Ok(LedgerReply::Extended { until_ms })
 }
 
@@ -108,8 +108,7 @@ fn complete(state: &State, c: &LedgerComplete, ctx: &Context, effects: &mut Effe
     }
     claimed_under(state, &c.key, c.token, ctx)?;
     let result = detached(&c.result);
-    let effect =
-        LedgerEffect::Completed { key: c.key.clone(), at_ms: ctx.now_ms, until_ms, result };
+    let effect = LedgerFact::Completed { key: c.key.clone(), at_ms: ctx.now_ms, until_ms, result };
     push(effects, effect);
     Ok(LedgerReply::Completed { until_ms })
 }
@@ -119,7 +118,7 @@ fn release(state: &State, c: &LedgerRelease, ctx: &Context, effects: &mut Effect
     if entry.is_none() {
         return refuse(LedgerRefusal::TokenLost);
     }
-    push(effects, LedgerEffect::Forgotten { at_ms: ctx.now_ms, keys: vec![c.key.clone()] });
+    push(effects, LedgerFact::Forgotten { at_ms: ctx.now_ms, keys: vec![c.key.clone()] });
     Ok(LedgerReply::Released)
 }
 
@@ -138,8 +137,7 @@ fn put(state: &State, c: &LedgerPut, ctx: &Context, effects: &mut Effects) -> Do
     check_room(state)?;
     let token = *state.next_token;
     let value = detached(&c.value);
-    let effect =
-        LedgerEffect::Put { key: c.key.clone(), at_ms: ctx.now_ms, token, until_ms, value };
+    let effect = LedgerFact::Put { key: c.key.clone(), at_ms: ctx.now_ms, token, until_ms, value };
     push(effects, effect);
     Ok(LedgerReply::Put { version: token })
 }
@@ -191,8 +189,8 @@ fn detached(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-fn push(effects: &mut Effects, effect: LedgerEffect) {
-    effects.push(Effect::Ledger(Box::new(effect)));
+fn push(effects: &mut Effects, effect: LedgerFact) {
+    effects.push(effect);
 }
 
 pub(crate) fn answer(state: &State, query: &LedgerQuery) -> LedgerAnswer {

@@ -37,11 +37,11 @@ pub(crate) use schedule::answer as schedule_answer;
 use std::collections::BTreeMap;
 
 use crate::command::{Command, Context};
-use crate::dead_effect::DeadEffect;
 use crate::dead_letters::Place;
-use crate::effect::{Effect, Effects, MoveReason};
+use crate::effect::Effects;
 use crate::ids::{Address, QueueId, Seq, UnixMs};
 use crate::lane_policy::Fairness;
+use crate::message_fact::{MessageFact, MoveReason};
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply};
 use crate::retry::DeadReason;
@@ -140,7 +140,7 @@ fn bury(
         Place::Queue(to) => effects.push(moved(queue, seq, to, move_reason, at_ms, sequences)),
         Place::Missing | Place::Nowhere => {
             let (queue, reason) = (queue.id(), move_reason);
-            effects.push(Effect::Dead(DeadEffect::Kept { queue, seq, at_ms, reason }));
+            effects.push(MessageFact::KeptDead { queue, seq, at_ms, reason });
         }
     }
 }
@@ -152,9 +152,9 @@ fn moved(
     reason: MoveReason,
     at_ms: UnixMs,
     sequences: &mut Sequences,
-) -> Effect {
+) -> MessageFact {
     let (to_seq, arrival) = (sequences.next(to), from.arrival_at(to, reason));
-    Effect::Moved { from: from.id(), seq, to: to.id(), to_seq, at_ms, reason, arrival }
+    MessageFact::Moved { from: from.id(), seq, to: to.id(), to_seq, at_ms, reason, arrival }
 }
 
 /// Whether a message that was received this often goes to the back when it is visible again.
@@ -165,9 +165,9 @@ fn goes_to_the_back(queue: &Queue, receives: u32) -> bool {
 }
 
 /// Makes a message visible again after a failed attempt, in its old place or at the back.
-fn back_in_order(queue: &Queue, seq: Seq, receives: u32, sequences: &mut Sequences) -> Effect {
+fn back_in_order(queue: &Queue, seq: Seq, receives: u32, sequences: &mut Sequences) -> MessageFact {
     let poison = goes_to_the_back(queue, receives);
-    Effect::Released {
+    MessageFact::Released {
         queue: queue.id(),
         seq,
         ready_at_ms: None,

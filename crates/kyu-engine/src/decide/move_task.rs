@@ -1,11 +1,12 @@
 //! Move tasks: bring dead letters back in the background (SQS StartMessageMoveTask).
 
 use crate::command::{CancelMoveTask, Context, StartMoveTask};
-use crate::dead_effect::DeadEffect;
 use crate::decide::{Decided, Sequences, Wait, moved};
-use crate::effect::{Effect, Effects, MoveReason, Skipping};
+use crate::effect::Effects;
 use crate::limits::{MAX_BROWSED, MAX_TICK_MESSAGES};
 use crate::message::{Message, Phase};
+use crate::message_fact::{MessageFact, MoveReason};
+use crate::move_task_fact::{MoveTaskFact, Skipping};
 use crate::queue::Queue;
 use crate::reply::{MoveFailure, MoveStatus, MoveTask, Refusal, Reply};
 use crate::state::State;
@@ -28,7 +29,7 @@ pub(super) fn start(
         return Err(Refusal::MoveTaskRunning);
     }
     let task = *state.next_task;
-    effects.push(Effect::MoveTaskStarted {
+    effects.push(MoveTaskFact::Started {
         task,
         source: command.source,
         destination,
@@ -53,7 +54,7 @@ pub(super) fn cancel(
     if task.status != MoveStatus::Running {
         return Err(Refusal::MoveTaskNotFound);
     }
-    effects.push(Effect::MoveTaskProgressed {
+    effects.push(MoveTaskFact::Progressed {
         task: task.id,
         at_ms: ctx.now_ms,
         moved: task.moved,
@@ -106,7 +107,7 @@ pub(super) fn run(
     let skipping = Skipping { reason: ended_by.or(skipping.reason), ..skipping };
     let failure = skipping.reason.map(|reason| words(reason).to_owned());
     let (task, at_ms) = (task.id, ctx.now_ms);
-    effects.push(Effect::MoveTaskProgressed { task, at_ms, moved, status, failure, skipping });
+    effects.push(MoveTaskFact::Progressed { task, at_ms, moved, status, failure, skipping });
 }
 
 impl Run<'_> {
@@ -133,7 +134,7 @@ impl Run<'_> {
                 match self.destination(&message) {
                     Ok(to) if to.id() == source.id() => {
                         let (queue, at_ms) = (source.id(), ctx.now_ms);
-                        effects.push(Effect::Dead(DeadEffect::Revived { queue, seq, at_ms }));
+                        effects.push(MessageFact::Revived { queue, seq, at_ms });
                         self.moved += 1;
                     }
                     Ok(to) => {

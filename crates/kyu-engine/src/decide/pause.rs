@@ -2,10 +2,10 @@
 
 use crate::command::{Context, SetPaused};
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
-use crate::pause_ends::PauseEndsEffect;
 use crate::queue::Queue;
+use crate::queue_fact::QueueFact;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
 
@@ -34,12 +34,12 @@ pub(super) fn decide(
     if changed {
         let (queue, at_ms) = (command.queue, ctx.now_ms);
         effects.push(match command.lane.clone() {
-            None => Effect::QueuePaused { queue, at_ms, paused },
-            Some(lane) => Effect::LanePaused { queue, at_ms, lane, paused },
+            None => QueueFact::Paused { queue, at_ms, paused },
+            Some(lane) => QueueFact::LanePaused { queue, at_ms, lane, paused },
         });
         if let Some(until_ms) = until_ms {
             let lane = command.lane.clone();
-            effects.push(Effect::PauseEnds(PauseEndsEffect { queue, lane, until_ms }));
+            effects.push(QueueFact::PauseEnds { queue, lane, until_ms });
         }
     }
     Ok((Reply::PausedSet { changed }, Wait::Record))
@@ -49,10 +49,10 @@ pub(super) fn decide(
 pub(super) fn end_due(queue: &Queue, ctx: &Context, effects: &mut Effects) {
     let (ends, id, at_ms) = (&queue.pause_ends, queue.id(), ctx.now_ms);
     if ends.queue.is_some_and(|until_ms| until_ms <= at_ms) {
-        effects.push(Effect::QueuePaused { queue: id, at_ms, paused: false });
+        effects.push(QueueFact::Paused { queue: id, at_ms, paused: false });
     }
     for (lane, _) in ends.lanes.iter().filter(|(_, until_ms)| **until_ms <= at_ms) {
         let lane = lane.as_ref().to_owned();
-        effects.push(Effect::LanePaused { queue: id, at_ms, lane, paused: false });
+        effects.push(QueueFact::LanePaused { queue: id, at_ms, lane, paused: false });
     }
 }

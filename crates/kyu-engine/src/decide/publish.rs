@@ -7,8 +7,9 @@ use crate::command::{Context, NewMessage, Publication, Publish};
 use crate::content::{Content, Property};
 use crate::decide::enqueue::{Batch, Target, check_shape, new_message_id};
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects, ExchangeEffect, PublishedEffect};
+use crate::effect::Effects;
 use crate::exchange::{BindingConfig, Exchange};
+use crate::exchange_codec::{ExchangeFact, PublishedFact};
 use crate::ids::MessageId;
 use crate::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
 use crate::matcher::{BodyFacts, Matcher};
@@ -162,14 +163,14 @@ impl<'a> Press<'a> {
 
     fn note(&mut self, key: String, seq: u64, published: Published, effects: &mut Effects) {
         let MessageId(message_id) = published.message_id;
-        effects.push(Effect::Exchange(ExchangeEffect::Published(Box::new(PublishedEffect {
+        effects.push(ExchangeFact::Published(Box::new(PublishedFact {
             exchange: self.exchange.info.id,
             seq,
             at_ms: self.ctx.now_ms,
             until_ms: self.ctx.now_ms.saturating_add(DEDUP_WINDOW_MS),
             message_id,
             key: key.clone(),
-        }))));
+        })));
         self.next_seq = seq + 1;
         self.given.insert(key, published);
     }

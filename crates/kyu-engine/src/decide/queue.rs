@@ -3,9 +3,10 @@
 use crate::command::{ConfigureQueue, Context, CreateQueue, DeleteQueue, PurgeQueue};
 use crate::config::QueueConfig;
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::ids::QueueId;
 use crate::limits::{MAX_CONFIG_BYTES, MAX_KEY_BYTES, MAX_QUEUES};
+use crate::queue_fact::QueueFact;
 use crate::reply::{Refusal, Reply};
 use crate::state::State;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(super) fn create(
     }
     check(&command.config)?;
     let id = QueueId(*state.next_queue);
-    effects.push(Effect::QueueCreated {
+    effects.push(QueueFact::Created {
         queue: id,
         at_ms: ctx.now_ms,
         name: command.name.clone(),
@@ -67,7 +68,7 @@ pub(super) fn configure(
         return Err(Refusal::InvalidConfig("the kind of a queue cannot change"));
     }
     check(&command.config)?;
-    effects.push(Effect::QueueConfigured {
+    effects.push(QueueFact::Configured {
         queue: command.queue,
         at_ms: ctx.now_ms,
         config: command.config.clone(),
@@ -101,7 +102,7 @@ pub(super) fn delete(
     effects: &mut Effects,
 ) -> Decided {
     state.queue(command.queue)?;
-    effects.push(Effect::QueueDeleted { queue: command.queue, at_ms: ctx.now_ms });
+    effects.push(QueueFact::Deleted { queue: command.queue, at_ms: ctx.now_ms });
     Ok((Reply::QueueDeleted, Wait::Record))
 }
 
@@ -117,6 +118,6 @@ pub(super) fn purge(
     if command.cooldown_ms > 0 && again_at_ms.is_some_and(|at| ctx.now_ms < at) {
         return Err(Refusal::PurgeInProgress);
     }
-    effects.push(Effect::QueuePurged { queue: command.queue, at_ms: ctx.now_ms });
+    effects.push(QueueFact::Purged { queue: command.queue, at_ms: ctx.now_ms });
     Ok((Reply::QueuePurged { messages: queue.len() }, Wait::Record))
 }

@@ -2,7 +2,8 @@
 
 use crate::command::Relocate;
 use crate::decide::{Decided, Wait};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
+use crate::message_fact::MessageFact;
 use crate::reply::Reply;
 use crate::state::State;
 
@@ -22,7 +23,7 @@ pub(super) fn decide(state: &State, command: &Relocate, effects: &mut Effects) -
     let moved = owners.len() == shares;
     if moved {
         let frame = effects.frame(|out| out.extend_from_slice(&command.frame));
-        effects.push(Effect::Relocated { from: command.from, owners, frame });
+        effects.push(MessageFact::Relocated { from: command.from, owners, frame });
     }
     Ok((Reply::Relocated { moved }, Wait::Record))
 }

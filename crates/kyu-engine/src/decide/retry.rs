@@ -5,14 +5,15 @@ use crate::command::{Acquire, Context, Lease};
 use crate::dead_letters::Place;
 use crate::decide::guards::Guards;
 use crate::decide::{Sequences, bury, goes_to_the_back};
-use crate::effect::{Effect, Effects, LeaseEnd};
+use crate::effect::Effects;
 use crate::guard::Ended;
 use crate::ids::{Seq, UnixMs};
 use crate::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
 use crate::message::Message;
+use crate::message_fact::{LeaseEnd, MessageFact};
 use crate::queue::Queue;
 use crate::retry::{AttemptEnd, DeadReason};
-use crate::retry_effect::{Next, RetryEffect};
+use crate::retry_fact::{Next, RetryFact};
 use crate::state::State;
 
 /// How an attempt failed.
@@ -59,7 +60,7 @@ impl<'a> Ending<'a> {
         if self.queue.retries() {
             let next = at_ms.map_or_else(|| self.guards.next(seq, message), Next::At);
             let queue = self.queue.id();
-            effects.push(Effect::Retry(RetryEffect::Retried { queue, seq, next, order }));
+            effects.push(RetryFact::Retried { queue, seq, next, order });
             if next == Next::Now {
                 self.queue.note_receivable(&[seq], self.ctx.now_ms, effects);
             }
@@ -118,13 +119,7 @@ impl<'a> Ending<'a> {
         if error.is_some() || self.queue.info.config.keeps_history() {
             let (queue, at_ms) = (self.queue.id(), self.ctx.now_ms);
             let error = error.map(|error| cut(error, MAX_ERROR_BYTES).to_owned());
-            effects.push(Effect::Retry(RetryEffect::AttemptEnded {
-                queue,
-                seq,
-                at_ms,
-                end,
-                error,
-            }));
+            effects.push(RetryFact::AttemptEnded { queue, seq, at_ms, end, error });
         }
     }
 
@@ -155,7 +150,7 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         let queue = self.queue.id();
-        effects.push(Effect::Released { queue, seq, ready_at_ms, order, counted });
+        effects.push(MessageFact::Released { queue, seq, ready_at_ms, order, counted });
         if ready_at_ms.is_none() {
             self.queue.note_receivable(&[seq], self.ctx.now_ms, effects);
         }
@@ -178,7 +173,7 @@ pub(super) fn note_consumer(
     let Some(consumer) = command.consumer.as_deref().filter(|_| kept) else { return };
     let consumer = cut(consumer, MAX_CONSUMER_BYTES).to_owned();
     let seqs = picked.iter().map(|(seq, _)| *seq).collect();
-    effects.push(Effect::Retry(RetryEffect::Taken { queue: queue.id(), consumer, seqs }));
+    effects.push(RetryFact::Taken { queue: queue.id(), consumer, seqs });
 }
 
 /// The beginning of a text, of at most so many bytes.

@@ -4,7 +4,7 @@ use kyu_cron::{Cron, Zone};
 
 use crate::command::Context;
 use crate::decide::{Decided, Wait, fire};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{
     MAX_CATCH_UP, MAX_CONFIG_BYTES, MAX_INTERVAL_MS, MAX_JITTER_MS, MAX_KEY_BYTES, MAX_PREVIEW,
@@ -16,7 +16,7 @@ use crate::schedule::{
     ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply,
     ScheduleRule, ScheduleTarget, ScheduleTotals, UpdateSchedule,
 };
-use crate::schedule_codec::ScheduleEffect;
+use crate::schedule_codec::ScheduleFact;
 use crate::state::State;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn decide(
         ScheduleCommand::Delete(name) => {
             find(state, name)?;
             let (name, at_ms) = (name.clone(), ctx.now_ms);
-            push(effects, ScheduleEffect::Deleted { name, at_ms });
+            push(effects, ScheduleFact::Deleted { name, at_ms });
             ScheduleReply::Deleted
         }
         ScheduleCommand::Pause(name) => pause(state, name, true, ctx, effects)?,
@@ -68,7 +68,7 @@ fn create(
     let next = if c.paused { None } else { next_run(&config, id, ctx.wall_ms) };
     push(
         effects,
-        ScheduleEffect::Created {
+        ScheduleFact::Created {
             name: c.name.clone(),
             id,
             at_ms: ctx.now_ms,
@@ -107,7 +107,7 @@ fn update(
     info.next = if info.paused { None } else { next_run(&info.config, info.id, ctx.wall_ms) };
     let config = Box::new(info.config.clone());
     let (name, at_ms, next) = (c.name.clone(), ctx.now_ms, info.next);
-    push(effects, ScheduleEffect::Configured { name, at_ms, config, next });
+    push(effects, ScheduleFact::Configured { name, at_ms, config, next });
     Ok(ScheduleReply::Changed(Arc::new(info)))
 }
 
@@ -127,7 +127,7 @@ fn pause(
     info.modified_at_ms = ctx.now_ms;
     info.next = if paused { None } else { next_run(&info.config, info.id, ctx.wall_ms) };
     let (name, at_ms, next) = (name.clone(), ctx.now_ms, info.next);
-    push(effects, ScheduleEffect::Paused { name, at_ms, paused, next });
+    push(effects, ScheduleFact::Paused { name, at_ms, paused, next });
     Ok(ScheduleReply::Changed(Arc::new(info)))
 }
 
@@ -313,8 +313,8 @@ fn jitter_of(id: u64, due_ms: UnixMs, jitter_ms: u64) -> u64 {
     (z ^ (z >> 31)) % (jitter_ms + 1)
 }
 
-pub(super) fn push(effects: &mut Effects, effect: ScheduleEffect) {
-    effects.push(Effect::Schedule(Box::new(effect)));
+pub(super) fn push(effects: &mut Effects, effect: ScheduleFact) {
+    effects.push(effect);
 }
 
 pub(crate) fn answer(state: &State, query: &ScheduleQuery) -> Result<ScheduleAnswer, Refusal> {

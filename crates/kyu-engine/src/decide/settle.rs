@@ -4,14 +4,15 @@ use crate::command::{Context, Outcome, Settle};
 use crate::decide::conclude::{is_claimed, unclaim};
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait};
-use crate::effect::{Effect, Effects, Removal};
+use crate::effect::Effects;
 use crate::ids::{Receipt, Seq};
 use crate::limits::MAX_BATCH;
 use crate::message::{Message, Standing};
+use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
 use crate::reply::{Refusal, Reply, Settled};
 use crate::retry::AttemptEnd;
-use crate::retry_effect::{RetryEffect, StaleAck};
+use crate::retry_fact::{RetryFact, StaleAck};
 use crate::state::State;
 
 pub(super) fn decide(
@@ -49,7 +50,7 @@ pub(super) fn decide(
     let results = results.collect();
     if !acked.is_empty() {
         let (queue, reason) = (queue.id(), Removal::Acked);
-        effects.push(Effect::Removed { queue, reason, seqs: acked, at_ms: None });
+        effects.push(MessageFact::Removed { queue, reason, seqs: acked, at_ms: None });
     }
     ending.guards.finish(effects);
     Ok((Reply::Settled(results), Wait::Record))
@@ -78,7 +79,7 @@ fn unsuccessful(
                 return ending.failed(seq, message, &failure, sequences, effects);
             }
             ending.remember(seq, end, None, effects);
-            effects.push(Effect::Released {
+            effects.push(MessageFact::Released {
                 queue: ending.queue.id(),
                 seq,
                 ready_at_ms: delay_ms.map(|delay_ms| ending.ctx.now_ms.saturating_add(delay_ms)),
@@ -138,6 +139,6 @@ fn stale_ack(queue: &Queue, receipt: &Receipt, settled: Settled, effects: &mut E
     };
     let (queue, seq) = (queue.id(), receipt.seq);
     let (epoch, delivery) = (receipt.epoch, receipt.delivery);
-    effects.push(Effect::Retry(RetryEffect::StaleAck { queue, seq, epoch, delivery, what }));
+    effects.push(RetryFact::StaleAck { queue, seq, epoch, delivery, what });
     answer
 }

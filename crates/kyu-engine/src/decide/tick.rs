@@ -4,8 +4,10 @@
 use crate::command::Context;
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved, pause};
-use crate::effect::{Effect, Effects, Removal};
+use crate::effect::Effects;
 use crate::ids::{QueueId, Seq};
+use crate::message_fact::{MessageFact, Removal};
+use crate::queue_fact::QueueFact;
 
 use crate::lane_policy::Fairness;
 use crate::limits::MAX_TICK_MESSAGES;
@@ -13,7 +15,7 @@ use crate::message::{LaneId, Phase};
 use crate::queue::{Queue, SWEEP_SLACK_MS};
 use crate::reply::Reply;
 use crate::retry::{AttemptEnd, DeadReason, ExpiredTo};
-use crate::retry_effect::{Next, RetryEffect};
+use crate::retry_fact::{Next, RetryFact};
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
 
 /// Queues that one tick looks at.
@@ -43,7 +45,7 @@ pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) ->
     more |= state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.wall_ms);
     let oldest_name = state.deleted_names.values().min();
     if oldest_name.is_some_and(|at_ms| at_ms + NAME_MEMORY_MS <= ctx.now_ms) {
-        effects.push(Effect::NamesSwept { before_ms: ctx.now_ms - NAME_MEMORY_MS + 1 });
+        effects.push(QueueFact::NamesSwept { before_ms: ctx.now_ms - NAME_MEMORY_MS + 1 });
     }
     Ok((Reply::Ticked { more: more || budget == 0 }, Wait::Record))
 }
@@ -78,8 +80,8 @@ fn one_queue(
             Phase::Backoff(_) => match ending.guards.next(seq, &message) {
                 Next::Now => promoted.push(seq),
                 next => {
-                    let retried = RetryEffect::Retried { queue: id, seq, next, order: None };
-                    effects.push(Effect::Retry(retried));
+                    let retried = RetryFact::Retried { queue: id, seq, next, order: None };
+                    effects.push(retried);
                 }
             },
             _ => promoted.push(seq),
@@ -106,7 +108,7 @@ fn one_queue(
         buckets.first_full_ms(),
     ];
     if forgettable.into_iter().flatten().any(|at_ms| at_ms + SWEEP_SLACK_MS <= ctx.now_ms) {
-        effects.push(Effect::Swept { queue: id, at_ms: ctx.now_ms });
+        effects.push(QueueFact::Swept { queue: id, at_ms: ctx.now_ms });
     }
     ending.guards.finish(effects);
     touched
@@ -126,10 +128,10 @@ fn promote(queue: &Queue, due: &[Seq], sequences: &mut Sequences, effects: &mut 
     };
     let (seqs, behind): (Vec<Seq>, Vec<Seq>) = due.iter().partition(|seq| keeps_place(seq));
     if !seqs.is_empty() {
-        effects.push(Effect::Promoted { queue: id, seqs });
+        effects.push(MessageFact::Promoted { queue: id, seqs });
     }
     for seq in &behind {
-        effects.push(Effect::Released {
+        effects.push(MessageFact::Released {
             queue: id,
             seq: *seq,
             ready_at_ms: None,
@@ -165,7 +167,7 @@ fn expire(ending: &Ending<'_>, expired: &[Seq], sequences: &mut Sequences, effec
     for (reason, seqs) in [(Removal::Deadline, by_deadline), (Removal::Expired, by_retention)] {
         if !seqs.is_empty() {
             let (queue, at_ms) = (queue.id(), Some(ctx.now_ms));
-            effects.push(Effect::Removed { queue, reason, seqs, at_ms });
+            effects.push(MessageFact::Removed { queue, reason, seqs, at_ms });
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::command::Context;
-use crate::effect::{Effect, Effects, Removal};
+use crate::effect::Effects;
 use crate::ids::{MessageId, Seq, UnixMs};
 use crate::limits::{MAX_KEY_BYTES, MAX_UNIQUE_MS};
 use crate::message::Phase;
+use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
 use crate::reply::{DuplicateOf, Enqueued};
-use crate::unique::{Unique, UniqueEffect, UniquePolicy, UniqueScope};
+use crate::unique::{Unique, UniquePolicy, UniqueScope, UniqueTaken};
 
 /// What a queue's memory of ids and keys says to a new message.
 pub(super) enum Claim {
@@ -84,14 +85,14 @@ pub(super) fn take(
     // One that is in the state has made room before.
     if let Some(old) = replaces.filter(|old| queue.messages.get(old.seq).is_none()) {
         let (queue, reason, at_ms) = (id, Removal::Dropped, Some(ctx.now_ms));
-        effects.push(Effect::Removed { queue, reason, seqs: vec![old.seq], at_ms });
+        effects.push(MessageFact::Removed { queue, reason, seqs: vec![old.seq], at_ms });
     }
     let (until_done, time_ms) = match unique.scope {
         UniqueScope::UntilDone => (true, None),
         UniqueScope::For(time_ms) => (false, Some(time_ms)),
         UniqueScope::UntilDoneAndFor(time_ms) => (true, Some(time_ms)),
     };
-    effects.push(Effect::UniqueTaken(Box::new(UniqueEffect {
+    effects.push(MessageFact::UniqueTaken(Box::new(UniqueTaken {
         queue: id,
         seq,
         message_id: enqueued.message_id.0,
@@ -101,6 +102,6 @@ pub(super) fn take(
     })));
     if let (Some(order), None) = (replaces.and_then(|old| old.order), ready_at_ms) {
         let (order, counted) = (Some(order), true);
-        effects.push(Effect::Released { queue: id, seq, ready_at_ms: None, order, counted });
+        effects.push(MessageFact::Released { queue: id, seq, ready_at_ms: None, order, counted });
     }
 }

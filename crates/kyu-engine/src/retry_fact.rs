@@ -1,22 +1,13 @@
 //! The facts of retries: attempts that ended, retries that wait, stale acknowledgements, and the
 //! states of guards. Numbers and layouts are frozen (golden bytes below).
 
-use crate::effect_codec::{decode_seqs, encode_seqs, head, queue};
+use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::guard::GuardState;
 use crate::ids::{QueueId, Seq, UnixMs};
+use crate::machines::RetryNumber;
 use crate::retry::AttemptEnd;
 use crate::trail::decode_end;
 use crate::wire::{Malformed, Reader, Write};
-
-/// Frozen numbers of these effects.
-pub(crate) mod number {
-    pub(crate) const ATTEMPT_ENDED: u8 = 27;
-    pub(crate) const TAKEN: u8 = 28;
-    pub(crate) const RETRIED: u8 = 29;
-    pub(crate) const STALE_ACK: u8 = 30;
-    pub(crate) const GUARD_CHANGED: u8 = 31;
-    pub(crate) const GUARD_KEY: u8 = 60;
-}
 
 /// When a failed message may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +31,7 @@ pub(crate) enum StaleAck {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum RetryEffect {
+pub(crate) enum RetryFact {
     /// For the history of a message; what becomes of it, another effect says.
     AttemptEnded { queue: QueueId, seq: Seq, at_ms: UnixMs, end: AttemptEnd, error: Option<String> },
     /// Who has got these.
@@ -55,23 +46,35 @@ pub(crate) enum RetryEffect {
     GuardKey { queue: QueueId, seq: Seq, value: String },
 }
 
-impl RetryEffect {
+impl RetryFact {
+    /// See [`crate::Effects::grows`].
+    pub(crate) fn grows(&self) -> bool {
+        match self {
+            Self::AttemptEnded { .. }
+            | Self::Taken { .. }
+            | Self::Retried { .. }
+            | Self::StaleAck { .. }
+            | Self::GuardChanged { .. }
+            | Self::GuardKey { .. } => false,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::AttemptEnded { queue, seq, at_ms, end, error } => {
-                head(out, number::ATTEMPT_ENDED, *queue);
+                head(out, RetryNumber::AttemptEnded, *queue);
                 out.varint(*seq);
                 out.varint(*at_ms);
                 out.u8(*end as u8);
                 out.opt_str(error.as_deref());
             }
             Self::Taken { queue, consumer, seqs } => {
-                head(out, number::TAKEN, *queue);
+                head(out, RetryNumber::Taken, *queue);
                 out.str(consumer);
                 encode_seqs(seqs, out);
             }
             Self::Retried { queue, seq, next, order } => {
-                head(out, number::RETRIED, *queue);
+                head(out, RetryNumber::Retried, *queue);
                 out.varint(*seq);
                 match next {
                     Next::Now => out.u8(0),
@@ -84,14 +87,14 @@ impl RetryEffect {
                 out.opt_varint(*order);
             }
             Self::StaleAck { queue, seq, epoch, delivery, what } => {
-                head(out, number::STALE_ACK, *queue);
+                head(out, RetryNumber::StaleAck, *queue);
                 out.varint(*seq);
                 out.varint(u64::from(*epoch));
                 out.varint(u64::from(*delivery));
                 out.u8(*what as u8);
             }
             Self::GuardChanged { queue, lane, guard } => {
-                head(out, number::GUARD_CHANGED, *queue);
+                head(out, RetryNumber::GuardChanged, *queue);
                 out.opt_str(lane.as_deref());
                 out.u8(u8::from(guard.is_some()));
                 if let Some(guard) = guard {
@@ -99,26 +102,26 @@ impl RetryEffect {
                 }
             }
             Self::GuardKey { queue, seq, value } => {
-                head(out, number::GUARD_KEY, *queue);
+                head(out, RetryNumber::GuardKey, *queue);
                 out.varint(*seq);
                 out.str(value);
             }
         }
     }
 
-    pub(crate) fn decode(tag: u8, r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(match tag {
-            number::ATTEMPT_ENDED => Self::AttemptEnded {
+    pub(crate) fn decode(number: RetryNumber, r: &mut Reader) -> Result<Self, Malformed> {
+        Ok(match number {
+            RetryNumber::AttemptEnded => Self::AttemptEnded {
                 queue: queue(r)?,
                 seq: r.varint()?,
                 at_ms: r.varint()?,
                 end: decode_end(r)?,
                 error: r.opt_string()?,
             },
-            number::TAKEN => {
+            RetryNumber::Taken => {
                 Self::Taken { queue: queue(r)?, consumer: r.string()?, seqs: decode_seqs(r)? }
             }
-            number::RETRIED => Self::Retried {
+            RetryNumber::Retried => Self::Retried {
                 queue: queue(r)?,
                 seq: r.varint()?,
                 next: match r.u8()? {
@@ -129,7 +132,7 @@ impl RetryEffect {
                 },
                 order: r.opt_varint()?,
             },
-            number::STALE_ACK => Self::StaleAck {
+            RetryNumber::StaleAck => Self::StaleAck {
                 queue: queue(r)?,
                 seq: r.varint()?,
                 epoch: r.varint32()?,
@@ -141,15 +144,14 @@ impl RetryEffect {
                     _ => return Err(Malformed("stale acknowledgement")),
                 },
             },
-            number::GUARD_CHANGED => Self::GuardChanged {
+            RetryNumber::GuardChanged => Self::GuardChanged {
                 queue: queue(r)?,
                 lane: r.opt_string()?,
                 guard: if r.bool()? { Some(Box::new(GuardState::decode(r)?)) } else { None },
             },
-            number::GUARD_KEY => {
+            RetryNumber::GuardKey => {
                 Self::GuardKey { queue: queue(r)?, seq: r.varint()?, value: r.string()? }
             }
-            _ => return Err(Malformed("effect number")),
         })
     }
 }
@@ -157,27 +159,23 @@ impl RetryEffect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::{Effect, Effects};
+    use crate::effect::Effects;
     use crate::retry::{Guard, RetryBudget};
 
     const Q: QueueId = QueueId(300);
 
-    fn samples() -> Vec<(RetryEffect, &'static str)> {
+    fn samples() -> Vec<(RetryFact, &'static str)> {
         let error = Some("e".to_owned());
-        let ended =
-            |end, error| RetryEffect::AttemptEnded { queue: Q, seq: 1, at_ms: 2, end, error };
-        let retried = |next, order| RetryEffect::Retried { queue: Q, seq: 1, next, order };
-        let stale = |what| RetryEffect::StaleAck { queue: Q, seq: 1, epoch: 2, delivery: 3, what };
+        let ended = |end, error| RetryFact::AttemptEnded { queue: Q, seq: 1, at_ms: 2, end, error };
+        let retried = |next, order| RetryFact::Retried { queue: Q, seq: 1, next, order };
+        let stale = |what| RetryFact::StaleAck { queue: Q, seq: 1, epoch: 2, delivery: 3, what };
         let config = Guard { budget: Some(RetryBudget::default()), ..Guard::default() };
         let guard = Some(Box::new(GuardState::new(&config, 2)));
-        let changed = |lane, guard| RetryEffect::GuardChanged { queue: Q, lane, guard };
+        let changed = |lane, guard| RetryFact::GuardChanged { queue: Q, lane, guard };
         vec![
             (ended(AttemptEnd::Failed, error), "1bac020102000101 65"),
             (ended(AttemptEnd::Expired, None), "1bac020102 0500"),
-            (
-                RetryEffect::Taken { queue: Q, consumer: "c".into(), seqs: vec![1] },
-                "1cac0201630102",
-            ),
+            (RetryFact::Taken { queue: Q, consumer: "c".into(), seqs: vec![1] }, "1cac0201630102"),
             (retried(Next::Now, None), "1dac02010000"),
             (retried(Next::At(5), Some(6)), "1dac020101050106"),
             (retried(Next::Parked, None), "1dac02010200"),
@@ -185,7 +183,7 @@ mod tests {
             (stale(StaleAck::Accepted), "1eac0201020301"),
             (stale(StaleAck::Gone), "1eac0201020302"),
             (changed(Some("l".into()), None), "1fac0201016c00"),
-            (RetryEffect::GuardKey { queue: Q, seq: 1, value: "v".into() }, "3cac02010176"),
+            (RetryFact::GuardKey { queue: Q, seq: 1, value: "v".into() }, "3cac02010176"),
             (changed(None, guard), "1fac02000102904e0200000000"),
         ]
     }
@@ -199,10 +197,10 @@ mod tests {
     fn golden_bytes() {
         for (effect, golden) in samples() {
             let mut bytes = Vec::new();
-            Effect::Retry(effect.clone()).encode(&mut bytes);
+            effect.encode(&mut bytes);
             assert_eq!(hex(&bytes), golden.replace(' ', ""), "{effect:?}");
             let read = Effects::decode(&bytes).unwrap();
-            assert_eq!(read.list, [Effect::Retry(effect)]);
+            assert_eq!(read.list, [effect.into()]);
             for end in 1..bytes.len() {
                 assert!(Effects::decode(&bytes[..end]).is_err(), "{} cut at {end}", hex(&bytes));
             }
