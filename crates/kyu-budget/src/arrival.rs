@@ -12,7 +12,7 @@ use crate::{Budget, Exhausted, PRESSED_PATIENCE, Share};
 /// many arrived side by side and each paid as it went, all could come to wait for one another.
 const ORDINARY_BYTES: usize = 1 << 20;
 
-/// How a protocol lets bodies arrive.
+/// The terms on which a protocol lets bodies arrive.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// Bodies up to this size cost nothing: the bound of connections bounds them.
@@ -64,7 +64,7 @@ impl Arrival {
         Ok(())
     }
 
-    /// What to pay for when `size_bytes` have arrived: at least that.
+    /// The bytes to pay for when `size_bytes` have arrived: at least those.
     fn wanted_bytes(&self, size_bytes: usize) -> usize {
         let most = self.announced_bytes.unwrap_or(self.terms.max_bytes);
         let ahead = match (size_bytes, self.announced_bytes) {

@@ -3,7 +3,7 @@
 //!
 //! It is a crate of its own because the SQL evaluator pays too, and must not see doors.
 //!
-//! What is paid for is what is there: bytes that have arrived, not bytes that were announced;
+//! Clients pay for what is there: bytes that have arrived, not bytes that were announced;
 //! answers, from before they are loaded until they are written. Who finds no room waits for a
 //! bounded time on his own socket, and is then refused in the words of his protocol.
 //!
@@ -26,11 +26,11 @@ use tokio::time::Instant;
 pub use arrival::{Arrival, Terms};
 pub use pace::Pace;
 
-/// How long a holder of a pressed budget may make no progress: longer than a slow network pauses,
-/// shorter than a caller notices.
+/// The time for which a holder of a pressed budget may make no progress: longer than a slow network
+/// pauses, shorter than a caller notices.
 pub const PRESSED_PATIENCE: Duration = Duration::from_secs(2);
-/// For how long somebody who found no room makes a budget count as pressed. Holders look once in
-/// [`PRESSED_PATIENCE`] at the least, so it must be longer.
+/// The time for which somebody who found no room makes a budget count as pressed. Holders look once
+/// in [`PRESSED_PATIENCE`] at the least, so it must be longer.
 const PRESSED_FOR: Duration = Duration::from_secs(5);
 
 /// The owner of a budget, from the innermost to the outermost.
@@ -49,7 +49,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// For error texts: "the memory of this connection is taken".
+    /// The owner in an error's text: "the memory that this connection may hold is taken".
     pub const fn whose(self) -> &'static str {
         match self {
             Self::Statement => "this statement",
@@ -91,7 +91,8 @@ struct Pot {
     used_bytes: AtomicUsize,
     refusals: AtomicU64,
     began: Instant,
-    /// When somebody found no room last, in milliseconds since `began`, plus one; 0 for never.
+    /// The time at which somebody found no room last, in milliseconds since `began`, plus one; 0
+    /// for never.
     pressed_at: AtomicU64,
     freed: Notify,
 }
@@ -167,7 +168,7 @@ impl Budget {
         Ok(())
     }
 
-    /// As [`Budget::take`], waiting for room until `deadline`.
+    /// Takes as [`Budget::take`] does, waiting for room until `deadline`.
     async fn take_by(&self, bytes: usize, deadline: Instant) -> Result<(), Exhausted> {
         loop {
             let Err(full) = self.take(bytes) else { return Ok(()) };

@@ -20,7 +20,7 @@ const MIN_PRESSED_BYTES: usize = 1 << 20;
 pub struct Pace {
     /// Longest time below the minimum pace.
     patience: Duration,
-    /// When the pace was kept last.
+    /// The time at which the pace was kept last.
     kept_at: Instant,
     /// Since the last look.
     moved_bytes: usize,

@@ -27,7 +27,7 @@ struct Group {
     states: Vec<State>,
 }
 
-/// What an aggregate remembers of the rows so far.
+/// The state of an aggregate after the rows so far.
 enum State {
     Count(i64),
     Sum(Sum),
@@ -327,7 +327,7 @@ async fn tree(value: &Value, ty: Type, work: &mut Work) -> Result<Json, PgError>
     cast::to_json(value, ty, &[])
 }
 
-/// What `sum` and `avg` have added up.
+/// The sum that `sum` and `avg` have added up.
 #[derive(Default)]
 struct Sum {
     count: i64,

@@ -1,4 +1,5 @@
-//! What was written, before anything is known about types. Positions are bytes of the text.
+//! The tree of a statement as it was written, before anything is known about types. Positions are
+//! bytes of the text.
 
 use crate::types::Type;
 

@@ -26,7 +26,7 @@ use crate::value::Value;
 
 type Result<T> = std::result::Result<T, PgError>;
 
-/// How deep blocks, IF and loops may be nested: 54001 beyond it.
+/// The depth to which blocks, IF and loops may be nested: 54001 beyond it.
 const MAX_DEPTH: u32 = 32;
 
 /// `[DECLARE ...] BEGIN ... [EXCEPTION ...] END`.
@@ -72,7 +72,7 @@ pub enum Step {
     If {
         /// Conditions and what to do; the first that holds is done.
         arms: Vec<(String, Vec<Self>)>,
-        /// What to do if none holds.
+        /// The steps if none holds.
         otherwise: Vec<Self>,
     },
     /// FOR over numbers (a query of them) or rows, and FOREACH.
@@ -83,7 +83,7 @@ pub enum Step {
         rows: String,
         /// The variable takes the first column, not the row.
         scalar: bool,
-        /// What each round does.
+        /// The steps of each round.
         body: Vec<Self>,
     },
     /// EXIT (true) and CONTINUE.
@@ -101,7 +101,7 @@ pub enum Step {
     Inner(Block),
 }
 
-/// What a variable holds.
+/// The value of a variable.
 #[derive(Clone, Debug)]
 pub enum Variable {
     /// Type as written, and text.

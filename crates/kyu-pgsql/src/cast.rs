@@ -1,4 +1,5 @@
-//! Which types become which, and how (`pg_cast` of PostgreSQL 15, and what is accepted here besides).
+//! Casts: which types become which, and how (`pg_cast` of PostgreSQL 15, and what is accepted here
+//! besides).
 
 use super::datetime::{self, Interval};
 use super::decimal::Decimal;
@@ -9,7 +10,7 @@ use crate::json::{self, Json};
 use crate::types::Type;
 use crate::value::Value;
 
-/// Whether a function may be given one type for another without being asked.
+/// True if a function may be given one type for another without being asked.
 pub(crate) fn implicit(from: Type, to: Type) -> bool {
     use Type::{
         Char, Date, Float8, Int2, Int4, Int8, Json, Jsonb, Name, Numeric, Oid, Regclass, Regproc,
@@ -47,7 +48,7 @@ pub(crate) fn is_text(ty: Type) -> bool {
     matches!(ty, Type::Text | Type::Varchar | Type::Name | Type::Char | Type::Unknown)
 }
 
-/// Whether storing does it: numbers among each other, anything to text.
+/// True if storing converts it: numbers among each other, anything to text.
 pub(crate) fn assignable(from: Type, to: Type) -> bool {
     implicit(from, to)
         || (is_number(from) && is_number(to))
@@ -57,7 +58,7 @@ pub(crate) fn assignable(from: Type, to: Type) -> bool {
         || (from == Type::Timestamp && to == Type::Date)
 }
 
-/// Whether `CAST` does it.
+/// True if `CAST` converts it.
 pub(crate) fn explicit(from: Type, to: Type) -> bool {
     if assignable(from, to) || is_text(from) {
         return true;

@@ -1,9 +1,9 @@
-//! Which overload is meant (manual, 10.2 "Operators" and 10.3 "Functions").
+//! The choice of an overload (manual, 10.2 "Operators" and 10.3 "Functions").
 
 use super::cast::implicit;
 use crate::types::Type;
 
-/// What an argument may be.
+/// The types that a parameter accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepts {
     Type(Type),
@@ -161,7 +161,7 @@ fn same_as_known(left: &mut Vec<usize>, given: &[Type], wanted: &impl Fn(usize, 
     }
 }
 
-/// What the unknown side of an operator is taken for: the type of the other side.
+/// The type of an operator's unknown side: that of the other side.
 pub(crate) fn operator(
     candidates: &[Vec<Accepts>],
     left: Type,

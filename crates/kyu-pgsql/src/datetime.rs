@@ -132,7 +132,7 @@ pub(crate) fn parse(text: &str, kind: &str, now: i64) -> Result<i64, PgError> {
     time.checked_sub(offset).ok_or_else(out_of_range)
 }
 
-/// Whether a text that [`parse`] takes is a date and time without an offset.
+/// True if a text that [`parse`] takes is a date and time without an offset.
 pub(crate) fn is_local(text: &str) -> bool {
     let mut scanner = Scanner { bytes: text.trim().as_bytes(), at: 0 };
     let date = scanner.number().is_some()

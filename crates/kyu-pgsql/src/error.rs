@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is told beside the code: fields of ErrorResponse (PostgreSQL manual, "Error and Notice
+/// An error: the fields of ErrorResponse (PostgreSQL manual, "Error and Notice
 /// Message Fields").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PgError {
@@ -12,11 +12,11 @@ pub struct PgError {
     pub message: String,
     /// More, if there is more to say.
     pub detail: Option<String>,
-    /// What to do instead.
+    /// A hint at what to do instead.
     pub hint: Option<String>,
-    /// Where in the statement, in characters from 1.
+    /// The place in the statement, in characters from 1.
     pub position: Option<u32>,
-    /// Where it came from: "PL/pgSQL function ..." where clients show it.
+    /// The place that it came from: "PL/pgSQL function ..." where clients show it.
     pub context: Option<String>,
 }
 

@@ -21,7 +21,7 @@ use crate::value::{Row, Value};
 /// Answers for the current row, by the id of the call or sub-select.
 pub(crate) type Memory = BTreeMap<usize, Arc<Vec<Row>>>;
 
-/// Why an evaluation stopped.
+/// The reason why an evaluation stopped.
 pub(crate) enum Stop {
     Error(PgError),
     Call { id: usize, overload: OverloadId, arguments: Vec<Value> },
@@ -34,7 +34,7 @@ impl From<PgError> for Stop {
     }
 }
 
-/// What an expression may look at.
+/// The surroundings of an expression: rows, parameters, the session, the catalogue.
 pub(crate) struct Context<'a> {
     /// The current row of each query that encloses the expression.
     pub(crate) stack: &'a [Row],
@@ -295,7 +295,7 @@ impl Context<'_> {
         Ok(if unknown { Value::Null } else { Value::Bool(all) })
     }
 
-    /// What a sub-select's rows mean where it stands.
+    /// The value of a sub-select's rows where it stands.
     fn answer(&mut self, rows: &[Row], kind: &QueryKind, plan: &Plan) -> Result<Value> {
         let first = |row: &Row| row.first().cloned().unwrap_or(Value::Null);
         match kind {
@@ -451,7 +451,8 @@ pub(crate) fn registered(facts: &Facts, ty: Type, oid: i64) -> String {
     found.unwrap_or_else(|| if oid == 0 { "-".to_owned() } else { oid.to_string() })
 }
 
-/// Whether a text can be read as the type, for the choice by content: a number is a delay, not a message's headers.
+/// True if a text can be read as the type, for the choice by content: a number is a delay, not a
+/// message's headers.
 pub(crate) fn holds(text: &str, ty: Type, now: i64) -> bool {
     let trimmed = text.trim_start();
     match ty {

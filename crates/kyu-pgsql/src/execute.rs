@@ -33,14 +33,14 @@ pub(crate) struct Executor<'a, H> {
     pub(crate) parameters: &'a [Value],
     pub(crate) facts: Facts,
     pub(crate) now: i64,
-    /// What the statement may spend.
+    /// The account of the statement.
     pub(crate) work: &'a mut Work,
     /// The current row of each query, the outermost first.
     pub(super) stack: Vec<Row>,
     /// Results of WITH queries, and the plans of those not asked yet.
     ctes: BTreeMap<usize, CteState>,
     pub(super) once: Memory,
-    /// What is known of a leaf, by its query's depth and its offset, before it is read: a column,
+    /// The facts of a leaf, by its query's depth and its offset, before it is read: a column,
     /// and the values that it must have.
     pub(super) ahead: BTreeMap<(usize, usize), (usize, Value)>,
 }
@@ -51,10 +51,10 @@ enum CteState {
     Done(Arc<Vec<Row>>),
 }
 
-/// What must be left of a thread's stack for one query, without those inside it.
+/// The rest of a thread's stack that one query needs, without those inside it.
 const QUERY_STACK_BYTES: usize = 256 << 10;
 
-/// What is made when less is left.
+/// The size of the stack that is made when less is left.
 const STACK_BYTES: usize = 2 << 20;
 
 /// Goes on on another stack where that of the thread ends: how deep queries lie in each other is
@@ -219,7 +219,7 @@ impl<'a, H: Host> Executor<'a, H> {
         }
     }
 
-    /// Whether all conditions hold for the current rows.
+    /// True if all conditions hold for the current rows.
     pub(super) async fn passes(&mut self, conditions: &[Typed]) -> Result<bool> {
         let mark = self.work.mark();
         for condition in conditions {

@@ -8,7 +8,7 @@ use crate::types::Type;
 /// An overload of a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
-    /// What [`crate::host::Host::call`] is told.
+    /// The id that [`crate::host::Host::call`] is told.
     pub id: OverloadId,
     /// Its schema: `pgmq` or `pgmq_public`.
     pub schema: &'static str,
@@ -17,13 +17,13 @@ pub struct Function {
     /// Its arguments. An alias may have fewer than the function it stands for; the rest is that
     /// function's defaults.
     pub arguments: &'static [Argument],
-    /// What it gives.
+    /// The type of its result.
     pub returns: Returns,
-    /// What it does to what is stored.
+    /// Its effect on what is stored.
     pub effect: Effect,
 }
 
-/// What a function does to what is stored.
+/// The effect of a function on what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
@@ -67,8 +67,8 @@ pub struct Argument {
     pub default: Option<&'static str>,
 }
 
-/// What a function gives. A row of [`crate::host::Host::call`] has one value for a plain type, and
-/// one for each column of a composite type or a table.
+/// The result of a function. A row of [`crate::host::Host::call`] has one value for a plain type,
+/// and one for each column of a composite type or a table.
 #[derive(Clone, Copy, Debug)]
 pub enum Returns {
     /// One row.
@@ -80,7 +80,7 @@ pub enum Returns {
 }
 
 impl Returns {
-    /// Whether it may give more or fewer rows than one.
+    /// True if it may give more or fewer rows than one.
     pub fn is_set(self) -> bool {
         !matches!(self, Self::One(_))
     }

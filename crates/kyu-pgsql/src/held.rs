@@ -11,7 +11,7 @@ const FREE_BYTES: usize = 32 << 10;
 /// More is taken in pieces of this size.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What Postgres says when `malloc` gives nothing (`mcxt.c`).
+/// The error that Postgres gives when `malloc` gives nothing (`mcxt.c`).
 fn out_of_memory(bytes: usize, exhausted: &Exhausted) -> PgError {
     let (whose, most) = (exhausted.level.whose(), exhausted.limit_bytes >> 20);
     let detail =
@@ -24,7 +24,7 @@ fn out_of_memory(bytes: usize, exhausted: &Exhausted) -> PgError {
 #[derive(Debug)]
 pub struct Held {
     bytes: usize,
-    /// What has been taken from the budget for them, in whole pieces.
+    /// The share that was taken from the budget for them, in whole pieces.
     taken: Share,
 }
 

@@ -1,4 +1,4 @@
-//! What SQL reaches: pgmq's functions, relations of the engine's state, and transactions.
+//! The host of SQL: pgmq's functions, relations of the engine's state, and transactions.
 
 use std::future::Future;
 
@@ -26,7 +26,8 @@ pub enum Relation {
     NotifyInsertThrottle,
 }
 
-/// What a scan may leave out; the evaluator filters again, so ignoring it is correct.
+/// The bounds of a scan: rows that it may leave out. The evaluator filters again, so ignoring it is
+/// correct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanBounds {
     /// Only this `msg_id`.
@@ -58,7 +59,7 @@ pub trait Host: Send {
         bounds: &ScanBounds,
     ) -> impl Future<Output = Result<Vec<Row>, PgError>> + Send;
 
-    /// How many rows a scan would give, if that is known without one.
+    /// The number of rows that a scan would give, if that is known without one.
     fn count(
         &mut self,
         _relation: &Relation,
@@ -98,8 +99,9 @@ pub trait Host: Send {
     /// Notices since the last call.
     fn take_notices(&mut self) -> Vec<Notice>;
 
-    /// How long statements from now on wait for other transactions: `lock_timeout` (0 for as long as
-    /// it takes; then 55P03) and `deadlock_timeout`, after which 40P01 ends a circle of waiting.
+    /// Sets how long statements from now on wait for other transactions: `lock_timeout` (0 for as
+    /// long as it takes; then 55P03) and `deadlock_timeout`, after which 40P01 ends a circle of
+    /// waiting.
     fn set_patience(&mut self, _lock_timeout_ms: u64, _deadlock_timeout_ms: u64) {}
 
     /// `LISTEN channel`: notifications of the channel go to this session from the commit on.

@@ -1,4 +1,4 @@
-//! What a query asks of the host: functions, and rows or only how many there are.
+//! Questions of a query to its host: functions, and rows or only how many there are.
 
 use std::time::Duration;
 

@@ -18,12 +18,12 @@ use crate::value::{Row, Value};
 /// all of it once.
 const MAX_LOOK_UPS: usize = 256;
 
-/// How rows so far find those of the next source.
+/// The way in which rows so far find those of the next source.
 struct How<'a> {
     kind: JoinKind,
     keys: &'a [JoinKey],
     on: &'a [Typed],
-    /// How many values a row has afterwards.
+    /// The number of values that a row has afterwards.
     width: usize,
 }
 
@@ -250,7 +250,7 @@ impl<H: Host> Executor<'_, H> {
         Ok(rows)
     }
 
-    /// Whether the joined row, which is the current one, fulfils the whole condition.
+    /// True if the joined row, which is the current one, fulfils the whole condition.
     async fn agrees(&mut self, how: &How<'_>, offset: usize, depth: usize) -> Result<bool> {
         if !how.keys.is_empty() {
             let lefts: Vec<Typed> = how.keys.iter().map(|key| key.left.clone()).collect();

@@ -6,13 +6,14 @@ use std::fmt::{self, Write as _};
 use crate::decimal;
 use crate::error::PgError;
 
-/// How deep values may be nested: 54001 beyond it.
+/// The depth to which values may be nested: 54001 beyond it.
 pub const MAX_DEPTH: u32 = 256;
 
-/// How many bytes the numbers of a value may grow by when their exponents are written out: 54000 beyond it.
+/// The bytes that the numbers of a value may grow by when their exponents are written out: 54000
+/// beyond it.
 pub const MAX_GROWTH_BYTES: usize = 1 << 20;
 
-/// How many values of two documents `@>` may compare: 54000 beyond it.
+/// The number of values of two documents that `@>` may compare: 54000 beyond it.
 pub const MAX_COMPARISONS: u32 = 10_000_000;
 
 /// A JSON value as `jsonb` has it.
@@ -42,7 +43,7 @@ pub fn parse(text: &str) -> Result<Json, PgError> {
     Ok(value)
 }
 
-/// Whether a text is JSON, for type `json`, which keeps what was written (`\u0000` included).
+/// Checks that a text is JSON, for type `json`, which keeps what was written (`\u0000` included).
 ///
 /// # Errors
 /// As [`parse`].
@@ -470,7 +471,7 @@ impl Printed {
     }
 }
 
-/// Whether there is a character that a string must have escaped. Without a branch for each byte.
+/// True if there is a character that a string must have escaped. Without a branch for each byte.
 fn has_control(bytes: &[u8]) -> bool {
     bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' '
 }
@@ -659,7 +660,7 @@ impl Json {
         values.get(usize::try_from(index).ok()?)
     }
 
-    /// What `->>` gives: strings without quotes, None for null.
+    /// The text that `->>` gives: strings without quotes, None for null.
     pub fn to_plain_text(&self) -> Option<String> {
         match self {
             Self::Null => None,

@@ -3,7 +3,7 @@
 use super::work::Work;
 use crate::error::PgError;
 
-/// What a token is.
+/// The kind of a token, with its text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TokenKind {
     /// A word: a key word or a name, in lower case.
@@ -28,9 +28,9 @@ pub(crate) enum TokenKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) kind: TokenKind,
-    /// In bytes.
+    /// The place of its first byte in the text.
     pub(crate) start: usize,
-    /// In bytes, after its last.
+    /// The place behind its last byte.
     pub(crate) end: usize,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn position(text: &str, byte: usize) -> u32 {
     u32::try_from(characters + 1).unwrap_or(u32::MAX)
 }
 
-/// What a token, and what is made of it, takes in memory beside its text.
+/// The memory that a token, and what is made of it, takes beside its text.
 pub(crate) const TOKEN_BYTES: usize = 400;
 
 /// All tokens of a text; the last one is [`TokenKind::End`].

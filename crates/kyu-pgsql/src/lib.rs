@@ -83,10 +83,11 @@ pub use zones::Zone;
 /// The longest text of a statement, in bytes: 54000 beyond it. A batch of large messages must fit.
 pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
 
-/// How deep expressions and sub-selects may be nested: 54001 beyond it.
+/// The depth to which expressions and sub-selects may be nested: 54001 beyond it.
 pub const MAX_NESTING: u32 = 64;
 
-/// What a query reads and changes of the session that runs it. Implemented by the door.
+/// The session that runs a query, as far as the query reads and changes it. Implemented by the
+/// door.
 pub trait Session: Send {
     /// The value of a run-time setting (`SHOW name`), None if there is none of this name.
     fn setting(&self, name: &str) -> Option<String>;
@@ -109,7 +110,7 @@ pub trait Session: Send {
     /// `pg_backend_pid()`.
     fn backend_pid(&self) -> i32;
 
-    /// Whether a transaction block is open (`pg_advisory_xact_lock` and the like do not care;
+    /// True while a transaction block is open (`pg_advisory_xact_lock` and the like do not care;
     /// `txid_current` does).
     fn in_transaction(&self) -> bool;
 
@@ -118,7 +119,7 @@ pub trait Session: Send {
         Zone::Utc
     }
 
-    /// When the session began, as values of `timestamptz` are.
+    /// The time at which the session began, as values of `timestamptz` are.
     fn began(&self) -> i64 {
         0
     }
@@ -129,12 +130,12 @@ pub trait Session: Send {
     /// Remembers the number that a send has given, for `lastval()`.
     fn gave(&mut self, _number: i64) {}
 
-    /// What was remembered last.
+    /// The number that was remembered last.
     fn last_given(&self) -> Option<i64> {
         None
     }
 
-    /// Whether the transaction may change nothing (`transaction_read_only`).
+    /// True if the transaction may change nothing (`transaction_read_only`).
     fn is_read_only(&self) -> bool {
         false
     }
@@ -152,7 +153,7 @@ pub struct Prepared {
     change: Option<Change>,
 }
 
-/// What a query gave.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     /// As many values in each as the query has columns.
@@ -196,20 +197,20 @@ pub async fn prepare<H: Host>(
 }
 
 impl Prepared {
-    /// Whether it calls the host at most once, and nothing that is computed from the answer can fail: then
-    /// [`Prepared::execute`] is all or nothing by itself, and the door opens no transaction around it.
-    /// False is always correct, and slower.
+    /// True if it calls the host at most once, and nothing that is computed from the answer can
+    /// fail: then [`Prepared::execute`] is all or nothing by itself, and the door opens no
+    /// transaction around it. False is always correct, and slower.
     pub fn is_one_call(&self) -> bool {
         self.change.is_none() && plan::is_one_call(&self.plan)
     }
 
-    /// Whether it takes no longer than a call of the host: no rows are made but the call's, and no
+    /// True if it takes no longer than a call of the host: no rows are made but the call's, and no
     /// function is called that may take long. The door runs such a query where its socket is served.
     pub fn is_short(&self) -> bool {
         self.is_one_call() && plan::is_short(&self.plan)
     }
 
-    /// Whether it gives rows; without, there is a count in the tag only.
+    /// True if it gives rows; otherwise there is a count in the tag only.
     pub fn gives_rows(&self) -> bool {
         self.change.is_none_or(|change| change.returning)
     }

@@ -1,5 +1,5 @@
-//! Where the conditions of a query are asked: as early as their columns are there, and equalities
-//! between two sources by hashing instead of trying all pairs.
+//! The places at which the conditions of a query are asked: as early as their columns are there,
+//! and equalities between two sources by hashing instead of trying all pairs.
 //!
 //! A conjunct of WHERE goes, in this order,
 //! - into a derived table, whose select list is then evaluated for fewer rows;
@@ -220,7 +220,7 @@ fn equality(typed: &Typed, depth: usize, start: usize, end: usize) -> Option<Joi
     Some(JoinKey { left: (**left).clone(), right })
 }
 
-/// What a condition on one leaf says a column must equal.
+/// The column of one leaf, and the value that a condition says it must equal.
 fn bound(typed: &Typed, depth: usize) -> Option<LeafBound> {
     match &typed.node {
         Node::Compare(Comparison::Equal, a, b) => {
@@ -294,7 +294,7 @@ pub(super) fn bare_column(typed: &Typed, depth: usize) -> Option<usize> {
     }
 }
 
-/// Whether a value of one type is also the other's.
+/// True if a value of one type is also the other's.
 fn same_form(from: Type, to: Type) -> bool {
     let number = |ty| {
         matches!(

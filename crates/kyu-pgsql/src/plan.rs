@@ -113,7 +113,7 @@ pub(crate) enum Node {
     },
 }
 
-/// Which overload to call.
+/// The overload to call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CallTarget {
     Known(OverloadId),
@@ -146,14 +146,14 @@ impl PartialEq for Plan {
 pub(crate) struct Plan {
     pub(crate) ctes: Vec<CtePlan>,
     pub(crate) body: BodyPlan,
-    /// What it gives; rows of the body may have more values, for sorting.
+    /// The columns of its result; rows of the body may have more values, for sorting.
     pub(crate) columns: Vec<Column>,
     pub(crate) order: Vec<SortKey>,
     pub(crate) limit: Option<Typed>,
     pub(crate) offset: Option<Typed>,
     /// It, or something in it, looks at the catalogue.
     pub(crate) catalog: bool,
-    /// How many queries enclose it.
+    /// The number of queries that enclose it.
     pub(crate) depth: usize,
 }
 
@@ -198,17 +198,17 @@ pub(crate) struct SelectPlan {
     pub(crate) sets: Vec<(usize, SetCall)>,
     /// `row_number()`; each adds a value to the row.
     pub(crate) windows: Vec<(usize, Window)>,
-    /// How many values follow those of FROM: aggregates, sets and windows.
+    /// The number of values that follow those of FROM: aggregates, sets and windows.
     pub(crate) slots: usize,
     /// Values of the result, then those that only sort.
     pub(crate) items: Vec<Typed>,
     pub(crate) distinct: DistinctPlan,
-    /// What a scan may leave out.
+    /// The rows that a scan may leave out.
     pub(crate) msg_id: Option<Typed>,
 }
 
 impl SelectPlan {
-    /// Where the values of the select list stand in the row, if it is nothing but columns, each
+    /// The places in the row of the values of the select list, if it is nothing but columns, each
     /// once: such rows are moved instead of evaluated. `SELECT * FROM pgmq.read(...)` is one.
     pub(crate) fn moved_columns(&self, at_depth: usize) -> Option<Vec<usize>> {
         if !self.sets.is_empty() || matches!(self.distinct, DistinctPlan::On(_)) {
@@ -292,7 +292,7 @@ pub(crate) struct SetCall {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SetFunction {
     Queue(CallTarget),
-    /// Of `builtins::sets`.
+    /// A function of `builtins::sets`, by its place there.
     Builtin(usize),
     /// `unnest` of several arrays side by side.
     UnnestAll,
@@ -331,7 +331,7 @@ pub(crate) struct Join {
     pub(crate) keys: Vec<JoinKey>,
     /// The rest of the condition.
     pub(crate) on: Vec<Typed>,
-    /// How many values a row has up to the end of it.
+    /// The number of values that a row has up to the end of it.
     pub(crate) width: usize,
 }
 
@@ -345,7 +345,7 @@ pub(crate) struct JoinKey {
 }
 
 impl Source {
-    /// Where its values begin in the row.
+    /// The place in the row at which its values begin.
     pub(crate) fn offset(&self) -> usize {
         match self {
             Self::Leaf(leaf) => leaf.offset,
@@ -353,7 +353,7 @@ impl Source {
         }
     }
 
-    /// How many values a row has up to the end of it.
+    /// The number of values that a row has up to the end of it.
     pub(crate) fn end(&self) -> usize {
         match self {
             Self::Leaf(leaf) => leaf.offset + leaf.width,
@@ -361,7 +361,7 @@ impl Source {
         }
     }
 
-    /// Whether its rows depend on those of sources before it.
+    /// True if its rows depend on those of sources before it.
     pub(crate) fn is_dependent(&self) -> bool {
         match self {
             Self::Leaf(leaf) => leaf.dependent,
@@ -377,7 +377,7 @@ pub(crate) struct Leaf {
     /// Of the catalogue: what a column must equal, for a look-up instead of a scan. The filters
     /// say the same.
     pub(crate) bounds: Vec<LeafBound>,
-    /// Where its values begin in the row.
+    /// The place in the row at which its values begin.
     pub(crate) offset: usize,
     pub(crate) width: usize,
     pub(crate) kind: LeafKind,
@@ -427,7 +427,7 @@ impl SelectPlan {
     }
 }
 
-/// Whether a plan calls the host at most once, with nothing after the call that can fail.
+/// True if a plan calls the host at most once, with nothing after the call that can fail.
 pub(crate) fn is_one_call(plan: &Plan) -> bool {
     let BodyPlan::Select(select) = &plan.body else { return false };
     let plain = plan.ctes.is_empty()
@@ -493,7 +493,8 @@ const SHORT_FUNCTIONS: &[&str] = &[
 /// Expressions of a short query have no more parts than this.
 const MAX_SHORT_PARTS: usize = 1_000;
 
-/// Whether a query of [`is_one_call`] is short: see `sql::Prepared::is_short`.
+/// True if a query of [`is_one_call`] is short: see
+/// [`Prepared::is_short`](crate::Prepared::is_short).
 pub(crate) fn is_short(plan: &Plan) -> bool {
     let BodyPlan::Select(select) = &plan.body else { return false };
     let mut parts = 0;

@@ -14,7 +14,7 @@ const RUN: usize = 16;
 /// Sorts items by a comparison; equal ones keep their order.
 ///
 /// # Errors
-/// What ended the statement meanwhile.
+/// The error that ended the statement meanwhile.
 pub(super) async fn sort<T: Send>(
     items: &mut Vec<T>,
     work: &mut Work,

@@ -32,7 +32,7 @@ pub enum Statement {
     /// `SET [LOCAL] name = value`; no value is `DEFAULT`. Names are in lower case; `TIME ZONE` is `timezone`,
     /// `NAMES` is `client_encoding`. A list is joined by `, `.
     Set {
-        /// Of the setting.
+        /// The name of the setting.
         name: String,
         /// Text; None for DEFAULT.
         value: Option<String>,
@@ -47,17 +47,17 @@ pub enum Statement {
     Discard(Discard),
     /// `PREPARE name (types) AS statement`.
     Prepare {
-        /// Of the prepared statement.
+        /// The name of the prepared statement.
         name: String,
         /// Declared types; may be fewer than there are parameters.
         types: Vec<Type>,
-        /// What it does.
+        /// The statement that is prepared.
         query: Query,
     },
     /// `EXECUTE name (arguments)`: a query of one row with the arguments, if there are any. Bring the values to the
     /// statement's types with [`crate::assign`].
     Execute {
-        /// Of the prepared statement.
+        /// The name of the prepared statement.
         name: String,
         /// Gives one row.
         arguments: Option<Query>,
@@ -66,13 +66,13 @@ pub enum Statement {
     Deallocate(Option<String>),
     /// `DECLARE name CURSOR FOR query`.
     Declare {
-        /// Of the cursor.
+        /// The name of the cursor.
         name: String,
         /// `WITH HOLD`.
         hold: bool,
         /// `BINARY`.
         binary: bool,
-        /// What it gives.
+        /// The query.
         query: Query,
     },
     /// `FETCH` or `MOVE`.
@@ -109,7 +109,8 @@ impl Query {
 /// A statement that changes rows, written as a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Of CommandComplete, without the count of rows: `DELETE`, `INSERT 0`, `TRUNCATE TABLE`.
+    /// The tag of CommandComplete, without the count of rows: `DELETE`, `INSERT 0`, `TRUNCATE
+    /// TABLE`.
     pub(crate) tag: &'static str,
     /// It has RETURNING: it gives rows.
     pub(crate) returning: bool,
@@ -118,15 +119,15 @@ pub(crate) struct Change {
 /// `COPY (query) TO STDOUT`.
 #[derive(Clone, Debug)]
 pub struct CopyOut {
-    /// What to copy.
+    /// The query whose rows are copied.
     pub query: Query,
-    /// How to write it.
+    /// The format of its lines.
     pub format: CopyFormat,
-    /// Whether a first line has the names.
+    /// True if a first line has the names.
     pub header: bool,
-    /// Between values; the format's default if None.
+    /// The text between values; the format's default if None.
     pub delimiter: Option<char>,
-    /// How NULL is written; the format's default if None.
+    /// The text of NULL; the format's default if None.
     pub null: Option<String>,
 }
 
@@ -144,13 +145,13 @@ pub enum CopyFormat {
 /// A statement without anything to do here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Utility {
-    /// Of CommandComplete: `CREATE EXTENSION`.
+    /// The tag of CommandComplete: `CREATE EXTENSION`.
     pub tag: &'static str,
     /// A NOTICE to send before, with its SQLSTATE.
     pub notice: Option<(&'static str, String)>,
 }
 
-/// What stands behind BEGIN.
+/// The modes that stand behind BEGIN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransactionModes {
     /// `ISOLATION LEVEL ...`, in lower case: `read committed`.
@@ -163,7 +164,7 @@ pub struct TransactionModes {
     pub start: bool,
 }
 
-/// What DISCARD drops.
+/// The things that DISCARD drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discard {
     /// All of it, settings and LISTEN included.
@@ -179,7 +180,7 @@ pub enum Discard {
 /// `FETCH count FROM cursor`. Cursors only go forwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// Of the cursor.
+    /// The name of the cursor.
     pub cursor: String,
     /// At most so many rows; None is all. Negative: backwards, which is refused with 55000.
     pub count: Option<i64>,

@@ -101,7 +101,7 @@ fn integer(ty: Type, text: &str) -> Result<Value, PgError> {
     value.map(Value::Int).ok_or_else(range)
 }
 
-/// Whether an integer type has the value.
+/// Checks that an integer type has the value.
 pub(crate) fn fits(ty: Type, value: i64) -> bool {
     match ty {
         Type::Int2 => i16::try_from(value).is_ok(),

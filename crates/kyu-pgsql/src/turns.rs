@@ -1,4 +1,4 @@
-//! Where long statements run: in turns, in threads of their own, so that no statement holds up
+//! Turns of long statements, in threads of their own, so that no statement holds up
 //! another connection or another door.
 //!
 //! There are as many turns as the machine has cores. A statement gives its turn back whenever it
@@ -24,7 +24,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// As many turns as the machine has cores.
+    /// Makes as many turns as the machine has cores.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self(Semaphore::new(cores.max(2)))

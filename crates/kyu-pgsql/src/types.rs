@@ -68,7 +68,7 @@ pub enum Composite {
     QueueRecord,
     /// `pgmq.metrics_result`.
     MetricsResult,
-    /// What `information_schema._pg_expandarray` gives; it has no name and no object id.
+    /// The result of `information_schema._pg_expandarray`; it has no name and no object id.
     Numbered,
 }
 

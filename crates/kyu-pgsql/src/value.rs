@@ -41,7 +41,7 @@ pub enum Value {
     Array(Element, Vec<Value>),
     /// A row of a composite type, or an anonymous one.
     Row(Type, Vec<Value>),
-    /// What a `void` function returns.
+    /// The result of a `void` function.
     Void,
 }
 

@@ -1,4 +1,4 @@
-//! What a statement may spend: steps between looks at its end, and memory.
+//! The account of a running statement: steps between looks at its end, and memory.
 //!
 //! Every loop of the parser, the resolver and the evaluator counts its rounds here. Counting is how
 //! `statement_timeout` and a cancel reach code that does not wait for anything, and how the
@@ -18,8 +18,8 @@ const STEPS_BETWEEN_LOOKS: u32 = 512;
 /// Steps after which the asynchronous part lets others run: about a millisecond.
 const STEPS_BETWEEN_YIELDS: u32 = 8_192;
 
-/// How deep queries may call each other while they run: 54001 beyond it. A nesting that the parser
-/// accepts stays below it; what a thread's stack takes is several times as much.
+/// The depth to which queries may call each other while they run: 54001 beyond it. A nesting that
+/// the parser accepts stays below it; what a thread's stack takes is several times as much.
 const MAX_DEPTH: u32 = 100;
 
 /// Most rows at each stage of a query: 53400 beyond it.
@@ -28,7 +28,7 @@ pub const MAX_ROWS: usize = 1_000_000;
 /// Bytes of input that count as one step, where a function walks over all of it.
 const BYTES_A_STEP: usize = 64;
 
-/// What may end a statement from outside: a timeout, a cancel, a client that has gone.
+/// A watch over what may end a statement from outside: a timeout, a cancel, a client that has gone.
 pub trait Watch: Send + Sync {
     /// The error that ends the statement, once there is a reason.
     fn interrupted(&self) -> Option<PgError>;
@@ -82,7 +82,7 @@ impl Work {
         self.steps
     }
 
-    /// How often it has looked at whether it has been ended.
+    /// The number of looks at whether it has been ended.
     pub fn looks(&self) -> u64 {
         self.looks
     }
@@ -100,7 +100,7 @@ impl Work {
     /// Counts one step.
     ///
     /// # Errors
-    /// What ended the statement, such as 57014.
+    /// The error that ended the statement, such as 57014.
     pub(crate) fn step(&mut self) -> Result<(), PgError> {
         self.spend(1)
     }
@@ -191,7 +191,7 @@ impl Work {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Whether one more row may join so many.
+    /// Checks that one more row may join so many.
     ///
     /// # Errors
     /// 53400 above [`MAX_ROWS`].
@@ -200,7 +200,7 @@ impl Work {
     }
 }
 
-/// What Postgres says of a statement that is nested too deeply.
+/// The error that Postgres gives for a statement that is nested too deeply.
 pub(crate) fn too_deep() -> PgError {
     PgError::new("54001", "stack depth limit exceeded")
         .hint("Write the statement with less nesting; lists and arrays may be long.")
@@ -211,12 +211,12 @@ pub(crate) fn too_many_rows() -> PgError {
         .hint("Read fewer rows at a time.")
 }
 
-/// What a row takes in memory.
+/// The memory that a row takes.
 pub(crate) fn row_bytes(row: &Row) -> usize {
     size_of::<Row>() + row.iter().map(value_bytes).sum::<usize>()
 }
 
-/// What a value takes in memory. A shared text counts each time: whoever holds it keeps it alive.
+/// The memory that a value takes. A shared text counts each time: whoever holds it keeps it alive.
 pub fn value_bytes(value: &Value) -> usize {
     size_of::<Value>()
         + match value {
@@ -234,7 +234,7 @@ pub fn value_bytes(value: &Value) -> usize {
         }
 }
 
-/// What the tree of a JSON text takes in memory, at most: its bytes, and a node for each separator.
+/// The memory that the tree of a JSON text takes at most: its bytes, and a node for each separator.
 pub(crate) fn json_bytes(text: &str) -> usize {
     let separators = memchr::memchr2_iter(b',', b':', text.as_bytes()).count();
     text.len() + (separators + 1) * 2 * size_of::<crate::json::Json>()

@@ -19,7 +19,7 @@ use super::transaction::{End, QueueChanges, Standing, archive_command};
 const UNLOGGED: &str = "pgmq.unlogged";
 const PARTITIONED: &str = "pgmq.partitioned";
 
-/// What kind of table a queue would be.
+/// The kind of table that a queue would be in Postgres. It changes nothing but how the queue is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueueForm {
     Plain,
@@ -142,7 +142,7 @@ impl QueueSession {
         Err(failure::conflict("the queue is created and dropped all the time"))
     }
 
-    /// What `CREATE ... IF NOT EXISTS` says of a queue's tables and indexes.
+    /// Says what `CREATE ... IF NOT EXISTS` says of a queue's tables and indexes.
     fn notice_existing(&mut self, name: &str) {
         let table = name.to_lowercase();
         let relations = [

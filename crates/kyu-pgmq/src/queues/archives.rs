@@ -1,5 +1,5 @@
-//! What is taken out of archives, for those who keep them small: `delete_archived` and
-//! `purge_archive`, which are also DELETE and TRUNCATE on `pgmq.a_<name>`. Kyu's own: pgmq has
+//! Functions that take messages out of archives, for those who keep them small: `delete_archived`
+//! and `purge_archive`, which are also DELETE and TRUNCATE on `pgmq.a_<name>`. Kyu's own: pgmq has
 //! tables there.
 //!
 //! Nobody claims archived messages: of two open transactions that delete the same one, both are told
@@ -104,7 +104,7 @@ impl QueueSession {
         Ok(deleted)
     }
 
-    /// Which of these numbers, in order, an archive has.
+    /// The numbers of these that an archive has, in order.
     async fn archived_among(&self, archive: &QueueInfo, seqs: &[Seq]) -> Result<Vec<Seq>, PgError> {
         let (mut next, last) = (seqs.first().copied(), seqs.last().copied().unwrap_or(0));
         let mut there = Vec::new();

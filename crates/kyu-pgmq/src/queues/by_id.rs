@@ -27,7 +27,7 @@ pub(super) fn seqs_of(ids: &[i64]) -> Vec<Seq> {
     seqs
 }
 
-/// When a message is to be visible again.
+/// The time at which a message is to be visible again.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Show {
     /// In so many seconds.

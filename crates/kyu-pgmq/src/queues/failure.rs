@@ -48,7 +48,7 @@ pub(super) fn conflict(what: &str) -> PgError {
         .hint("Run the transaction again.")
 }
 
-/// What the broker says, for an operation on `queue`.
+/// The error for what the broker says to an operation on `queue`.
 pub(super) fn broker(error: Error, queue: &str) -> PgError {
     match error {
         Error::Refused(refusal) => refused(refusal, queue),
@@ -82,7 +82,7 @@ pub(super) fn refused(refusal: Refusal, queue: &str) -> PgError {
     }
 }
 
-/// Why one message was not accepted.
+/// The error for one message that was not accepted.
 pub(super) fn not_enqueued(refusal: EnqueueRefusal, queue: &str) -> PgError {
     match refusal {
         EnqueueRefusal::QueueNotFound(_) => no_table("q", queue),

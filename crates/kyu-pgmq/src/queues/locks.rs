@@ -1,5 +1,5 @@
-//! Who waits for whom, as Postgres has it: locks of tables, and lines for messages that an open
-//! transaction has claimed.
+//! Locks, and who waits for whom, as Postgres has it: locks of tables, and lines for messages that
+//! an open transaction has claimed.
 //!
 //! A transaction holds the table of each queue that it touches (`Shared`), so that nobody empties or
 //! drops it meanwhile (`Exclusive`); two that create a queue of one name take turns, and so do two
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::limits::{MAX_REORDERS, STRAY_CLAIM_PAUSE_MS};
 
-/// What can be locked, or waited for.
+/// An object that can be locked, or waited for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Object {
     /// The table of a queue or of its archive, such as `q_jobs`.
@@ -40,7 +40,7 @@ impl Object {
     }
 }
 
-/// How a lock is held. Only two that are shared go together.
+/// The mode of a lock. Only two that are shared go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mode {
     Shared,
@@ -53,25 +53,25 @@ impl Mode {
     }
 }
 
-/// Who asks.
+/// The session that asks for a lock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who {
-    /// What holds the lock when it is granted; `None` for a single step, which holds nothing.
+    /// The holder of the lock when it is granted; `None` for a single step, which holds nothing.
     pub(super) owner: Option<SessionId>,
     /// The session's process number, for words.
     pub(super) process: u32,
 }
 
-/// How long a session waits.
+/// The times that a session waits for a lock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// `lock_timeout`; 0 for as long as it takes.
     pub(super) lock_timeout_ms: u64,
-    /// After this the circle is looked for.
+    /// The time after which the circle is looked for.
     pub(super) deadlock_timeout_ms: u64,
 }
 
-/// See the module.
+/// The locks of all sessions of a namespace.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     // A std Mutex: nothing asynchronous happens while it is held.
@@ -85,14 +85,14 @@ pub(super) struct Locks {
 struct LockTable {
     next_ticket: u64,
     objects: BTreeMap<Object, Lock>,
-    /// What each owner holds.
+    /// The objects that each owner holds.
     held: BTreeMap<SessionId, BTreeSet<Object>>,
-    /// Where each owner waits.
+    /// The object that each owner waits for, and its place in the line.
     waits: BTreeMap<SessionId, (Object, u64)>,
     /// Messages in whose lines the first waits for this owner.
     awaited: BTreeMap<SessionId, BTreeSet<Object>>,
     exclusive: usize,
-    /// How often claims were given back by an owner that goes on.
+    /// The number of times that an owner which goes on gave claims back.
     given_back: u64,
 }
 
@@ -107,7 +107,7 @@ struct Waiter {
     ticket: u64,
     who: Who,
     mode: Mode,
-    /// Whose claim it waits for, of a message.
+    /// The owner of the claim that it waits for, of a message.
     claimed_by: Option<SessionId>,
     /// It asks the engine again, or is about to.
     awake: bool,
@@ -143,7 +143,7 @@ impl Locks {
         self.exclusive.store(state.exclusive, Ordering::Release);
     }
 
-    /// Whether a step that shares its tables may have to wait.
+    /// True if a step that shares its tables may have to wait.
     pub(super) fn may_wait(&self) -> bool {
         self.exclusive.load(Ordering::Acquire) > 0
     }
@@ -173,7 +173,7 @@ impl Locks {
         place.wait_while(|state, place| state.has(&place.object, place.ticket)).await
     }
 
-    /// How many wait now.
+    /// The number of those who wait now.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         let state = self.lock();
@@ -457,7 +457,7 @@ struct Edge {
 }
 
 impl Lock {
-    /// Whether the holders let an owner have it.
+    /// True if the holders let an owner have it.
     fn is_free_for(&self, owner: Option<SessionId>, mode: Mode) -> bool {
         let mut others = self.holders.iter().filter(|(holder, _)| Some(**holder) != owner);
         others.all(|(_, held)| !held.conflicts(mode))
@@ -465,7 +465,7 @@ impl Lock {
 }
 
 impl Waiter {
-    /// What it waits for, as Postgres names it.
+    /// The thing that it waits for, as Postgres names it.
     fn wanted(&self, object: &Object) -> String {
         match (object, self.claimed_by) {
             (Object::Table(table), _) => {

@@ -38,7 +38,7 @@ pub(super) fn check(name: Option<String>) -> Result<String, PgError> {
 /// A queue that is there.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
-    /// As it is outside; no transaction is open.
+    /// The queue as it is outside; no transaction is open.
     Outside(Arc<QueueInfo>),
     /// The transaction's view of it, under this name.
     Inside(String),

@@ -95,7 +95,7 @@ impl Hub {
         self.tell(&Notification { process, channel, payload: String::new() });
     }
 
-    /// When a queue was notified last; 0 for never since the server started.
+    /// The time at which a queue was notified last; 0 for never since the server started.
     pub(super) fn last_ms(&self, queue: QueueId) -> UnixMs {
         self.lock().last_ms.get(&queue).copied().unwrap_or(0)
     }

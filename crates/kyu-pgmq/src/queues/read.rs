@@ -32,7 +32,7 @@ pub(super) struct Read {
     /// `{}` and NULL take all.
     pub(super) conditional: Option<Arc<str>>,
     pub(super) poll: Option<Poll>,
-    /// Removed as they are read.
+    /// True if messages are removed as they are read.
     pub(super) pop: bool,
 }
 
@@ -48,7 +48,7 @@ impl Read {
         Self { vt_s, qty, order, conditional, poll, pop }
     }
 
-    /// What a message must contain, unless that is nothing.
+    /// The document that a message must contain; `None` if any message will do.
     fn condition(&self) -> Result<Option<Json>, PgError> {
         let text = self.conditional.as_deref().filter(|text| *text != "{}");
         text.map(json::parse).transpose()

@@ -20,7 +20,7 @@ use kyu_broker::engine::limits::{MAX_BATCH, MAX_RESERVED};
 /// A list of messages or headers, each of which may be NULL, as the list itself.
 type Jsons = Option<Vec<Option<Arc<str>>>>;
 
-/// When a message becomes visible.
+/// The time at which a message becomes visible.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Delay {
     /// At once, or after the queue's own delay (of a queue that SQS made).

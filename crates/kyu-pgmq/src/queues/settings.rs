@@ -85,7 +85,7 @@ impl QueueSession {
         }
     }
 
-    /// What `DROP TRIGGER IF EXISTS` says.
+    /// Says what `DROP TRIGGER IF EXISTS` says.
     fn notice_no_trigger(&mut self, queue: &str) {
         if let Some((name, config)) = self.config_of(queue)
             && !config.attributes.contains_key(notify::SETTING)

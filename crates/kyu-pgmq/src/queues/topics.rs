@@ -64,7 +64,7 @@ impl Binding {
         regex
     }
 
-    /// Whether the regex matches: `*` is one or more signs but dots, `#` any signs.
+    /// True if the regex matches: `*` is one or more signs but dots, `#` any signs.
     fn matches(&self, key: &str) -> bool {
         // After each sign of the pattern: which prefixes of the key it may have taken.
         let key = key.as_bytes();
@@ -108,7 +108,7 @@ impl Binding {
     }
 }
 
-/// What keys and patterns must both be like.
+/// The form that keys and patterns must both have.
 fn check(what: &str, text: Option<&str>, allowed: &str, extra: &str) -> Result<(), PgError> {
     let text = text.filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| raise(format!("{what} cannot be NULL or empty")))?;

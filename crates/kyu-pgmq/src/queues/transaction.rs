@@ -25,7 +25,7 @@ use super::time::from_pg;
 
 const COMMIT_EARLIER: &str = "Commit more often.";
 
-/// See the module.
+/// An open transaction: its changes so far, and the places to go back to.
 #[derive(Debug)]
 pub(super) struct OpenTransaction {
     pub(super) session: SessionId,
@@ -35,7 +35,7 @@ pub(super) struct OpenTransaction {
     /// It may have claims that its state does not know of.
     pub(super) stray: bool,
     pub(super) state: Pending,
-    /// What it has locked, or waits for.
+    /// The objects that it has locked, or waits for.
     pub(super) locked: BTreeSet<Object>,
     savepoints: Vec<Savepoint>,
 }
@@ -47,20 +47,20 @@ struct Savepoint {
     locked: BTreeSet<Object>,
 }
 
-/// What a transaction gives back that goes on.
+/// The claims and locks that a transaction gives back when it goes back to a savepoint.
 #[derive(Debug, Default)]
 pub(super) struct Undone {
     pub(super) claims: Vec<(QueueId, Vec<Seq>)>,
     pub(super) locks: Vec<Object>,
 }
 
-/// What a savepoint keeps.
+/// The changes that a transaction has made so far; a savepoint keeps a copy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
-    /// By the engine's name.
+    /// Changes of queues, by the engine's name.
     pub(super) queues: BTreeMap<String, QueueChanges>,
     pub(super) bytes: usize,
-    /// By source.
+    /// Cursors of outboxes, by source.
     pub(super) cursors: BTreeMap<String, CursorMove>,
     /// LISTEN (true) and UNLISTEN, in order; no channel is all of them.
     pub(super) listens: Vec<(bool, Option<String>)>,
@@ -69,7 +69,7 @@ pub(super) struct Pending {
 /// A queue as the transaction sees it.
 #[derive(Clone, Debug)]
 pub(super) struct QueueChanges {
-    /// As it was outside when it was first touched; `None` if it did not exist.
+    /// The queue as it was outside when it was first touched; `None` if it did not exist.
     pub(super) before: Option<Arc<QueueInfo>>,
     pub(super) standing: Standing,
     /// Messages from before are gone.
@@ -81,7 +81,7 @@ pub(super) struct QueueChanges {
     pub(super) local: BTreeMap<Seq, Local>,
     /// Next number of a queue that this transaction made.
     pub(super) next_seq: Seq,
-    /// What the archive had before is gone.
+    /// The messages that the archive had before are gone.
     pub(super) archive_purged: bool,
     /// Messages that are gone from the archive; it had them before.
     pub(super) unarchived: BTreeSet<Seq>,
@@ -100,7 +100,7 @@ pub(super) enum Standing {
 /// A message that the transaction sent or claimed, as it sees it now.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
-    /// To be enqueued by the commit.
+    /// The message that the commit is to enqueue.
     pub(super) sent: Option<Arc<Outgoing>>,
     pub(super) row: MessageRow,
     /// Reads of this transaction.
@@ -126,7 +126,7 @@ impl Local {
         self.sent.as_ref().map_or(self.row.bytes(), |sent| sent.bytes())
     }
 
-    /// What becomes of a claimed message, or of one that the same group enqueues.
+    /// The fate of a claimed message, or of one that the same group enqueues.
     fn fate(&self) -> Fate {
         let at_ms = self.row.last_read_at_ms;
         match self.end {

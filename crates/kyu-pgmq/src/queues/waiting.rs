@@ -1,4 +1,4 @@
-//! How a session takes locks and waits for them; see [`super::locks`].
+//! Taking locks and waiting for them, for a session; see [`super::locks`].
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Shared;
 use super::locks::{Mode, Object, Who};
 use super::session::QueueSession;
 
-/// What holds the locks of a statement: the transaction, or, without one, this until it is dropped.
+/// The holder of a statement's locks: the transaction, or, without one, this until it is dropped.
 #[derive(Debug)]
 pub(super) struct Holder {
     shared: Arc<Shared>,

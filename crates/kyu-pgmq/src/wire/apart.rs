@@ -1,4 +1,4 @@
-//! What a session's statements may spend, and where they run: what is short where its socket is
+//! The budget of a session's statements, and where they run: what is short where its socket is
 //! served, everything else in [`Turns`](kyu_pgsql::turns::Turns).
 
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use super::session::{Session, Stop, interruptible};
 /// millisecond.
 const SHORT_BYTES: usize = 32 << 10;
 
-/// What a CancelRequest reaches of a session.
+/// The part of a session that a CancelRequest reaches.
 #[derive(Debug, Default)]
 pub(super) struct Cancel {
     asked: AtomicBool,
-    /// For what waits.
+    /// Wakes what waits.
     pub(super) notify: Notify,
 }
 
@@ -59,7 +59,7 @@ impl Watch for StatementEnd {
     }
 }
 
-/// What a query gave, and the memory that it takes.
+/// The rows that a query gave, and the memory that they take.
 pub(super) struct Fetched {
     pub(super) rows: Vec<Row>,
     pub(super) tag: String,
@@ -67,15 +67,15 @@ pub(super) struct Fetched {
 }
 
 impl<Q: Queues> Session<'_, Q> {
-    /// When the statement that begins now must have ended: `statement_timeout`, or that of the
-    /// block that it is a step of.
+    /// The time by which the statement that begins now must have ended: `statement_timeout`, or
+    /// that of the block that it is a step of.
     fn deadline(&self) -> Option<Instant> {
         let ms = self.context.settings.statement_timeout_ms();
         let own = (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
         own.into_iter().chain(self.block_deadline).min()
     }
 
-    /// What a statement may spend.
+    /// The steps and the memory that a statement may spend.
     pub(super) fn statement_work(&self) -> Work {
         let end = StatementEnd { cancel: Arc::clone(&self.cancel), deadline: self.deadline() };
         let most = self.port.limits.statement_memory_bytes;

@@ -9,7 +9,7 @@ use kyu_pgsql::value::{Column, Row, Value};
 use super::frontend::{Format, Formats};
 use super::{binary, style::ValueStyle};
 
-/// How grave an ErrorResponse is.
+/// The severity of an ErrorResponse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
     /// The statement failed.
@@ -18,7 +18,7 @@ pub(super) enum Severity {
     Fatal,
 }
 
-/// Where the session stands, as ReadyForQuery tells it.
+/// The status of a session, as ReadyForQuery tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     /// No transaction block.

@@ -161,7 +161,7 @@ fn write_numeric(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Why a binary parameter is none; the caller adds which one.
+/// The reason why bytes are no binary parameter; the caller adds which one.
 fn incorrect() -> PgError {
     PgError::new("22P03", "incorrect binary data format")
 }

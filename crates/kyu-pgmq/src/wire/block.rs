@@ -21,7 +21,7 @@ use super::session::{Session, Stop};
 /// Most statements that one DO may run: 54000 beyond it.
 const MAX_STEPS: u32 = 1_000_000;
 
-/// Where to go on.
+/// The place where a block goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     Next,
@@ -32,15 +32,15 @@ enum Flow {
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<Flow, Stop>> + Send + 'a>>;
 
-/// What a running block knows.
+/// The scope of a running block: its variables, and the error that it handles.
 #[derive(Debug)]
 struct BlockScope {
     variables: Variables,
-    /// What the innermost handler caught.
+    /// The error that the innermost handler caught.
     caught: Option<PgError>,
-    /// How many blocks with handlers enclose it.
+    /// The number of blocks with handlers that enclose it.
     depth: u32,
-    /// What the variables take.
+    /// The memory that the variables take.
     held: Held,
 }
 
@@ -290,7 +290,7 @@ impl<Q: Queues> Session<'_, Q> {
         Ok(value.and_then(|value| block::text_of(ty, value)))
     }
 
-    /// What a statement gave; an empty tag for NOTIFY.
+    /// The columns and rows of a statement; an empty tag for NOTIFY.
     async fn rows(
         &mut self,
         text: &str,

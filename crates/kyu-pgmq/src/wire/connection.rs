@@ -23,14 +23,14 @@ use super::limits::{
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-/// Why nothing more is read.
+/// The reason why nothing more is read.
 #[derive(Debug)]
 pub(super) enum Gone {
     /// The client closed, or the socket broke.
     Closed,
     /// The client took nothing, or sent the rest of a message too slowly.
     Stalled,
-    /// What came is no message: FATAL 08P01.
+    /// The bytes that came are no message: FATAL 08P01.
     Unreadable(String),
     /// There is no memory for the rest of a large message: FATAL 53200.
     NoMemory,
@@ -48,7 +48,7 @@ impl From<Unreadable> for Gone {
     }
 }
 
-/// Why a statement was ended before it was done.
+/// The reason why a statement was ended before it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interrupted {
     /// By a CancelRequest.
@@ -102,7 +102,7 @@ impl Connection {
         self.max_message_bytes = limits.max_message_bytes;
     }
 
-    /// What has arrived and was not taken.
+    /// The bytes that have arrived and were not taken.
     pub(super) fn arrived(&self) -> &[u8] {
         &self.input
     }
@@ -130,7 +130,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a message begins in what has arrived.
+    /// True if a message begins in what has arrived.
     pub(super) fn has_begun(&self) -> bool {
         !self.input.is_empty()
     }

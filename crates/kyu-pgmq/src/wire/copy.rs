@@ -7,7 +7,7 @@ use kyu_pgsql::{CopyFormat, CopyOut};
 use super::backend::write_text;
 use super::style::ValueStyle;
 
-/// How rows are written.
+/// The form in which rows are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Style {
     csv: bool,
@@ -17,7 +17,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// What the statement asks for, defaults filled in.
+    /// The style that the statement asks for, defaults filled in.
     pub(super) fn of(copy: &CopyOut) -> Result<Self, PgError> {
         let (csv, delimiter, null) = match copy.format {
             CopyFormat::Text => (false, '\t', "\\N"),

@@ -14,7 +14,7 @@ pub(super) struct Header {
     pub(super) total: usize,
 }
 
-/// What ends a connection, because what follows cannot be read: FATAL 08P01.
+/// The reason to end a connection whose next bytes cannot be read: FATAL 08P01.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) String);
 
@@ -57,7 +57,7 @@ pub(super) enum Target<'a> {
     Portal(&'a str),
 }
 
-/// How a value is written.
+/// The form in which a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// As text.
@@ -84,7 +84,7 @@ impl Formats {
         }
     }
 
-    /// Whether `count` values can have these formats.
+    /// True if `count` values can have these formats.
     pub(super) fn fits(&self, count: usize) -> bool {
         match self {
             Self::All(_) => true,
@@ -218,7 +218,7 @@ fn malformed() -> PgError {
     PgError::new("08P01", "invalid message format")
 }
 
-/// What only messages hold, and not values.
+/// Reads what only messages hold, and not values.
 impl<'a> Reader<'a> {
     fn count(&mut self) -> Result<usize, PgError> {
         let count = usize::from(self.u16()?);

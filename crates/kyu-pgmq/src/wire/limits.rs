@@ -18,20 +18,21 @@ pub struct Limits {
     /// Largest message of a client: a batch of 1 MiB messages in escaped JSON. Beyond it: FATAL
     /// 08P01 and the connection is closed, for what follows cannot be read.
     pub max_message_bytes: usize,
-    /// Memory for messages larger than [`SMALL_MESSAGE_BYTES`], over all connections, paid as their
+    /// Memory for messages larger than `SMALL_MESSAGE_BYTES`, over all connections, paid as their
     /// bytes arrive, and a part of `memory_bytes`. What does not fit waits, and is not read meanwhile.
     pub large_message_budget_bytes: usize,
     /// Longest wait of a message for more of that memory: FATAL 53200. A message that has some and
     /// moves less than 1 MiB in two seconds while others wait is given up: its connection is closed.
     pub large_message_patience: Duration,
-    /// What a statement may hold while it runs: rows, sorts, groups, texts. 53200 beyond it.
+    /// Memory that a statement may hold while it runs: rows, sorts, groups, texts. 53200 beyond it.
     pub statement_memory_bytes: usize,
-    /// What a session may hold: its statement, cursors, prepared statements. 53200 beyond it.
+    /// Memory that a session may hold: its statement, cursors, prepared statements. 53200 beyond
+    /// it.
     pub session_memory_bytes: usize,
-    /// What all sessions may hold together, their messages included. 53200 for the one that asks for
-    /// more.
+    /// Memory that all sessions may hold together, messages included. 53200 for the one that asks
+    /// for more.
     pub memory_bytes: usize,
-    /// How long open statements may take to finish at shutdown. Then they are cut off.
+    /// The time that open statements have to finish at shutdown. Then they are cut off.
     pub shutdown_grace: Duration,
 }
 
@@ -82,7 +83,7 @@ pub(super) const MAX_NAME_BYTES: usize = 1_024;
 /// Answers are gathered up to this size before they are written, in one write.
 pub(super) const WRITE_BYTES: usize = 32 << 10;
 
-/// What is read at once while nothing is known of the next message.
+/// The size of a read while nothing is known of the next message.
 pub(super) const READ_BYTES: usize = 8 << 10;
 
 /// Messages up to this size are copied out of the buffer that they arrived in.

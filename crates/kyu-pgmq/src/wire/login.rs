@@ -1,4 +1,4 @@
-//! From a fresh socket to a session: TLS, startup, password.
+//! The way from a fresh socket to a session: TLS, startup, password.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Client {
     pub(super) settings: Settings,
 }
 
-/// Why there is no session.
+/// The reason why there is no session.
 enum Ended {
     /// There is nobody to tell, or nothing to say.
     Quietly,

@@ -19,7 +19,7 @@ use super::server::Queues;
 use super::session::{Session, Stop};
 use super::transaction::{BlockState, aborted, ends_failed};
 
-/// What a prepared statement does.
+/// The task of a prepared statement.
 #[derive(Debug)]
 pub(super) enum Work {
     /// Nothing: a text without a statement.
@@ -40,7 +40,7 @@ pub(super) struct Prepared {
     pub(super) columns: Option<Arc<Vec<Column>>>,
     /// Types of its parameters.
     pub(super) types: Vec<Type>,
-    /// What ParameterDescription says: the client's own word where it declared one.
+    /// The types that ParameterDescription names: the client's own where it declared one.
     oids: Vec<u32>,
     /// The memory that it takes.
     _held: Held,
@@ -70,7 +70,7 @@ impl Prepared {
         Self { work, columns, types: Vec::new(), oids: Vec::new(), _held: held }
     }
 
-    /// Whether it may run in a failed transaction.
+    /// True if it may run in a failed transaction.
     fn ends_failed(&self) -> bool {
         match &self.work {
             Work::Other(statement) => ends_failed(statement),
@@ -99,7 +99,7 @@ fn declared_type(declared: u32) -> Type {
     }
 }
 
-/// How far a portal is.
+/// The progress of a portal.
 #[derive(Debug)]
 pub(super) enum Progress {
     /// Not run.
@@ -119,7 +119,7 @@ pub(super) struct Portal {
     pub(super) progress: Progress,
     /// `WITH HOLD`: it outlives its transaction.
     pub(super) held: bool,
-    /// What its parameters take.
+    /// The memory that its parameters take.
     pub(super) memory: Held,
 }
 

@@ -2,7 +2,8 @@
 
 use kyu_pgsql::error::PgError;
 
-/// What is left of a message's body, or of a value. Errors are ERROR 08P01, in Postgres' words.
+/// The rest of a message's body, or of a value, that has not been read yet. Errors are ERROR 08P01,
+/// in Postgres' words.
 #[derive(Debug)]
 pub(super) struct Reader<'a>(&'a [u8]);
 

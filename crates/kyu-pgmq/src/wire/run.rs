@@ -18,7 +18,7 @@ use super::server::{Notification, Queues};
 use super::session::{Session, Stop};
 use super::transaction::{BlockState, aborted, ends_failed, is_control};
 
-/// What a statement gave.
+/// The outcome of a statement.
 pub(super) enum Answer {
     /// A text without a statement.
     Empty,

@@ -18,7 +18,7 @@ pub(super) const MECHANISM: &str = "SCRAM-SHA-256";
 
 type Key = [u8; 32];
 
-/// What is kept of a password: enough to check it, not enough to log in with.
+/// The part of a password that is kept: enough to check it, not enough to log in with.
 #[derive(Clone)]
 pub(super) struct Verifier {
     salt: Vec<u8>,
@@ -36,7 +36,7 @@ impl fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// Of a password; takes some milliseconds on purpose.
+    /// The verifier of a password; making it takes some milliseconds on purpose.
     pub(super) fn new(password: &str, salt: Vec<u8>) -> Self {
         let salted = salted_password(password.as_bytes(), &salt, ITERATIONS);
         let client_key = mac(&salted, &[b"Client Key"]);
@@ -44,7 +44,8 @@ impl Verifier {
         Self { salt, stored_key, server_key: mac(&salted, &[b"Server Key"]), genuine: true }
     }
 
-    /// Of a user that does not exist: the same salt for the same name, and no password fits.
+    /// The verifier of a user that does not exist: the same salt for the same name, and no password
+    /// fits.
     pub(super) fn mock(user: &str, secret: &[u8]) -> Self {
         let salt = mac(secret, &[user.as_bytes()]);
         let salt = salt.iter().take(SALT_BYTES).copied().collect();
@@ -57,7 +58,7 @@ impl Verifier {
     }
 }
 
-/// Why it failed.
+/// The reason why a login failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
     /// Not what the RFC says: 08P01.

@@ -32,13 +32,13 @@ pub struct Notification {
     pub process: u32,
     /// The channel.
     pub channel: String,
-    /// What was said.
+    /// The text that came with it.
     pub payload: String,
 }
 
 /// Gives each session its access to the queues.
 pub trait Queues: Send + Sync + 'static {
-    /// What a session calls.
+    /// The host of one session.
     type Host: Host + 'static;
 
     /// Opens a session. Its notifications come through the channel; when it closes, or when the
@@ -49,7 +49,7 @@ pub trait Queues: Send + Sync + 'static {
     fn notify(&self, notification: Notification);
 }
 
-/// Who may have a session, and over what.
+/// The options of a door: who may have a session, and over what.
 #[derive(Debug, Default)]
 pub struct DoorOptions {
     /// Name and password; with one, everybody needs it. Without, only this machine is let in.
@@ -88,16 +88,16 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// What makes TLS of connections, for a port of another protocol as well.
+    /// The acceptor that makes TLS of connections, for a port of another protocol as well.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0))
     }
 }
 
-/// What the port has seen, for metrics.
+/// The counters of a port, for metrics.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Of its connections.
+    /// The counters of its connections.
     pub connections: ConnectionCounts,
     /// Statements run.
     pub statements: AtomicU64,
@@ -105,7 +105,7 @@ pub struct Counts {
     pub statements_failed: AtomicU64,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Port<Q> {
     pub(super) queues: Q,
     pub(super) limits: Limits,

@@ -24,7 +24,7 @@ use super::server::{Notification, Port, Queues};
 use super::settings::{self, Settings};
 use super::transaction::{BlockState, TransactionBlock};
 
-/// Why a message was not worked off.
+/// The reason why a message was not worked off.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The statement failed; the session goes on.
@@ -56,20 +56,20 @@ impl From<Gone> for Stop {
     }
 }
 
-/// What SQL sees of the session.
+/// The part of a session that SQL sees.
 pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) user: String,
     pub(super) database: String,
     pub(super) process: u32,
     pub(super) in_block: bool,
-    /// What NOTIFY has said since the transaction began: channels and payloads.
+    /// The channels and payloads of NOTIFY since the transaction began.
     pub(super) said: Vec<(String, String)>,
-    /// When the session began.
+    /// The time at which the session began.
     pub(super) began: i64,
-    /// What functions warn of; sent with the answer.
+    /// Warnings of functions; sent with the answer.
     warnings: Vec<Notice>,
-    /// For `lastval()`.
+    /// The number for `lastval()`.
     last_given: Option<i64>,
 }
 
@@ -174,22 +174,22 @@ pub(super) struct Session<'a, Q: Queues> {
     pub(super) host: Q::Host,
     pub(super) context: Context,
     pub(super) transaction: TransactionBlock,
-    /// By name; the unnamed one under the empty name.
+    /// Prepared statements by name; the unnamed one under the empty name.
     pub(super) statements: HashMap<String, Arc<Prepared>>,
     /// Portals and cursors, which share their names.
     pub(super) portals: HashMap<String, Portal>,
     pub(super) port: &'a Port<Q>,
     notifications: mpsc::Receiver<Notification>,
     pub(super) cancel: Arc<Cancel>,
-    /// What it may hold: results, cursors, prepared statements.
+    /// The memory that it may hold: results, cursors, prepared statements.
     pub(super) budget: Budget,
-    /// When the block that is running must have ended.
+    /// The time by which the block that is running must have ended.
     pub(super) block_deadline: Option<Instant>,
     secret: u32,
     stopping: Stopping,
-    /// After an error, until Sync.
+    /// True after an error, until Sync.
     skipping: bool,
-    /// Whether messages of the extended protocol wait for their Sync.
+    /// True while messages of the extended protocol wait for their Sync.
     grouped: bool,
 }
 
@@ -305,7 +305,8 @@ impl<'a, Q: Queues> Session<'a, Q> {
         Ok(None)
     }
 
-    /// When waiting for the client's next message ends the session, and with which words.
+    /// The time at which waiting for the client's next message ends the session, and the words for
+    /// it.
     fn idle_limit(&self) -> Option<(PgError, Instant)> {
         let (name, code, message) = match self.transaction.state {
             BlockState::Idle => (
@@ -461,7 +462,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
     }
 }
 
-/// Of 57014.
+/// The words of 57014.
 pub(super) const BY_USER: &str = "canceling statement due to user request";
 pub(super) const BY_TIMEOUT: &str = "canceling statement due to statement timeout";
 

@@ -7,7 +7,7 @@ use kyu_pgsql::error::PgError;
 
 use super::style::ValueStyle;
 
-/// How a value is checked and written back.
+/// The kind of a setting: how its value is checked and written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SettingKind {
     /// Cannot be changed: 55P02.
@@ -43,7 +43,7 @@ const fn reported(name: &'static str, default: &'static str, kind: SettingKind) 
     Setting { name, default, kind, reported: true }
 }
 
-/// What `server_version` says: clients choose their catalogue queries by it.
+/// The value of `server_version`: clients choose their catalogue queries by it.
 pub(super) const SERVER_VERSION: &str = concat!("15.0 (Kyu ", env!("CARGO_PKG_VERSION"), ")");
 
 const LEVELS: SettingKind =
@@ -52,7 +52,7 @@ const MESSAGES: SettingKind = SettingKind::OneOf(&[
     "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error",
 ]);
 
-/// In the order of their names, without regard to case.
+/// All settings, in the order of their names without regard to case.
 const SETTINGS: &[Setting] = &[
     reported("application_name", "", SettingKind::Text),
     setting("backslash_quote", "safe_encoding", SettingKind::Text),
@@ -120,18 +120,19 @@ const MAX_VALUE_BYTES: usize = 64 << 10;
 /// The values of one session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
-    /// What startup asked for, and what only this connection knows: the defaults of RESET.
+    /// The values that startup asked for, or that only this connection knows: the defaults of
+    /// RESET.
     initial: BTreeMap<String, String>,
-    /// What SET changed.
+    /// The values that SET changed.
     changed: BTreeMap<String, String>,
-    /// What SET LOCAL changed, until the transaction ends.
+    /// The values that SET LOCAL changed, until the transaction ends.
     local: BTreeMap<String, String>,
     /// `changed` before the transaction's first SET, to go back to.
     before: Option<BTreeMap<String, String>>,
     in_transaction: bool,
-    /// What was last reported; kept only where it is not the default.
+    /// The value that was reported last; kept only where it is not the default.
     told: BTreeMap<&'static str, String>,
-    /// Whether anything may have to be reported.
+    /// True if anything may have to be reported.
     dirty: bool,
     /// Looked up once, as every statement needs them.
     style: ValueStyle,
@@ -169,7 +170,7 @@ impl Settings {
         self.read_only
     }
 
-    /// What a savepoint keeps.
+    /// The values that a savepoint keeps.
     pub(super) fn save(&self) -> Saved {
         Saved { changed: self.changed.clone(), local: self.local.clone() }
     }
@@ -198,7 +199,7 @@ impl Settings {
         self.patience_ms.unwrap_or((0, DEADLOCK_TIMEOUT_MS))
     }
 
-    /// How values are written.
+    /// The style in which values are written.
     pub(super) fn style(&self) -> ValueStyle {
         self.style.clone()
     }
@@ -440,7 +441,7 @@ fn milliseconds(text: &str) -> Option<u64> {
     (milliseconds <= f64::from(i32::MAX)).then_some(milliseconds as u64)
 }
 
-/// In the largest unit that divides it, as SHOW does.
+/// The text in the largest unit that divides it, as SHOW writes it.
 fn written(ms: u64) -> String {
     for (factor, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")] {
         if ms > 0 && ms.is_multiple_of(factor) {

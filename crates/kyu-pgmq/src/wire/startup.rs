@@ -7,7 +7,7 @@ const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSSENC: u32 = 80_877_104;
 
-/// What a connection opens with.
+/// The packet that a connection opens with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum First {
     /// The client would like TLS.
@@ -40,7 +40,7 @@ pub(super) struct Startup {
     pub(super) settings: Vec<(String, String)>,
 }
 
-/// Why a first packet is none.
+/// The reason why a first packet is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// The length is impossible: the connection is closed without a word, as Postgres does.

@@ -1,4 +1,4 @@
-//! How the session writes values: its time zone, and its style of intervals.
+//! The style in which a session writes values: its time zone, and its style of intervals.
 
 use std::fmt::Write;
 
@@ -74,7 +74,7 @@ fn iso_interval(months: i32, days: i32, micros: i64) -> String {
 mod tests {
     use super::*;
 
-    /// As Postgres 15 answers with `intervalstyle = iso_8601`.
+    /// The text that Postgres 15 answers with `intervalstyle = iso_8601`.
     #[test]
     fn intervals_in_iso_8601() {
         for (months, days, micros, expected) in [

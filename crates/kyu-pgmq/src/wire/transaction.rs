@@ -9,7 +9,7 @@ use super::server::Queues;
 use super::session::{Session, Stop};
 use super::settings::Saved;
 
-/// Where a session stands.
+/// The state of a session's transaction block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum BlockState {
     /// No transaction.
@@ -27,7 +27,7 @@ pub(super) enum BlockState {
 #[derive(Debug, Default)]
 pub(super) struct TransactionBlock {
     pub(super) state: BlockState,
-    /// Whether the host has it open; not after a failure without a savepoint to go back to.
+    /// True while the host has it open; not after a failure without a savepoint to go back to.
     pub(super) on_host: bool,
     /// Savepoints in the order in which they were made.
     savepoints: Vec<SessionSavepoint>,
@@ -37,7 +37,7 @@ pub(super) struct TransactionBlock {
 struct SessionSavepoint {
     name: String,
     settings: Saved,
-    /// How much NOTIFY had said by then.
+    /// The number of notifications by then.
     said: usize,
 }
 
@@ -69,12 +69,12 @@ pub(super) fn aborted() -> PgError {
     )
 }
 
-/// Whether a statement may stand in a failed block.
+/// True for a statement that may stand in a failed block.
 pub(super) fn ends_failed(statement: &Statement) -> bool {
     matches!(statement, Statement::Commit(_) | Statement::Rollback(_) | Statement::RollbackTo(_))
 }
 
-/// Whether a statement is about transactions, and opens none by itself.
+/// True for a statement about transactions, which opens none by itself.
 pub(super) fn is_control(statement: &Statement) -> bool {
     matches!(
         statement,
@@ -268,7 +268,7 @@ impl<Q: Queues> Session<'_, Q> {
         Ok("ROLLBACK")
     }
 
-    /// For statements that Postgres refuses in a block.
+    /// Refuses statements that Postgres refuses in a block.
     pub(super) fn forbid_block(&self, what: &str) -> Result<(), Stop> {
         if self.transaction.state == BlockState::Block {
             let message = format!("{what} cannot run inside a transaction block");

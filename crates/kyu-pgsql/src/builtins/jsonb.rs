@@ -103,7 +103,7 @@ fn path<'a>(json: &'a Json, keys: &[Value]) -> Option<&'a Json> {
     Some(at)
 }
 
-/// What `?` finds: keys of an object, texts of an array, or the text itself.
+/// The texts that `?` finds: keys of an object, texts of an array, or the text itself.
 fn names_of(json: &Json) -> HashSet<&str> {
     match json {
         Json::Object(pairs) => pairs.iter().map(|(key, _)| key.as_str()).collect(),
@@ -333,7 +333,7 @@ fn build_object(values: &[Value], types: &[Type]) -> Result<Value, PgError> {
     Ok(Value::Json(json::object(pairs).to_string().into()))
 }
 
-/// How many levels of arrays and objects a document has.
+/// The number of levels of arrays and objects that a document has.
 fn depth(json: &Json) -> usize {
     match json {
         Json::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),

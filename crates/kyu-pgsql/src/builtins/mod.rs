@@ -23,7 +23,7 @@ use crate::value::Value;
 /// Gets values of the declared types, and the types that were given (for `any`).
 pub(crate) type Run = fn(&mut Context<'_>, &[Value], &[Type]) -> Result<Value, PgError>;
 
-/// What a function gives.
+/// The type of a function's result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gives {
     Type(Type),

@@ -173,7 +173,7 @@ fn patterns(table: &mut BuiltinTable) {
     });
 }
 
-/// What a match may cost: characters of the subject times states of the expression. About a
+/// The highest cost of a match: characters of the subject times states of the expression. About a
 /// second; nothing can interrupt a match.
 const MAX_MATCH_COST: usize = 500_000_000;
 

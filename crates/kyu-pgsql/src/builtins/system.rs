@@ -1,4 +1,4 @@
-//! What the session and the catalogue know.
+//! Functions about the session and the catalogue.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -12,7 +12,7 @@ use crate::oid;
 use crate::types::{Element, Type};
 use crate::value::Value;
 
-/// What `version()` says. Clients read the number after `PostgreSQL`; the rest is honest.
+/// The text of `version()`. Clients read the number after `PostgreSQL`; the rest is honest.
 pub(crate) const VERSION: &str =
     "PostgreSQL 15.0 (Kyu: the pgmq SQL API over the Postgres protocol)";
 

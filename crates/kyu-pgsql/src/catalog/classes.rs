@@ -1,4 +1,5 @@
-//! What exists now: tables, their indexes, composite types; found by id, by name, by table.
+//! The objects that exist now: tables, their indexes, composite types; found by id, by name, by
+//! table.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -13,10 +14,11 @@ use crate::oid;
 use crate::types::Composite;
 use crate::value::Column;
 
-/// Of the names of FIFO indexes.
+/// The end of the names of FIFO indexes.
 const FIFO_SUFFIX: &str = "_fifo_idx";
 
-/// What exists now. Everything but the list of relations is made when it is first asked for.
+/// The functions and relations of a host, as the catalogue shows them. Everything but the list of
+/// relations is made when it is first asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     functions: Functions,
@@ -38,7 +40,7 @@ pub(crate) struct Class {
     pub(crate) index: Option<IndexOf>,
 }
 
-/// What an index is on.
+/// The table and the column that an index is on.
 #[derive(Debug)]
 pub(crate) struct IndexOf {
     /// The id of its table, and the table's place among the classes.

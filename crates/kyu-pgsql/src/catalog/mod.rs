@@ -53,7 +53,7 @@ fn argument_text(argument: &Argument) -> String {
     )
 }
 
-/// Whether a plan may look at the catalogue: asking for all relations costs more than a send.
+/// True if a plan may look at the catalogue: asking for all relations costs more than a send.
 pub(crate) fn is_needed(plan: &super::plan::Plan) -> bool {
     plan.catalog
 }

@@ -88,7 +88,7 @@ pub(crate) fn relation_text(oid: u32) -> Option<String> {
     })
 }
 
-/// What the reader of a relation asks for: values of some columns. Rows with others may be left
+/// The values of some columns that the reader of a relation asks for. Rows with others may be left
 /// out; the evaluator asks its conditions again.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted(Vec<(usize, Vec<Value>)>);
@@ -124,7 +124,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("columns", &["table_name"]),
 ];
 
-/// Whether rows of a relation can be looked up by a column.
+/// True if rows of a relation can be looked up by a column.
 pub(crate) fn is_keyed(relation: &str, column: usize) -> bool {
     let Some((_, keys)) = KEYS.iter().find(|(name, _)| *name == relation) else { return false };
     let columns = tables().iter().find(|table| table.name == relation).map(|table| &table.columns);

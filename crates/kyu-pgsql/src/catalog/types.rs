@@ -1,4 +1,4 @@
-//! What `pg_type` says of each type, and the names of its functions.
+//! The rows of `pg_type`: the facts of each type, and the names of its functions.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ const TYPES: &str = include_str!("types15.txt");
 /// `input output receive send modin modout analyze subscript`.
 const FUNCTIONS: usize = 8;
 
-/// Of one type.
+/// The facts of one type.
 pub(super) struct TypeFacts {
     oid: u32,
     pub(super) preferred: bool,
@@ -43,7 +43,7 @@ fn facts(line: &'static str) -> Option<TypeFacts> {
     Some(TypeFacts { oid, preferred, alignment, storage, functions, names })
 }
 
-/// What is known of a type. Composites are as `record` is, and arrays of them as any array.
+/// The facts of a type. Composites are as `record` is, and arrays of them as any array.
 pub(super) fn type_facts(ty: Type) -> Option<&'static TypeFacts> {
     let like = match ty {
         Type::Composite(_) => Type::Record,

@@ -122,7 +122,7 @@ impl Parser<'_> {
         Ok(Some((done, true)))
     }
 
-    /// What follows a symbol: ANY, ALL, or a right side.
+    /// Reads what follows a symbol: ANY, ALL, or a right side.
     fn operator(&mut self, left: Expr, op: String, level: u8, pos: usize) -> Result<Expr> {
         let any = self.is_word("any") || self.is_word("some");
         if (any || self.is_word("all")) && self.is_mark_at(1, "(") {
@@ -586,8 +586,8 @@ fn call_of(name: &str, values: Vec<Expr>, pos: usize) -> Call {
     Call { name: vec![name.to_owned()], arguments, pos, ..Call::default() }
 }
 
-/// Whether `.` behind it selects a field: after parentheses, calls and subscripts. The points of a column's own
-/// name have been taken already.
+/// True if `.` behind it selects a field: after parentheses, calls and subscripts. The points of a
+/// column's own name have been taken already.
 fn is_composite(expr: &Expr) -> bool {
     matches!(
         *expr.kind,

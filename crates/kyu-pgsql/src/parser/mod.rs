@@ -15,8 +15,8 @@ use super::work::{Work, too_deep};
 use super::{MAX_NESTING, MAX_STATEMENT_BYTES};
 use crate::error::PgError;
 
-/// How high a tree of an expression may be: a chain of operators is a tree too, and everything that
-/// walks it recurs.
+/// The height that the tree of an expression may have: a chain of operators is a tree too, and
+/// everything that walks it recurs.
 const MAX_HEIGHT: u32 = 128;
 
 pub(super) type Result<T> = std::result::Result<T, PgError>;
@@ -26,7 +26,7 @@ pub(super) type Result<T> = std::result::Result<T, PgError>;
 #[derive(Debug)]
 pub struct Script {
     text: Arc<str>,
-    /// Where the statements begin, in bytes.
+    /// The places at which the statements begin, in bytes.
     starts: Vec<usize>,
     next: usize,
     first: Option<Parsed>,
@@ -35,14 +35,14 @@ pub struct Script {
 /// A statement, and what it takes in memory.
 #[derive(Debug)]
 pub struct Parsed {
-    /// What it says.
+    /// The statement.
     pub statement: Statement,
     /// About so many bytes.
     pub bytes: usize,
 }
 
 impl Script {
-    /// How many statements there are.
+    /// The number of statements.
     pub fn count(&self) -> usize {
         self.starts.len()
     }
@@ -112,7 +112,7 @@ pub(super) struct Parser<'a> {
     tokens: Vec<Token>,
     work: &'a mut Work,
     at: usize,
-    /// How deep the parser has gone.
+    /// The depth that the parser is at.
     depth: u32,
     /// Height of the expression that was parsed last.
     height: u32,

@@ -8,7 +8,7 @@ use super::super::lexer::TokenKind;
 use super::{NEEDS_AS, Parser, Result, is_reserved};
 
 impl Parser<'_> {
-    /// Whether a query begins here, behind any number of parentheses.
+    /// True if a query begins here, behind any number of parentheses.
     pub(super) fn starts_query(&self) -> bool {
         let mut ahead = 0;
         while self.is_mark_at(ahead, "(") {

@@ -130,7 +130,7 @@ pub(super) fn aggregate_kind(name: &str) -> Option<AggregateKind> {
     })
 }
 
-/// What the argument becomes, and what comes out.
+/// The types that the argument becomes and that come out.
 fn aggregate_types(kind: AggregateKind, argument: Type) -> Option<(Type, Type)> {
     use Type::{Bool, Float8, Int2, Int4, Int8, Interval, Jsonb, Numeric, Text, Void};
     Some(match kind {

@@ -13,7 +13,7 @@ use crate::error::PgError;
 use crate::types::{Composite, Type};
 use crate::value::{Column, Value};
 
-/// What a call is.
+/// A call that has been resolved: a value or a source of rows.
 pub(super) enum Called {
     Value(Typed),
     Set(SetCall),
@@ -701,7 +701,7 @@ fn builtin_candidates(name: &str, count: usize) -> (Vec<usize>, Vec<Vec<Accepts>
     (found, candidates)
 }
 
-/// Which argument of the function each given one is; None if they do not fit.
+/// The place among the function's arguments of each given one; None if they do not fit.
 fn placed(function: &Function, names: &[Option<String>]) -> Option<Vec<usize>> {
     let mut places = Vec::with_capacity(names.len());
     for (i, name) in names.iter().enumerate() {

@@ -510,7 +510,7 @@ impl Resolver<'_> {
         Ok(columns.iter().map(|column| (column.name.clone(), typed(column))).collect())
     }
 
-    /// Whether an expression is `x.*` of a composite, and its fields.
+    /// The fields of an expression that is `x.*` of a composite; `None` for any other.
     pub(super) fn field_star(&mut self, value: &Expr, pos: usize) -> Result<Vec<(String, Typed)>> {
         // `(t).*` of a table is `t.*`.
         if let ExprKind::Column(name) = &*value.kind

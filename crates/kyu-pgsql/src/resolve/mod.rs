@@ -25,7 +25,7 @@ pub(crate) use from::{relation_columns, relation_named};
 
 type Result<T> = std::result::Result<T, PgError>;
 
-/// What a query may look at while it is resolved.
+/// The state of a resolution: types of parameters, scopes, and the names of WITH queries.
 pub(crate) struct Resolver<'a> {
     text: &'a str,
     functions: Functions,
@@ -38,7 +38,7 @@ pub(crate) struct Resolver<'a> {
     now: i64,
     scopes: Vec<Scope>,
     ctes: Vec<CteName>,
-    /// Where in `ctes` each name stands, the innermost last.
+    /// The places of each name in `ctes`, the innermost last.
     cte_names: HashMap<String, Vec<usize>>,
     /// Ids of the WITH queries that the current one has read.
     read: BTreeSet<usize>,
@@ -48,11 +48,11 @@ pub(crate) struct Resolver<'a> {
     lowest: usize,
     /// The statement looks at the catalogue.
     catalog: bool,
-    /// Where the literal stands that an operator is about to give a type.
+    /// The place of the literal that an operator is about to give a type.
     literal: Option<usize>,
 }
 
-/// What the resolver is told of the host.
+/// The facts of the host that the resolver is told.
 #[derive(Clone, Copy)]
 pub(crate) struct Known<'a> {
     pub(crate) functions: Functions,
@@ -62,13 +62,13 @@ pub(crate) struct Known<'a> {
     pub(crate) now: i64,
 }
 
-/// What FROM of one query offers.
+/// The columns that FROM of one query offers.
 #[derive(Default)]
 struct Scope {
     columns: Vec<ScopeColumn>,
-    /// Where in `columns` each name stands.
+    /// The places of each name in `columns`.
     names: HashMap<String, Vec<usize>>,
-    /// Where in `columns` those of each table stand.
+    /// The places of each table's columns in `columns`.
     tables: HashMap<String, Vec<usize>>,
     /// Tables that are no functions, queries or joins, with their ids.
     bases: Vec<(String, u32)>,
@@ -119,7 +119,7 @@ struct CteName {
 pub(crate) struct Resolved {
     pub(crate) plan: Plan,
     pub(crate) parameters: Vec<Type>,
-    /// Whether it must be asked again with the relations that exist.
+    /// True if it must be resolved again with the relations that exist.
     pub(crate) names_tables: bool,
 }
 

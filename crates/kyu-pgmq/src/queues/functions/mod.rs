@@ -1,4 +1,4 @@
-//! The functions that queues offer. One row of [`table`] is one function: its name, its typed
+//! The functions that queues offer. One row of `table.rs` is one function: its name, its typed
 //! arguments with their defaults, what it gives, what it does to transactions that are READ ONLY,
 //! and the code that runs it. The catalogue, the choice of an overload and the call all read the row.
 

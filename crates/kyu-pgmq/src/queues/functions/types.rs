@@ -56,11 +56,11 @@ pub(super) trait Single {
     fn row(given: Self::Given) -> Row;
 }
 
-/// What a function gives.
+/// The result of a function: one row, a set, or a table.
 pub(super) trait Gives {
     /// Its declaration.
     const RETURNS: Returns;
-    /// What the function's code gives.
+    /// The type in Rust, which the function's code gives.
     type Given;
 
     fn rows(given: Self::Given) -> Vec<Row>;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::queues::functions;
 use crate::wire::{Notification, Queues};
 
-/// What hosts were asked, in order.
+/// The questions to all hosts, in order.
 pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
 #[derive(Clone, Default)]

@@ -61,7 +61,7 @@ impl Rig {
         client
     }
 
-    /// What the fake was asked since the last time.
+    /// The questions to the fake since the last time.
     fn calls(&self) -> Vec<String> {
         std::mem::take(&mut *self.log.lock().unwrap())
     }
