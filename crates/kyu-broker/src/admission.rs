@@ -1,5 +1,5 @@
-//! How many requests are inside at one time, by the memory they take. Who finds no room waits;
-//! who finds too many waiting is refused.
+//! Admission: the bound of the requests that are inside at one time, by their memory. A request
+//! that finds no room waits; one that finds too many waiting is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::Error;
 use crate::limits::{ADMISSION_UNIT_BYTES, ADMISSION_UNITS};
 
-/// Held by a request from admission to reply.
+/// The right to be inside, which a request holds from its admission to its reply.
 pub(crate) type Permit = OwnedSemaphorePermit;
 
-/// See the module.
+/// The admission of one broker; see the module.
 #[derive(Debug)]
 pub(crate) struct Admission {
     units: Arc<Semaphore>,
@@ -52,7 +52,8 @@ impl Admission {
     }
 }
 
-/// Leaves the count when the request is admitted, refused or dropped.
+/// The place of a waiting request. It leaves the count when the request is admitted, refused or
+/// dropped.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {

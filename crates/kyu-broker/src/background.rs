@@ -12,7 +12,7 @@ use crate::limits::{KEPT_SNAPSHOTS, RELOCATION_READ_BYTES};
 use crate::metrics::{Counter, Metrics};
 use crate::request::Job;
 
-/// Writes each snapshot that comes, until the engine's thread ends.
+/// Writes each snapshot that is ordered, until the engine's thread ends.
 pub(crate) fn write_snapshots(
     store: &SnapshotStore,
     orders: &Receiver<(Lsn, Box<Frozen>)>,
@@ -24,7 +24,7 @@ pub(crate) fn write_snapshots(
     }
 }
 
-/// Writes one snapshot and answers its size. A failure is reported and costs nothing but a longer
+/// Writes one snapshot and returns its size. A failure is reported and costs nothing but a longer
 /// log: the snapshot before is still there.
 pub(crate) fn write_snapshot(store: &SnapshotStore, lsn: Lsn, frozen: &Frozen) -> Option<u64> {
     match store.write(lsn, |mut file| frozen.write(&mut file)) {
@@ -42,7 +42,7 @@ pub(crate) fn write_snapshot(store: &SnapshotStore, lsn: Lsn, frozen: &Frozen) -
     }
 }
 
-/// What the reader of frames is told.
+/// An order to the thread that reads frames.
 #[derive(Debug)]
 pub(crate) enum ReadOrder {
     Start(Vec<LiveFrame>),
@@ -75,8 +75,8 @@ pub(crate) fn read_frames(
     }
 }
 
-/// One frame, if it reads back as it was written. Damage must not be copied under a fresh
-/// checksum of the log: such a frame stays where it is, and is reported.
+/// Reads one frame; `None` unless it reads back as it was written. Damage must not be copied under
+/// a fresh checksum of the log: such a frame stays where it is, and is reported.
 fn read_frame(
     reader: &impl LogReader,
     live: LiveFrame,

@@ -14,7 +14,7 @@ use crate::limits::{COLD_READ_THREADS, MAX_COLD_RECEIVES};
 use crate::metrics::{Counter, Metrics};
 use crate::thread::{self, Threads};
 
-/// A message in hand.
+/// A delivered message with its content in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Proof of delivery, counts.
@@ -23,7 +23,7 @@ pub struct Received {
     pub message: Frame,
 }
 
-/// Resolves deliveries to messages.
+/// The reader of the messages that deliveries name.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     shared: Arc<Shared>,

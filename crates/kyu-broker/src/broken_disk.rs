@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kyu_log::disk::{Disk, DiskFile, DiskLock, RealDisk};
 
-/// How long each write of the log is held back: long enough that any kill finds some.
+/// The delay of each write of the log: long enough that any kill finds delayed writes.
 const HELD_BACK: Duration = Duration::from_millis(300);
 
 /// A real disk whose durable writes come late.

@@ -24,7 +24,7 @@ use crate::request::{Job, Leased, Ticket};
 use crate::thread::Threads;
 use crate::waiters::ReceiveId;
 
-/// Queues that are measured in one step, so that others get their turn in between.
+/// The number of queues measured in one step, so that other requests are served in between.
 const MEASURED_QUEUES: usize = 100;
 
 /// One open broker. Clones are cheap and share it; when the last is dropped, it closes in the
@@ -167,7 +167,7 @@ impl Broker {
         self.shared.clock.now_ms()
     }
 
-    /// What the wall clock says, as far as it is believed: by it go schedules and the absolute times
+    /// The time of the wall clock, as far as it is trusted. It governs schedules and the absolute times
     /// that clients give.
     pub fn wall_ms(&self) -> UnixMs {
         self.now_ms().saturating_add_signed(self.shared.clock.wall_ahead_ms())
@@ -256,7 +256,7 @@ impl Drop for Shared {
     }
 }
 
-/// A receive's place in the line, given up when its future is dropped.
+/// A receive's place among those that wait; it is given up when the receive's future is dropped.
 struct Place<'a> {
     queue: QueueId,
     id: ReceiveId,

@@ -8,25 +8,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kyu_engine::UnixMs;
 use rustix::time::{ClockId, clock_gettime};
 
-/// How often the engine's thread looks at the clocks, at the least, while it waits for a time.
+/// The longest time that the engine's thread waits without looking at the clocks.
 pub(crate) const LOOK_AT_CLOCKS_EVERY: Duration = Duration::from_secs(2);
 
-/// Share of the elapsed time by which a difference to the wall clock shrinks: 1/200 follows any
+/// The share of the elapsed time by which a difference to the wall clock shrinks: 1/200 follows any
 /// disciplined clock (NTP slews at most 1/2000), and bends a lease of an hour by 18 s at worst.
 const SLEW_DIVISOR: i64 = 200;
 /// Elapsed time between two comparisons with the wall clock.
 const COMPARE_EVERY_US: i64 = 1_000_000;
-/// A difference above it is no drift: the wall clock has stepped, or was wrong at the start.
+/// The largest difference that is drift. Above it the wall clock has stepped, or was wrong at the
+/// start.
 const STEP_US: i64 = 5_000_000;
 
-/// Shared by all threads; only the engine thread calls [`Clock::follow_wall`].
+/// The broker's clock. All threads share it; only the engine thread calls [`Clock::follow_wall`].
 #[derive(Debug)]
 pub(crate) struct Clock {
-    /// Of the system's clock since boot.
+    /// The reading of the clock since boot at which this clock was started.
     started_us: i64,
     /// Unix time in microseconds at `started`, as corrected so far.
     origin_us: AtomicI64,
-    /// What the wall clock is before our time; 0 while the two differ by less than [`STEP_US`].
+    /// The difference by which the wall clock is ahead of our time; 0 while it is less than
+    /// [`STEP_US`].
     wall_ahead_us: AtomicI64,
 }
 
@@ -50,7 +52,7 @@ impl Clock {
         u64::try_from(self.now_us() / 1_000).unwrap_or(0)
     }
 
-    /// What the wall clock is before [`Clock::now_ms`]; 0 as long as that is a matter of seconds.
+    /// The difference by which the wall clock is ahead of [`Clock::now_ms`]; 0 while it is small.
     pub(crate) fn wall_ahead_ms(&self) -> i64 {
         self.wall_ahead_us.load(Ordering::Relaxed) / 1_000
     }
@@ -91,7 +93,7 @@ impl Clock {
     }
 }
 
-/// When the wall clock was last looked at.
+/// The time at which the wall clock was last read.
 #[derive(Debug)]
 pub(crate) struct Follower {
     compared_us: i64,
@@ -103,7 +105,7 @@ fn slew(our_us: i64, wall_us: i64, elapsed_us: i64) -> i64 {
     wall_us.saturating_sub(our_us).clamp(-most_us, most_us)
 }
 
-/// What the wall clock is before our time, if that is more than slewing makes up soon.
+/// The difference by which the wall clock is ahead of our time, if it is too large to be slewed.
 fn beyond_drift(our_us: i64, wall_us: i64) -> i64 {
     let ahead_us = wall_us.saturating_sub(our_us);
     if ahead_us.saturating_abs() < STEP_US { 0 } else { ahead_us }

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 use arc_swap::ArcSwap;
 use kyu_engine::{DirectoryChange, QueueId, QueueInfo, QueueName};
 
-/// A full chunk is split in two halves.
+/// The number of entries at which a chunk is split into halves.
 const CHUNK_QUEUES: usize = 256;
 
-/// What doors look queues up in. Only durable facts are shown.
+/// The index in which doors look queues up. It shows durable facts only.
 #[derive(Debug)]
 pub struct Directory {
     tables: ArcSwap<Tables>,
@@ -42,7 +42,7 @@ impl Directory {
         Self { tables, version: AtomicU64::new(1) }
     }
 
-    /// Rises after every change: who reads it first and the queues then has them at least as new.
+    /// A version that rises after every change: queues read after it are at least as new.
     pub fn version(&self) -> u64 {
         self.version.load(AtomicOrdering::Acquire)
     }
@@ -120,17 +120,17 @@ impl Directory {
         sources.take_while(|queue| target(queue) == Some(name)).take(max).cloned().collect()
     }
 
-    /// How many queues there are.
+    /// The number of queues.
     pub fn len(&self) -> usize {
         self.tables.load().by_id.len()
     }
 
-    /// Whether there is no queue.
+    /// Returns true if there are no queues.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Shows the changes, in order. Callers take turns: see [`crate::outbox`].
+    /// Applies changes, in order. Callers take turns: see [`crate::outbox`].
     pub(crate) fn publish(&self, changes: Vec<DirectoryChange>) {
         let mut tables = Tables::clone(&self.tables.load());
         for change in changes {
@@ -202,7 +202,7 @@ fn by_target(a: &QueueInfo, b: &QueueInfo) -> Ordering {
     (target(a), a.id).cmp(&(target(b), b.id))
 }
 
-/// A sorted list in chunks, none of them empty. `order` says how an entry stands to what is sought.
+/// A sorted list in chunks, none of them empty. `order` compares an entry with the one that is sought.
 #[derive(Clone, Debug, Default)]
 struct Sorted {
     chunks: Vec<Arc<Vec<Arc<QueueInfo>>>>,

@@ -15,16 +15,16 @@ use crate::limits::COMMANDS_PER_HAND_OVER;
 use crate::request::{Job, Ticket};
 use crate::thread::Threads;
 
-/// Everything the thread owns.
+/// The state that the engine's thread owns.
 pub(crate) struct EngineThread {
     pub(crate) core: Core<Ticket>,
     pub(crate) inbox: Arc<Inbox<Job>>,
     pub(crate) clock: Arc<Clock>,
-    /// To the thread that writes snapshots.
+    /// The channel to the thread that writes snapshots.
     pub(crate) snapshots: Sender<(Lsn, Box<Frozen>)>,
-    /// To the thread that reads frames for relocation.
+    /// The channel to the thread that reads frames for relocation.
     pub(crate) frame_reads: Sender<ReadOrder>,
-    /// That thread has given a part and waits for the word to go on.
+    /// True while that thread has delivered a part and waits for the order to go on.
     pub(crate) frame_reader_waits: bool,
     /// These two threads.
     pub(crate) threads: Threads,
@@ -101,7 +101,7 @@ impl EngineThread {
         }
     }
 
-    /// A small step of upkeep; what takes long goes to other threads. A send fails only when the
+    /// Does a small step of upkeep; slow work goes to other threads. A send fails only when the
     /// process ends.
     fn upkeep(&mut self) {
         match self.core.upkeep() {

@@ -1,11 +1,11 @@
-//! Errors, named by what the caller must do.
+//! The broker's errors, named by what the caller must do.
 
 use std::fmt;
 
 use kyu_engine::Refusal;
 
-/// Why a request has no answer. Nothing has changed, except after [`Error::Internal`], where the
-/// outcome is not known.
+/// The reason why a request was not carried out. Nothing has changed, except after
+/// [`Error::Internal`], where the outcome is not known.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
     /// The request cannot be done as asked; the engine says why. Fix the request.

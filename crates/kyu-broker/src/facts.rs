@@ -10,10 +10,10 @@ use serde_json::Value as Json;
 /// name very many. [`Unreadable::TooDeep`].
 const MAX_PATH_BYTES: usize = 16 << 20;
 
-/// Why a body cannot be filtered.
+/// The reason why a body cannot be filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Its leaves cannot be named within bounds.
+    /// The names of its leaves exceed the bound.
     TooDeep,
     /// Two lists in one object have the same path, because a name has a dot in it. Which of them
     /// has what a filter wants would have to be guessed.
@@ -72,7 +72,7 @@ struct Reader {
     document: Document,
     path_bytes: usize,
     has_dotted_names: bool,
-    /// Where each list stands that is no element of another one: such a list stands alone.
+    /// The paths of the lists that are not elements of another list.
     lists: Vec<(Place, String)>,
 }
 
@@ -121,7 +121,7 @@ impl Reader {
     }
 }
 
-/// Whether of two lists that stand in the same place one has a path that is, or leads on from, the
+/// Returns true if, of two lists in the same place, one has a path that is, or leads on from, the
 /// other's.
 fn have_same_path(lists: &mut [(Place, String)]) -> bool {
     // Sorted by names, a path stands right before those that lead on from it.

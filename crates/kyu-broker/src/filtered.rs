@@ -14,7 +14,7 @@ use crate::facts::{self, Unreadable};
 
 /// Exchanges that are remembered, for RAM. With more, all are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
-/// How long: the filters may have gone, and then bodies are read for nothing.
+/// The time for which they are remembered. Filters may be removed, and then bodies are read in vain.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// The exchanges whose bindings filter bodies, as far as a publish was told.
@@ -36,12 +36,12 @@ impl Filtered {
     }
 }
 
-/// Why a publish was not carried out.
+/// The reason why a publish was not carried out.
 #[derive(Debug)]
 pub enum PublishError {
     /// A binding filters bodies, and one of these cannot be filtered.
     Unreadable(Unreadable),
-    /// Everything else.
+    /// Any other error of the broker.
     Broker(Error),
 }
 

@@ -1,9 +1,9 @@
-//! The way into a thread: many push, one takes everything there is. A batch costs one lock.
+//! The inbox of a thread: many threads push, and one takes all jobs at once. A batch costs one lock.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A queue of jobs. Its length is bounded by who may push: see [`crate::admission`].
+/// A queue of jobs. Admission bounds its length: see [`crate::admission`].
 #[derive(Debug)]
 pub(crate) struct Inbox<J> {
     // A std Mutex and a condition variable: the taker is a plain thread, and nothing asynchronous
@@ -61,7 +61,7 @@ impl<J> Inbox<J> {
         !(state.closed && into.is_empty())
     }
 
-    /// Takes no more jobs; those already there will still be taken.
+    /// Closes the inbox: it accepts no more jobs, and those in it will still be taken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake.notify_all();

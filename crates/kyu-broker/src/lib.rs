@@ -32,7 +32,9 @@ mod seeds;
 mod thread;
 mod waiters;
 
-pub use crate::core::{Core, CoreOptions, Deliver, Lost, MessagesOf, OpenError, Work, stopped};
+pub use crate::core::{
+    Core, CoreOptions, Deliver, LostMessages, OpenError, QueueMessages, Work, stopped,
+};
 pub use bodies::Received;
 pub use broker::Broker;
 pub use directory::Directory;

@@ -7,7 +7,8 @@ pub const ADMISSION_UNITS: u32 = 256 << 10;
 pub const ADMISSION_UNIT_BYTES: usize = 1 << 10;
 /// Requests that wait for admission. `Error::Overloaded`.
 pub const MAX_WAITING_REQUESTS: usize = 64 << 10;
-/// Long polls that wait for a message; each costs some 300 bytes. `Error::Overloaded`.
+/// The largest number of long polls that wait for a message; each costs some 300 bytes.
+/// `Error::Overloaded`.
 pub const MAX_WAITING_RECEIVES: usize = 100_000;
 /// Longest long poll. Longer ones are cut to it (SQS allows 20 s, AMQP has no such wait).
 pub const MAX_WAIT_MS: u64 = 3_600_000;

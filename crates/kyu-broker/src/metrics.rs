@@ -1,4 +1,4 @@
-//! What the broker counts. Base units; `kyu` renders them for Prometheus.
+//! The broker's counters and gauges, in base units. `kyu` renders them for Prometheus.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,7 @@ macro_rules! counters {
         }
 
         impl Counter {
-            /// All of them, in the order of their declaration.
+            /// All counters, in the order of their declaration.
             pub const ALL: &[Counter] = &[$(Counter::$variant,)+];
 
             /// Name in Prometheus.
@@ -157,16 +157,16 @@ gauges! {
     ledger_bytes => "kyu_ledger_bytes",
 }
 
-/// What is measured of one queue.
+/// The measurements of one queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueMetrics {
-    /// Now.
+    /// The queue's current state.
     pub stats: QueueStats,
-    /// Since it was created.
+    /// Totals since the queue was created.
     pub totals: QueueTotals,
 }
 
-/// Everything the broker measures, at one moment.
+/// The values of all counters and gauges at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsSnapshot {
     /// Counters, in the order of [`Counter::ALL`].

@@ -1,4 +1,4 @@
-//! Puts the broker's threads together.
+//! Opens a broker and starts its threads.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::AtomicU64;

@@ -1,22 +1,22 @@
-//! What a caller chooses when it opens a broker.
+//! The options of a broker.
 
 use std::path::PathBuf;
 
-/// How a broker is opened.
+/// The options with which a broker is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Directory of the log and its snapshots; created if it does not exist.
     pub dir: PathBuf,
     /// The log's own options.
     pub log: kyu_log::Options,
-    /// When the broker works on its own account.
+    /// The thresholds of the broker's own work.
     pub policy: Policy,
-    /// Admission: see [`crate::limits`].
+    /// The largest number of requests that wait for admission: see [`crate::limits`].
     pub max_waiting_requests: usize,
 }
 
 impl Options {
-    /// The defaults, in `dir`.
+    /// The default options for the directory `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -27,7 +27,7 @@ impl Options {
     }
 }
 
-/// When the core writes snapshots, frees segments, and stops taking long polls.
+/// The thresholds at which the core writes snapshots, frees segments and refuses long polls.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// A snapshot is due when the log has grown by this and by the size of the last snapshot:

@@ -1,4 +1,4 @@
-//! Replies wait here until what they depend on is on disk.
+//! The outbox, where replies wait until the records they depend on are on disk.
 //!
 //! The engine thread puts them in, the log's writer thread takes them out as soon as a sync
 //! returns: no thread stands between the disk and the reply.
@@ -12,7 +12,7 @@ use crate::directory::Directory;
 use crate::error::Error;
 use crate::pins::Pin;
 
-/// What a request has come to.
+/// The result of a request that was carried out.
 #[derive(Debug)]
 pub enum Response {
     /// A command's reply.
@@ -24,22 +24,22 @@ pub enum Response {
 /// The end of one request; nothing in it can be lost any more.
 #[derive(Debug)]
 pub struct Completion<T> {
-    /// What the caller gave with the request.
+    /// The ticket that the caller gave with the request.
     pub ticket: T,
-    /// How it ended.
+    /// The result.
     pub result: Result<Response, Error>,
     /// Keeps the addresses in the response readable.
     pub pin: Pin,
 }
 
-/// What becomes visible once the log is durable up to an address.
+/// Something that becomes visible once the log is durable up to an address.
 #[derive(Debug)]
 pub(crate) enum Held<T> {
     Reply(Completion<T>),
     Directory(Vec<DirectoryChange>),
 }
 
-/// When something may be shown.
+/// The condition under which something may be shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
     /// Everything appended so far is durable; these addresses never fall from one to the next.
@@ -49,7 +49,7 @@ pub(crate) enum Until {
     Frames(Address),
 }
 
-/// See the module. Shared by the engine thread and the log's writer thread.
+/// The outbox, which the engine thread and the log's writer thread share; see the module.
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
     // A std Mutex: held to move entries in or out, never while a reply is delivered.
@@ -81,13 +81,13 @@ impl<T> Outbox<T> {
         self.lock().durable
     }
 
-    /// How many replies wait for the disk.
+    /// The number of replies that wait for the disk.
     pub(crate) fn len(&self) -> usize {
         let state = self.lock();
         state.in_log_order.len() + state.by_frames.len()
     }
 
-    /// Takes in `batch`, and adds to `done` what need not wait.
+    /// Takes `batch` in, and adds the replies that need not wait to `done`.
     pub(crate) fn hold(&self, batch: &mut Vec<(Until, Held<T>)>, done: &mut Vec<Completion<T>>) {
         let mut state = self.lock();
         for (until, held) in batch.drain(..) {
@@ -96,7 +96,8 @@ impl<T> Outbox<T> {
         state.release(&self.directory, done);
     }
 
-    /// Notes that the log is durable up to `durable`, and adds to `done` what waited for it.
+    /// Notes that the log is durable up to `durable`, and adds the replies that waited for it to
+    /// `done`.
     pub(crate) fn on_durable(&self, durable: Address, done: &mut Vec<Completion<T>>) {
         let mut state = self.lock();
         state.durable = state.durable.max(durable);

@@ -1,9 +1,9 @@
-//! Keeps a log segment from being reused between the moment a delivery's address is known and the
-//! moment its body has been read.
+//! Pins, which keep a log segment from being reused between the moment a delivery's address is
+//! known and the moment its body has been read.
 
 use std::sync::Arc;
 
-/// Held by everyone who has addresses to read; drop it when the bodies are in hand.
+/// A pin, held by everyone who has addresses to read; it is dropped once the bodies are in memory.
 #[derive(Clone, Debug)]
 pub struct Pin(#[allow(dead_code, reason = "its reference count is its purpose")] Arc<()>);
 
@@ -34,7 +34,7 @@ impl Pins {
 }
 
 impl OldPin {
-    /// Nobody holds a pin of this generation any more.
+    /// Returns true if nobody holds a pin of this generation any more.
     pub(crate) fn released(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

@@ -1,4 +1,4 @@
-//! What travels between the callers and the engine thread.
+//! The jobs that callers send to the engine thread, and the tickets that bring the results back.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::outbox::{Completion, Response};
 use crate::pins::Pin;
 use crate::waiters::ReceiveId;
 
-/// Into the engine thread.
+/// A job for the engine thread.
 #[derive(Debug)]
 pub(crate) enum Job {
     Command(Command, Ticket),
@@ -31,7 +31,7 @@ pub(crate) enum Job {
         ticket: Ticket,
         permit: Permit,
     },
-    /// The caller of a receive waits no longer for what is not there.
+    /// The caller of a receive stops waiting, and takes what there is.
     EndWait(QueueId, ReceiveId),
     /// The caller of a receive has gone.
     Cancel(QueueId, ReceiveId),
@@ -53,7 +53,7 @@ pub(crate) enum Job {
     QueueMetrics(Vec<QueueId>, oneshot::Sender<Vec<Option<QueueMetrics>>>),
 }
 
-/// Where the result of a request goes.
+/// The destination of a request's result.
 #[derive(Debug)]
 pub(crate) enum Ticket {
     Command(oneshot::Sender<Result<(Reply, Pin), Error>>, Permit),
@@ -67,7 +67,7 @@ pub(crate) enum Ticket {
 pub struct Leased {
     queue: QueueId,
     deliveries: Vec<Delivery>,
-    /// Keeps the bodies where the deliveries say.
+    /// The pin that keeps the bodies at the addresses of the deliveries.
     _pin: Option<Pin>,
     inbox: Arc<Inbox<Job>>,
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kyu_engine::{Acquire, Order, QueueId, UnixMs};
 
-/// Names one receive; unique, and rising in order of arrival.
+/// The identifier of one receive; unique, and rising in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReceiveId(pub u64);
 
-/// A receive that waits.
+/// A waiting receive.
 #[derive(Debug)]
 pub(crate) struct Waiter<T> {
     pub(crate) acquire: Acquire,
@@ -32,7 +32,7 @@ impl<T> Waiters<T> {
         self.deadlines.len()
     }
 
-    /// Whether a receive with this order waits on a queue.
+    /// Returns true if a receive with this order waits on a queue.
     pub(crate) fn waits_on(&self, queue: QueueId, order: Order) -> bool {
         let waiters = self.by_queue.get(&queue);
         waiters.is_some_and(|all| all.values().any(|waiter| waiter.acquire.order == order))

@@ -1,4 +1,4 @@
-//! Errors, named by what the caller can do about them.
+//! The errors of the log, named by what the caller can do about them.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::Lsn;
 
-/// Why `append` did not take a record. Nothing was written.
+/// The reason why `append` refused a record. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendError {
     /// No space: retry after something was recycled. `Shrink` appends may still work.
@@ -42,7 +42,7 @@ impl fmt::Display for AppendError {
 
 impl std::error::Error for AppendError {}
 
-/// A place in the log that is not what was written there.
+/// A place in the log whose bytes are not those that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// The segment file.
@@ -51,7 +51,7 @@ pub struct Damage {
     pub offset: u64,
     /// The same place as an address.
     pub lsn: Lsn,
-    /// What is wrong.
+    /// The fault, in words.
     pub reason: String,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Why a log did not open. Nothing was changed.
+/// The reason why a log did not open. Nothing was changed.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another process has it open.
@@ -80,18 +80,18 @@ pub enum OpenError {
     Incompatible {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The fault, in words.
         reason: String,
     },
     /// Acknowledged records would be lost by going on.
     Damaged(Damage),
     /// There is no space for even one segment.
     NoSpace(PathBuf),
-    /// The operating system said no.
+    /// An operation of the system failed.
     Io {
-        /// What was being done.
+        /// The action that failed, in words ("reading FILE").
         doing: String,
-        /// Its answer.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -133,7 +133,7 @@ impl std::error::Error for OpenError {
     }
 }
 
-/// Why records could not be read back in order.
+/// The reason why records could not be read back in order.
 #[derive(Debug)]
 pub enum ReplayError<E> {
     /// The visitor stopped with its own error.
@@ -142,19 +142,19 @@ pub enum ReplayError<E> {
     Damaged(Damage),
     /// A segment that is needed is not there.
     Missing {
-        /// Its number.
+        /// The segment's number.
         segment: u64,
         /// The file that should exist.
         file: PathBuf,
     },
     /// `from` is not the end of a record of this log: a snapshot of another log, or newer than the log.
     BadStart {
-        /// What was asked.
+        /// The address that was asked for.
         from: Lsn,
-        /// Why it cannot be.
+        /// The reason, in words.
         reason: String,
     },
-    /// The operating system said no.
+    /// An operation of the system failed.
     Io(io::Error),
 }
 

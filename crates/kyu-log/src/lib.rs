@@ -22,7 +22,7 @@ mod snapshot;
 pub use disk::{Disk, DiskFile, DiskLock, DryRun, RealDisk, SimDisk, SimFaults};
 pub use error::{AppendError, Damage, OpenError, ReplayError};
 pub use file::{
-    Cut, FileLog, FileReader, Mend, Refusal, SegmentReport, StoppedLog, lock, log_id, repair,
+    Cut, FileLog, FileReader, Refusal, RepairStep, SegmentReport, StoppedLog, lock, log_id, repair,
     verify_segments,
 };
 pub use log::{

@@ -1,10 +1,10 @@
-//! Every bound of the log, with its reason and what happens at it.
+//! Every bound of the log, with its reason and its effect.
 
 use std::time::Duration;
 
-/// How long a file is tried to be opened while the process or the system has no descriptor or no
-/// memory for it. Longer than any door lets a connection idle in front of a login or a body; after it
-/// the log fails as if the file could not be opened, which ends the process.
+/// The time for which opening a file is retried while there is no free file descriptor or memory.
+/// Longer than any door lets a connection idle in front of a login or a body; after it the log
+/// fails as if the file could not be opened, which ends the process.
 pub(crate) const OPEN_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Alignment of batches and of direct I/O. 4 KiB is the largest sector that disks write atomically.
@@ -49,7 +49,6 @@ pub const MIN_POOLED_BYTES: usize = 4 << 10;
 /// Batch buffers that are kept for later, each of at most a batch.
 pub const MAX_POOLED_BUFFERS: usize = 8;
 
-/// Steps of one repair. Each mends all that a start can name at once, and cuts move towards the begin
-/// of the log, so a few are enough; more would be a fault of the repair, which then gives up with what
-/// the start still refuses.
-pub const MAX_MENDS: usize = 64;
+/// Rounds of one repair. Each repairs everything that one start reports, and each cut lies before the
+/// last one, so a few are enough. After the bound the repair gives up with the start's last error.
+pub const MAX_REPAIR_ROUNDS: usize = 64;

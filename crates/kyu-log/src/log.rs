@@ -1,4 +1,4 @@
-//! A log: what the broker asks of one, wherever its records lie.
+//! The interface between the broker and a log, wherever the log keeps its records.
 //!
 //! [`FileLog`](crate::FileLog) keeps them in files, [`SimLog`](crate::SimLog) in memory. What every log
 //! promises stands here, and `tests/log/promises.rs` holds each of them to it.
@@ -27,17 +27,17 @@ pub trait History {
     /// a gap.
     fn replay<E>(&self, from: Lsn, visit: Visit<'_, E>) -> Result<Lsn, ReplayError<E>>;
 
-    /// True if all segments that replay from `from` needs are there.
+    /// Returns true if all segments that a replay from `from` needs exist.
     fn reaches(&self, from: Lsn) -> bool;
 
-    /// Those of `segments` of which nothing is left: they do not exist, or are empty.
+    /// The ones of `segments` that do not exist or are empty.
     fn missing(&self, segments: &[u64]) -> io::Result<Vec<MissingSegment>>;
 
     /// Bytes in one segment: `address / segment_bytes` is the segment's number.
     fn segment_bytes(&self) -> u32;
 }
 
-/// One incarnation of a log: it appends records, and is told when they are durable.
+/// An open log: one incarnation, which appends records and learns when they are durable.
 ///
 /// A log has at most one incarnation that may append. Each has an epoch, larger than any before it;
 /// opening seals the log at its own epoch.
@@ -74,7 +74,7 @@ pub trait Log: History {
     /// The segments that hold records or are about to, oldest first.
     fn segments(&self) -> Vec<SegmentInfo>;
 
-    /// The space that the log takes, and has.
+    /// The space that the log uses, and that is free.
     fn space(&self) -> io::Result<Space>;
 
     /// Counters since the log was opened.
@@ -121,7 +121,7 @@ pub struct Appended {
 /// The facts about a log that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Replay can begin here or later.
+    /// The earliest address from which a replay can begin.
     pub first: Lsn,
     /// The end of the last record.
     pub last: Lsn,
@@ -133,7 +133,7 @@ pub struct Opened {
     pub segment_bytes: u32,
     /// A batch that was being written when the last incarnation ended, and was dropped.
     pub torn_tail: Option<TornTail>,
-    /// The last incarnation ended with `close`.
+    /// True if the last incarnation ended with `close`.
     pub closed_in_order: bool,
 }
 
@@ -147,18 +147,18 @@ pub struct TornTail {
 /// A segment of an open log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// Its number: addresses from `number * segment_bytes`.
+    /// The segment's number; its addresses begin at `number * segment_bytes`.
     pub number: u64,
-    /// Its size on disk.
+    /// The size on disk, in bytes.
     pub bytes: u64,
-    /// Nothing will be appended to it any more: it may be recycled.
+    /// True if nothing will be appended to it any more: it may be recycled.
     pub closed: bool,
 }
 
-/// A segment that is needed and of which nothing is left.
+/// A segment that is needed and that does not exist or is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSegment {
-    /// Its number.
+    /// The segment's number.
     pub number: u64,
     /// The file that should hold it.
     pub file: PathBuf,
@@ -190,6 +190,6 @@ pub struct Space {
     pub headroom_bytes: u64,
     /// Free bytes of the disk.
     pub free_bytes: u64,
-    /// `Grow` appends are refused at the moment.
+    /// True while `Grow` appends are refused.
     pub full: bool,
 }

@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Lsn(pub u64);
 
 impl Lsn {
-    /// Before the first record.
+    /// The address before the first record.
     pub const ZERO: Lsn = Lsn(0);
 }
 
@@ -19,7 +19,7 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// How addresses map to segments; fixed for the life of a log directory.
+/// The mapping between addresses and segments; fixed for the life of a log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(crate) segment_bytes: u32,

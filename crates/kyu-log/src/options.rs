@@ -1,10 +1,10 @@
-//! What a caller chooses when it opens a log.
+//! The options of a log.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// How a log is opened.
+/// The options with which a log is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of a segment file, a multiple of 4 KiB. It counts only when the log is created; an
@@ -19,11 +19,12 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Recently written bytes kept in memory.
     pub hot_bytes: u64,
-    /// Write with O_DIRECT|O_DSYNC where the file system allows it, else write + fdatasync.
+    /// True to write with O_DIRECT|O_DSYNC where the file system allows it; otherwise, and elsewhere,
+    /// write and fdatasync.
     pub direct_io: bool,
-    /// Whether "durable" is true.
+    /// The meaning of "durable"; always [`SyncMode::Always`] outside fault tests.
     pub sync: SyncMode,
-    /// What happens after a failed write or sync.
+    /// The reaction to a failed write or sync.
     pub on_failure: OnFailure,
 }
 
@@ -42,16 +43,17 @@ impl Default for Options {
     }
 }
 
-/// Whether a batch is on disk before it is reported durable.
+/// The relation between a batch's being on disk and its being reported durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncMode {
-    /// It is.
+    /// A batch is on disk before it is reported durable.
     Always,
-    /// It is not: the positive control of fault tests, which must notice the loss.
+    /// A batch is reported durable before it is on disk: the positive control of fault tests, which
+    /// must notice the loss.
     Broken,
 }
 
-/// What an append does to the amount of live data.
+/// The effect of an append on the amount of live data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// New data: refused when the log is full.
@@ -60,13 +62,14 @@ pub enum Class {
     Shrink,
 }
 
-/// What to do when the log could not write. The log accepts nothing afterwards in any case.
+/// The reaction to a failed write or sync. Afterwards the log accepts nothing in any case.
 #[derive(Clone, Default)]
 pub enum OnFailure {
-    /// Say so on standard error and abort the process: nobody may act on state that is not on disk.
+    /// Reports the error on standard error and aborts the process, so that nothing acts on state that
+    /// is not on disk.
     #[default]
     Abort,
-    /// Tell a test.
+    /// Calls a function; for tests.
     Call(Arc<dyn Fn(&io::Error) + Send + Sync>),
 }
 

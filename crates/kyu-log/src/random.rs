@@ -1,6 +1,6 @@
-//! The randomness of what is simulated.
+//! The random numbers of the simulated disk and the simulated log.
 
-/// SplitMix64: the same seed gives the same numbers.
+/// A SplitMix64 generator: the same seed gives the same numbers.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

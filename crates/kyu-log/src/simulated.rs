@@ -1,8 +1,8 @@
-//! A log in memory, for tests: what every log promises, and nothing of how files do it.
+//! A log in memory, for tests: it keeps the promises of a log without any files.
 //!
-//! A [`SimStore`] is what is durable; it survives crashes, and several incarnations may believe that
-//! they own it, as with a log on other machines. A [`SimLog`] is one incarnation. It keeps what it
-//! appends to itself until `flush`, where the store takes all of it or, if the power goes, a part.
+//! A [`SimStore`] holds the durable records. It survives crashes, and several incarnations may have it
+//! open, as with a log on other machines. A [`SimLog`] is one incarnation. It keeps appended records to
+//! itself until `flush` moves them into the store: all of them, or, if the power fails, some.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,22 +20,22 @@ use crate::{AppendError, Class, Lsn, ReplayError};
 
 /// Bytes between two bodies, so that addresses have gaps as in a file.
 const RECORD_GAP: u64 = 20;
-/// Bytes at the begin of a segment that hold no record.
+/// Bytes at the start of a segment that hold no record.
 const SEGMENT_GAP: u64 = 64;
 /// Space that only `Shrink` appends may use, when the store has a capacity.
 const RESERVE_SEGMENTS: u64 = 1;
 
-/// What goes wrong, and when. Flushes, seals and closes are counted from 1; see
+/// The faults to come. Operations (open, flush, seal, close) are counted from 1; see
 /// [`SimStore::operations`].
 #[derive(Clone, Debug, Default)]
 pub struct SimLogFaults {
-    /// The power goes at this operation: a part of what it writes is durable, and nothing is told. It
-    /// and all later ones fail until [`SimStore::crash`].
+    /// The operation at which the power fails: some of what it writes becomes durable, and it and all
+    /// later operations fail until [`SimStore::crash`].
     pub crash_at: Option<u64>,
-    /// Records together cannot take more segments than these.
+    /// The largest number of segments that the records can use.
     pub max_segments: Option<u64>,
-    /// Seals are not heeded: the positive control of tests that must notice what an overtaken owner
-    /// still writes.
+    /// True to ignore seals: the positive control of tests, which must notice the records that an
+    /// overtaken owner still writes.
     pub unfenced: bool,
 }
 
@@ -52,9 +52,9 @@ struct Stored {
     faults: SimLogFaults,
     operations: u64,
     power: bool,
-    /// Rises with every crash; incarnations from before are dead.
+    /// The number of crashes; incarnations from before the last one are dead.
     life: u64,
-    /// The highest epoch at which the log was sealed: its owner's.
+    /// The highest epoch at which the log was sealed, which is its owner's.
     epoch: u64,
     /// Bodies by the address of their first byte.
     records: BTreeMap<u64, Bytes>,
@@ -106,8 +106,8 @@ impl SimStore {
         state.faults.crash_at = None;
     }
 
-    /// Opens an incarnation, which takes the log over: it seals it at its own, new epoch. The
-    /// incarnation before may still be there and find out.
+    /// Opens a new incarnation, which takes the log over: it seals the log at its own, new epoch. The
+    /// incarnation before it may still exist and will find out.
     pub fn open(&self) -> Result<(SimLog, Opened), AppendError> {
         let mut state = self.state();
         if state.begin() {
@@ -139,7 +139,7 @@ impl SimStore {
 }
 
 impl Stored {
-    /// Counts an operation. True if the power goes, or is off.
+    /// Counts an operation. Returns true if the power fails at it, or is off.
     fn begin(&mut self) -> bool {
         self.operations += 1;
         self.power &= self.faults.crash_at != Some(self.operations);
@@ -150,7 +150,7 @@ impl Stored {
         at / self.segment_bytes
     }
 
-    /// Where a body of `len` bytes goes behind a record that ended at `end`.
+    /// The address of a body of `len` bytes that follows a record that ended at `end`.
     fn place(&self, end: u64, len: u64) -> u64 {
         let (segment, at) = (self.segment(end), end + RECORD_GAP);
         if segment > 0 && at + len <= (segment + 1) * self.segment_bytes {
@@ -181,7 +181,7 @@ pub struct SimLog {
     on_durable: Mutex<Option<OnDurable>>,
 }
 
-/// The part of an incarnation that its readers see, too.
+/// The state of an incarnation, which its readers share.
 struct Own {
     epoch: u64,
     life: u64,
@@ -194,7 +194,7 @@ struct Own {
 }
 
 impl Own {
-    /// An incarnation that has been sealed, or has died, is over.
+    /// Fails if the incarnation was sealed or has died.
     fn check(&mut self, stored: &Stored) -> Result<(), AppendError> {
         if self.failed || self.life != stored.life {
             self.pending.clear();
@@ -214,7 +214,7 @@ impl SimLog {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves what is pending into the store; if the power goes, a random part of it.
+    /// Moves the pending records into the store; if the power fails, a random part of them.
     fn write(&self, close: bool) -> Result<(), AppendError> {
         let mut own = self.own();
         let mut stored = self.store.state();

@@ -103,7 +103,7 @@ pub(crate) enum LogCommand {
     /// Read every record and every message, and say what is damaged and what a start would find.
     /// Changes nothing.
     Verify(LogArgs),
-    /// Mend the log so that the server starts again: files that were cut, headers, missing segments;
+    /// RepairStep the log so that the server starts again: files that were cut, headers, missing segments;
     /// what cannot be replayed is cut off. Says what would be lost, asks, and keeps the damaged bytes
     /// beside the log.
     Repair(RepairArgs),

@@ -25,27 +25,27 @@ use crate::pins::Pins;
 use crate::seeds::Seeds;
 use crate::waiters::Waiters;
 
-pub use open::{CoreOptions, Lost, MessagesOf, OpenError};
+pub use open::{CoreOptions, LostMessages, OpenError, QueueMessages};
 pub use upkeep::Work;
 
-/// Takes completions to their callers; called on the thread that drives the core and on the log's
-/// writer thread.
+/// A function that takes completions to their callers. It is called on the thread that drives the core
+/// and on the log's writer thread.
 pub type Deliver<T> = Arc<dyn Fn(Completion<T>) + Send + Sync>;
 
-/// After a tick that left due work undone (the log is full), the next one comes this much later.
+/// The delay before the next tick after one that left due work undone because the log is full.
 const TICK_RETRY_MS: u64 = 100;
 
-/// See the module. `T` identifies a request to its caller.
+/// A broker without threads, over any log; see the module. `T` identifies a request to its caller.
 pub struct Core<T, L = FileLog> {
     engine: Engine,
     log: L,
-    /// Where the last appended record ends.
+    /// The end of the last appended record.
     log_end: Address,
     segment_bytes: u64,
     epoch: u32,
     seeds: Seeds,
     now_ms: UnixMs,
-    /// How far the wall clock is before `now_ms`, by which schedules go.
+    /// The difference by which the wall clock, which governs schedules, is ahead of `now_ms`.
     wall_ahead_ms: i64,
     tick_not_before_ms: UnixMs,
     outbox: Arc<Outbox<T>>,
@@ -77,7 +77,8 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Says how far the wall clock is before the time of [`Core::advance`], or behind it.
+    /// Sets the difference by which the wall clock is ahead of the time of [`Core::advance`]; negative
+    /// if it is behind.
     pub fn see_wall(&mut self, wall_ahead_ms: i64) {
         self.wall_ahead_ms = wall_ahead_ms;
     }
@@ -101,7 +102,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         self.serve_woken();
     }
 
-    /// Gives deliveries back that nobody took: at once, in their place, and not counted.
+    /// Returns deliveries that nobody took to their queue: at once, to their old place, and uncounted.
     pub fn abandon(&mut self, queue: QueueId, receipts: Vec<Receipt>) {
         self.metrics.add(Counter::AbandonedDeliveries, receipts.len() as u64);
         let back = || Outcome::Release { to_tail: false, delay_ms: 0, counted: false };
@@ -121,7 +122,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         self.serve_woken();
     }
 
-    /// Lets go of the replies collected so far: each is delivered as soon as it is durable.
+    /// Hands over the replies collected so far: each is delivered as soon as it is durable.
     /// Call it after every batch of commands.
     pub fn hand_over(&mut self) {
         if self.replies.is_empty() {
@@ -134,7 +135,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// When [`Core::advance`] or [`Core::upkeep`] next has work, if nothing else happens.
+    /// The time at which [`Core::advance`] or [`Core::upkeep`] next has work, if nothing else happens.
     pub fn next_wake_ms(&self) -> Option<UnixMs> {
         let tick_ms = self
             .engine
@@ -174,7 +175,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         self.now_ms
     }
 
-    /// One bounded tick, if one is due. What it leaves is done after the commands that wait.
+    /// Does one bounded tick, if one is due. The rest is done after the commands that wait.
     fn tick(&mut self) {
         let due = |core: &Self| {
             let next_ms = core.engine.next_due_beside(core.wall_ahead_ms);
@@ -195,7 +196,8 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Decide, append, apply. On an error nothing has changed.
+    /// Decides a command, appends its effects to the log and applies them. On an error nothing has
+    /// changed.
     fn execute(&mut self, command: &Command) -> Result<(Reply, Until), Error> {
         self.metrics.add(Counter::Commands, 1);
         let context = Context {
@@ -244,7 +246,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Until everything appended so far is durable.
+    /// The condition that everything appended so far is durable.
     fn all(&self) -> Until {
         Until::Log(self.log_end)
     }

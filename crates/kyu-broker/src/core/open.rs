@@ -1,4 +1,4 @@
-//! From files to a running core, and back.
+//! Opening a core from a log and its snapshots, and closing it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,38 +24,38 @@ use crate::pins::Pins;
 use crate::seeds::Seeds;
 use crate::waiters::Waiters;
 
-/// How a core is opened.
+/// The options with which a core is opened.
 #[derive(Clone, Debug)]
 pub struct CoreOptions {
     /// Directory of the log and its snapshots.
     pub dir: PathBuf,
     /// The log's options.
     pub log: kyu_log::Options,
-    /// When the core works on its own account.
+    /// The thresholds of the core's own work: snapshots, recycling, relocation.
     pub policy: Policy,
-    /// All randomness comes from this.
+    /// The seed of all randomness.
     pub seed: u64,
 }
 
-/// Why a broker did not open.
+/// The reason why a broker did not open.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The log says why.
+    /// The log did not open.
     Log(kyu_log::OpenError),
-    /// No snapshot is left to begin with.
+    /// No whole snapshot is left to start from.
     Snapshots(SnapshotError),
     /// The records after the snapshot cannot be replayed.
     Replay {
         /// The address of the snapshot; zero without one.
         from: Lsn,
-        /// Why the replay stopped.
+        /// The reason why the replay stopped.
         error: ReplayError<String>,
     },
     /// Segments that hold messages are not there.
-    Lost(Lost),
-    /// A snapshot is not what was written, though its checksums are right.
+    Lost(LostMessages),
+    /// A snapshot with correct checksums cannot be read.
     Damaged(String),
-    /// Anything else.
+    /// Any other failure, in words.
     Failed(String),
 }
 
@@ -73,28 +73,28 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Messages that the state names and whose segments are missing.
+/// Messages of the state whose segments are missing.
 #[derive(Debug)]
-pub struct Lost {
+pub struct LostMessages {
     /// The missing segments, oldest first.
     pub segments: Vec<MissingSegment>,
     /// Messages in them, by queue.
-    pub messages: Vec<MessagesOf>,
+    pub messages: Vec<QueueMessages>,
 }
 
 /// A number of messages of one queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessagesOf {
+pub struct QueueMessages {
     /// The queue's name, with its namespace.
     pub queue: String,
-    /// How many.
+    /// The number of messages.
     pub messages: u64,
 }
 
-/// Queues that are named in a message; of more, their number is told.
+/// The number of queues that an error names; the others are counted.
 const NAMED_QUEUES: usize = 5;
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostMessages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} lie in segments that are missing or empty:", Messages(&self.messages))?;
         for segment in &self.segments {
@@ -104,8 +104,8 @@ impl fmt::Display for Lost {
     }
 }
 
-/// Shows how many messages there are, and of which queues.
-pub(super) struct Messages<'a>(pub(super) &'a [MessagesOf]);
+/// The text "N messages (n of queue q, ...)".
+pub(super) struct Messages<'a>(pub(super) &'a [QueueMessages]);
 
 impl fmt::Display for Messages<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -203,8 +203,8 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         Ok(core)
     }
 
-    /// Sessions end with the process that held them. On a log without room for it upkeep tries
-    /// again, or their messages would stay locked until the next start.
+    /// Ends the sessions of an earlier process, which died with it. If the log has no room for that,
+    /// upkeep tries again, or the messages of the sessions would stay locked until the next start.
     pub(super) fn end_stale_sessions(&mut self) {
         for session in std::mem::take(&mut self.stale_sessions) {
             if let Err(error) = self.execute(&Command::EndSession(EndSession { session })) {
@@ -215,13 +215,13 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         self.serve_woken();
     }
 
-    /// Where snapshots of this log are written.
+    /// The store of this core's snapshots.
     pub fn snapshots(&self) -> &SnapshotStore {
         &self.snapshots
     }
 
-    /// Answers everything that is inside and makes it durable. Returns the last state to be
-    /// written as a snapshot, if the one on disk is older; then comes [`Core::close`].
+    /// Answers all requests that are inside and makes them durable. Returns the last state, to be
+    /// written as a snapshot, if the one on disk is older. [`Core::close`] comes next.
     pub fn finish(&mut self) -> Option<(Lsn, Box<Frozen>)> {
         self.end_long_polls();
         self.hand_over();
@@ -240,7 +240,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// All that is measured, now.
+    /// The current values of all counters and gauges.
     pub fn measure(&self) -> MetricsSnapshot {
         let space = self.log.space().ok();
         let ledger = match self.engine.query(&Query::Ledger(LedgerQuery::Stats)) {
@@ -265,7 +265,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         MetricsSnapshot { counters, gauges, log: self.log.metrics() }
     }
 
-    /// All that is measured of these queues, now; `None` for one that is not there.
+    /// The current measurements of these queues; `None` for a queue that does not exist.
     pub fn measure_queues(&self, queues: &[QueueId]) -> Vec<Option<QueueMetrics>> {
         let measure = |queue: &QueueId| {
             let stats = self.engine.query(&Query::Stats(*queue)).ok()?;
@@ -293,8 +293,8 @@ pub(super) struct Loaded {
     pub(super) skipped: Vec<PathBuf>,
 }
 
-/// Loads the newest snapshot, then the records after it, and looks whether the messages are there.
-/// Changes nothing: a start and a verification of a stopped log go by this one function.
+/// Loads the newest snapshot, then the records after it, and checks that the segments of the messages
+/// exist. Changes nothing: a start and the verification of a stopped log share this function.
 pub(super) fn load(
     log: &impl History,
     opened: &Opened,
@@ -332,8 +332,8 @@ pub(super) fn load(
     Ok(Loaded { engine, epoch, snapshot_lsn, snapshot_bytes, fallback_lsn, skipped })
 }
 
-/// Segments that hold live messages must be there. The log alone cannot tell a segment that went
-/// missing behind the snapshot from one that was recycled because nothing in it was live.
+/// Checks that the segments with live messages exist. The log alone cannot distinguish a segment that
+/// went missing behind the snapshot from one that was recycled because nothing in it was live.
 fn find_messages(log: &impl History, opened: &Opened, engine: &Engine) -> Result<(), OpenError> {
     let last = opened.last.0 / u64::from(opened.segment_bytes).max(1);
     let live: Vec<u64> = (0..=last).filter(|number| engine.live_bytes(*number) > 0).collect();
@@ -345,14 +345,14 @@ fn find_messages(log: &impl History, opened: &Opened, engine: &Engine) -> Result
     }
     let frames = segments.iter().flat_map(|segment| engine.live_frames(segment.number));
     let messages = messages_of(engine, frames);
-    Err(OpenError::Lost(Lost { segments, messages }))
+    Err(OpenError::Lost(LostMessages { segments, messages }))
 }
 
 /// The owners of some frames, counted by queue.
 pub(super) fn messages_of(
     engine: &Engine,
     frames: impl Iterator<Item = LiveFrame>,
-) -> Vec<MessagesOf> {
+) -> Vec<QueueMessages> {
     let mut by_queue: BTreeMap<QueueId, u64> = BTreeMap::new();
     for (queue, _) in frames.flat_map(|frame| frame.owners) {
         *by_queue.entry(queue).or_default() += 1;
@@ -360,12 +360,12 @@ pub(super) fn messages_of(
     let named = engine.queues().filter_map(|info| {
         let messages = by_queue.get(&info.id).copied()?;
         let queue = format!("{}/{}", info.name.namespace, info.name.name);
-        Some(MessagesOf { queue, messages })
+        Some(QueueMessages { queue, messages })
     });
     named.collect()
 }
 
-/// Counts what is read.
+/// A reader that counts the bytes.
 struct Counted<R> {
     from: R,
     bytes: u64,

@@ -1,4 +1,5 @@
-//! Receives: at once if a message is there, else a long poll that the next message ends.
+//! Receives. A receive is answered at once if there is a message; else it becomes a long poll, which
+//! the next message ends.
 
 use kyu_engine::{Acquire, Command, QueueId, Reply};
 use kyu_log::Log;
@@ -10,8 +11,8 @@ use crate::outbox::Response;
 use crate::waiters::{ReceiveId, Waiter};
 
 impl<T: Send + 'static, L: Log> Core<T, L> {
-    /// Leases messages, waiting up to `wait_ms` for the first. Those who wait are served in order
-    /// of arrival. The answer is `Reply::Acquired`, empty when the time is over.
+    /// Leases messages, waiting up to `wait_ms` for the first. Waiting receives are served in order of
+    /// arrival. The answer is `Reply::Acquired`, empty when the time is over.
     pub fn receive(&mut self, id: ReceiveId, acquire: Acquire, wait_ms: u64, ticket: T) {
         let waits = wait_ms > 0 && !self.long_polls_ended;
         // Who comes later and can wait does so behind the others. An attempt key may name messages
@@ -46,7 +47,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Long polls that wait now.
+    /// The number of waiting long polls.
     pub fn waiting(&self) -> usize {
         self.waiters.len()
     }
@@ -59,7 +60,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         self.waiters.add(id, Waiter { acquire, deadline_ms, ticket });
     }
 
-    /// Tries again for those who wait on queues that may have got a message.
+    /// Serves the long polls of queues that may have got a message.
     pub(super) fn serve_woken(&mut self) {
         self.engine.take_woken(&mut self.woken);
         while let Some(queue) = self.woken.pop() {
@@ -68,8 +69,9 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Serves the longest waiting first, until the queue has no more to give. What one order may
-    /// not take (its lanes wait for a message in flight) another one may.
+    /// Serves the long polls of a queue, the oldest first, until the queue has no more to give. A
+    /// receive in one order may find nothing (its lanes wait for a message in flight) where another
+    /// finds some.
     fn serve(&mut self, queue: QueueId) {
         let mut served_out = Vec::new();
         while let Some((id, waiter)) = self.waiters.first(queue, &served_out) {
@@ -89,8 +91,8 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Answers everybody who waits, and lets nobody wait any more, because the server is about to
-    /// end. Everything else goes on.
+    /// Answers all long polls and accepts no new ones, because the server is about to end. Everything
+    /// else goes on.
     pub fn end_long_polls(&mut self) {
         self.long_polls_ended = true;
         while let Some(waiter) = self.waiters.pop() {
@@ -98,7 +100,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Answers that there is no message.
+    /// Answers a receive with no messages.
     pub(super) fn reply_empty(&mut self, ticket: T) {
         self.reply(ticket, Ok(Response::Reply(Reply::Acquired(Vec::new()))), self.all());
     }

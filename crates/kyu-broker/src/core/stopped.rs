@@ -1,6 +1,6 @@
-//! A broker that is not running: what its start would find, and what it takes to make it start.
+//! The verification and the repair of a stopped broker.
 //!
-//! Both ask [`load`], as a start does, so what they say is what a start would say.
+//! Both use [`load`], as a start does, so they find exactly what a start would find.
 
 use std::fmt;
 use std::path::Path;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kyu_engine::{Engine, Frame};
-use kyu_log::{Disk, DryRun, Lsn, Mend, Refusal, SegmentReport, SnapshotStore, StoppedLog};
+use kyu_log::{Disk, DryRun, Lsn, Refusal, RepairStep, SegmentReport, SnapshotStore, StoppedLog};
 
-use super::open::{Loaded, Messages, MessagesOf, OpenError, load, messages_of};
+use super::open::{Loaded, Messages, OpenError, QueueMessages, load, messages_of};
 
 /// The state of a stopped broker's directory.
 #[derive(Debug)]
@@ -20,12 +20,12 @@ pub struct Verdict {
     pub segments: Vec<SegmentReport>,
     /// Addresses of the snapshots, newest first, and what is wrong with one.
     pub snapshots: Vec<(Lsn, Option<String>)>,
-    /// What a start would find.
-    pub start: Result<Startable, OpenError>,
+    /// The result that a start would have.
+    pub start: Result<StartReport, OpenError>,
 }
 
 impl Verdict {
-    /// Nothing is wrong: a start succeeds, and every message can be read back.
+    /// Returns true if nothing is wrong: a start succeeds, and every message can be read back.
     pub fn is_clean(&self) -> bool {
         let readable = matches!(&self.start, Ok(start) if start.unreadable.is_empty());
         readable
@@ -34,24 +34,24 @@ impl Verdict {
     }
 }
 
-/// What a start that succeeds would find.
+/// The findings of a start that succeeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Startable {
+pub struct StartReport {
     /// Address from which it replays: that of the newest whole snapshot, or zero.
     pub from: Lsn,
     /// A batch that was in flight when the last process died; the start drops it.
     pub torn_tail: Option<Lsn>,
     /// Messages that cannot be read back and will not be delivered, by queue.
-    pub unreadable: Vec<MessagesOf>,
+    pub unreadable: Vec<QueueMessages>,
 }
 
 /// The steps of a repair, and what the start after it finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepairPlan {
     /// The steps; none if the broker starts as it is.
-    pub steps: Vec<Mend>,
+    pub steps: Vec<RepairStep>,
     /// The start afterwards.
-    pub start: Startable,
+    pub start: StartReport,
 }
 
 impl fmt::Display for RepairPlan {
@@ -68,8 +68,8 @@ impl fmt::Display for RepairPlan {
     }
 }
 
-/// Looks at the stopped broker in `dir` and changes nothing. An error means that it could not be
-/// looked at, because a server has it open or a file cannot be read.
+/// Verifies the stopped broker in `dir` and changes nothing. Fails if a server has the directory
+/// open or a file cannot be read.
 pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verdict, OpenError> {
     let _lock = kyu_log::lock(disk.as_ref(), dir).map_err(OpenError::Log)?;
     let start = start(disk, dir);
@@ -90,43 +90,43 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verdict, OpenError> {
     Ok(Verdict { segments, snapshots, start })
 }
 
-/// Says what it takes to make the stopped broker in `dir` start, and what is lost by it; changes
-/// nothing. An error is what the start refuses and no repair can mend.
+/// Plans the repair of the stopped broker in `dir`: the steps until it starts, and their losses.
+/// Changes nothing. The error is the fault that no repair can put right.
 pub fn plan_repair(disk: &Arc<dyn Disk>, dir: &Path) -> Result<RepairPlan, OpenError> {
     let _lock = kyu_log::lock(disk.as_ref(), dir).map_err(OpenError::Log)?;
     dry_run(disk, dir)
 }
 
-/// Does what a plan says. It is refused if anything has changed since.
+/// Carries out a plan. Fails if anything has changed since it was made.
 pub fn repair(disk: &Arc<dyn Disk>, dir: &Path, plan: &RepairPlan) -> Result<(), OpenError> {
     let _lock = kyu_log::lock(disk.as_ref(), dir).map_err(OpenError::Log)?;
     if dry_run(disk, dir)? != *plan {
         return Err(OpenError::Failed("the log has changed since the plan was made".into()));
     }
-    mend(disk, dir).map(drop)
+    repair_until_it_starts(disk, dir).map(drop)
 }
 
 fn dry_run(disk: &Arc<dyn Disk>, dir: &Path) -> Result<RepairPlan, OpenError> {
     let dry: Arc<dyn Disk> = Arc::new(DryRun::new(Arc::clone(disk)));
-    mend(&dry, dir)
+    repair_until_it_starts(&dry, dir)
 }
 
-fn mend(disk: &Arc<dyn Disk>, dir: &Path) -> Result<RepairPlan, OpenError> {
+fn repair_until_it_starts(disk: &Arc<dyn Disk>, dir: &Path) -> Result<RepairPlan, OpenError> {
     let (steps, start) = kyu_log::repair(disk, dir, |disk| start(disk, dir).map_err(refusal))
         .map_err(OpenError::from)?;
     Ok(RepairPlan { steps, start })
 }
 
-/// A start, up to the first change that it would make.
-fn start(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Startable, OpenError> {
+/// The part of a start before its first change.
+fn start(disk: &Arc<dyn Disk>, dir: &Path) -> Result<StartReport, OpenError> {
     let Some(log) = StoppedLog::read(Arc::clone(disk), dir).map_err(OpenError::Log)? else {
-        return Ok(Startable { from: Lsn::ZERO, torn_tail: None, unreadable: Vec::new() });
+        return Ok(StartReport { from: Lsn::ZERO, torn_tail: None, unreadable: Vec::new() });
     };
     let opened = log.opened();
     let store = SnapshotStore::new(Arc::clone(disk), dir, opened.log_id);
     let Loaded { engine, snapshot_lsn, .. } = load(&log, &opened, &store)?;
     let last = opened.last.0 / u64::from(opened.segment_bytes).max(1);
-    Ok(Startable {
+    Ok(StartReport {
         from: snapshot_lsn,
         torn_tail: opened.torn_tail.map(|torn| torn.at),
         unreadable: unreadable(&log, &engine, last),
@@ -135,7 +135,7 @@ fn start(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Startable, OpenError> {
 
 /// Messages whose bytes are not those that were written. A start does not read them: that would take
 /// as long as reading the whole log.
-fn unreadable(log: &StoppedLog, engine: &Engine, last: u64) -> Vec<MessagesOf> {
+fn unreadable(log: &StoppedLog, engine: &Engine, last: u64) -> Vec<QueueMessages> {
     let live = (0..=last).filter(|number| engine.live_bytes(*number) > 0);
     let bad = live.flat_map(|number| engine.live_frames(number)).filter(|frame| {
         let bytes = log.read_at(Lsn(frame.at), frame.bytes as usize);
@@ -144,7 +144,7 @@ fn unreadable(log: &StoppedLog, engine: &Engine, last: u64) -> Vec<MessagesOf> {
     messages_of(engine, bad)
 }
 
-/// The words of the log's repair for what a start refuses.
+/// Converts a start's error for the log's repair.
 fn refusal(error: OpenError) -> Refusal {
     match error {
         OpenError::Log(error) => Refusal::Open(error),
@@ -162,7 +162,7 @@ impl From<Refusal> for OpenError {
             Refusal::Snapshots(error) => Self::Snapshots(error),
             Refusal::Replay { from, error } => Self::Replay { from, error },
             Refusal::Missing(segments) => {
-                Self::Lost(super::open::Lost { segments, messages: Vec::new() })
+                Self::Lost(super::open::LostMessages { segments, messages: Vec::new() })
             }
             Refusal::Other(text) => Self::Damaged(text),
         }

@@ -1,4 +1,4 @@
-//! Keeps disk use and restart time bounded: snapshots, segment recycling, relocation.
+//! The core's upkeep, which bounds disk use and restart time: snapshots, segment recycling, relocation.
 //!
 //! The core decides what is to be done and when; work that takes long or touches files is handed
 //! out as [`Work`] and its result comes back.
@@ -23,42 +23,42 @@ use crate::limits::{
 use crate::metrics::Counter;
 use crate::pins::OldPin;
 
-/// How often segments are looked over when nothing else gives a reason.
+/// The time between two inspections of all segments when nothing else gives a reason.
 const LOOK_EVERY_MS: u64 = 1_000;
-/// How soon to look again at something that waits for the disk or a reader.
+/// The time after which something that waits for the disk or a reader is checked again.
 const POLL_MS: u64 = 5;
 
 /// Work for another thread.
 pub enum Work {
-    /// Write this state as the snapshot of `lsn`, then call [`Core::snapshot_done`].
+    /// A state to be written as the snapshot of `lsn`; [`Core::snapshot_done`] comes after it.
     Snapshot {
-        /// Replay continues here.
+        /// The address from which replay continues.
         lsn: Lsn,
         /// The state.
         frozen: Box<Frozen>,
     },
-    /// Read these frames, which lie in order in one segment, and give them to
-    /// [`Core::frames_read`], a part at a time while [`Core::wants_frames`].
+    /// Frames of one segment, in order, to be read and passed to [`Core::frames_read`], a part at a
+    /// time while [`Core::wants_frames`].
     ReadFrames(Vec<LiveFrame>),
 }
 
-/// Where upkeep stands.
+/// The state of upkeep.
 pub(super) struct Upkeep {
     /// The newest snapshot on disk.
     snapshot_lsn: Address,
     snapshot_bytes: u64,
-    /// The snapshot before it, or the begin of the log: a start can fall back to it.
+    /// The snapshot before it, or the start of the log: the address to which a start can fall back.
     fallback_lsn: Address,
     snapshot: Snapshot,
-    /// Segments that are free but for the last two conditions.
+    /// Segments that meet all conditions for recycling but the last two.
     parked: VecDeque<Parked>,
     parked_segments: BTreeSet<u64>,
     relocation: Option<Relocation>,
-    /// Relocation found no room even in the reserve.
+    /// The time before which relocation does not try again after it found no room even in the reserve.
     relocate_not_before_ms: UnixMs,
     /// Segments whose live frames could not all be moved at the first try.
     tried: BTreeSet<u64>,
-    /// Nor at the second: left alone until a restart.
+    /// Segments whose live frames could not all be moved at the second try; ignored until a restart.
     unmovable: BTreeSet<u64>,
     next_look_ms: UnixMs,
     looked_at: Address,
@@ -66,7 +66,7 @@ pub(super) struct Upkeep {
 
 enum Snapshot {
     None,
-    /// Taken; to be written once the log is durable up to there.
+    /// A snapshot that was taken and will be written once the log is durable up to its address.
     Frozen(Address, Box<Frozen>),
     Writing,
 }
@@ -78,12 +78,12 @@ struct Parked {
     pin: OldPin,
 }
 
-/// Moves the live frames of one segment to the log's tail.
+/// The relocation of the live frames of one segment to the log's tail.
 #[derive(Debug)]
 struct Relocation {
     segment: u64,
     started: bool,
-    /// All frames have been read.
+    /// True once all frames have been read.
     read: bool,
     frames: VecDeque<(LiveFrame, Bytes)>,
     frame_bytes: usize,
@@ -141,7 +141,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Takes in frames of [`Work::ReadFrames`] that read back well. `last` ends the reading.
+    /// Accepts frames of [`Work::ReadFrames`] that were read back undamaged. `last` ends the reading.
     pub fn frames_read(&mut self, frames: Vec<(LiveFrame, Bytes)>, last: bool) {
         let Some(relocation) = &mut self.upkeep.relocation else { return };
         relocation.frame_bytes += frames.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
@@ -149,12 +149,12 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         relocation.read |= last;
     }
 
-    /// Whether the reading may go on; false while enough is waiting to be moved.
+    /// Returns true if the reading may go on, and false while enough frames wait to be moved.
     pub fn wants_frames(&self) -> bool {
         self.upkeep.relocation.as_ref().is_none_or(|r| r.frame_bytes < RELOCATION_READ_BYTES)
     }
 
-    /// Bytes of log that a restart would replay.
+    /// The number of bytes of log that a restart would replay.
     pub fn log_bytes_since_snapshot(&self) -> u64 {
         self.log_end.saturating_sub(self.upkeep.snapshot_lsn)
     }
@@ -180,7 +180,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         news.then_some(self.upkeep.next_look_ms)
     }
 
-    /// The log has begun a new segment since the last look.
+    /// Returns true if the log has begun a new segment since the last inspection.
     fn rolled(&self) -> bool {
         self.log_end / self.segment_bytes != self.upkeep.looked_at / self.segment_bytes
     }
@@ -219,7 +219,8 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Parks what can be recycled; if too much of the rest is dead, picks a segment to relocate.
+    /// Parks the segments that can be recycled. If too much of the others is dead, chooses one to
+    /// relocate.
     fn look_over_segments(&mut self, full: bool) {
         let needed_from = if full { self.upkeep.snapshot_lsn } else { self.upkeep.fallback_lsn };
         let before = needed_from / self.segment_bytes;
@@ -264,7 +265,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// Gives parked segments to the log, oldest generation first.
+    /// Recycles parked segments, oldest generation first.
     fn recycle_parked(&mut self) {
         if self.upkeep.parked.is_empty() {
             return;
@@ -328,7 +329,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         }
     }
 
-    /// There was no room even in the reserve: the frame waits for better times.
+    /// Puts a frame back for which there was no room even in the reserve, and pauses relocation.
     fn put_back(&mut self, live: LiveFrame, frame: Bytes) {
         self.upkeep.relocate_not_before_ms = self.now_ms + LOOK_EVERY_MS;
         if let Some(relocation) = &mut self.upkeep.relocation {

@@ -1,4 +1,4 @@
-//! A disk on which changes show and are never made: a repair is tried on it before it is asked for.
+//! A disk whose changes are kept in memory: a repair is tried on it before the user confirms it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, DiskLock};
 
-/// Another disk as it would be after some changes, which are kept in memory.
+/// A view of another disk in which changes are kept in memory and never written.
 ///
-/// A repair changes headers and the rest of one segment; whole segments only change their names.
+/// The changes must be small: a repair rewrites headers and the end of one segment; other segments are
+/// only renamed.
 #[derive(Clone)]
 pub struct DryRun {
     below: Arc<dyn Disk>,
@@ -17,22 +18,22 @@ pub struct DryRun {
     changed: Arc<Mutex<BTreeMap<PathBuf, Option<Arc<Changed>>>>>,
 }
 
-/// A file that was changed, or that has another name below.
+/// A file that was written to or renamed.
 struct Changed {
     state: Mutex<State>,
 }
 
 struct State {
-    /// The file below, of which the first `below_bytes` show.
+    /// The file on the disk below; its first `below_bytes` bytes are visible.
     below: Option<PathBuf>,
     below_bytes: u64,
     len: u64,
-    /// Later writes lie over earlier ones.
+    /// Writes in order of time; a later one hides an earlier one.
     writes: Vec<(u64, Vec<u8>)>,
 }
 
 impl DryRun {
-    /// The disk `below`, unchanged so far.
+    /// A view of `below` without changes.
     pub fn new(below: Arc<dyn Disk>) -> DryRun {
         DryRun { below, changed: Arc::default() }
     }
@@ -128,7 +129,7 @@ impl DryFile {
         self.content.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on whoever opens the file sees what was written to it.
+    /// Makes the changed content visible to later calls of `open`.
     fn show(&self) {
         let mut changed = self.disk.changed();
         let entry = changed.entry(self.path.clone());

@@ -1,4 +1,4 @@
-//! What the log asks of a disk, so that tests can put a bad one under it.
+//! The file operations that the log needs, as traits, so that tests can put a faulty disk under it.
 
 mod dry_run;
 mod real;
@@ -32,7 +32,7 @@ pub trait Disk: Send + Sync {
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
     /// Takes an exclusive lock on a file, creating it if needed. `WouldBlock` if another holds it.
     fn lock(&self, file: &Path) -> io::Result<Box<dyn DiskLock>>;
-    /// A number that does not come twice: the identity of a new log.
+    /// A random number to identify a new log.
     fn unique(&self) -> u64;
 }
 
@@ -55,10 +55,10 @@ pub trait DiskFile: Send + Sync {
     /// Makes the file `len` zero bytes long with real blocks behind them, durably.
     fn fill_zeros(&self, len: u64) -> io::Result<()>;
 
-    /// Whether `write_durable_at` bypasses the page cache.
+    /// Returns true if `write_durable_at` bypasses the page cache.
     fn is_direct(&self) -> bool;
 
-    /// Whether the file has no bytes.
+    /// Returns true if the file has no bytes.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -79,7 +79,7 @@ pub trait DiskFile: Send + Sync {
     }
 }
 
-/// Whether an error means that there is no space, which is a state to live with and not a failure.
+/// Returns true for an error that means "no space": the log refuses appends then, and does not fail.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -105,10 +105,9 @@ fn open(path: &Path, direct: bool, create: bool) -> io::Result<Box<dyn DiskFile>
     Ok(Box::new(RealFile { buffered, direct }))
 }
 
-/// Opens as soon as the process or the system has a descriptor and memory for it, within
-/// [`OPEN_PATIENCE`]. Connections come and go: that all descriptors are taken at this moment is no
-/// reason to end the process. Only opening is tried again; a write or a sync that fails is not, for
-/// nobody knows then what is on disk.
+/// Opens a file, and retries for [`OPEN_PATIENCE`] while there is no free descriptor or memory.
+/// Connections come and go, so a momentary lack of descriptors must not end the process. A failed write
+/// or sync is never retried: afterwards nobody knows what is on disk.
 fn patiently(mut open: impl FnMut() -> io::Result<File>) -> io::Result<File> {
     let began = Instant::now();
     loop {
@@ -121,16 +120,16 @@ fn patiently(mut open: impl FnMut() -> io::Result<File>) -> io::Result<File> {
     }
 }
 
-/// Between two tries to open a file: long enough for a connection to end.
+/// The pause between two attempts to open a file: long enough for a connection to end.
 const OPEN_PAUSE: Duration = Duration::from_millis(10);
 
-/// Whether the process or the system has run out of descriptors or memory.
+/// Returns true if the process or the system has run out of file descriptors or memory.
 fn is_exhausted(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
-/// Reads go through the page cache, which the kernel keeps coherent with direct writes; it gives cold
-/// reads their read-ahead.
+/// A file of the operating system. Reads go through the page cache, which the kernel keeps coherent
+/// with direct writes and which reads ahead.
 struct RealFile {
     buffered: File,
     /// Opened with O_DIRECT|O_DSYNC: a returned write is on disk.

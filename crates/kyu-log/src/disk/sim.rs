@@ -16,7 +16,7 @@ use crate::random::Random;
 
 const SECTOR_BYTES: u64 = 512;
 
-/// What goes wrong, and when. Operations that change something (write, sync, create, rename, remove,
+/// The faults to come. Operations that change something (write, sync, create, rename, remove,
 /// sync of a directory) are counted from 1; see `SimDisk::operations`.
 #[derive(Clone, Debug, Default)]
 pub struct SimFaults {
@@ -42,7 +42,7 @@ struct State {
     random: Random,
     faults: SimFaults,
     operations: u64,
-    /// Rises with every crash; files opened before are dead.
+    /// The number of crashes; files that were opened before the last one are dead.
     life: u64,
     power: bool,
     inodes: Vec<Inode>,
@@ -121,7 +121,7 @@ impl SimDisk {
         self.state().faults = faults;
     }
 
-    /// How many changing operations there were.
+    /// The number of changing operations so far.
     pub fn operations(&self) -> u64 {
         self.state().operations
     }

@@ -22,7 +22,7 @@ pub(crate) struct Batch {
     buffer: AlignedBuffer,
 }
 
-/// What a batch's checksums continue from.
+/// The state of the checksums behind a batch, from which the next batch continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chain {
     pub(crate) log_id: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// A chain of which nothing is known: the first batch is believed about what came before it.
+    /// An unknown chain: a scan trusts what its first batch says about the records before it.
     pub(crate) fn unknown(log_id: u64) -> Chain {
         Chain { log_id, epoch: 0, crc: 0, record_end: Lsn::ZERO }
     }
@@ -74,13 +74,13 @@ impl Batch {
         Lsn(self.start.0 + self.buffer.len() as u64)
     }
 
-    /// Where the batch after this one begins.
+    /// The offset where the next batch begins.
     pub(crate) fn next_offset(&self) -> u32 {
         // A batch ends inside its segment, whose size is a u32.
         align_up(u64::from(self.offset) + self.buffer.len() as u64) as u32
     }
 
-    /// Adds a record and answers the address of its body.
+    /// Adds a record and returns the address of its body.
     pub(crate) fn push(&mut self, body: &[u8]) -> Lsn {
         let at = self.end();
         self.buffer.reserve(RECORD_HEADER_BYTES + body.len());

@@ -15,7 +15,7 @@ use crate::lsn::align_up;
 /// boundary would move.
 pub(crate) struct AlignedBuffer {
     memory: Vec<u8>,
-    /// Where the aligned part begins.
+    /// The offset in `memory` where the aligned part begins.
     base: usize,
 }
 
@@ -33,13 +33,13 @@ impl AlignedBuffer {
         self.memory.len() - self.base
     }
 
-    /// What surely fits, wherever the allocator put the memory: when a buffer grows must not depend on
-    /// an address, or a simulation would not repeat.
+    /// The number of bytes that fit wherever the allocator put the memory. A buffer must not grow
+    /// earlier or later because of an address, or a simulation could not be repeated.
     fn capacity(&self) -> usize {
         self.memory.capacity().saturating_sub(BLOCK_BYTES as usize)
     }
 
-    /// What it takes of memory.
+    /// The allocated bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory.capacity()
     }
@@ -74,7 +74,7 @@ impl AlignedBuffer {
         self.memory.get_mut(self.base..).unwrap_or_default()
     }
 
-    /// Empty again, with the same memory.
+    /// Returns the buffer emptied, with the same memory.
     fn cleared(mut self) -> Self {
         self.memory.truncate(self.base);
         self
@@ -99,7 +99,7 @@ impl AsRef<[u8]> for Part {
     }
 }
 
-/// Buffers that nobody needs any more. New memory costs a page fault every 4 KiB, which at full
+/// A pool of unused buffers. New memory costs a page fault every 4 KiB, which at full
 /// speed is more than the copy into it.
 #[derive(Default)]
 pub(crate) struct BufferPool {
@@ -125,7 +125,7 @@ impl BufferPool {
         }
     }
 
-    /// Takes a buffer back, if it is worth it.
+    /// Keeps a buffer for later if it is large enough and there is room.
     fn give(&self, buffer: AlignedBuffer) {
         let mut free = self.free();
         if buffer.capacity() >= MIN_POOLED_BYTES && free.len() < MAX_POOLED_BUFFERS {

@@ -43,8 +43,8 @@ pub(crate) const FLAG_OPEN: u32 = 1;
 pub(crate) const FLAG_CLOSE: u32 = 2;
 /// Last batch of its segment.
 pub(crate) const FLAG_END: u32 = 4;
-/// Written by `repair`: what followed was cut off on purpose. The end of the last record before it may
-/// lie behind what is left of those records.
+/// A mark written by `repair`: what followed was cut off. Its `prev_record_end` may lie beyond the last
+/// record that is left.
 pub(crate) const FLAG_REPAIRED: u32 = 8;
 
 const RECORD_TYPE_DATA: u8 = 1;
@@ -65,7 +65,7 @@ pub(crate) struct FileHeader {
     pub(crate) segment_bytes: u32,
 }
 
-/// Why a file header was refused.
+/// The reason why a file header was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderError {
     NotOurs,
@@ -123,7 +123,7 @@ impl FileHeader {
     }
 }
 
-/// What one durable write begins with.
+/// The header of a batch, with which each durable write begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchHeader {
     pub(crate) lsn: Lsn,

@@ -1,4 +1,4 @@
-//! The first blocks of the files: whose they are, and whether a file is as long as it was made.
+//! The headers and lengths of the log's files, and their faults.
 
 use std::io;
 use std::path::Path;
@@ -104,8 +104,8 @@ pub(crate) fn segment_fault(
     Ok(Some(fault))
 }
 
-/// Whether a header with an unknown version is one of ours with a damaged version field: its
-/// checksum fits the version that this program writes.
+/// Returns true for a header of this program whose version field alone is damaged: with this
+/// program's version in its place the checksum fits.
 pub(crate) fn only_version_is_damaged(bytes: &[u8; FILE_HEADER_BYTES], magic: [u8; 8]) -> bool {
     let mended = FileHeader {
         segment_bytes: u32_at(bytes, 12),

@@ -23,8 +23,8 @@ struct HotBatch {
     memory: Memory,
 }
 
-/// A small batch leaves most of its aligned buffer empty, so its bytes are copied into memory of
-/// their size; a large one stays where it was built.
+/// The memory of a batch. A small batch would leave most of its aligned buffer empty, so it is copied
+/// into memory of its own size; a large one stays where it was built.
 enum Memory {
     Copied(Bytes),
     Shared(Arc<AlignedBuffer>),
@@ -54,7 +54,7 @@ struct Batches {
 }
 
 impl HotCache {
-    /// Memory of batches that leave goes to `pool`.
+    /// An empty cache; the memory of evicted batches goes back to `pool`.
     pub(crate) fn new(budget_bytes: u64, pool: Arc<BufferPool>) -> Self {
         HotCache { batches: Mutex::default(), budget_bytes, pool }
     }

@@ -1,4 +1,5 @@
-//! The file log: appended bytes are on disk before anyone is told so, and come back exactly as they were.
+//! The file log: appended bytes are on disk before anyone is told so, and come back exactly as they
+//! were.
 //!
 //! The path of a record: `FileLog::append` copies it into the open batch and gives it an address; the
 //! writer thread seals the batch, adds checksums, writes it with one durable write, moves `durable()`
@@ -39,7 +40,7 @@ mod writer;
 
 pub use headers::log_id;
 pub use reader::FileReader;
-pub use repair::{Cut, Mend, Refusal, repair};
+pub use repair::{Cut, Refusal, RepairStep, repair};
 pub use stopped::{StoppedLog, lock};
 pub use verify::{SegmentReport, verify_segments};
 
@@ -77,7 +78,7 @@ pub struct FileLog {
     _lock: Box<dyn DiskLock>,
 }
 
-/// Who does the writing.
+/// The threads that write, or the writer of a log without threads.
 enum Drive {
     Threads { writer: Option<JoinHandle<()>>, preparer: Option<JoinHandle<()>> },
     Stepped(Mutex<Writer>),
@@ -223,7 +224,7 @@ impl FileLog {
         }
     }
 
-    /// Waits until the writer has nothing to do; without threads, does what there is.
+    /// Waits until everything that was appended is written; without threads, writes it.
     fn idle_writer(&self) {
         match &self.drive {
             Drive::Stepped(writer) => {
@@ -239,7 +240,7 @@ impl FileLog {
         }
     }
 
-    /// Waits for what `admission` lacks; without threads, does it.
+    /// Waits until the condition that `admission` names is gone; without threads, does the work for it.
     fn await_room<'a>(
         &'a self,
         mut tail: MutexGuard<'a, Tail>,
@@ -345,7 +346,8 @@ impl Log for FileLog {
         self.shared.tail().record_end
     }
 
-    /// The callback runs on the writer thread; in `flush` for a stepped log.
+    /// See [`Log::on_durable`]; the callback runs on the writer thread, or in `flush` for a stepped
+    /// log.
     fn on_durable(&self, callback: OnDurable) {
         *self.shared.on_durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
     }
@@ -354,7 +356,7 @@ impl Log for FileLog {
         self.reader.clone()
     }
 
-    /// A reader in the middle of the segment finishes first.
+    /// See [`Log::recycle`]; the file is reused only after all its readers have finished.
     fn recycle(&self, segment: u64) -> bool {
         let closed = segment < self.shared.geometry.segment(self.shared.durable());
         if !closed || !self.shared.segments.retire(segment) {
@@ -389,8 +391,9 @@ impl Log for FileLog {
         self.shared.metrics()
     }
 
-    /// The directory's lock keeps other owners out, and the mark that opened this incarnation has
-    /// sealed the log at its epoch; so only a higher epoch has an effect, which is to end this one.
+    /// See [`Log::seal`]. The directory's lock keeps other owners out, and the mark that opened this
+    /// incarnation has sealed the log at its epoch, so only a higher epoch has an effect: it ends this
+    /// incarnation.
     fn seal(&mut self, epoch: u64) -> Result<(), AppendError> {
         if epoch <= self.epoch {
             return Ok(());
@@ -421,7 +424,7 @@ impl Log for FileLog {
         if self.shared.tail().failed { Err(AppendError::Failed) } else { Ok(()) }
     }
 
-    /// The close also releases the directory's lock.
+    /// See [`Log::close`]; it also releases the directory's lock.
     fn close(mut self) -> Result<(), AppendError> {
         if self.shared.tail().sealed_by.is_none() {
             self.shared.tail().mark_close();

@@ -1,4 +1,4 @@
-//! Reading bytes back by address while the log runs.
+//! Reads bytes back by address while the log is open.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,5 +1,5 @@
-//! Taking a surveyed log over: a new log gets its identity, and what the last process left unfinished
-//! is put in order.
+//! Prepares a surveyed log for writing: creates the identity of a new log, and cleans up what the last
+//! process left unfinished.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,13 @@
-//! Mending a stopped log until a start accepts it.
+//! Repairs a stopped log until a start accepts it.
 //!
-//! A repair asks the start itself what it refuses, mends that one thing, and asks again. So it mends
-//! what a start finds and nothing else, and when it ends, the start succeeds. Tried on a [`DryRun`]
-//! first, the same steps say what will be lost before anything is changed.
+//! A repair runs the start's own checks, repairs the first fault that they report, and runs them again.
+//! So it repairs what a start finds and nothing else, and when it ends, the start succeeds. The same
+//! steps on a [`DryRun`](crate::DryRun) tell what will be lost before anything is changed.
 //!
-//! Records are facts that build on each other, so what cannot be replayed is cut off: everything
-//! behind the first damage goes, in this segment and all later ones. What is dropped or overwritten is
-//! kept aside in `.damaged` files. The log continues behind the cut under an epoch that no dropped
-//! batch can have.
+//! Each record builds on those before it, so the log is cut at the first record that cannot be
+//! replayed: everything behind it is dropped, in this segment and all later ones. What is dropped
+//! or overwritten is kept aside in `.damaged` files. The log continues behind the cut under an
+//! epoch that no dropped batch can have.
 
 use std::fmt;
 use std::io;
@@ -31,12 +31,12 @@ use crate::file::replay::{Files, reached};
 use crate::file::scan::Scanner;
 use crate::file::segments::{parse_segment_file_name, segment_file_name};
 use crate::file::stopped::StoppedLog;
-use crate::limits::{BLOCK_BYTES, FILL_STEP_BYTES, MAX_MENDS};
+use crate::limits::{BLOCK_BYTES, FILL_STEP_BYTES, MAX_REPAIR_ROUNDS};
 use crate::log::MissingSegment;
 use crate::lsn::Geometry;
 use crate::snapshot::{SnapshotError, SnapshotStore, parse_name};
 
-/// The reason why a start does not accept a log.
+/// The reason why a start refuses a log.
 #[derive(Debug)]
 pub enum Refusal {
     /// The directory does not open.
@@ -45,14 +45,14 @@ pub enum Refusal {
     Snapshots(SnapshotError),
     /// The records after the snapshot, which ends at `from`, cannot be replayed.
     Replay {
-        /// Where the replay began.
+        /// The address where the replay began.
         from: Lsn,
-        /// Why it stopped.
+        /// The reason why it stopped.
         error: ReplayError<String>,
     },
     /// Segments that hold what is live are not there, or are empty.
     Missing(Vec<MissingSegment>),
-    /// Something that no repair of the log can mend.
+    /// Something that no repair of the log can put right.
     Other(String),
 }
 
@@ -75,17 +75,17 @@ impl std::error::Error for Refusal {}
 
 /// One step of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mend {
-    /// META is written anew, as the segments' headers say it. Nothing is lost.
+pub enum RepairStep {
+    /// META is restored from the headers of the segments. Nothing is lost.
     Meta(PathBuf),
-    /// A segment's header is written anew.
+    /// A segment's header is rewritten.
     Header {
         /// The file.
         file: PathBuf,
-        /// No batch can be read in it: it was never written to, or all of it is lost.
+        /// True if no batch can be read in the segment: it was never written to, or all of it is lost.
         empty: bool,
     },
-    /// A file gets the length that it must have; what was cut off it reads as nothing written.
+    /// A file gets its full length back. A part that was missing reads as zeros.
     Length {
         /// The file.
         file: PathBuf,
@@ -102,7 +102,7 @@ pub enum Mend {
     Aside(PathBuf),
 }
 
-/// The end of a log that goes on behind damage.
+/// A cut: the place where the log ends after a repair, and the records that it costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// Everything from this address on is dropped.
@@ -119,33 +119,33 @@ pub struct Cut {
     pub dropped_segments: Vec<u64>,
 }
 
-impl fmt::Display for Mend {
+impl fmt::Display for RepairStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mend::Meta(file) => {
-                write!(f, "write {} anew from the segments; drop nothing", file.display())
+            RepairStep::Meta(file) => {
+                write!(f, "restore {} from the segments; nothing is lost", file.display())
             }
-            Mend::Header { file, empty } => {
-                write!(f, "write the header of {} anew; ", file.display())?;
+            RepairStep::Header { file, empty } => {
+                write!(f, "rewrite the header of {}; ", file.display())?;
                 f.write_str(if *empty {
                     "nothing can be read in it: it was never written to, or all of it is lost"
                 } else {
-                    "drop nothing"
+                    "nothing is lost"
                 })
             }
-            Mend::Length { file, from_bytes, to_bytes } => write!(
+            RepairStep::Length { file, from_bytes, to_bytes } => write!(
                 f,
                 "make {} {to_bytes} bytes long again (it has {from_bytes}); what was cut off it is \
                  lost, if it was ever written to",
                 file.display()
             ),
-            Mend::Cut(cut) if cut.last_kept == Lsn::ZERO => write!(
+            RepairStep::Cut(cut) if cut.last_kept == Lsn::ZERO => write!(
                 f,
                 "keep nothing: no record can be replayed; drop {} bytes, with at least {} records; \
                  the dropped bytes are kept in .damaged files",
                 cut.dropped_bytes, cut.lost_records
             ),
-            Mend::Cut(cut) => write!(
+            RepairStep::Cut(cut) => write!(
                 f,
                 "keep everything up to address {}; drop {} bytes from address {} on, in segment {} \
                  and {} later segments, with at least {} records; the dropped bytes are kept in \
@@ -157,52 +157,56 @@ impl fmt::Display for Mend {
                 cut.dropped_segments.len(),
                 cut.lost_records
             ),
-            Mend::Empty(file) => write!(
+            RepairStep::Empty(file) => write!(
                 f,
                 "put an empty segment in the place of {}; the messages in it cannot be read any more",
                 file.display()
             ),
-            Mend::Aside(file) => write!(f, "set {} aside", file.display()),
+            RepairStep::Aside(file) => write!(f, "set {} aside", file.display()),
         }
     }
 }
 
-/// Mends the log in `dir` until `start` accepts it; the steps taken, and what the start answered. An
-/// error is what `start` still refuses, and cannot be mended. The caller holds the directory's lock
+/// Repairs the log in `dir` until `start` accepts it, and returns the steps with the result of that
+/// start. The error is the refusal that no step can repair. The caller holds the directory's lock
 /// ([`crate::lock`]).
 pub fn repair<S>(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     mut start: impl FnMut(&Arc<dyn Disk>) -> Result<S, Refusal>,
-) -> Result<(Vec<Mend>, S), Refusal> {
+) -> Result<(Vec<RepairStep>, S), Refusal> {
     let mut steps = Vec::new();
-    for _ in 0..MAX_MENDS {
+    for _ in 0..MAX_REPAIR_ROUNDS {
         let refusal = match start(disk) {
             Ok(started) => return Ok((steps, started)),
             Err(refusal) => refusal,
         };
-        let mended = mend(disk, dir, &refusal).map_err(Refusal::Open)?;
-        if mended.is_empty() {
+        let taken = repair_refusal(disk, dir, &refusal).map_err(Refusal::Open)?;
+        if taken.is_empty() {
             return Err(refusal);
         }
-        steps.extend(mended);
+        steps.extend(taken);
     }
     start(disk).map(|started| (steps, started))
 }
 
-/// Mends what one start refused. Nothing, if that cannot be mended.
-fn mend(disk: &Arc<dyn Disk>, dir: &Path, refusal: &Refusal) -> Result<Vec<Mend>, OpenError> {
-    let mended = match refusal {
-        Refusal::Open(OpenError::Incompatible { .. }) => mend_files(disk.as_ref(), dir),
+/// Repairs what one start refused. Returns no steps if that cannot be repaired.
+fn repair_refusal(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    refusal: &Refusal,
+) -> Result<Vec<RepairStep>, OpenError> {
+    let steps = match refusal {
+        Refusal::Open(OpenError::Incompatible { .. }) => repair_files(disk.as_ref(), dir),
         Refusal::Open(OpenError::Damaged(damage)) => {
-            let log = Broken::read(disk.as_ref(), dir)?;
+            let log = DamagedLog::read(disk.as_ref(), dir)?;
             let from = SnapshotStore::new(Arc::clone(disk), dir, log.meta.log_id)
                 .newest_whole()
                 .map_err(OpenError::io("reading the snapshots"))?;
             log.cut(from, damage.lsn)
         }
         Refusal::Replay { from, error } => {
-            let log = Broken::read(disk.as_ref(), dir)?;
+            let log = DamagedLog::read(disk.as_ref(), dir)?;
             match (error, StoppedLog::read(Arc::clone(disk), dir)?) {
                 (ReplayError::Damaged(damage), _) => log.cut(*from, damage.lsn),
                 (ReplayError::Missing { segment, .. }, _) => {
@@ -215,7 +219,7 @@ fn mend(disk: &Arc<dyn Disk>, dir: &Path, refusal: &Refusal) -> Result<Vec<Mend>
             }
         }
         Refusal::Missing(segments) => {
-            let log = Broken::read(disk.as_ref(), dir)?;
+            let log = DamagedLog::read(disk.as_ref(), dir)?;
             segments.iter().map(|segment| log.put_empty(segment.number)).collect()
         }
         Refusal::Snapshots(SnapshotError::Damaged { .. }) => {
@@ -226,23 +230,23 @@ fn mend(disk: &Arc<dyn Disk>, dir: &Path, refusal: &Refusal) -> Result<Vec<Mend>
             Ok(Vec::new())
         }
     };
-    mended.map_err(OpenError::io("repairing the log"))
+    steps.map_err(OpenError::io("repairing the log"))
 }
 
-/// Sets damaged snapshots aside if an older one is whole: what the log does not hold any more of the
-/// time since then is lost.
-fn set_aside_damaged(store: &SnapshotStore) -> io::Result<Vec<Mend>> {
+/// Renames damaged snapshots if an older one is whole. Records after the older one that the log no
+/// longer holds are lost.
+fn set_aside_damaged(store: &SnapshotStore) -> io::Result<Vec<RepairStep>> {
     let all = store.verify()?;
     let Some(whole) = all.iter().position(|(_, damage)| damage.is_none()) else {
         return Ok(Vec::new());
     };
     let damaged: Vec<PathBuf> = all.iter().take(whole).map(|(lsn, _)| store.path(*lsn)).collect();
     store.set_aside(&damaged)?;
-    Ok(damaged.into_iter().map(Mend::Aside).collect())
+    Ok(damaged.into_iter().map(RepairStep::Aside).collect())
 }
 
-/// Mends META, or the headers and lengths of segments. A file of a newer version is left alone.
-fn mend_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Mend>> {
+/// Repairs META, or the headers and lengths of segments. A file of a newer version is left alone.
+fn repair_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<RepairStep>> {
     let names = disk.list(dir)?;
     let numbers: Vec<u64> = names.iter().filter_map(|n| parse_segment_file_name(n)).collect();
     let path = dir.join(META_FILE);
@@ -251,7 +255,7 @@ fn mend_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Mend>> {
         true => FileHeader::decode(META_MAGIC, &header_bytes(disk, &path)?),
     };
     match meta {
-        Ok(meta) => mend_segments(disk, dir, &meta, &numbers),
+        Ok(meta) => repair_segments(disk, dir, &meta, &numbers),
         Err(HeaderError::Version(_))
             if !only_version_is_damaged(&header_bytes(disk, &path)?, META_MAGIC) =>
         {
@@ -260,12 +264,12 @@ fn mend_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Mend>> {
         Err(_) => match meta_of_segments(disk, dir, &numbers)? {
             Some(meta) => {
                 write_meta(disk, dir, &meta)?;
-                Ok(vec![Mend::Meta(path)])
+                Ok(vec![RepairStep::Meta(path)])
             }
             // Nothing is there that a new log could not begin beside.
             None if numbers.is_empty() && !names.iter().any(|n| parse_name(n).is_some()) => {
                 set_file_aside(disk, dir, META_FILE, &path)?;
-                Ok(vec![Mend::Aside(path)])
+                Ok(vec![RepairStep::Aside(path)])
             }
             None => Ok(Vec::new()),
         },
@@ -291,13 +295,13 @@ fn meta_of_segments(
     Ok(agreed)
 }
 
-fn mend_segments(
+fn repair_segments(
     disk: &dyn Disk,
     dir: &Path,
     meta: &FileHeader,
     numbers: &[u64],
-) -> io::Result<Vec<Mend>> {
-    let mut mended = Vec::new();
+) -> io::Result<Vec<RepairStep>> {
+    let mut steps = Vec::new();
     for number in numbers {
         let name = segment_file_name(*number);
         let path = dir.join(&name);
@@ -307,7 +311,7 @@ fn mend_segments(
                 if !only_version_is_damaged(&header_bytes(disk, &path)?, SEGMENT_MAGIC) => {}
             Some(FileFault::Length { found, expected }) => {
                 set_length(disk, dir, &name, &path, found, expected)?;
-                mended.push(Mend::Length {
+                steps.push(RepairStep::Length {
                     file: path,
                     from_bytes: found,
                     to_bytes: u64::from(expected),
@@ -321,14 +325,14 @@ fn mend_segments(
                 let geometry = Geometry { segment_bytes: meta.segment_bytes };
                 let unknown = Chain::unknown(meta.log_id);
                 let headers = Scanner::new(file.as_ref(), geometry, *number, unknown).headers()?;
-                mended.push(Mend::Header { file: path, empty: headers.is_empty() });
+                steps.push(RepairStep::Header { file: path, empty: headers.is_empty() });
             }
         }
     }
-    Ok(mended)
+    Ok(steps)
 }
 
-/// Extends a file with zeros, or takes away what is too much of it.
+/// Extends a file with zeros, or cuts off what is beyond its length.
 fn set_length(
     disk: &dyn Disk,
     dir: &Path,
@@ -371,7 +375,7 @@ fn set_file_aside(disk: &dyn Disk, dir: &Path, name: &str, path: &Path) -> io::R
     disk.sync_dir(dir)
 }
 
-/// Copies what will be overwritten.
+/// Copies bytes that will be overwritten into a `.damaged` file.
 fn keep_copy(
     disk: &dyn Disk,
     dir: &Path,
@@ -393,7 +397,7 @@ fn keep_copy(
     disk.sync_dir(dir)
 }
 
-/// `NAME.damaged`, or with a number if an earlier repair has left such a file.
+/// The unused name `NAME.damaged`, or with a number if an earlier repair has left such a file.
 fn free_name(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<PathBuf> {
     let names = disk.list(dir)?;
     let taken = |candidate: &String| names.iter().any(|name| name == candidate);
@@ -406,15 +410,15 @@ fn free_name(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<PathBuf> {
     Ok(dir.join(candidate))
 }
 
-/// A log whose identity is known, and little else.
-struct Broken<'a> {
+/// A stopped log whose META can be read; its segments may have any fault.
+struct DamagedLog<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
     meta: FileHeader,
     numbers: Vec<u64>,
 }
 
-impl Files for Broken<'_> {
+impl Files for DamagedLog<'_> {
     fn geometry(&self) -> Geometry {
         Geometry { segment_bytes: self.meta.segment_bytes }
     }
@@ -443,19 +447,19 @@ impl Files for Broken<'_> {
     }
 }
 
-impl<'a> Broken<'a> {
-    fn read(disk: &'a dyn Disk, dir: &'a Path) -> Result<Broken<'a>, OpenError> {
+impl<'a> DamagedLog<'a> {
+    fn read(disk: &'a dyn Disk, dir: &'a Path) -> Result<DamagedLog<'a>, OpenError> {
         let meta = read_meta(disk, dir)?;
         let names = disk.list(dir).map_err(OpenError::io("listing the log"))?;
         let mut numbers: Vec<u64> =
             names.iter().filter_map(|name| parse_segment_file_name(name)).collect();
         numbers.sort_unstable();
-        Ok(Broken { disk, dir, meta, numbers })
+        Ok(DamagedLog { disk, dir, meta, numbers })
     }
 
     /// Ends the log at `damage`, for a replay that begins at `from`. Nothing before `from` is needed,
     /// and no address before it is given out again.
-    fn cut(&self, from: Lsn, damage: Lsn) -> io::Result<Vec<Mend>> {
+    fn cut(&self, from: Lsn, damage: Lsn) -> io::Result<Vec<RepairStep>> {
         let geometry = self.geometry();
         let (mut segment, mut offset) =
             (geometry.segment(damage).max(1), geometry.offset(damage).max(BLOCK_BYTES));
@@ -481,7 +485,7 @@ impl<'a> Broken<'a> {
         let name = format!("{}.from-{offset}", segment_file_name(segment));
         keep_copy(self.disk, self.dir, &name, file.as_ref(), offset, geometry.segment_bytes)?;
         self.write_mark(file.as_ref(), segment, offset, chain)?;
-        Ok(vec![Mend::Cut(Cut {
+        Ok(vec![RepairStep::Cut(Cut {
             at: geometry.at(segment, offset),
             last_kept: chain.record_end,
             lost_records: dropped.records,
@@ -491,17 +495,17 @@ impl<'a> Broken<'a> {
         })])
     }
 
-    /// Puts an empty segment in the place of one that is gone. No replay passes over its mark that
-    /// would need what was there.
-    fn put_empty(&self, number: u64) -> io::Result<Mend> {
+    /// Creates an empty segment in the place of a missing one. A replay that needs the missing records
+    /// still stops there.
+    fn put_empty(&self, number: u64) -> io::Result<RepairStep> {
         let file = self.existing_or_new(number)?;
         let record_end = self.geometry().at(number, BLOCK_BYTES);
         let chain = Chain { epoch: 1, record_end, ..Chain::unknown(self.meta.log_id) };
         self.write_mark(file.as_ref(), number, BLOCK_BYTES, chain)?;
-        Ok(Mend::Empty(self.path(number)))
+        Ok(RepairStep::Empty(self.path(number)))
     }
 
-    /// The batches that a cut drops, as their headers tell.
+    /// The batches behind a cut, counted by their headers.
     fn written_from(&self, from: Lsn, segment: u64, offset: u32) -> io::Result<Dropped> {
         let geometry = self.geometry();
         let segment_bytes = u64::from(geometry.segment_bytes);

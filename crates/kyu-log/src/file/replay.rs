@@ -1,4 +1,4 @@
-//! Reading records back in order, of an open log and of a stopped one.
+//! Reads records back in order, from an open log or a stopped one.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,21 +14,21 @@ use crate::limits::BLOCK_BYTES;
 use crate::log::{MissingSegment, Visit};
 use crate::lsn::Geometry;
 
-/// The segments of one log, as far as reading them back in order needs them.
+/// The segments of one log, for reading them in order.
 pub(crate) trait Files {
     fn geometry(&self) -> Geometry;
     fn log_id(&self) -> u64;
     /// The end of the last durable record.
     fn durable(&self) -> Lsn;
-    /// Numbers of the segments that there are, in order.
+    /// Numbers of the existing segments, in order.
     fn numbers(&self) -> Vec<u64>;
     /// Opens a segment for reading; `None` if it does not exist.
     fn open(&self, number: u64) -> io::Result<Option<Box<dyn DiskFile>>>;
-    /// The file of a segment, whether it exists or not.
+    /// The path of a segment's file, which need not exist.
     fn path(&self, number: u64) -> PathBuf;
 }
 
-/// See `FileLog::replay`.
+/// Visits the records from `from` on; see `History::replay`.
 pub(crate) fn replay<E>(
     files: &impl Files,
     from: Lsn,
@@ -78,7 +78,7 @@ pub(crate) fn replay<E>(
     if end < durable { Err(missing(files, last)) } else { Ok(end) }
 }
 
-/// See `FileLog::scan_segment`.
+/// Visits the records of one closed segment; see `FileLog::scan_segment`.
 pub(crate) fn scan_segment<E>(
     files: &impl Files,
     number: u64,
@@ -103,7 +103,7 @@ pub(crate) fn scan_segment<E>(
     Err(damaged(files, scanner.lsn(), reason))
 }
 
-/// See `FileLog::reaches`.
+/// Returns true if a replay from `from` finds all segments; see `History::reaches`.
 pub(crate) fn reaches(files: &impl Files, from: Lsn) -> bool {
     let durable = files.durable();
     let last = files.geometry().segment(durable);
@@ -161,12 +161,12 @@ fn check_continues<E>(
     }
 }
 
-/// The end of a scan.
+/// The way in which the scan of a segment ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// The segment goes on, or is damaged, behind its last whole batch.
+    /// Without an END batch: the segment is still open, or damaged.
     No,
-    /// At its END batch.
+    /// At the segment's END batch.
     Yes,
     /// At the END batch of a repair.
     GivenUp,
@@ -200,8 +200,8 @@ fn scan<E>(
     }
 }
 
-/// The place that a replay from `from` reaches on its way to `offset` of `segment`: that place, or an
-/// earlier one where it stops; with the chain that a batch there continues.
+/// Replays from `from` towards `offset` of `segment`, and returns where it stops, there or earlier, and
+/// the chain that a batch at that place continues.
 pub(crate) fn reached(
     files: &impl Files,
     from: Lsn,
@@ -235,7 +235,7 @@ pub(crate) fn reached(
     Ok((chain, segment, offset))
 }
 
-/// See `History::missing`.
+/// The missing ones of `segments`; see `History::missing`.
 pub(crate) fn missing_of(files: &impl Files, segments: &[u64]) -> io::Result<Vec<MissingSegment>> {
     let mut missing = Vec::new();
     for number in segments {

@@ -1,4 +1,4 @@
-//! Reading a segment back, believing nothing that its checksums do not prove.
+//! Reads a segment back and trusts nothing that its checksums do not prove.
 
 use std::io;
 
@@ -14,25 +14,25 @@ use crate::{Lsn, Visit};
 
 const READ_AHEAD_BYTES: usize = 1 << 20;
 
-/// Walks the batches of one segment in order.
+/// A reader of the batches of one segment, in order.
 pub(crate) struct Scanner<'a> {
     file: &'a dyn DiskFile,
     geometry: Geometry,
     segment: u64,
-    /// Where the next batch begins.
+    /// The offset where the next batch begins.
     pub(crate) offset: u32,
-    /// What the next batch must continue. Its `epoch` 0 means that nothing is known: the first batch is
-    /// believed about what came before it.
+    /// The chain that the next batch must continue. An `epoch` of 0 stands for an unknown chain
+    /// ([`Chain::unknown`]).
     pub(crate) chain: Chain,
     window: Vec<u8>,
     window_at: u64,
 }
 
-/// What lies at the scanner's offset.
+/// The content at the scanner's offset.
 pub(crate) enum Found {
     /// A whole, valid batch, which the scanner has passed.
     Batch(BatchHeader),
-    /// No batch of this life of the segment.
+    /// No batch that was written since the file got this segment's number.
     Nothing,
     /// A batch header, but not all records as they were written.
     Torn,
@@ -134,8 +134,7 @@ impl<'a> Scanner<'a> {
 
     fn mismatch(&self, header: &BatchHeader) -> Option<&'static str> {
         let known = self.chain.epoch != 0;
-        // A repair may give up records that a snapshot covers; `replay` asks whether it is one that
-        // needs them.
+        // A repair may give up records that a snapshot covers; `replay` refuses if it needs them.
         let gives_up =
             header.flags & FLAG_REPAIRED != 0 && header.prev_record_end > self.chain.record_end;
         if known && !gives_up && header.prev_record_end != self.chain.record_end {
@@ -153,7 +152,7 @@ impl<'a> Scanner<'a> {
         (!epoch_fits).then_some("the batch is of another incarnation")
     }
 
-    /// The headers of all batches of this life of the segment, whole or not, in order.
+    /// The headers of all batches of the segment, whole or not, in order.
     pub(crate) fn headers(&mut self) -> io::Result<Vec<BatchHeader>> {
         let mut found = Vec::new();
         let mut offset = u64::from(BLOCK_BYTES);
@@ -182,7 +181,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether nothing follows in the segment after a batch with these flags.
+/// Returns true for the last batch of a segment.
 pub(crate) fn ends_segment(header: &BatchHeader) -> bool {
     header.flags & FLAG_END != 0
 }

@@ -1,4 +1,4 @@
-//! The segment files of a log: which exist, preparing new ones ahead of the writer, recycling.
+//! The segment files of a log: the list of them, preparing new ones ahead of the writer, recycling.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use crate::file::format::{FileHeader, SEGMENT_MAGIC};
 use crate::file::shared::Counters;
 use crate::lsn::Geometry;
 
-/// A segment that exists on disk. Whoever holds one keeps its file from being reused.
+/// A segment that exists on disk. Its file is not reused while anybody holds one.
 ///
 /// It holds no file descriptor: a log may have thousands of segments, and opening one for a block read
 /// costs microseconds.
@@ -38,20 +38,20 @@ pub(crate) struct Segments {
 #[derive(Default)]
 struct State {
     by_number: BTreeMap<u64, Arc<Segment>>,
-    /// Recycled, but perhaps still held by a reader.
+    /// Recycled segments, which readers may still hold.
     retired: Vec<Arc<Segment>>,
     /// Full-size files without a number, left by an earlier run or a failed step.
     spares: Vec<PathBuf>,
 }
 
-/// Where a prepared segment's file comes from.
+/// The origin of a prepared segment's file.
 enum Source {
     Spare(PathBuf),
     Retired(Segment),
     New,
 }
 
-/// Whether preparing a segment worked.
+/// The result of preparing a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prepared {
     Yes,
@@ -129,7 +129,8 @@ impl Segments {
         self.disk.open(&segment.path, false)
     }
 
-    /// Takes a segment out of the log. Its file is reused or removed by a later `tidy` or `prepare`.
+    /// Takes a segment out of the log. Its file is reused by a later `prepare`, or removed by
+    /// `remove_retired`.
     pub(crate) fn retire(&self, number: u64) -> bool {
         let mut state = self.state();
         let segment = state.by_number.remove(&number);
@@ -143,7 +144,7 @@ impl Segments {
         self.disk.free_bytes(&self.dir)
     }
 
-    /// Makes segment `number` exist: full size, every block written before, empty.
+    /// Creates segment `number`: empty, of full size, with every block written once.
     ///
     /// The order makes every crash harmless: a file gets its new header under a name without a number,
     /// and the number only when the header is durable.
@@ -222,7 +223,7 @@ impl Segments {
         }
     }
 
-    /// Gives the files of retired segments that nobody holds back to the file system.
+    /// Removes the files of retired segments that nobody holds.
     pub(crate) fn remove_retired(&self) -> io::Result<()> {
         while let Source::Retired(segment) = self.retired_source() {
             self.disk.remove(&segment.path)?;

@@ -1,4 +1,4 @@
-//! What the threads of one log share, and how it fails.
+//! The state that the threads of one log share, and how the log fails.
 
 use std::io;
 use std::path::PathBuf;
@@ -126,7 +126,7 @@ impl Shared {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything before this address is on disk.
+    /// The address up to which everything is on disk.
     pub(crate) fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
     }
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// Ends this incarnation: nothing is accepted any more, and the caller's `OnFailure` hears why.
+    /// Ends this incarnation: nothing more is accepted, and `OnFailure` is called with the error.
     pub(crate) fn fail(&self, error: &io::Error) {
         self.tail().failed = true;
         self.progress.notify_all();
@@ -159,7 +159,7 @@ impl Shared {
         }
     }
 
-    /// How many segments should exist after the current one.
+    /// The number of segments that should exist after the current one.
     fn segments_ahead(&self) -> u64 {
         // Counted in what a segment can hold, so that one spare always has room for the largest record
         // on top of the reserve: an append that waits for a segment never waits in vain.

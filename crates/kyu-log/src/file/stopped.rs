@@ -1,4 +1,4 @@
-//! A log that nobody has open: read as a start would read it, and never changed.
+//! A stopped log: read as a start would read it, and never changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::file::survey::{Survey, survey};
 use crate::log::{History, MissingSegment, Opened, Visit};
 use crate::lsn::Geometry;
 
-/// A stopped log.
+/// A log that no process has open.
 pub struct StoppedLog {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -28,12 +28,12 @@ impl StoppedLog {
         Ok(survey.map(|survey| StoppedLog { disk, dir: dir.to_path_buf(), survey }))
     }
 
-    /// The facts that `FileLog::open` would tell.
+    /// The facts that `FileLog::open` would return.
     pub fn opened(&self) -> Opened {
         self.survey.opened()
     }
 
-    /// Where the next batch would go.
+    /// The address where the next batch would go.
     pub(crate) fn next_batch_at(&self) -> Lsn {
         self.geometry().at(self.survey.end.segment, self.survey.end.offset)
     }

@@ -1,7 +1,6 @@
-//! A log directory as a start finds it: whose it is, where the log ends, whether anything is missing.
+//! Surveys a log directory as a start finds it: the log's identity, its end, and missing segments.
 //!
-//! Nothing is changed here. Opening, `verify` and `repair` all go by this one survey, so that what one
-//! of them says holds for the others.
+//! A survey changes nothing. Opening, `verify` and `repair` all use this one, so they cannot disagree.
 //!
 //! The end of the log is found in the last segment that was ever written to. There, everything up to
 //! the first batch that is not whole is the log. That batch may be the one that was being written when
@@ -26,7 +25,7 @@ use crate::log::{Opened, TornTail};
 use crate::lsn::Geometry;
 use crate::snapshot;
 
-/// The facts about a log that was found whole, as far as its end shows.
+/// The result of a survey that found no fault.
 pub(crate) struct Survey {
     pub(crate) meta: FileHeader,
     /// Names of all files in the directory.
@@ -36,15 +35,15 @@ pub(crate) struct Survey {
     /// The last number of the unbroken run of segments that begins with `end.segment`.
     pub(crate) prepared_to: u64,
     pub(crate) end: End,
-    /// Replay can begin here or later.
+    /// The earliest address from which a replay can begin.
     pub(crate) first: Lsn,
 }
 
-/// The place where the written part of the log ends.
+/// The end of the written part of the log.
 pub(crate) struct End {
     /// The state of the checksums; its epoch is that of the last incarnation.
     pub(crate) chain: Chain,
-    /// Where the next batch goes.
+    /// The segment of the next batch.
     pub(crate) segment: u64,
     pub(crate) offset: u32,
     pub(crate) torn_tail: Option<TornTail>,
@@ -61,7 +60,7 @@ pub(crate) struct LastBatch {
 }
 
 impl Survey {
-    /// The facts that `FileLog::open` tells about this log.
+    /// The facts that `FileLog::open` returns for this log.
     pub(crate) fn opened(&self) -> Opened {
         let chain = &self.end.chain;
         Opened {
@@ -76,7 +75,7 @@ impl Survey {
     }
 }
 
-/// Looks at the log in `dir`; `None` if there is none yet.
+/// Surveys the log in `dir`. Returns `None` if there is no log yet.
 pub(crate) fn survey(disk: &dyn Disk, dir: &Path) -> Result<Option<Survey>, OpenError> {
     let names = disk.list(dir).map_err(OpenError::io(format!("listing {}", dir.display())))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|n| parse_segment_file_name(n)).collect();
@@ -101,7 +100,7 @@ pub(crate) fn survey(disk: &dyn Disk, dir: &Path) -> Result<Option<Survey>, Open
     Ok(Some(Survey { meta, names, numbers, prepared_to, end, first }))
 }
 
-/// Without META there must be nothing that belongs to a log.
+/// Checks that a directory without META holds nothing that belongs to a log.
 fn no_meta(dir: &Path, names: &[String], numbers: &[u64]) -> Result<(), OpenError> {
     let what = if !numbers.is_empty() {
         "segments"
@@ -155,7 +154,7 @@ impl Directory<'_> {
         OpenError::io(format!("reading {}", self.path(number).display()))
     }
 
-    /// The header of a segment's first batch: was it ever written to, and what came before it?
+    /// The header of a segment's first batch; `None` if the segment was never written to.
     fn first_batch(&self, number: u64) -> Result<Option<BatchHeader>, OpenError> {
         let file = self.open(number)?;
         Scanner::new(file.as_ref(), self.geometry, number, Chain::unknown(self.log_id))
@@ -205,7 +204,7 @@ impl Directory<'_> {
         Ok(end)
     }
 
-    /// No segment was ever written to.
+    /// The end of a log in which no segment was ever written to.
     fn end_of_new_log(&self, numbers: &[u64]) -> Result<End, OpenError> {
         match numbers.first() {
             Some(number) if *number != 1 => {
@@ -225,7 +224,7 @@ impl Directory<'_> {
         })
     }
 
-    /// The first batch of the last segment is torn: the log ends with the segment before.
+    /// The end of a log whose last segment has a torn first batch: it lies in the segment before.
     fn end_in_first_batch(&self, numbers: &[u64], torn: End) -> Result<End, OpenError> {
         let number = torn.segment;
         if number == 1 {
@@ -244,7 +243,8 @@ impl Directory<'_> {
         Ok(End { torn_tail: torn.torn_tail, ..end })
     }
 
-    /// Segment `number` has no first batch. If it has others, the first is damaged.
+    /// Checks that segment `number`, which has no first batch, has no other batch either: then the
+    /// first one is damaged.
     fn check_unwritten(&self, numbers: &[u64], number: u64) -> Result<(), OpenError> {
         if !numbers.contains(&number) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The end of the log in memory: where the next record goes, and what waits for the writer.
+//! The end of the log in memory: the address of the next record, and the batches for the writer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use crate::log::Appended;
 use crate::lsn::{Geometry, align_up};
 use crate::{Class, Lsn};
 
-/// Assigns addresses and collects batches. Guarded by one mutex that is held for a copy into memory.
+/// The end of the log. It assigns addresses and collects batches, under one mutex that is held for a
+/// copy into memory.
 pub(crate) struct Tail {
     geometry: Geometry,
     reserve_bytes: u64,
-    /// Memory for batches; comes back from the hot cache.
+    /// Memory for batches; the hot cache gives it back.
     pub(crate) buffers: Arc<BufferPool>,
     /// The batch that collects records now.
     open: Option<Batch>,
@@ -27,19 +28,19 @@ pub(crate) struct Tail {
     closed: VecDeque<Batch>,
     closed_bytes: usize,
     segment: u64,
-    /// Where the next batch begins, when none is open.
+    /// The offset of the next batch, when none is open.
     offset: u32,
     /// Every segment up to this number exists.
     pub(crate) prepared_to: u64,
-    /// Preparing a segment found no space; says how things stood at the last try.
+    /// True if the last attempt to prepare a segment found no space.
     pub(crate) no_space: bool,
-    /// Someone was refused or something was recycled since the last try: trying again makes sense.
+    /// True if an append was refused or a segment recycled since that attempt: another may succeed.
     pub(crate) retry_space: bool,
     pub(crate) record_end: Lsn,
     last_batch_bytes: usize,
-    /// The writer thread waits for work.
+    /// True while the writer thread waits for work.
     pub(crate) writer_idle: bool,
-    /// The writer has taken a batch that is not durable yet.
+    /// True while the writer has a batch that is not durable yet.
     pub(crate) writing: bool,
     pub(crate) failed: bool,
     /// The epoch of the seal that has ended this incarnation.
@@ -47,7 +48,7 @@ pub(crate) struct Tail {
     pub(crate) stopping: bool,
 }
 
-/// Whether a record may be appended now.
+/// The answer to a request to append a record now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Yes,
@@ -113,12 +114,12 @@ impl Tail {
         }
     }
 
-    /// Records of a segment end here at the latest: the last block is for the END batch.
+    /// The offset at which the records of a segment end at the latest: the last block is for END.
     fn records_limit(&self) -> u64 {
         u64::from(self.geometry.segment_bytes - BLOCK_BYTES)
     }
 
-    /// Whether `bytes` more fit the current segment.
+    /// Returns true if `bytes` more fit the current segment.
     fn fits_here(&self, bytes: usize) -> bool {
         self.segment <= self.prepared_to
             && align_up(u64::from(self.next_record_offset()) + bytes as u64) <= self.records_limit()
@@ -135,7 +136,7 @@ impl Tail {
         here + self.prepared_to.saturating_sub(self.segment) * a_segment
     }
 
-    /// Whether a body of `len` bytes may be appended now. The caller has checked `max_body_bytes`.
+    /// Decides if a body of `len` bytes may be appended now. The caller has checked `max_body_bytes`.
     pub(crate) fn admit(&self, class: Class, len: usize) -> Admission {
         if self.failed {
             return Admission::Failed;
@@ -207,7 +208,7 @@ impl Tail {
         self.offset = BLOCK_BYTES;
     }
 
-    /// Marks the begin of this incarnation. The current segment must be prepared; the mark fits it
+    /// Marks the start of this incarnation. The current segment must be prepared; the mark fits it
     /// always, in the place of its END batch if need be.
     pub(crate) fn mark_open(&mut self) {
         if self.fits_here(0) {
@@ -243,7 +244,7 @@ impl Tail {
         self.record_end = durable;
     }
 
-    /// True if there is no segment for a mark.
+    /// Returns true if there is no segment for a mark.
     pub(crate) fn needs_segment(&self) -> bool {
         self.segment > self.prepared_to
     }
@@ -291,7 +292,7 @@ impl Tail {
         Some(batch)
     }
 
-    /// Whether anything appended has not been taken by the writer.
+    /// Returns true if the writer has not taken everything that was appended.
     pub(crate) fn has_work(&self) -> bool {
         self.open.is_some() || !self.closed.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Reading every record of every segment of a stopped log.
+//! Reads every record of every segment of a stopped log.
 //!
 //! A start reads no more than what its snapshot does not cover; this reads all, so that damage to the
 //! bodies of old messages is found, too.
@@ -23,7 +23,7 @@ use crate::lsn::Geometry;
 pub struct SegmentReport {
     /// The segment.
     pub number: u64,
-    /// Whole records from its begin to its end or to the damage.
+    /// The number of whole records up to the end or the first damage.
     pub records: u64,
     /// Bytes of their bodies.
     pub body_bytes: u64,
@@ -67,13 +67,13 @@ pub fn verify_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentReport>
 
 struct Scan {
     report: SegmentReport,
-    /// There is at least one batch, or something that was one.
+    /// True if there is at least one batch, or the remains of one.
     written: bool,
-    /// Where the batches stop without an END batch.
+    /// The offset where the batches stop without an END batch.
     open_at: Option<u32>,
 }
 
-/// `None` for a segment that was never written to.
+/// Scans one segment; `None` if it was never written to.
 fn scan(disk: &dyn Disk, dir: &Path, meta: &FileHeader, number: u64) -> io::Result<Option<Scan>> {
     let geometry = Geometry { segment_bytes: meta.segment_bytes };
     let file = disk.open(&dir.join(segment_file_name(number)), false)?;

@@ -1,4 +1,4 @@
-//! Writes batches, one durable write at a time.
+//! The writer: one durable write for each batch, one at a time.
 
 use std::io;
 use std::sync::{Arc, PoisonError};

@@ -21,7 +21,7 @@ fn block_crc(chain: u32, length_field: u32, data: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(chain, &length_field.to_le_bytes()), data)
 }
 
-/// Cuts what is written into checksummed blocks.
+/// A writer that splits its bytes into checksummed blocks.
 pub(super) struct BlockWriter {
     file: Box<dyn DiskFile>,
     offset: u64,
@@ -31,7 +31,7 @@ pub(super) struct BlockWriter {
 }
 
 impl BlockWriter {
-    /// Continues a file behind its header, whose checksum seeds the first block's.
+    /// A writer that continues behind a file's header, whose checksum seeds the first block's.
     pub(super) fn new(file: Box<dyn DiskFile>, first_chain: u32) -> BlockWriter {
         let (offset, block) = (FILE_HEADER_BYTES as u64, empty_block());
         BlockWriter { file, offset, chain: first_chain, data_bytes: 0, block }
@@ -78,7 +78,7 @@ impl Write for BlockWriter {
     }
 }
 
-/// Gives back what `BlockWriter` was given.
+/// A reader of the bytes that a `BlockWriter` has written.
 pub(super) struct BlockReader {
     file: Box<dyn DiskFile>,
     first_chain: u32,
@@ -86,7 +86,7 @@ pub(super) struct BlockReader {
     chain: u32,
     data_bytes: u64,
     block: Vec<u8>,
-    /// How much of `block` was handed out.
+    /// The number of bytes of `block` that were handed out.
     taken: usize,
     ended: bool,
 }

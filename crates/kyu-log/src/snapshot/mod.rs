@@ -1,4 +1,4 @@
-//! Snapshots: the caller's state at one address, in one file, whole or not there.
+//! Snapshots: the caller's state at one address, in one file that is complete or does not exist.
 //!
 //! ```text
 //! snapshot-<address, 20 digits>
@@ -34,17 +34,17 @@ pub struct SnapshotStore {
     log_id: u64,
 }
 
-/// Why there is no snapshot to start from.
+/// The reason why there is no snapshot to start from.
 #[derive(Debug)]
 pub enum SnapshotError {
     /// The newest snapshot is damaged and the log does not reach back to an older whole one.
     Damaged {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The fault, in words.
         reason: String,
     },
-    /// The operating system said no.
+    /// An operation of the system failed.
     Io(io::Error),
 }
 
@@ -72,9 +72,9 @@ impl From<io::Error> for SnapshotError {
 
 /// A snapshot that was found whole; read the state from it, in the order it was written.
 pub struct Snapshot {
-    /// Replay continues here.
+    /// The address from which replay continues.
     pub lsn: Lsn,
-    /// Newer snapshots that were damaged and passed over: worth a warning.
+    /// Newer snapshots that were skipped because they are damaged; worth a warning.
     pub skipped: Vec<PathBuf>,
     reader: BlockReader,
 }

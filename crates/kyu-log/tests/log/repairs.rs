@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_log::{
-    Disk, DryRun, FileLog, History, Log, Lsn, Mend, Opened, Refusal, SimDisk, SimFaults,
+    Disk, DryRun, FileLog, History, Log, Lsn, Opened, Refusal, RepairStep, SimDisk, SimFaults,
     SnapshotStore, StoppedLog, repair, verify_segments,
 };
 
@@ -117,14 +117,17 @@ fn check(disk: &SimDisk, all: u64, what: &str) {
         start(disk).unwrap_or_else(|error| panic!("{what}: {error} after {plan:?}"));
     assert_eq!(started, planned, "{what}");
     let cuts = plan.iter().filter_map(|step| match step {
-        Mend::Cut(cut) => Some(cut),
+        RepairStep::Cut(cut) => Some(cut),
         _ => None,
     });
     let told: u64 = cuts.map(|cut| cut.lost_records).sum();
     let lost = all - started.records;
     assert!(told <= lost, "{what}: {told} of {lost}");
-    let told_of = |step: &Mend| {
-        matches!(step, Mend::Cut(_) | Mend::Length { .. } | Mend::Header { empty: true, .. })
+    let told_of = |step: &RepairStep| {
+        matches!(
+            step,
+            RepairStep::Cut(_) | RepairStep::Length { .. } | RepairStep::Header { empty: true, .. }
+        )
     };
     if verified.is_err() && !plan.iter().any(told_of) {
         assert_eq!(lost, 0, "{what}: {lost} records are lost, and nothing says so: {plan:?}");
@@ -307,7 +310,7 @@ fn a_cut_says_what_is_lost_and_keeps_it_aside() {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     assert!(disk.flip_bit(&segment_file(&dir(), 2), 4096 + 10, 2));
     let (steps, started) = repair(&shared, &dir(), verify).expect("a cut");
-    let [Mend::Cut(cut)] = steps.as_slice() else { panic!("{steps:?}") };
+    let [RepairStep::Cut(cut)] = steps.as_slice() else { panic!("{steps:?}") };
     assert_eq!((cut.segment, cut.at), (2, Lsn(2 * u64::from(SEGMENT_BYTES) + 4096)));
     // Of the batch whose header is damaged nobody can say how much it held: here, three records.
     assert_eq!(started.records + 3 + cut.lost_records, 70);
