@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll::Ready;
 
 use kyu_engine::{
-    Acquire, Answer, Command, Delivery, GiveBack, Query, QueueId, QueueInfo, Reply, SessionId,
-    UnixMs,
+    Acquire, Answer, Ask, Command, Delivery, GiveBack, Query, Question, QueueId, QueueInfo, Reply,
+    SessionId, UnixMs,
 };
 use tokio::sync::oneshot;
 
@@ -50,7 +50,35 @@ pub(crate) struct Shared {
 }
 
 impl Broker {
-    /// Carries out a command; the answer comes when its effects are durable.
+    /// Carries out a command; its reply comes when its effects are durable.
+    pub async fn ask<A: Ask>(&self, command: A) -> Result<A::Reply, Error> {
+        self.ask_pinned(command).await.map(|(reply, _)| reply)
+    }
+
+    /// As [`Broker::ask`]; the addresses of deliveries in the reply can be read as long as the pin is
+    /// kept. See [`Broker::resolve`].
+    pub async fn ask_pinned<A: Ask>(&self, command: A) -> Result<(A::Reply, Pin), Error> {
+        let (reply, pin) = self.submit_pinned(command.into()).await?;
+        // The engine decides a command into the reply that its type says.
+        Ok((A::unwrap(reply).ok_or(Error::Internal)?, pin))
+    }
+
+    /// Answers a question from the state after everything that was answered before.
+    pub async fn look_up<Q: Question>(&self, question: Q) -> Result<Q::Answer, Error> {
+        self.look_up_pinned(question).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`Broker::look_up`]; the addresses of deliveries in the answer can be read as long as the
+    /// pin is kept. See [`Broker::resolve`].
+    pub async fn look_up_pinned<Q: Question>(
+        &self,
+        question: Q,
+    ) -> Result<(Q::Answer, Pin), Error> {
+        let (answer, pin) = self.query_pinned(question.into()).await?;
+        Ok((Q::unwrap(answer).ok_or(Error::Internal)?, pin))
+    }
+
+    /// As [`Broker::ask`], for a command of any kind.
     pub async fn submit(&self, command: Command) -> Result<Reply, Error> {
         self.submit_pinned(command).await.map(|(reply, _)| reply)
     }

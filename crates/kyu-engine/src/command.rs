@@ -444,80 +444,112 @@ pub enum Query {
     /// An exchange and how many bindings it has.
     Exchange(QueueName),
     /// Exchanges of a namespace in order of name, from the first after a name.
-    Exchanges {
-        /// The namespace.
-        namespace: String,
-        /// Only names greater than this.
-        after: Option<String>,
-        /// At most this many, to [`crate::limits::MAX_LISTED`].
-        max: usize,
-    },
+    Exchanges(ListExchanges),
     /// A binding.
     Binding(BindingId),
     /// Bindings in order of identifier, from the first after one.
-    Bindings {
-        /// Only those of this exchange.
-        exchange: Option<QueueName>,
-        /// Only identifiers greater than this.
-        after: Option<BindingId>,
-        /// At most this many, to [`crate::limits::MAX_LISTED`].
-        max: usize,
-    },
+    Bindings(ListBindings),
     /// What the ledger holds.
     Ledger(LedgerQuery),
     /// Messages in order of their sequence numbers, in any phase.
-    Browse {
-        /// The queue.
-        queue: QueueId,
-        /// From this number on.
-        from: Seq,
-        /// At most this many, to [`crate::limits::MAX_ACQUIRE`]. A page may have fewer, even none,
-        /// before the last.
-        max_messages: u32,
-        /// Only ready ones.
-        only_ready: bool,
-    },
+    Browse(Browse),
     /// Lanes that have messages, by key.
-    Lanes {
-        /// The queue.
-        queue: QueueId,
-        /// Only keys greater than this.
-        after: Option<String>,
-        /// At most this many, to [`crate::limits::MAX_LISTED`].
-        max: usize,
-    },
+    Lanes(ListLanes),
     /// Budgets and breakers of a queue, by what they are for.
-    Guards {
-        /// The queue.
-        queue: QueueId,
-        /// Only keys greater than this.
-        after: Option<String>,
-        /// At most this many, to [`crate::limits::MAX_LISTED`].
-        max: usize,
-    },
+    Guards(ListGuards),
     /// Why a message is not delivered now, and when it could be.
-    Explain {
-        /// The queue.
-        queue: QueueId,
-        /// The message's number in it, as receipts and [`crate::Enqueued::seq`] name it.
-        seq: Seq,
-    },
+    Explain(Explain),
     /// Keys of the lanes that are paused, whether or not they have messages.
     PausedLanes(QueueId),
     /// Schedules, and when they run.
     Schedule(ScheduleQuery),
     /// The first messages in order of delivery, without leasing them, whatever is paused or limited.
-    Peek {
-        /// The queue.
-        queue: QueueId,
-        /// At most this many, to [`crate::limits::MAX_ACQUIRE`].
-        max_messages: u32,
-    },
+    Peek(Peek),
     /// The past attempts of one message, and why it was dead-lettered.
-    History {
-        /// The queue.
-        queue: QueueId,
-        /// The message.
-        seq: Seq,
-    },
+    History(HistoryOf),
+}
+
+/// See [`Query::Exchanges`].
+#[derive(Clone, Debug)]
+pub struct ListExchanges {
+    /// The namespace.
+    pub namespace: String,
+    /// Only names greater than this.
+    pub after: Option<String>,
+    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    pub max: usize,
+}
+
+/// See [`Query::Bindings`].
+#[derive(Clone, Debug)]
+pub struct ListBindings {
+    /// Only those of this exchange.
+    pub exchange: Option<QueueName>,
+    /// Only identifiers greater than this.
+    pub after: Option<BindingId>,
+    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    pub max: usize,
+}
+
+/// See [`Query::Browse`].
+#[derive(Clone, Debug)]
+pub struct Browse {
+    /// The queue.
+    pub queue: QueueId,
+    /// From this number on.
+    pub from: Seq,
+    /// At most this many, to [`crate::limits::MAX_ACQUIRE`]. A page may have fewer, even none,
+    /// before the last.
+    pub max_messages: u32,
+    /// Only ready ones.
+    pub only_ready: bool,
+}
+
+/// See [`Query::Lanes`].
+#[derive(Clone, Debug)]
+pub struct ListLanes {
+    /// The queue.
+    pub queue: QueueId,
+    /// Only keys greater than this.
+    pub after: Option<String>,
+    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    pub max: usize,
+}
+
+/// See [`Query::Guards`].
+#[derive(Clone, Debug)]
+pub struct ListGuards {
+    /// The queue.
+    pub queue: QueueId,
+    /// Only keys greater than this.
+    pub after: Option<String>,
+    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    pub max: usize,
+}
+
+/// See [`Query::Explain`].
+#[derive(Clone, Debug)]
+pub struct Explain {
+    /// The queue.
+    pub queue: QueueId,
+    /// The message's number in it, as receipts and [`crate::Enqueued::seq`] name it.
+    pub seq: Seq,
+}
+
+/// See [`Query::Peek`].
+#[derive(Clone, Debug)]
+pub struct Peek {
+    /// The queue.
+    pub queue: QueueId,
+    /// At most this many, to [`crate::limits::MAX_ACQUIRE`].
+    pub max_messages: u32,
+}
+
+/// See [`Query::History`].
+#[derive(Clone, Debug)]
+pub struct HistoryOf {
+    /// The queue.
+    pub queue: QueueId,
+    /// The message.
+    pub seq: Seq,
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::command::{Command, Context, Query};
+use crate::command::{
+    Browse, Command, Context, Explain, HistoryOf, ListBindings, ListExchanges, ListGuards,
+    ListLanes, Peek, Query,
+};
 use crate::config::QueueInfo;
 use crate::decide::{self, Decision};
 use crate::effect::Effects;
@@ -68,7 +71,7 @@ impl Engine {
     /// Answers a question at a time that is not before the last command's; only
     /// [`Query::Explain`] needs to know it. No state that can be seen changes.
     pub fn query_at(&mut self, query: &Query, now_ms: UnixMs) -> Result<Answer, Refusal> {
-        let Query::Explain { queue, seq } = query else { return self.query(query) };
+        let Query::Explain(Explain { queue, seq }) = query else { return self.query(query) };
         self.state.refresh_lanes(*queue, now_ms);
         Ok(Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?)))
     }
@@ -96,26 +99,26 @@ impl Engine {
                 let exchange = self.state.exchange(name)?;
                 Answer::Exchange(exchange.info.clone(), exchange.stats())
             }
-            Query::Exchanges { namespace, after, max } => {
+            Query::Exchanges(ListExchanges { namespace, after, max }) => {
                 Answer::Exchanges(self.exchanges(namespace, after.as_deref(), *max))
             }
             Query::Binding(id) => Answer::Binding(self.state.binding(*id)?.clone()),
-            Query::Bindings { exchange, after, max } => {
+            Query::Bindings(ListBindings { exchange, after, max }) => {
                 Answer::Bindings(self.bindings(exchange.as_ref(), *after, *max)?)
             }
             Query::Ledger(query) => Answer::Ledger(decide::ledger_answer(&self.state, query)),
-            Query::Browse { queue, from, max_messages, only_ready } => {
+            Query::Browse(Browse { queue, from, max_messages, only_ready }) => {
                 decide::browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
             }
-            Query::Explain { queue, seq } => {
+            Query::Explain(Explain { queue, seq }) => {
                 let now_ms = *self.state.last_time_ms;
                 Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?))
             }
-            Query::Lanes { queue, after, max } => {
+            Query::Lanes(ListLanes { queue, after, max }) => {
                 let lanes = &self.state.queue(*queue)?.lanes;
                 Answer::Lanes(lanes.stats(after.as_deref(), (*max).min(MAX_LISTED)))
             }
-            Query::Guards { queue, after, max } => {
+            Query::Guards(ListGuards { queue, after, max }) => {
                 let (queue, max) = (self.state.queue(*queue)?, (*max).min(MAX_LISTED));
                 let now_ms = *self.state.last_time_ms;
                 Answer::Guards(queue.guard_stats(after.as_deref(), max, now_ms))
@@ -127,10 +130,10 @@ impl Engine {
             Query::Schedule(query) => {
                 Answer::Schedule(decide::schedule_answer(&self.state, query)?)
             }
-            Query::Peek { queue, max_messages } => {
+            Query::Peek(Peek { queue, max_messages }) => {
                 decide::peek(self.state.queue(*queue)?, *max_messages)
             }
-            Query::History { queue, seq } => {
+            Query::History(HistoryOf { queue, seq }) => {
                 Answer::History(self.state.queue(*queue)?.history_of(*seq).map(Box::new))
             }
         })

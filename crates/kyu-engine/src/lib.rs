@@ -22,6 +22,7 @@ mod apply_ledger;
 mod apply_limits;
 mod apply_retry;
 mod apply_schedule;
+mod ask;
 mod attempts;
 mod by_seq;
 mod chunk;
@@ -93,6 +94,7 @@ mod unique;
 
 pub use kyu_machine::wire;
 
+pub use ask::*;
 pub use by_seq::*;
 pub use command::*;
 pub use config::*;
@@ -123,9 +125,10 @@ pub use reply::*;
 pub use retention::RetentionFrom;
 pub use retry::*;
 pub use schedule::{
-    BackfillSchedule, CatchUp, CreateSchedule, MessageTemplate, NextRun, OverlapPolicy, RunOutcome,
-    ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal,
-    ScheduleReply, ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals, UpdateSchedule,
+    BackfillSchedule, Backfilled, CatchUp, CreateSchedule, MessageTemplate, NextRun, OverlapPolicy,
+    RunOutcome, ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery,
+    ScheduleRefusal, ScheduleReply, ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals,
+    UpdateSchedule,
 };
 pub use snapshot::Frozen;
 pub use state::DirectoryChange;

@@ -209,13 +209,17 @@ pub enum ScheduleReply {
     Deleted,
     /// What came of the run.
     Ran(ScheduleRun),
-    /// What came of the runs that this command had room for, in order.
-    Backfilled {
-        /// At most as many as were asked for; to an exchange, one.
-        runs: Vec<ScheduleRun>,
-        /// Where the next command goes on; `None` when all are done.
-        next_from_ms: Option<UnixMs>,
-    },
+    /// What came of the runs that this command had room for.
+    Backfilled(Backfilled),
+}
+
+/// What came of a backfill, as far as one command had room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backfilled {
+    /// The runs, in order; at most as many as were asked for; to an exchange, one.
+    pub runs: Vec<ScheduleRun>,
+    /// Where the next command goes on; `None` when all are done.
+    pub next_from_ms: Option<UnixMs>,
 }
 
 /// Why a schedule command was refused; nothing has changed.

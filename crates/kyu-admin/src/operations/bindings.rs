@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, Matcher, Query, QueueName,
-    Refusal, Reply, Unbind,
+    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ListBindings, Matcher, Query,
+    QueueName, Refusal, Reply, Unbind,
 };
 
 use crate::api::{Binding, BindingPage, InNamespace, NewBinding, NoQuery, Page};
@@ -31,7 +31,8 @@ pub(super) async fn list(
                 .ok_or_else(|| Problem::invalid("cursor is none that this server gave."))?,
         ),
     };
-    let question = Query::Bindings { exchange, after, max: (size + 1).min(MAX_ITEMS) };
+    let question =
+        Query::Bindings(ListBindings { exchange, after, max: (size + 1).min(MAX_ITEMS) });
     let Answer::Bindings(mut found) = call.broker.query(question).await? else {
         return Err(Problem::internal());
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use kyu_broker::{
     Answer, Command, ConfigureExchange, CreateExchange, DeleteExchange, ExchangeConfig,
-    ExchangeInfo, Query, QueueName, Refusal,
+    ExchangeInfo, ListExchanges, Query, QueueName, Refusal,
 };
 
 use crate::api::{Exchange, ExchangePage, ExchangeSettings, InNamespace, Page};
@@ -24,7 +24,7 @@ pub(super) async fn list(
     let namespace = call.namespace(query.namespace);
     let after = after(query.cursor.as_deref())?;
     let max = (size + 1).min(MAX_ITEMS);
-    let question = Query::Exchanges { namespace, after, max };
+    let question = Query::Exchanges(ListExchanges { namespace, after, max });
     let Answer::Exchanges(mut found) = call.broker.query(question).await? else {
         return Err(Problem::internal());
     };

@@ -1,6 +1,6 @@
 //! Retry budgets and breakers of a queue: list.
 
-use kyu_broker::{Answer, BreakerState, GuardStats, Query};
+use kyu_broker::{Answer, BreakerState, GuardStats, ListGuards, Query};
 
 use crate::api::{BreakerStatus, GuardPage, GuardStatus, Page};
 use crate::call::{Call, after, cursor, list_size};
@@ -16,7 +16,7 @@ pub(super) async fn list(
     let size = list_size(query.limit)?;
     let after = after(query.cursor.as_deref())?;
     let queue = call.queue(query.namespace)?.id;
-    let question = Query::Guards { queue, after, max: (size + 1).min(MAX_ITEMS) };
+    let question = Query::Guards(ListGuards { queue, after, max: (size + 1).min(MAX_ITEMS) });
     let Answer::Guards(mut found) = call.broker.query(question).await? else {
         return Err(Problem::internal());
     };

@@ -1,6 +1,6 @@
 //! Lanes of a queue: list, pause, resume. The queue itself is paused here, too.
 
-use kyu_broker::{Answer, Command, Query, Reply, SetPaused};
+use kyu_broker::{Answer, Command, ListLanes, Query, Reply, SetPaused};
 
 use crate::api::{InNamespace, Lane, LanePage, Page, PauseState, PauseTarget};
 use crate::call::{Call, after, cursor, list_size, within};
@@ -16,7 +16,7 @@ pub(super) async fn list(
     let size = list_size(query.limit)?;
     let after = after(query.cursor.as_deref())?;
     let queue = call.queue(query.namespace)?.id;
-    let question = Query::Lanes { queue, after, max: (size + 1).min(MAX_ITEMS) };
+    let question = Query::Lanes(ListLanes { queue, after, max: (size + 1).min(MAX_ITEMS) });
     let Answer::Lanes(mut found) = call.broker.query(question).await? else {
         return Err(Problem::internal());
     };

@@ -1,8 +1,8 @@
 //! Messages: send, receive, settle, extend, peek.
 
 use kyu_broker::{
-    Acquire, Answer, Command, Delivery, Enqueue, EnqueueRefusal, Enqueued, Lease, Pin, Query,
-    QueueId, QueueInfo, Receipt, Reply,
+    Acquire, Answer, Command, Delivery, Enqueue, EnqueueRefusal, Enqueued, Explain, HistoryOf,
+    Lease, Pin, Query, QueueId, QueueInfo, Receipt, Reply,
 };
 
 use crate::api::{
@@ -140,7 +140,7 @@ pub(super) async fn peek(
     let queue = call.queue(query.namespace)?;
     let limit = page_size(query.limit, DEFAULT_PEEK)?;
     let max_messages = u32::try_from(limit).unwrap_or(1);
-    let question = Query::Peek { queue: queue.id, max_messages };
+    let question = Query::Peek(kyu_broker::Peek { queue: queue.id, max_messages });
     match call.broker.query_pinned(question).await? {
         (Answer::Peeked(mut found), pin) => {
             found.truncate(fitting(&found));
@@ -157,12 +157,12 @@ pub(super) async fn browse(
 ) -> Result<Done<BrowsedMessages>, Problem> {
     let queue = call.queue(query.namespace)?.id;
     let limit = page_size(query.limit, DEFAULT_PEEK)?;
-    let question = Query::Browse {
+    let question = Query::Browse(kyu_broker::Browse {
         queue,
         from: query.from_seq.unwrap_or(0),
         max_messages: u32::try_from(limit).unwrap_or(1),
         only_ready: query.only_ready.unwrap_or(false),
-    };
+    });
     match call.broker.query_pinned(question).await? {
         (Answer::Browsed { mut messages, next }, pin) => {
             let rest = messages.split_off(fitting(&messages));
@@ -272,7 +272,7 @@ pub(super) async fn history(
     let queue = call.queue(query.namespace)?.id;
     let not_found = || Problem::of(Code::MessageNotFound);
     let seq = call.parameter(1).parse().map_err(|_| not_found())?;
-    match call.broker.query(Query::History { queue, seq }).await? {
+    match call.broker.query(Query::History(HistoryOf { queue, seq })).await? {
         Answer::History(history) => {
             Ok(content::show_history(*history.ok_or_else(not_found)?).into())
         }
@@ -287,7 +287,7 @@ pub(super) async fn explain(
 ) -> Result<Done<Explanation>, Problem> {
     let queue = call.queue(query.namespace)?.id;
     let seq = call.parameter(1).parse().map_err(|_| Problem::of(Code::MessageNotFound))?;
-    match call.broker.query(Query::Explain { queue, seq }).await? {
+    match call.broker.query(Query::Explain(Explain { queue, seq })).await? {
         Answer::Explained(explanation) => Ok(explain::show(*explanation).into()),
         _ => Err(Problem::internal()),
     }

@@ -206,7 +206,7 @@ pub(super) async fn backfill(
         let overlap = fill.overlap.map(Into::into);
         let (name, max) = (name.clone(), u32::try_from(most - runs.len()).unwrap_or(u32::MAX));
         let command = BackfillSchedule { name, from_ms, until_ms, overlap, max };
-        let ScheduleReply::Backfilled { runs: more, next_from_ms: next } =
+        let ScheduleReply::Backfilled(kyu_broker::Backfilled { runs: more, next_from_ms: next }) =
             submit(call, ScheduleCommand::Backfill(Box::new(command))).await?
         else {
             return Err(Problem::internal());

@@ -1,8 +1,8 @@
 //! One message as a resource, and many by what they have in common.
 
 use kyu_broker::{
-    Answer, AttributeValue, Chosen, Command, Delivery, Frame, Intervene, Intervened, Intervention,
-    Phase, Query, QueueInfo, Received, Reply,
+    Answer, AttributeValue, Browse, Chosen, Command, Delivery, Frame, HistoryOf, Intervene,
+    Intervened, Intervention, Phase, Query, QueueInfo, Received, Reply,
 };
 
 use crate::api::{
@@ -103,7 +103,8 @@ fn move_to(
 
 /// A message as it is now, without a receipt.
 async fn look(call: &Call<'_>, queue: &QueueInfo, seq: u64) -> Result<Message, Problem> {
-    let question = Query::Browse { queue: queue.id, from: seq, max_messages: 1, only_ready: false };
+    let question =
+        Query::Browse(Browse { queue: queue.id, from: seq, max_messages: 1, only_ready: false });
     let (Answer::Browsed { mut messages, .. }, pin) = call.broker.query_pinned(question).await?
     else {
         return Err(Problem::internal());
@@ -219,8 +220,12 @@ impl Search<'_> {
         let mut next = Some(from);
         while let Some(from) = next {
             let max_messages = u32::try_from(MAX_ITEMS).unwrap_or(u32::MAX);
-            let question =
-                Query::Browse { queue: self.queue.id, from, max_messages, only_ready: false };
+            let question = Query::Browse(Browse {
+                queue: self.queue.id,
+                from,
+                max_messages,
+                only_ready: false,
+            });
             let (Answer::Browsed { messages, next: after }, pin) =
                 self.call.broker.query_pinned(question).await?
             else {
@@ -291,7 +296,7 @@ impl Search<'_> {
     /// What its last attempt that said something said.
     async fn by_error(&self, seq: u64) -> Result<bool, Problem> {
         let Some(text) = &self.filter.error else { return Ok(true) };
-        let question = Query::History { queue: self.queue.id, seq };
+        let question = Query::History(HistoryOf { queue: self.queue.id, seq });
         let Answer::History(history) = self.call.broker.query(question).await? else {
             return Err(Problem::internal());
         };

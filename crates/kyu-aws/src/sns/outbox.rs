@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kyu_broker::{
     Acquire, Answer, Attribute, AttributeValue, Broker, Command, Content, CreateQueue, Lease,
-    MessageId, Order, Property, Query, QueueConfig, QueueInfo, QueueName, Received, Refusal, Reply,
+    MessageId, Order, Peek, Property, Query, QueueConfig, QueueInfo, QueueName, Received, Refusal,
+    Reply,
 };
 use kyu_door::calendar::rfc3339;
 use serde::Serialize;
@@ -102,7 +103,8 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Bytes, Error> {
     let name = queue_of(call.namespace());
     let mut messages = Vec::new();
     if let Some(queue) = call.broker.directory().by_name(&name) {
-        let query = Query::Peek { queue: queue.id, max_messages: u32::try_from(KEPT).unwrap_or(0) };
+        let query =
+            Query::Peek(Peek { queue: queue.id, max_messages: u32::try_from(KEPT).unwrap_or(0) });
         let (Answer::Peeked(found), pin) = call.broker.query_pinned(query).await? else {
             return Err(Error::internal());
         };

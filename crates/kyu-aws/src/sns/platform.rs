@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use kyu_broker::{
     Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, ExchangeInfo,
-    Matcher, Query, QueueName, Refusal, Reply,
+    ListBindings, ListExchanges, Matcher, Query, QueueName, Refusal, Reply,
 };
 
 use super::error::{Code, Error};
@@ -176,7 +176,7 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     let after = parameters.text("NextToken").map(input::token).transpose()?;
     let namespace = format!("{NAMESPACE}{}", call.namespace());
-    let query = Query::Exchanges { namespace, after, max: PAGE + 1 };
+    let query = Query::Exchanges(ListExchanges { namespace, after, max: PAGE + 1 });
     let Answer::Exchanges(mut applications) = call.broker.query(query).await? else {
         return Err(Error::internal());
     };
@@ -321,7 +321,8 @@ pub(super) async fn list_endpoints(
     let token = parameters.text("NextToken").map(input::token).transpose()?;
     let after = token.map(|uuid| BindingId::from_uuid(&uuid).ok_or(Error::invalid("NextToken")));
     let exchange = Some(record.name.clone());
-    let query = Query::Bindings { exchange, after: after.transpose()?, max: PAGE + 1 };
+    let query =
+        Query::Bindings(ListBindings { exchange, after: after.transpose()?, max: PAGE + 1 });
     let Answer::Bindings(mut endpoints) = call.broker.query(query).await? else {
         return Err(Error::internal());
     };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, Matcher, Query,
-    QueueName, Refusal, Reply,
+    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, ListBindings,
+    Matcher, Query, QueueName, Refusal, Reply,
 };
 
 use super::confirmation;
@@ -250,7 +250,8 @@ async fn page(
     let mut bindings = Vec::new();
     // Those of other regions are passed over.
     while bindings.len() <= PAGE {
-        let query = Query::Bindings { exchange: exchange.clone(), after, max: PAGE + 1 };
+        let query =
+            Query::Bindings(ListBindings { exchange: exchange.clone(), after, max: PAGE + 1 });
         let Answer::Bindings(mut some) = call.broker.query(query).await? else {
             return Err(Error::internal());
         };

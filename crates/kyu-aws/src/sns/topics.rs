@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kyu_broker::{
     Answer, Command, ConfigureExchange, CreateExchange, ExchangeConfig, ExchangeInfo,
-    ExchangeStats, Query, QueueName, Refusal, Reply,
+    ExchangeStats, ListExchanges, Query, QueueName, Refusal, Reply,
 };
 
 use super::error::{Code, Error};
@@ -80,7 +80,7 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     let after = parameters.text("NextToken").map(input::token).transpose()?;
     let namespace = call.namespace();
-    let query = Query::Exchanges { namespace, after, max: PAGE + 1 };
+    let query = Query::Exchanges(ListExchanges { namespace, after, max: PAGE + 1 });
     let Answer::Exchanges(mut topics) = call.broker.query(query).await? else {
         return Err(Error::internal());
     };

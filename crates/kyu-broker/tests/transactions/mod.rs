@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kyu_broker::{
-    Answer, Command, Conclude, Delivery, EnqueueReserved, Fate, GiveBack, Lease, NewMessage, Query,
-    QueueId, QueueRef, Reply, Reserve, ReservedMessage, Response, Seq, SessionId,
+    Answer, Browse, Command, Conclude, Delivery, EnqueueReserved, Fate, GiveBack, Lease,
+    NewMessage, Query, QueueId, QueueRef, Reply, Reserve, ReservedMessage, Response, Seq,
+    SessionId,
 };
 
 use crate::rig::{self, Rig};
@@ -181,7 +182,8 @@ impl Bank {
     }
 
     fn browse(&mut self, queue: QueueId) -> Vec<Delivery> {
-        let query = Query::Browse { queue, from: 0, max_messages: 1_000, only_ready: false };
+        let query =
+            Query::Browse(Browse { queue, from: 0, max_messages: 1_000, only_ready: false });
         match self.rig.core.engine().query(&query) {
             Ok(Answer::Browsed { messages, next: None }) => messages,
             other => panic!("{other:?}"),

@@ -11,7 +11,7 @@ use crate::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
 use crate::message::{Message, Phase};
 use crate::message_fact::{LeaseEnd, MessageFact};
 use crate::queue::Queue;
-use crate::reply::{Answer, Delivery, Refusal, Reply};
+use crate::reply::{Answer, Delivery, Refusal};
 use crate::retry::DeadReason;
 use crate::state::State;
 
@@ -20,7 +20,7 @@ pub(super) fn decide(
     command: &Acquire,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Acquire> {
     if command.order != Order::OfQueue
         && let Some(queue) = state.queues.get_mut(&command.queue)
     {
@@ -33,18 +33,18 @@ pub(super) fn decide(
         return Err(Refusal::LimitExceeded("messages of one acquire"));
     }
     if *queue.paused {
-        return Ok((Reply::Acquired(Vec::new()), Wait::Until(0)));
+        return Ok((Vec::new(), Wait::Until(0)));
     }
     let end = lease_end(queue, command.lease, ctx.now_ms);
     let attempt_id = command.attempt_id.as_deref().filter(|_| queue.is_fifo());
     if let Some(replayed) = attempt_id.and_then(|id| replay(queue, id, end, ctx, effects)) {
-        return Ok((Reply::Acquired(replayed), Wait::Record));
+        return Ok((replayed, Wait::Record));
     }
     let room = u64::from(queue.info.config.max_in_flight).saturating_sub(queue.in_flight());
     if room == 0 {
         // SQS: a standard queue answers OverLimit, a FIFO queue answers nothing.
         return if queue.is_fifo() {
-            Ok((Reply::Acquired(Vec::new()), Wait::Until(0)))
+            Ok((Vec::new(), Wait::Until(0)))
         } else {
             Err(Refusal::TooManyInFlight)
         };
@@ -77,7 +77,7 @@ pub(super) fn decide(
         || config.retry.is_some()
         || lease == Lease::Take;
     let wait = if exact && !effects.is_empty() { Wait::Record } else { Wait::Until(wait_until) };
-    Ok((Reply::Acquired(deliveries), wait))
+    Ok((deliveries, wait))
 }
 
 /// The messages to lease, in order of service.

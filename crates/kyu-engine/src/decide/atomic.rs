@@ -6,7 +6,7 @@ use kyu_machine::Trial;
 
 use crate::by_seq::SeqResult;
 use crate::command::{Command, Context};
-use crate::decide::{Decided, Wait};
+use crate::decide::{Wait, Wrapped};
 use crate::effect::Effects;
 use crate::ids::Address;
 use crate::intervene::Intervened;
@@ -25,7 +25,7 @@ pub(super) fn decide(
     commands: &[Command],
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Wrapped {
     if commands.len() > MAX_ATOMIC {
         return Err(Refusal::LimitExceeded("commands of one atomic group"));
     }

@@ -14,13 +14,13 @@ use crate::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 use crate::message::{Message, Phase};
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{Answer, Delivery, Refusal, Reply};
+use crate::reply::{Answer, Delivery, Refusal};
 use crate::retry::DeadReason;
 use crate::state::State;
 
 /// Gives out numbers. The answer does not wait for the disk: whatever is enqueued under them, or
 /// under greater ones, stands behind this record in the log.
-pub(super) fn reserve(state: &State, command: &Reserve, effects: &mut Effects) -> Decided {
+pub(super) fn reserve(state: &State, command: &Reserve, effects: &mut Effects) -> Decided<Reserve> {
     let queue = state.queue(command.queue)?;
     if command.count == 0 || command.count > MAX_RESERVED {
         return Err(Refusal::LimitExceeded("sequence numbers of one reservation"));
@@ -28,7 +28,7 @@ pub(super) fn reserve(state: &State, command: &Reserve, effects: &mut Effects) -
     let first = *queue.next_seq;
     let next_seq = first + u64::from(command.count);
     effects.push(ClaimFact::Reserved { queue: queue.id(), next_seq });
-    Ok((Reply::Reserved { first }, Wait::Until(0)))
+    Ok((first, Wait::Until(0)))
 }
 
 pub(super) fn decide(
@@ -36,7 +36,7 @@ pub(super) fn decide(
     command: &BySeq,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<BySeq> {
     let queue = state.queue(command.queue)?;
     if command.seqs.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("sequence numbers of one command"));
@@ -99,7 +99,7 @@ pub(super) fn decide(
         }
     }
     let wait = if is_lazy(queue, command.action) { Wait::Until(frames) } else { Wait::Record };
-    Ok((Reply::BySeq(results), wait))
+    Ok((results, wait))
 }
 
 /// Whether a crash may forget it, so that the answer need not wait for the disk.

@@ -11,7 +11,7 @@ use crate::limits::{MAX_BATCH, MAX_QUEUES};
 use crate::message::{Message, Phase};
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{Refusal, Reply};
+use crate::reply::Refusal;
 use crate::state::State;
 
 /// Where archived messages of a queue go: a queue of the same name in a namespace beside its own.
@@ -24,7 +24,7 @@ pub(super) fn decide(
     command: &Conclude,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Conclude> {
     let queue = find_queue(state, &command.queue)?;
     if command.items.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("items of one conclusion"));
@@ -81,7 +81,7 @@ pub(super) fn decide(
         let at_ms = ctx.now_ms;
         effects.push(ClaimFact::Archived { queue: id, to, at_ms, seqs: archived });
     }
-    Ok((Reply::Concluded { missing }, Wait::Record))
+    Ok((missing, Wait::Record))
 }
 
 fn received(
@@ -100,7 +100,7 @@ pub(super) fn give_back(
     command: &GiveBack,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<GiveBack> {
     if command.queues.len() > MAX_QUEUES {
         return Err(Refusal::LimitExceeded("queues of one command"));
     }
@@ -116,7 +116,7 @@ pub(super) fn give_back(
             unclaim(queue, seqs, ctx, effects);
         }
     }
-    Ok((Reply::GivenBack { messages }, Wait::Until(0)))
+    Ok((messages, Wait::Until(0)))
 }
 
 /// What a session has claimed in a queue.

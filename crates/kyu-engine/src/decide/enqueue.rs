@@ -17,7 +17,7 @@ use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 use crate::message_fact::{EnqueuedFact, MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{DuplicateOf, EnqueueRefusal, Enqueued, Refusal, Reply};
+use crate::reply::{DuplicateOf, EnqueueRefusal, Enqueued, Refusal};
 use crate::retry_fact::RetryFact;
 use crate::state::State;
 
@@ -29,7 +29,7 @@ pub(super) fn decide(
     command: &Enqueue,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Enqueue> {
     if command.messages.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("messages of one enqueue"));
     }
@@ -38,7 +38,7 @@ pub(super) fn decide(
     let mut batch = Batch::new(state, ctx);
     let results = command.messages.iter().enumerate();
     let results = results.map(|(i, message)| batch.add(i as u64, message, effects)).collect();
-    Ok((Reply::Enqueued(results), Wait::Record))
+    Ok((results, Wait::Record))
 }
 
 /// Messages under numbers that were reserved for them: all, or the command is refused.
@@ -47,7 +47,7 @@ pub(super) fn reserved(
     command: &EnqueueReserved,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<EnqueueReserved> {
     if command.messages.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("messages of one enqueue"));
     }
@@ -71,7 +71,7 @@ pub(super) fn reserved(
             batch.place_at(message_id, message, &[target], Some(reserved), effects)
         }));
     }
-    Ok((Reply::Enqueued(results), Wait::Record))
+    Ok((results, Wait::Record))
 }
 
 /// Notes by which value of the queue's attribute the message is guarded.

@@ -16,7 +16,7 @@ use crate::limits::{
     MAX_ADDRESS_BYTES, MAX_BINDINGS, MAX_CONFIG_BYTES, MAX_EXCHANGES, MAX_KEY_BYTES,
     MAX_MATCHER_CONDITIONS,
 };
-use crate::reply::{Refusal, Reply};
+use crate::reply::Refusal;
 use crate::state::State;
 
 /// A new exchange, or [`Refusal::ExchangeExists`] with the one of that name.
@@ -25,7 +25,7 @@ pub(super) fn create(
     command: &CreateExchange,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<CreateExchange> {
     if let Some(exchange) = state.exchange_by_name(&command.name) {
         return Err(Refusal::ExchangeExists(exchange.info.clone()));
     }
@@ -49,7 +49,7 @@ pub(super) fn create(
         name: info.name.clone(),
         config: Box::new(info.config.clone()),
     });
-    Ok((Reply::ExchangeCreated(Arc::new(info)), Wait::Record))
+    Ok((Arc::new(info), Wait::Record))
 }
 
 /// New settings in place of the old ones.
@@ -57,7 +57,7 @@ pub(super) fn configure(
     state: &State,
     command: &ConfigureExchange,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<ConfigureExchange> {
     let exchange = state.exchange(&command.exchange)?;
     if exchange.info.version != command.expected_version {
         return Err(Refusal::VersionConflict);
@@ -68,18 +68,27 @@ pub(super) fn configure(
     check_exchange(&command.config)?;
     let config = Box::new(command.config.clone());
     effects.push(ExchangeFact::Configured { exchange: exchange.info.id, config });
-    Ok((Reply::ExchangeConfigured, Wait::Record))
+    Ok(((), Wait::Record))
 }
 
 /// The exchange with all its bindings. What was published before stays in the queues.
-pub(super) fn delete(state: &State, command: &DeleteExchange, effects: &mut Effects) -> Decided {
+pub(super) fn delete(
+    state: &State,
+    command: &DeleteExchange,
+    effects: &mut Effects,
+) -> Decided<DeleteExchange> {
     let exchange = state.exchange(&command.exchange)?.info.id;
     effects.push(ExchangeFact::Deleted { exchange });
-    Ok((Reply::ExchangeDeleted, Wait::Record))
+    Ok(((), Wait::Record))
 }
 
 /// A new binding, or [`Refusal::BindingExists`] with the one of that protocol and address.
-pub(super) fn bind(state: &State, command: &Bind, ctx: &Context, effects: &mut Effects) -> Decided {
+pub(super) fn bind(
+    state: &State,
+    command: &Bind,
+    ctx: &Context,
+    effects: &mut Effects,
+) -> Decided<Bind> {
     let exchange = state.exchange(&command.exchange)?;
     let config = &command.config;
     if let Some(existing) = same_subscriber(exchange, config) {
@@ -102,11 +111,15 @@ pub(super) fn bind(state: &State, command: &Bind, ctx: &Context, effects: &mut E
         at_ms: ctx.now_ms,
         config: Box::new(config.clone()),
     });
-    Ok((Reply::Bound(Arc::new(info)), Wait::Record))
+    Ok((Arc::new(info), Wait::Record))
 }
 
 /// New settings of a binding in place of the old ones; who subscribes cannot change.
-pub(super) fn rebind(state: &State, command: &ConfigureBinding, effects: &mut Effects) -> Decided {
+pub(super) fn rebind(
+    state: &State,
+    command: &ConfigureBinding,
+    effects: &mut Effects,
+) -> Decided<ConfigureBinding> {
     let old = state.binding(command.binding)?;
     let config = &command.config;
     if old.version != command.expected_version {
@@ -118,14 +131,14 @@ pub(super) fn rebind(state: &State, command: &ConfigureBinding, effects: &mut Ef
     check_binding(config)?;
     let config = Box::new(config.clone());
     effects.push(ExchangeFact::Rebound { binding: old.id, config });
-    Ok((Reply::BindingConfigured, Wait::Record))
+    Ok(((), Wait::Record))
 }
 
 /// The end of a binding. Messages that came by it stay in their queues.
-pub(super) fn unbind(state: &State, command: &Unbind, effects: &mut Effects) -> Decided {
+pub(super) fn unbind(state: &State, command: &Unbind, effects: &mut Effects) -> Decided<Unbind> {
     let binding = state.binding(command.binding)?.id;
     effects.push(ExchangeFact::Unbound { binding });
-    Ok((Reply::Unbound, Wait::Record))
+    Ok(((), Wait::Record))
 }
 
 fn same_subscriber<'a>(

@@ -14,7 +14,7 @@ use crate::ids::Receipt;
 use crate::limits::{MAX_BATCH, MAX_LEASE_MS};
 use crate::message::{Phase, Standing};
 use crate::message_fact::MessageFact;
-use crate::reply::{Extended, Refusal, Reply};
+use crate::reply::{Extended, Refusal};
 use crate::retry::AttemptEnd;
 use crate::state::State;
 
@@ -23,7 +23,7 @@ pub(super) fn decide(
     command: &Extend,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Extend> {
     let queue = state.queue(command.queue)?;
     if command.items.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("items of one extend"));
@@ -36,7 +36,7 @@ pub(super) fn decide(
         .map(|(receipt, run_ms)| one(&mut ending, receipt, *run_ms, &mut sequences, effects));
     let results = results.collect();
     ending.guards.finish(effects);
-    Ok((Reply::Extended(results), Wait::Record))
+    Ok((results, Wait::Record))
 }
 
 fn one(

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::ask::Tick;
 use crate::command::{Context, NewMessage, Publication, Publish};
 use crate::content::{AttributeValue, Content, Property};
 use crate::decide::enqueue::{Batch, new_message_id};
@@ -14,7 +15,7 @@ use crate::effect::Effects;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{MAX_CATCH_UP_STEPS, MAX_TICK_RUNS};
 use crate::matcher::{BodyFacts, Facts, Value};
-use crate::reply::{EnqueueRefusal, Published, Refusal, Reply};
+use crate::reply::{EnqueueRefusal, Published, Refusal};
 use crate::schedule::{
     CatchUp, NextRun, OverlapPolicy, RunOutcome, ScheduleInfo, ScheduleRun, ScheduleTarget,
 };
@@ -33,7 +34,7 @@ pub(super) fn takes_turn(state: &mut State, ctx: &Context) -> bool {
 }
 
 /// Runs what is due, a tick's worth.
-pub(super) fn due(state: &State, ctx: &Context, effects: &mut Effects) -> Decided {
+pub(super) fn due(state: &State, ctx: &Context, effects: &mut Effects) -> Decided<Tick> {
     let mut sender = Sender { state, ctx, batch: Batch::new(state, ctx), sent: 0 };
     for info in state.schedules.due(ctx.wall_ms) {
         if sender.sent >= MAX_TICK_RUNS {
@@ -49,7 +50,7 @@ pub(super) fn due(state: &State, ctx: &Context, effects: &mut Effects) -> Decide
             break;
         }
     }
-    Ok((Reply::Ticked { more: true }, Wait::Record))
+    Ok((true, Wait::Record))
 }
 
 /// One run beside those that are due.
@@ -256,7 +257,7 @@ impl Sender<'_> {
             content_dedup_id: None,
         };
         let command = Publish { exchange: exchange.clone(), messages: vec![publication] };
-        let (reply, _) =
+        let (results, _) =
             publish::decide(self.state, &command, self.ctx, effects).map_err(|refusal| {
                 match refusal {
                     Refusal::LaneRequired => "the exchange needs a lane",
@@ -266,7 +267,6 @@ impl Sender<'_> {
                     _ => "the exchange refused the message",
                 }
             })?;
-        let Reply::Published(results) = reply else { return Err("the exchange gave no answer") };
         match results.first() {
             Some(Ok(Published { message_id, .. })) => Ok(RunOutcome::Sent(*message_id)),
             Some(Err(refusal)) => Err(why(*refusal)),

@@ -11,7 +11,7 @@ use crate::limits::MAX_BATCH;
 use crate::message::{Message, Phase};
 use crate::message_fact::{MessageFact, MoveReason, Removal};
 use crate::queue::Queue;
-use crate::reply::{Refusal, Reply};
+use crate::reply::Refusal;
 use crate::state::State;
 
 pub(super) fn decide(
@@ -19,7 +19,7 @@ pub(super) fn decide(
     command: &Intervene,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Intervene> {
     let queue = state.queue(command.queue)?;
     if command.messages.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("messages of one intervention"));
@@ -54,7 +54,7 @@ pub(super) fn decide(
             | Intervention::MoveBack => {}
         }
     }
-    Ok((Reply::Intervened(results), Wait::Record))
+    Ok((results, Wait::Record))
 }
 
 /// One command at work.

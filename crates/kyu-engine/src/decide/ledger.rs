@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::command::Context;
-use crate::decide::{Decided, Wait};
+use crate::decide::{Wait, Wrapped};
 use crate::effect::Effects;
 use crate::ids::UnixMs;
 use crate::ledger::{
@@ -25,7 +25,7 @@ pub(super) fn decide(
     command: &LedgerCommand,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Wrapped {
     let reply = match command {
         LedgerCommand::Claim(c) => claim(state, c, ctx, effects),
         LedgerCommand::Extend(c) => extend(state, c, ctx, effects),

@@ -36,6 +36,7 @@ pub(crate) use schedule::answer as schedule_answer;
 
 use std::collections::BTreeMap;
 
+use crate::ask::{Ask, Tick};
 use crate::command::{Command, Context};
 use crate::dead_letters::Place;
 use crate::effect::Effects;
@@ -68,44 +69,53 @@ pub struct Decision {
     pub wait: Wait,
 }
 
-pub(crate) type Decided = Result<(Reply, Wait), Refusal>;
+/// The reply to a command, and what it waits for.
+pub(crate) type Decided<A> = Result<(<A as Ask>::Reply, Wait), Refusal>;
+
+/// A reply in the form that all share.
+type Wrapped = Result<(Reply, Wait), Refusal>;
+
+/// The command only says which one it is.
+fn answer<A: Ask>(_command: &A, decided: Decided<A>) -> Wrapped {
+    decided.map(|(reply, wait)| (A::wrap(reply), wait))
+}
 
 pub(crate) fn decide(
     state: &mut State,
     command: &Command,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Wrapped {
     match command {
-        Command::CreateQueue(c) => queue::create(state, c, ctx, effects),
-        Command::ConfigureQueue(c) => queue::configure(state, c, ctx, effects),
-        Command::DeleteQueue(c) => queue::delete(state, c, ctx, effects),
-        Command::PurgeQueue(c) => queue::purge(state, c, ctx, effects),
-        Command::SetPaused(c) => pause::decide(state, c, ctx, effects),
-        Command::Enqueue(c) => enqueue::decide(state, c, ctx, effects),
-        Command::Acquire(c) => acquire::decide(state, c, ctx, effects),
-        Command::Settle(c) => settle::decide(state, c, ctx, effects),
-        Command::Extend(c) => extend::decide(state, c, ctx, effects),
-        Command::EndSession(c) => session::decide(state, c, ctx, effects),
-        Command::StartMoveTask(c) => move_task::start(state, c, ctx, effects),
-        Command::CancelMoveTask(c) => move_task::cancel(state, c, ctx, effects),
-        Command::CreateExchange(c) => exchange::create(state, c, ctx, effects),
-        Command::ConfigureExchange(c) => exchange::configure(state, c, effects),
-        Command::DeleteExchange(c) => exchange::delete(state, c, effects),
-        Command::Bind(c) => exchange::bind(state, c, ctx, effects),
-        Command::ConfigureBinding(c) => exchange::rebind(state, c, effects),
-        Command::Unbind(c) => exchange::unbind(state, c, effects),
-        Command::Publish(c) => publish::decide(state, c, ctx, effects),
+        Command::CreateQueue(c) => answer(c, queue::create(state, c, ctx, effects)),
+        Command::ConfigureQueue(c) => answer(c, queue::configure(state, c, ctx, effects)),
+        Command::DeleteQueue(c) => answer(c, queue::delete(state, c, ctx, effects)),
+        Command::PurgeQueue(c) => answer(c, queue::purge(state, c, ctx, effects)),
+        Command::SetPaused(c) => answer(c, pause::decide(state, c, ctx, effects)),
+        Command::Enqueue(c) => answer(c, enqueue::decide(state, c, ctx, effects)),
+        Command::Acquire(c) => answer(c, acquire::decide(state, c, ctx, effects)),
+        Command::Settle(c) => answer(c, settle::decide(state, c, ctx, effects)),
+        Command::Extend(c) => answer(c, extend::decide(state, c, ctx, effects)),
+        Command::EndSession(c) => answer(c, session::decide(state, c, ctx, effects)),
+        Command::StartMoveTask(c) => answer(c, move_task::start(state, c, ctx, effects)),
+        Command::CancelMoveTask(c) => answer(c, move_task::cancel(state, c, ctx, effects)),
+        Command::CreateExchange(c) => answer(c, exchange::create(state, c, ctx, effects)),
+        Command::ConfigureExchange(c) => answer(c, exchange::configure(state, c, effects)),
+        Command::DeleteExchange(c) => answer(c, exchange::delete(state, c, effects)),
+        Command::Bind(c) => answer(c, exchange::bind(state, c, ctx, effects)),
+        Command::ConfigureBinding(c) => answer(c, exchange::rebind(state, c, effects)),
+        Command::Unbind(c) => answer(c, exchange::unbind(state, c, effects)),
+        Command::Publish(c) => answer(c, publish::decide(state, c, ctx, effects)),
         Command::Ledger(c) => ledger::decide(state, c, ctx, effects),
-        Command::Reserve(c) => by_seq::reserve(state, c, effects),
-        Command::EnqueueReserved(c) => enqueue::reserved(state, c, ctx, effects),
-        Command::BySeq(c) => by_seq::decide(state, c, ctx, effects),
-        Command::Intervene(c) => intervene::decide(state, c, ctx, effects),
-        Command::Conclude(c) => conclude::decide(state, c, ctx, effects),
-        Command::GiveBack(c) => conclude::give_back(state, c, ctx, effects),
+        Command::Reserve(c) => answer(c, by_seq::reserve(state, c, effects)),
+        Command::EnqueueReserved(c) => answer(c, enqueue::reserved(state, c, ctx, effects)),
+        Command::BySeq(c) => answer(c, by_seq::decide(state, c, ctx, effects)),
+        Command::Intervene(c) => answer(c, intervene::decide(state, c, ctx, effects)),
+        Command::Conclude(c) => answer(c, conclude::decide(state, c, ctx, effects)),
+        Command::GiveBack(c) => answer(c, conclude::give_back(state, c, ctx, effects)),
         Command::Schedule(c) => schedule::decide(state, c, ctx, effects),
-        Command::Relocate(c) => relocate::decide(state, c, effects),
-        Command::Tick => tick::decide(state, ctx, effects),
+        Command::Relocate(c) => answer(c, relocate::decide(state, c, effects)),
+        Command::Tick => answer(&Tick, tick::decide(state, ctx, effects)),
         Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),
     }
 }

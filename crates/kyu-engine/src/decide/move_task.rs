@@ -8,7 +8,7 @@ use crate::message::{Message, Phase};
 use crate::message_fact::{MessageFact, MoveReason};
 use crate::move_task_fact::{MoveTaskFact, Skipping};
 use crate::queue::Queue;
-use crate::reply::{MoveFailure, MoveStatus, MoveTask, Refusal, Reply};
+use crate::reply::{MoveFailure, MoveStatus, MoveTask, Refusal};
 use crate::state::State;
 
 /// Starts a task; the ticks that follow do its work.
@@ -17,7 +17,7 @@ pub(super) fn start(
     command: &StartMoveTask,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<StartMoveTask> {
     let source = state.queue(command.source)?;
     let destination = match command.destination {
         Some(id) => Some(state.queue(id)?.info.name.clone()),
@@ -40,7 +40,7 @@ pub(super) fn start(
             stats => stats.ready,
         },
     });
-    Ok((Reply::MoveTaskStarted { task }, Wait::Record))
+    Ok((task, Wait::Record))
 }
 
 /// Stops a running task; what it has moved stays moved.
@@ -49,7 +49,7 @@ pub(super) fn cancel(
     command: &CancelMoveTask,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<CancelMoveTask> {
     let task = state.tasks.get(&command.task).ok_or(Refusal::MoveTaskNotFound)?;
     if task.status != MoveStatus::Running {
         return Err(Refusal::MoveTaskNotFound);
@@ -67,7 +67,7 @@ pub(super) fn cancel(
         },
     });
     let cancelled = MoveTask { status: MoveStatus::Cancelled, ..task.clone() };
-    Ok((Reply::MoveTaskCancelled(cancelled), Wait::Record))
+    Ok((cancelled, Wait::Record))
 }
 
 /// What a run has done so far.

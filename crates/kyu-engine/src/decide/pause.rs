@@ -6,7 +6,7 @@ use crate::effect::Effects;
 use crate::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
 use crate::queue::Queue;
 use crate::queue_fact::QueueFact;
-use crate::reply::{Refusal, Reply};
+use crate::reply::Refusal;
 use crate::state::State;
 
 pub(super) fn decide(
@@ -14,7 +14,7 @@ pub(super) fn decide(
     command: &SetPaused,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<SetPaused> {
     let queue = state.queue(command.queue)?;
     let (paused_lanes, paused) = (&queue.lanes.limits.paused, command.paused);
     let until_ms = command.until_ms.filter(|_| paused);
@@ -42,7 +42,7 @@ pub(super) fn decide(
             effects.push(QueueFact::PauseEnds { queue, lane, until_ms });
         }
     }
-    Ok((Reply::PausedSet { changed }, Wait::Record))
+    Ok((changed, Wait::Record))
 }
 
 /// Ends the pauses whose time is over.

@@ -14,7 +14,7 @@ use crate::ids::MessageId;
 use crate::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
 use crate::matcher::{BodyFacts, Matcher};
 use crate::queue::Queue;
-use crate::reply::{EnqueueRefusal, Published, Refusal, Reply};
+use crate::reply::{EnqueueRefusal, Published, Refusal};
 use crate::state::State;
 
 pub(super) fn decide(
@@ -22,7 +22,7 @@ pub(super) fn decide(
     command: &Publish,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Publish> {
     let exchange = state.exchange(&command.exchange)?;
     if command.messages.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("messages of one publish"));
@@ -54,7 +54,7 @@ pub(super) fn decide(
         }
         results.push(result);
     }
-    Ok((Reply::Published(results), Wait::Record))
+    Ok((results, Wait::Record))
 }
 
 struct Press<'a> {

@@ -7,7 +7,7 @@ use crate::effect::Effects;
 use crate::ids::QueueId;
 use crate::limits::{MAX_CONFIG_BYTES, MAX_KEY_BYTES, MAX_QUEUES};
 use crate::queue_fact::QueueFact;
-use crate::reply::{Refusal, Reply};
+use crate::reply::Refusal;
 use crate::state::State;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) fn create(
     command: &CreateQueue,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<CreateQueue> {
     if let Some(queue) = state.by_name(&command.name) {
         return Err(Refusal::QueueExists(queue.info.clone()));
     }
@@ -50,7 +50,7 @@ pub(super) fn create(
         created_at_ms: ctx.now_ms,
         modified_at_ms: ctx.now_ms,
     };
-    Ok((Reply::QueueCreated(Arc::new(info)), Wait::Record))
+    Ok((Arc::new(info), Wait::Record))
 }
 
 /// New settings in place of the old ones.
@@ -59,7 +59,7 @@ pub(super) fn configure(
     command: &ConfigureQueue,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<ConfigureQueue> {
     let queue = state.queue(command.queue)?;
     if queue.info.version != command.expected_version {
         return Err(Refusal::VersionConflict);
@@ -77,7 +77,7 @@ pub(super) fn configure(
     info.config.clone_from(&command.config);
     info.version += 1;
     info.modified_at_ms = ctx.now_ms;
-    Ok((Reply::QueueConfigured(Arc::new(info)), Wait::Record))
+    Ok((Arc::new(info), Wait::Record))
 }
 
 fn check(config: &QueueConfig) -> Result<(), Refusal> {
@@ -100,10 +100,10 @@ pub(super) fn delete(
     command: &DeleteQueue,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<DeleteQueue> {
     state.queue(command.queue)?;
     effects.push(QueueFact::Deleted { queue: command.queue, at_ms: ctx.now_ms });
-    Ok((Reply::QueueDeleted, Wait::Record))
+    Ok(((), Wait::Record))
 }
 
 /// Everything in the queue.
@@ -112,12 +112,12 @@ pub(super) fn purge(
     command: &PurgeQueue,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<PurgeQueue> {
     let queue = state.queue(command.queue)?;
     let again_at_ms = queue.purged_at_ms.map(|at| at.saturating_add(command.cooldown_ms));
     if command.cooldown_ms > 0 && again_at_ms.is_some_and(|at| ctx.now_ms < at) {
         return Err(Refusal::PurgeInProgress);
     }
     effects.push(QueueFact::Purged { queue: command.queue, at_ms: ctx.now_ms });
-    Ok((Reply::QueuePurged { messages: queue.len() }, Wait::Record))
+    Ok((queue.len(), Wait::Record))
 }

@@ -4,12 +4,15 @@ use crate::command::Relocate;
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
 use crate::message_fact::MessageFact;
-use crate::reply::Reply;
 use crate::state::State;
 
 /// Moves the frame if every message that needs it is named; otherwise nothing happens, and a
 /// later look at the segment finds the right owners.
-pub(super) fn decide(state: &State, command: &Relocate, effects: &mut Effects) -> Decided {
+pub(super) fn decide(
+    state: &State,
+    command: &Relocate,
+    effects: &mut Effects,
+) -> Decided<Relocate> {
     let shares = state.frames.shares(command.from) as usize;
     let mut owners = command.owners.clone();
     owners.sort_unstable();
@@ -25,5 +28,5 @@ pub(super) fn decide(state: &State, command: &Relocate, effects: &mut Effects) -
         let frame = effects.frame(|out| out.extend_from_slice(&command.frame));
         effects.push(MessageFact::Relocated { from: command.from, owners, frame });
     }
-    Ok((Reply::Relocated { moved }, Wait::Record))
+    Ok((moved, Wait::Record))
 }

@@ -3,7 +3,7 @@
 use kyu_cron::{Cron, Zone};
 
 use crate::command::Context;
-use crate::decide::{Decided, Wait, fire};
+use crate::decide::{Wait, Wrapped, fire};
 use crate::effect::Effects;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{
@@ -12,7 +12,7 @@ use crate::limits::{
 };
 use crate::reply::{Refusal, Reply};
 use crate::schedule::{
-    BackfillSchedule, CatchUp, CreateSchedule, NextRun, OverlapPolicy, ScheduleAnswer,
+    BackfillSchedule, Backfilled, CatchUp, CreateSchedule, NextRun, OverlapPolicy, ScheduleAnswer,
     ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply,
     ScheduleRule, ScheduleTarget, ScheduleTotals, UpdateSchedule,
 };
@@ -25,7 +25,7 @@ pub(super) fn decide(
     command: &ScheduleCommand,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Wrapped {
     let reply = match command {
         ScheduleCommand::Create(c) => create(state, c, ctx, effects)?,
         ScheduleCommand::Update(c) => update(state, c, ctx, effects)?,
@@ -149,7 +149,7 @@ fn backfill(
     let max = (c.max as usize).min(MAX_TICK_RUNS);
     let span = (c.from_ms, c.until_ms);
     let (runs, next_from_ms) = fire::backfill(state, &info, span, max, ctx, effects);
-    Ok(ScheduleReply::Backfilled { runs, next_from_ms })
+    Ok(ScheduleReply::Backfilled(Backfilled { runs, next_from_ms }))
 }
 
 fn find<'a>(state: &'a State, name: &QueueName) -> Result<&'a Arc<ScheduleInfo>, Refusal> {

@@ -5,7 +5,6 @@ use crate::decide::conclude::{claimed, unclaim};
 use crate::decide::retry::Ending;
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
-use crate::reply::Reply;
 use crate::retry::AttemptEnd;
 use crate::state::State;
 
@@ -14,7 +13,7 @@ pub(super) fn decide(
     command: &EndSession,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<EndSession> {
     let mut messages = 0;
     for queue in state.queues.values() {
         let Some(held) = queue.sessions.get(&command.session) else { continue };
@@ -32,5 +31,5 @@ pub(super) fn decide(
             unclaim(queue, claimed, ctx, effects);
         }
     }
-    Ok((Reply::SessionEnded { messages }, Wait::Record))
+    Ok((messages, Wait::Record))
 }

@@ -10,7 +10,7 @@ use crate::limits::MAX_BATCH;
 use crate::message::{Message, Standing};
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{Refusal, Reply, Settled};
+use crate::reply::{Refusal, Settled};
 use crate::retry::AttemptEnd;
 use crate::retry_fact::{RetryFact, StaleAck};
 use crate::state::State;
@@ -20,7 +20,7 @@ pub(super) fn decide(
     command: &Settle,
     ctx: &Context,
     effects: &mut Effects,
-) -> Decided {
+) -> Decided<Settle> {
     let queue = state.queue(command.queue)?;
     if command.items.len() > MAX_BATCH {
         return Err(Refusal::LimitExceeded("items of one settle"));
@@ -53,7 +53,7 @@ pub(super) fn decide(
         effects.push(MessageFact::Removed { queue, reason, seqs: acked, at_ms: None });
     }
     ending.guards.finish(effects);
-    Ok((Reply::Settled(results), Wait::Record))
+    Ok((results, Wait::Record))
 }
 
 fn unsuccessful(

@@ -1,6 +1,7 @@
 //! Tick: what time brings. Expired messages go, lapsed leases and passed delays make messages
 //! ready, old ids are forgotten, and move tasks take their next step.
 
+use crate::ask::Tick;
 use crate::command::Context;
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved, pause};
@@ -13,7 +14,6 @@ use crate::lane_policy::Fairness;
 use crate::limits::MAX_TICK_MESSAGES;
 use crate::message::{LaneId, Phase};
 use crate::queue::{Queue, SWEEP_SLACK_MS};
-use crate::reply::Reply;
 use crate::retry::{AttemptEnd, DeadReason, ExpiredTo};
 use crate::retry_fact::{Next, RetryFact};
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
@@ -21,7 +21,7 @@ use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
 /// Queues that one tick looks at.
 const MAX_TICK_QUEUES: usize = 256;
 
-pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) -> Decided {
+pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) -> Decided<Tick> {
     if fire::takes_turn(state, ctx) {
         return fire::due(state, ctx, effects);
     }
@@ -47,7 +47,7 @@ pub(super) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) ->
     if oldest_name.is_some_and(|at_ms| at_ms + NAME_MEMORY_MS <= ctx.now_ms) {
         effects.push(QueueFact::NamesSwept { before_ms: ctx.now_ms - NAME_MEMORY_MS + 1 });
     }
-    Ok((Reply::Ticked { more: more || budget == 0 }, Wait::Record))
+    Ok((more || budget == 0, Wait::Record))
 }
 
 /// Returns how many messages it touched.

@@ -41,7 +41,7 @@ fn conclude(queue: QueueId, items: Vec<(Seq, Fate)>) -> Command {
 }
 
 fn browse(w: &World, queue: QueueId) -> Vec<Delivery> {
-    let query = Query::Browse { queue, from: 0, max_messages: 1_000, only_ready: false };
+    let query = Query::Browse(Browse { queue, from: 0, max_messages: 1_000, only_ready: false });
     match w.engine.query(&query).unwrap() {
         Answer::Browsed { messages, next: None } => messages,
         other => panic!("{other:?}"),
@@ -381,7 +381,7 @@ fn a_browse_goes_page_by_page() {
     }
     w.receive(q, 10);
     let page = |from, max_messages, only_ready| {
-        let query = Query::Browse { queue: q, from, max_messages, only_ready };
+        let query = Query::Browse(Browse { queue: q, from, max_messages, only_ready });
         match w.engine.query(&query).unwrap() {
             Answer::Browsed { messages, next } => (messages.len(), next),
             other => panic!("{other:?}"),

@@ -231,7 +231,7 @@ fn exchanges_and_bindings_are_listed_and_end() {
     w.restart();
     let list = |w: &World, exchange, after| match w
         .engine
-        .query(&Query::Bindings { exchange, after, max: 3 })
+        .query(&Query::Bindings(ListBindings { exchange, after, max: 3 }))
         .unwrap()
     {
         Answer::Bindings(infos) => infos.iter().map(|info| info.id).collect::<Vec<_>>(),
@@ -247,6 +247,7 @@ fn exchanges_and_bindings_are_listed_and_end() {
     w.restart();
     assert_eq!(list(&w, None, None), []);
     assert_eq!(w.engine.query(&Query::Exchange(name)), Err(Refusal::ExchangeNotFound));
-    let listed = Query::Exchanges { namespace: "000000000000".into(), after: None, max: 9 };
+    let listed =
+        Query::Exchanges(ListExchanges { namespace: "000000000000".into(), after: None, max: 9 });
     assert_eq!(w.engine.query(&listed), Ok(Answer::Exchanges(vec![])));
 }

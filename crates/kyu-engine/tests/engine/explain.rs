@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::world::*;
 
 fn explain(w: &mut World, queue: QueueId, seq: Seq) -> Explanation {
-    let answer = w.engine.query_at(&Query::Explain { queue, seq }, w.now_ms).unwrap();
+    let answer = w.engine.query_at(&Query::Explain(Explain { queue, seq }), w.now_ms).unwrap();
     let Answer::Explained(explanation) = answer else { panic!("{answer:?}") };
     *explanation
 }

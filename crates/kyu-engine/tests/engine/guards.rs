@@ -36,14 +36,14 @@ fn send_all(w: &mut World, queue: QueueId, bodies: &[&str]) {
 }
 
 fn hold(w: &World, queue: QueueId, seq: Seq) -> Option<Hold> {
-    match w.engine.query(&Query::History { queue, seq }).unwrap() {
+    match w.engine.query(&Query::History(HistoryOf { queue, seq })).unwrap() {
         Answer::History(Some(history)) => history.hold,
         other => panic!("{other:?}"),
     }
 }
 
 fn reasons(w: &mut World, queue: QueueId, seq: Seq) -> Vec<Reason> {
-    match w.engine.query_at(&Query::Explain { queue, seq }, w.now_ms).unwrap() {
+    match w.engine.query_at(&Query::Explain(Explain { queue, seq }), w.now_ms).unwrap() {
         Answer::Explained(explanation) => explanation.reasons,
         other => panic!("{other:?}"),
     }
@@ -398,7 +398,7 @@ fn a_dependency_that_is_down_stops_its_own_messages_only_whatever_their_lanes_ar
         assert_eq!(reasons(&mut w, q, seq), [Reason::Retry(Hold::Breaker { until_ms })]);
     }
     assert_eq!((w.stats(q).held, w.receive(q, 10).len()), (6, 0));
-    let query = Query::Guards { queue: q, after: None, max: 10 };
+    let query = Query::Guards(ListGuards { queue: q, after: None, max: 10 });
     let Answer::Guards(guards) = w.engine.query(&query).unwrap() else { panic!() };
     let told: Vec<_> = guards
         .iter()

@@ -15,7 +15,7 @@ fn intervene(w: &mut World, queue: QueueId, seqs: &[Seq], action: Intervention) 
 }
 
 fn explained(w: &mut World, queue: QueueId, seq: Seq) -> Explanation {
-    match w.engine.query_at(&Query::Explain { queue, seq }, w.now_ms).unwrap() {
+    match w.engine.query_at(&Query::Explain(Explain { queue, seq }), w.now_ms).unwrap() {
         Answer::Explained(explanation) => *explanation,
         other => panic!("{other:?}"),
     }

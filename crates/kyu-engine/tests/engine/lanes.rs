@@ -308,7 +308,7 @@ fn limits_do_not_hold_back_move_tasks_peeks_and_the_drop_of_the_oldest() {
     pause(&mut w, queue, Some("a"), true);
     pause(&mut w, queue, None, true);
     fill(&mut w, queue, &["a", "b"], 2);
-    let peek = Query::Peek { queue, max_messages: 9 };
+    let peek = Query::Peek(Peek { queue, max_messages: 9 });
     let Answer::Peeked(there) = w.engine.query(&peek).unwrap() else { panic!() };
     assert_eq!(there.iter().map(|d| w.body(d)).collect::<Vec<_>>(), ["a2", "b2"]);
     let start = StartMoveTask { source: queue, destination: Some(to), max_per_second: None };
@@ -330,7 +330,7 @@ fn lanes_can_be_listed_page_by_page() {
     w.receive(queue, 2);
     let list = |w: &World, after: Option<&str>, max| {
         let after = after.map(str::to_owned);
-        match w.engine.query(&Query::Lanes { queue, after, max }).unwrap() {
+        match w.engine.query(&Query::Lanes(ListLanes { queue, after, max })).unwrap() {
             Answer::Lanes(lanes) => lanes,
             other => panic!("{other:?}"),
         }

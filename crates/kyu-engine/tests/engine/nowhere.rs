@@ -22,7 +22,7 @@ fn failed(error: &str, retry: bool) -> Outcome {
 }
 
 fn explain(w: &mut World, queue: QueueId, seq: Seq) -> Explanation {
-    match w.engine.query_at(&Query::Explain { queue, seq }, w.now_ms).unwrap() {
+    match w.engine.query_at(&Query::Explain(Explain { queue, seq }), w.now_ms).unwrap() {
         Answer::Explained(explanation) => *explanation,
         other => panic!("{other:?}"),
     }
@@ -39,7 +39,7 @@ fn redrive(w: &mut World, source: QueueId) -> MoveTask {
 }
 
 fn bodies(w: &World, queue: QueueId) -> Vec<String> {
-    let browse = Query::Browse { queue, from: 0, max_messages: 100, only_ready: false };
+    let browse = Query::Browse(Browse { queue, from: 0, max_messages: 100, only_ready: false });
     match w.engine.query(&browse).unwrap() {
         Answer::Browsed { messages, .. } => messages.iter().map(|m| w.body(m)).collect(),
         other => panic!("{other:?}"),

@@ -254,7 +254,7 @@ impl Auditor {
 
     /// The ready message of the first queue that came in with a key: never more than one.
     fn ready_with_key(&self, key: u8) -> Option<MessageId> {
-        let peek = Query::Peek { queue: self.queues[0], max_messages: 1_000 };
+        let peek = Query::Peek(Peek { queue: self.queues[0], max_messages: 1_000 });
         let Answer::Peeked(ready) = self.w.engine.query(&peek).unwrap() else { panic!() };
         let ids = ready.iter().map(|delivery| self.w.frame(delivery).message_id);
         let with_key: Vec<_> = ids.filter(|id| self.unique.get(id) == Some(&key)).collect();

@@ -291,7 +291,8 @@ impl Model {
     }
 
     fn browse(&self, queue: QueueId) -> Vec<Delivery> {
-        let query = Query::Browse { queue, from: 0, max_messages: 1_000, only_ready: false };
+        let query =
+            Query::Browse(Browse { queue, from: 0, max_messages: 1_000, only_ready: false });
         match self.w.engine.query(&query).unwrap() {
             Answer::Browsed { messages, next: None } => messages,
             other => panic!("{other:?}"),

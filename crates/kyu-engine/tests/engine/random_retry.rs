@@ -196,7 +196,7 @@ impl Auditor {
         let Some((_, lane)) = self.sent.iter().find(|(at, _)| *at == seq) else { return };
         let earlier = self.sent.iter().filter(|(at, of)| *at < seq && of == lane);
         for (at, _) in earlier {
-            let query = Query::History { queue: self.queues[FIFO], seq: *at };
+            let query = Query::History(HistoryOf { queue: self.queues[FIFO], seq: *at });
             let Ok(Answer::History(there)) = self.w.engine.query(&query) else { panic!() };
             // One past its time is passed over, until the next tick takes it away.
             let late = self.w.engine.next_due_ms().is_some_and(|due_ms| due_ms <= self.w.now_ms);

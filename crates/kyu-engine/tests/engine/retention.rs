@@ -16,7 +16,7 @@ fn short(retention_from: RetentionFrom) -> QueueConfig {
 const BOTH: [RetentionFrom; 2] = [RetentionFrom::Sent, RetentionFrom::Receivable];
 
 fn explain(w: &mut World, queue: QueueId, seq: Seq) -> Explanation {
-    match w.engine.query_at(&Query::Explain { queue, seq }, w.now_ms).unwrap() {
+    match w.engine.query_at(&Query::Explain(Explain { queue, seq }), w.now_ms).unwrap() {
         Answer::Explained(explanation) => *explanation,
         other => panic!("{other:?}"),
     }

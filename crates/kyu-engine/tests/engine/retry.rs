@@ -17,7 +17,7 @@ fn failed(error: &str) -> Outcome {
 }
 
 fn history(w: &World, queue: QueueId, seq: Seq) -> MessageHistory {
-    match w.engine.query(&Query::History { queue, seq }).unwrap() {
+    match w.engine.query(&Query::History(HistoryOf { queue, seq })).unwrap() {
         Answer::History(Some(history)) => *history,
         other => panic!("{other:?}"),
     }
@@ -168,7 +168,7 @@ fn history_survives_a_redrive_and_the_reason_goes() {
     let fatal = Outcome::Failed { error: "bad input".into(), delay_ms: None, retry: false };
     w.settle(delivery.receipt, fatal);
     let Answer::Peeked(peeked) =
-        w.engine.query(&Query::Peek { queue: dead, max_messages: 1 }).unwrap()
+        w.engine.query(&Query::Peek(Peek { queue: dead, max_messages: 1 })).unwrap()
     else {
         panic!()
     };
@@ -336,7 +336,7 @@ fn messages_past_their_time_go_to_the_dead_letter_queue_with_the_reason() {
     w.restart();
     assert_eq!((w.counts(q), w.counts(dead)), ((0, 0, 0), (2, 0, 0)));
     let Answer::Peeked(dead_letters) =
-        w.engine.query(&Query::Peek { queue: dead, max_messages: 9 }).unwrap()
+        w.engine.query(&Query::Peek(Peek { queue: dead, max_messages: 9 })).unwrap()
     else {
         panic!()
     };

@@ -549,7 +549,7 @@ fn what_was_due_in_the_past_is_run_again_with_its_own_times() {
         Command::Schedule(ScheduleCommand::Backfill(Box::new(fill)))
     };
     let filled = |w: &mut World, command| match w.run(command) {
-        Reply::Schedule(ScheduleReply::Backfilled { runs, next_from_ms }) => {
+        Reply::Schedule(ScheduleReply::Backfilled(Backfilled { runs, next_from_ms })) => {
             (runs.len(), next_from_ms)
         }
         other => panic!("{other:?}"),

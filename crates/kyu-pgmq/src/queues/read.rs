@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kyu_broker::engine::limits::MAX_ACQUIRE;
 use kyu_broker::{
-    Acquire, Answer, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query, QueueInfo,
-    QueueRef, SeqAction, UnixMs,
+    Acquire, Answer, Browse, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query,
+    QueueInfo, QueueRef, SeqAction, UnixMs,
 };
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::json::{self, Json};
@@ -227,7 +227,7 @@ impl QueueSession {
         max_messages: u32,
         only_ready: bool,
     ) -> Result<(Vec<MessageRow>, Option<u64>), PgError> {
-        let query = Query::Browse { queue: info.id, from, max_messages, only_ready };
+        let query = Query::Browse(Browse { queue: info.id, from, max_messages, only_ready });
         let failed = |error| failure::broker(error, &info.name.name);
         let (answer, pin) = self.shared.broker.query_pinned(query).await.map_err(failed)?;
         let Answer::Browsed { messages, next } = answer else { return Ok((Vec::new(), None)) };

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kyu_broker::{
-    Acquire, Answer, BySeq, Command, Conclude, Delivery, Engine, Error, Fate, Frame, Lease, Phase,
-    Query, QueueId, Refusal, Reply, Response, Seq, SeqAction, SeqResult, SessionId, UnixMs,
+    Acquire, Answer, Browse, BySeq, Command, Conclude, Delivery, Engine, Error, Fate, Frame, Lease,
+    Phase, Query, QueueId, Refusal, Reply, Response, Seq, SeqAction, SeqResult, SessionId, UnixMs,
 };
 
 use super::Auditor;
@@ -513,7 +513,7 @@ impl Found {
 fn browse(engine: &Engine, queue: QueueId) -> Result<Vec<Delivery>, Violation> {
     let (mut all, mut next) = (Vec::new(), Some(0));
     while let Some(from) = next {
-        let query = Query::Browse { queue, from, max_messages: 1_000, only_ready: false };
+        let query = Query::Browse(Browse { queue, from, max_messages: 1_000, only_ready: false });
         match engine.query(&query) {
             Ok(Answer::Browsed { messages, next: after }) => {
                 all.extend(messages);
