@@ -4,9 +4,11 @@
 //! message, which then is refused when it is read. It must never give another state or other bytes.
 //! In the last batch it looks like a write that the power cut off, and only that batch may go.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use kyu_broker::{Core, Frame, OpenError};
-use kyu_log::{Log, LogReader, Lsn, SimDisk};
+use kyu_broker::{Core, Frame, OpenError, stopped};
+use kyu_log::{Disk, Log, LogReader, Lsn, SimDisk};
 
 use crate::coverage::{Coverage, Event};
 use crate::random::Random;
@@ -21,12 +23,7 @@ pub(crate) enum Flip {
 
 /// Flips a bit on a copy of the disk at rest and opens it.
 pub(crate) fn flip(world: &World, random: &mut Random) -> Result<Option<Flip>, Violation> {
-    let copy = SimDisk::new(random.next());
-    for file in world.disk.files() {
-        if let Some(bytes) = world.disk.contents(&file) {
-            copy.put(&file, bytes);
-        }
-    }
+    let copy = copy_of(&world.disk, random.next());
     let files = copy.files();
     let Some(file) = random.pick(&files) else { return Ok(None) };
     let bytes = copy.contents(file).unwrap_or_default();
@@ -38,6 +35,7 @@ pub(crate) fn flip(world: &World, random: &mut Random) -> Result<Option<Flip>, V
         return Ok(None);
     }
     let what = format!("a flipped bit at {at} of {}", file.display());
+    verified(world, &copy, &what)?;
     match world.open_copy(&copy) {
         Ok(core) => Ok(Some(Flip::Opened { core: Box::new(core), what })),
         Err(OpenError::Failed(text)) => Err(Violation(format!("{what}: {text}"))),
@@ -46,6 +44,45 @@ pub(crate) fn flip(world: &World, random: &mut Random) -> Result<Option<Flip>, V
             Ok(Some(Flip::Refused))
         }
     }
+}
+
+/// Verifies a damaged copy, which must find what a start finds, and repairs a copy of it, which must
+/// start then.
+fn verified(world: &World, damaged: &SimDisk, what: &str) -> Result<(), Violation> {
+    let failed = |error: OpenError| Violation(format!("{what}: {error}"));
+    let shared: Arc<dyn Disk> = Arc::new(copy_of(damaged, 0));
+    let verdict = stopped::verify(&shared, world.dir()).map_err(failed)?;
+    match (&verdict.start, world.open_copy(&copy_of(damaged, 1))) {
+        (Ok(_), Ok(_)) => Ok(()),
+        (Err(said), Err(refused)) => {
+            ensure!(
+                said.to_string() == refused.to_string(),
+                "{what}: verify says {said}, and the start says {refused}"
+            );
+            // What cannot be repaired says so, and changes nothing.
+            let Ok(plan) = stopped::plan_repair(&shared, world.dir()) else { return Ok(()) };
+            stopped::repair(&shared, world.dir(), &plan).map_err(failed)?;
+            let repaired = stopped::verify(&shared, world.dir()).map_err(failed)?;
+            ensure!(repaired.start.is_ok(), "{what}: not repaired by {plan}");
+            Ok(())
+        }
+        (Ok(_), Err(refused)) => {
+            Err(Violation(format!("{what}: verify is content, the start says {refused}")))
+        }
+        (Err(said), Ok(_)) => {
+            Err(Violation(format!("{what}: the start is content, verify says {said}")))
+        }
+    }
+}
+
+fn copy_of(disk: &SimDisk, seed: u64) -> SimDisk {
+    let copy = SimDisk::new(seed);
+    for file in disk.files() {
+        if let Some(bytes) = disk.contents(&file) {
+            copy.put(&file, bytes);
+        }
+    }
+    copy
 }
 
 /// Holds an opened copy against the world that was opened without the flip.

@@ -1,6 +1,6 @@
 //! The system under test: one core over one simulated disk, its clock, its deaths and its rebirths.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -277,6 +277,11 @@ impl World {
         }
         coverage.note(Event::StateCompared);
         Ok(())
+    }
+
+    /// The directory of the log and its snapshots.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.options.dir
     }
 
     /// Opens a copy of the disk, for experiments on it.
