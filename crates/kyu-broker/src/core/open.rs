@@ -12,7 +12,7 @@ use kyu_engine::{
 };
 use kyu_log::{
     Disk, FileLog, History, Log, Lsn, MissingSegment, Opened, ReplayError, SnapshotError,
-    SnapshotStore, SyncMode,
+    SnapshotStore, StoppedLog, SyncMode,
 };
 
 use super::{Core, Deliver, upkeep};
@@ -129,8 +129,9 @@ impl<T: Send + 'static> Core<T, FileLog> {
         options: &CoreOptions,
         deliver: Deliver<T>,
     ) -> Result<Self, OpenError> {
-        let opened = FileLog::open(Arc::clone(&disk), &options.dir, options.log.clone());
-        Self::over(opened.map_err(OpenError::Log)?, disk, options, deliver)
+        let (log, opened, loaded) = open_files(&disk, options)?;
+        let log = log.with_threads().map_err(OpenError::Log)?;
+        Self::with_state((log, opened), loaded, disk, options, deliver)
     }
 
     /// Opens the log without threads: nothing is durable before the caller flushes it.
@@ -139,8 +140,8 @@ impl<T: Send + 'static> Core<T, FileLog> {
         options: &CoreOptions,
         deliver: Deliver<T>,
     ) -> Result<Self, OpenError> {
-        let opened = FileLog::open_stepped(Arc::clone(&disk), &options.dir, options.log.clone());
-        Self::over(opened.map_err(OpenError::Log)?, disk, options, deliver)
+        let (log, opened, loaded) = open_files(&disk, options)?;
+        Self::with_state((log, opened), loaded, disk, options, deliver)
     }
 }
 
@@ -153,8 +154,19 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         options: &CoreOptions,
         deliver: Deliver<T>,
     ) -> Result<Self, OpenError> {
-        let snapshots = SnapshotStore::new(disk, &options.dir, opened.log_id);
+        let snapshots = SnapshotStore::new(Arc::clone(&disk), &options.dir, opened.log_id);
         let loaded = load(&log, &opened, &snapshots)?;
+        Self::with_state((log, opened), loaded, disk, options, deliver)
+    }
+
+    fn with_state(
+        (log, opened): (L, Opened),
+        loaded: Loaded,
+        disk: Arc<dyn Disk>,
+        options: &CoreOptions,
+        deliver: Deliver<T>,
+    ) -> Result<Self, OpenError> {
+        let snapshots = SnapshotStore::new(disk, &options.dir, opened.log_id);
         for file in &loaded.skipped {
             tracing::error!(file = %file.display(), "a damaged snapshot was passed over");
         }
@@ -279,6 +291,31 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         };
         queues.iter().map(measure).collect()
     }
+}
+
+/// Opens the log in files once its state is loaded: a start that is refused changes nothing, however
+/// often it is tried.
+fn open_files(
+    disk: &Arc<dyn Disk>,
+    options: &CoreOptions,
+) -> Result<(FileLog, Opened, Loaded), OpenError> {
+    let dir = options.dir.as_path();
+    let store = |opened: &Opened| SnapshotStore::new(Arc::clone(disk), dir, opened.log_id);
+    disk.create_dir(dir)
+        .map_err(|error| OpenError::Failed(format!("creating {}: {error}", dir.display())))?;
+    let lock = kyu_log::lock(disk.as_ref(), dir).map_err(OpenError::Log)?;
+    let stopped = StoppedLog::read(Arc::clone(disk), dir).map_err(OpenError::Log)?;
+    let loaded = match &stopped {
+        Some(log) => Some(load(log, &log.opened(), &store(&log.opened()))?),
+        None => None,
+    };
+    let (log, opened) = FileLog::open_locked(Arc::clone(disk), dir, lock, options.log.clone())
+        .map_err(OpenError::Log)?;
+    let loaded = match loaded {
+        Some(loaded) => loaded,
+        None => load(&log, &opened, &store(&opened))?,
+    };
+    Ok((log, opened, loaded))
 }
 
 /// The state that a start finds.

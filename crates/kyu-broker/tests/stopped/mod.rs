@@ -112,6 +112,21 @@ fn a_start_without_a_segment_that_messages_lie_in_is_refused() {
     assert_eq!(bodies(&mut core), (MESSAGES - count(&lost.messages), count(&lost.messages)));
 }
 
+/// A service manager starts a refused server again and again. Each try wrote a mark into the log, and
+/// dropped what was in flight, before it found out.
+#[test]
+fn a_refused_start_changes_nothing() {
+    let (rig, _) = filled();
+    for number in 1..=9 {
+        let disk = copy(&rig.disk);
+        assert!(disk.vanish(&segment(number)), "{number}");
+        let bytes = || disk.files().into_iter().map(|f| (disk.contents(&f), f)).collect::<Vec<_>>();
+        let before = bytes();
+        assert!(open(&rig, &disk).is_err(), "segment {number} is needed");
+        assert!(bytes() == before, "segment {number}");
+    }
+}
+
 /// A segment in which nothing is live is recycled, and no start misses it.
 #[test]
 fn a_recycled_segment_is_not_missed() {

@@ -91,7 +91,12 @@ impl FileLog {
         dir: &Path,
         options: Options,
     ) -> Result<(FileLog, Opened), OpenError> {
-        let (mut log, opened) = FileLog::open_stepped(disk, dir, options)?;
+        let (log, opened) = FileLog::open_stepped(disk, dir, options)?;
+        Ok((log.with_threads()?, opened))
+    }
+
+    /// Gives a log without threads its threads.
+    pub fn with_threads(mut self) -> Result<FileLog, OpenError> {
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new()
                 .name(name.to_owned())
@@ -99,16 +104,16 @@ impl FileLog {
                 .map_err(OpenError::io("starting a thread"))
         };
         let stepped =
-            std::mem::replace(&mut log.drive, Drive::Threads { writer: None, preparer: None });
+            std::mem::replace(&mut self.drive, Drive::Threads { writer: None, preparer: None });
         if let Drive::Stepped(writer) = stepped {
             let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let shared = log.shared.clone();
+            let shared = self.shared.clone();
             let preparer =
                 spawn("kyu-log-prepare", Box::new(move || shared.prepare_until_stopped()))?;
             let writer = spawn("kyu-log-write", Box::new(move || writer.run()))?;
-            log.drive = Drive::Threads { writer: Some(writer), preparer: Some(preparer) };
+            self.drive = Drive::Threads { writer: Some(writer), preparer: Some(preparer) };
         }
-        Ok((log, opened))
+        Ok(self)
     }
 
     /// Opens the log in `dir` without threads: everything happens on the caller's thread, in `flush`
@@ -120,6 +125,17 @@ impl FileLog {
     ) -> Result<(FileLog, Opened), OpenError> {
         disk.create_dir(dir).map_err(OpenError::io(format!("creating {}", dir.display())))?;
         let lock = lock(disk.as_ref(), dir)?;
+        FileLog::open_locked(disk, dir, lock, options)
+    }
+
+    /// Opens the log in `dir` without threads, under the directory's lock ([`lock`]), which the caller
+    /// has taken to look at the stopped log first.
+    pub fn open_locked(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        lock: Box<dyn DiskLock>,
+        options: Options,
+    ) -> Result<(FileLog, Opened), OpenError> {
         let recovered = recover(disk.as_ref(), dir, &options)?;
         let opened = recovered.survey.opened();
         check_size(&options, opened.segment_bytes)?;
