@@ -1,5 +1,5 @@
 //! Message bodies for deliveries: from the log's memory at once, else by a few threads that read
-//! from disk, so that a slow disk holds up nobody who needs no disk.
+//! from disk, so that a slow disk delays only receives that need it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

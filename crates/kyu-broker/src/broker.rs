@@ -83,8 +83,8 @@ impl Broker {
         self.submit_pinned(command).await.map(|(reply, _)| reply)
     }
 
-    /// As [`Broker::submit`]; the addresses of deliveries in the reply can be read as long as the
-    /// pin is kept. See [`Broker::resolve`].
+    /// Submits as [`Broker::submit`] does; the addresses of deliveries in the reply can be read as
+    /// long as the pin is kept. See [`Broker::resolve`].
     pub async fn submit_pinned(&self, command: Command) -> Result<(Reply, Pin), Error> {
         let permit = self.admit(content_bytes(&command)).await?;
         let (reply, answer) = oneshot::channel();
@@ -97,8 +97,8 @@ impl Broker {
         self.query_pinned(query).await.map(|(answer, _)| answer)
     }
 
-    /// As [`Broker::query`]; the addresses of deliveries in the answer can be read as long as the
-    /// pin is kept. See [`Broker::resolve`].
+    /// Queries as [`Broker::query`] does; the addresses of deliveries in the answer can be read as
+    /// long as the pin is kept. See [`Broker::resolve`].
     pub async fn query_pinned(&self, query: Query) -> Result<(Answer, Pin), Error> {
         let permit = self.admit(0).await?;
         let (reply, answer) = oneshot::channel();
@@ -106,9 +106,9 @@ impl Broker {
         answer.await.map_err(|_| Error::Internal)?
     }
 
-    /// Leases messages, waiting up to `wait_ms` for the first; empty when the time is over. Who
-    /// waits longest is served first. If the future is dropped, the place in the line is given up
-    /// and messages on their way go back uncounted.
+    /// Leases messages, waiting up to `wait_ms` for the first; empty when the time is over. The
+    /// receive that has waited longest is served first. If the future is dropped, the receive stops
+    /// waiting, and messages on their way return to the queue uncounted.
     pub async fn receive(&self, acquire: Acquire, wait_ms: u64) -> Result<Vec<Received>, Error> {
         let leased = self.lease(acquire, wait_ms).await?;
         self.load(leased).await
@@ -120,9 +120,10 @@ impl Broker {
         self.lease_unless(std::future::pending(), acquire, wait_ms).await
     }
 
-    /// As [`Broker::lease`] for a client that may go: once `gone` completes, nothing is waited for
-    /// any more. Who went before or while he waited is leased nothing; what was there when his
-    /// receive came, and cannot be told from having reached him, is.
+    /// Leases messages as [`Broker::lease`] does, for a client that may disconnect: the wait ends when
+    /// `gone` completes. A client that disconnected before or during the wait is leased nothing. A
+    /// message that was there when the receive came is leased, as nobody can know if it reached the
+    /// client.
     pub async fn lease_unless(
         &self,
         gone: impl Future<Output = ()>,

@@ -105,7 +105,7 @@ impl Reader {
             Json::Array(values) => {
                 let list = self.document.list(place, path);
                 for value in values {
-                    // Other values stand where the list stands.
+                    // Values of other types have the place of the list.
                     let is_element = matches!(value, Json::Object(_) | Json::Array(_));
                     let place = if is_element { self.document.element(list) } else { place };
                     self.value(value, path, place)?;
@@ -121,10 +121,10 @@ impl Reader {
     }
 }
 
-/// Returns true if, of two lists in the same place, one has a path that is, or leads on from, the
-/// other's.
+/// Returns true if two lists in the same place have the same path, or the path of one begins with that
+/// of the other.
 fn have_same_path(lists: &mut [(Place, String)]) -> bool {
-    // Sorted by names, a path stands right before those that lead on from it.
+    // Sorted by names, a path comes right before the paths that begin with it.
     lists.sort_by(|(place, path), (other_place, other)| {
         place.cmp(other_place).then_with(|| path.split('.').cmp(other.split('.')))
     });

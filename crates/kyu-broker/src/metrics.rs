@@ -143,7 +143,7 @@ gauges! {
     log_used_bytes => "kyu_log_used_bytes",
     /// Free bytes of the log's disk.
     log_free_bytes => "kyu_log_free_bytes",
-    /// Whether new messages are refused because the log is full.
+    /// 1 while new messages are refused because the log is full, else 0.
     log_full => "kyu_log_full",
     /// Bytes of log that a restart would replay.
     log_since_snapshot_bytes => "kyu_log_since_snapshot_bytes",
@@ -151,7 +151,7 @@ gauges! {
     newest_snapshot_bytes => "kyu_newest_snapshot_bytes",
     /// Entries of the ledger.
     ledger_entries => "kyu_ledger_entries",
-    /// How far the wall clock is from the clock of leases, either way; it was put right, or is wrong.
+    /// Seconds between the wall clock and the clock of leases, in either direction.
     clock_off_seconds => "kyu_clock_off_seconds",
     /// Bytes of the ledger's keys, fingerprints, holders and values; all of them in RAM.
     ledger_bytes => "kyu_ledger_bytes",

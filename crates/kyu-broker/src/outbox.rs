@@ -1,7 +1,7 @@
 //! The outbox, where replies wait until the records they depend on are on disk.
 //!
 //! The engine thread puts them in, the log's writer thread takes them out as soon as a sync
-//! returns: no thread stands between the disk and the reply.
+//! returns: no third thread lies between the disk and the reply.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -22,7 +22,7 @@ use crate::waiters::ReceiveId;
 pub(crate) enum Job {
     Command(Command, Ticket),
     Query(Query, Ticket),
-    /// The permit is given back when the receive has been answered or waits: those who wait have a
+    /// A receive. Its permit is released when it has been answered or waits: waiting receives have a
     /// bound of their own.
     Receive {
         id: ReceiveId,
@@ -31,13 +31,13 @@ pub(crate) enum Job {
         ticket: Ticket,
         permit: Permit,
     },
-    /// The caller of a receive stops waiting, and takes what there is.
+    /// The end of a long poll before its time; it is answered with no messages.
     EndWait(QueueId, ReceiveId),
-    /// The caller of a receive has gone.
+    /// The end of a receive whose caller has gone.
     Cancel(QueueId, ReceiveId),
-    /// A transaction is over that did not commit.
+    /// The claims of a transaction that did not commit.
     GiveBack(GiveBack),
-    /// Nobody took these deliveries.
+    /// Deliveries that nobody took.
     Abandon(QueueId, Vec<Receipt>),
     SnapshotDone {
         lsn: Lsn,
@@ -47,7 +47,7 @@ pub(crate) enum Job {
         frames: Vec<(LiveFrame, Bytes)>,
         last: bool,
     },
-    /// Receives do not wait from now on, and those that wait are answered.
+    /// The end of all long polls, now and later.
     EndLongPolls,
     Metrics(oneshot::Sender<MetricsSnapshot>),
     QueueMetrics(Vec<QueueId>, oneshot::Sender<Vec<Option<QueueMetrics>>>),

@@ -1,4 +1,5 @@
-//! The log: appended bytes are durable before anyone is told so, and come back exactly as they were.
+//! The log: an appended record is on disk before it is reported durable, and reads back exactly as it
+//! was written.
 //!
 //! The log knows nothing about what its records mean. [`Log`] says what the broker asks of one;
 //! [`FileLog`] is the one in files, [`SimLog`] one in memory that fails when a test says.

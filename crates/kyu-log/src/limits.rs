@@ -26,7 +26,7 @@ pub const MAX_RECORD_BYTES: usize = 16 << 20;
 pub const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// Appended bytes that the writer has not written yet. At the bound `append` waits for the writer
-/// (and a stepped log flushes), which pushes back on whoever fills the log.
+/// (and a stepped log flushes), which slows down the caller that fills the log.
 pub const MAX_UNWRITTEN_BYTES: usize = 64 << 20;
 
 /// A cold read fetches this much around what was asked, so that a sequential backlog is not one

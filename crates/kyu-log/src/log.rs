@@ -1,7 +1,7 @@
 //! The interface between the broker and a log, wherever the log keeps its records.
 //!
-//! [`FileLog`](crate::FileLog) keeps them in files, [`SimLog`](crate::SimLog) in memory. What every log
-//! promises stands here, and `tests/log/promises.rs` holds each of them to it.
+//! [`FileLog`](crate::FileLog) keeps them in files, [`SimLog`](crate::SimLog) in memory. The
+//! promises of every log are stated here, and `tests/log/promises.rs` checks each log against them.
 
 use std::io;
 use std::path::PathBuf;
@@ -94,8 +94,8 @@ pub trait Log: History {
 
 /// A handle to read bodies by address, from any thread. Clones share their cache, if there is one.
 ///
-/// It answers with what is stored: the checksum of a record covers the whole record, so a slice of a
-/// body cannot be checked. Replay checks.
+/// It returns the stored bytes unchecked: a checksum covers a whole record, so it cannot verify a slice
+/// of a body. Replay verifies.
 pub trait LogReader: Clone + Send + Sync + 'static {
     /// The `len` bytes at `at`.
     ///

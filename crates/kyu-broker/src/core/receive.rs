@@ -15,7 +15,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
     /// arrival. The answer is `Reply::Acquired`, empty when the time is over.
     pub fn receive(&mut self, id: ReceiveId, acquire: Acquire, wait_ms: u64, ticket: T) {
         let waits = wait_ms > 0 && !self.long_polls_ended;
-        // Who comes later and can wait does so behind the others. An attempt key may name messages
+        // A receive that can wait queues up behind the others. An attempt key may name messages
         // that were handed out before: those are there even when the queue has none to give.
         let (queue, order) = (acquire.queue, acquire.order);
         if waits && acquire.attempt_id.is_none() && self.waiters.waits_on(queue, order) {

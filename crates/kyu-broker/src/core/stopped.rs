@@ -1,6 +1,6 @@
 //! The verification and the repair of a stopped broker.
 //!
-//! Both use [`load`], as a start does, so they find exactly what a start would find.
+//! Both use `load`, as a start does, so they find exactly what a start would find.
 
 use std::fmt;
 use std::path::Path;

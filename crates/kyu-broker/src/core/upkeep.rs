@@ -3,11 +3,11 @@
 //! The core decides what is to be done and when; work that takes long or touches files is handed
 //! out as [`Work`] and its result comes back.
 //!
-//! A segment may be reused when all of this holds, in this order of checks:
-//! it is closed; it lies before the last but one snapshot, so that replay does not need it even if
-//! the last one turns out to be damaged (a full log waits only for the last); no
-//! live frame is in it; the commands that ended its last frames are durable, so that a crash does
-//! not bring them back; and no receiver still holds an address from before.
+//! A segment may be reused when all of these conditions hold, checked in this order:
+//! it is closed; it lies before the last but one snapshot, so that a replay does not need it even if
+//! the last snapshot is damaged (a full log waits only for the last one); it holds no live frame; the
+//! commands that ended its last frames are durable, so that a crash does not bring them back; and no
+//! receiver still holds an address in it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -116,7 +116,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
         if self.now_ms >= self.upkeep.next_look_ms || self.rolled() {
             self.upkeep.next_look_ms = self.now_ms + LOOK_EVERY_MS;
             self.upkeep.looked_at = self.log_end;
-            // Not knowing is no reason to hurry.
+            // An unknown amount of space is treated as enough.
             let full = self.log.space().is_ok_and(|space| space.full);
             self.look_over_segments(full);
             self.freeze_if_due(full);

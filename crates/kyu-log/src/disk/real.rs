@@ -63,8 +63,8 @@ impl Disk for RealDisk {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Locks the directory as well: a lock file that somebody deletes and that is made anew is
-    /// another file, and would let a second process in.
+    /// Locks the directory as well: a lock file that is deleted and created again is another file,
+    /// and would let a second process in.
     fn lock(&self, file: &Path) -> io::Result<Box<dyn DiskLock>> {
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = File::open(dir.unwrap_or(Path::new(".")))?;

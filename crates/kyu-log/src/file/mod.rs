@@ -1,5 +1,5 @@
-//! The file log: appended bytes are on disk before anyone is told so, and come back exactly as they
-//! were.
+//! The file log: an appended record is on disk before it is reported durable, and reads back exactly as
+//! it was written.
 //!
 //! The path of a record: `FileLog::append` copies it into the open batch and gives it an address; the
 //! writer thread seals the batch, adds checksums, writes it with one durable write, moves `durable()`
@@ -155,7 +155,7 @@ impl FileLog {
     }
 
     /// Appends a record whose body may depend on its own address. `make` gets the address of the first
-    /// byte and answers exactly `len` bytes. Waits only if the writer is 64 MiB behind or the next
+    /// byte and returns exactly `len` bytes. Waits only if the writer is 64 MiB behind or the next
     /// segment is not prepared yet.
     pub fn append_with<'a>(
         &mut self,

@@ -103,7 +103,7 @@ fn existing_spares(
 /// Makes the last batch durable before anything is built on it.
 ///
 /// It was found valid, but the process before may have died between write and sync, or after a failed
-/// sync; then it may exist only in a cache that believes it is clean. Writing the same bytes again
+/// sync; then it may exist only in a cache that counts it as written. Writing the same bytes again
 /// makes every cache write them.
 fn make_durable(disk: &dyn Disk, path: &Path, batch: LastBatch) -> io::Result<()> {
     let file = disk.open(path, false)?;

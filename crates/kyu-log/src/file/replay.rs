@@ -69,7 +69,7 @@ pub(crate) fn replay<E>(
             return Err(damaged(files, scanner.lsn(), "a batch that was whole at open is not now"));
         }
         if ended == Ended::GivenUp {
-            // Nothing continues the checksums of a mark that stands for lost records.
+            // No batch continues the checksums of a mark that replaces lost records.
             scanner.chain.epoch = 0;
         }
         before = Some((number, scanner.chain));

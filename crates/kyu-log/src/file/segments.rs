@@ -158,7 +158,7 @@ impl Segments {
             }
             Source::Retired(segment) => {
                 self.disk.rename(&segment.path, &spare)?;
-                // Before its blocks change, the file must have lost its old number for good.
+                // Before its blocks change, the file must have lost its old number durably.
                 self.disk.sync_dir(&self.dir)?;
                 self.counters.recycled.add(1);
             }

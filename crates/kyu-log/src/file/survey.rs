@@ -171,7 +171,7 @@ impl Directory<'_> {
     }
 
     /// The last of the segments that were prepared ahead. They are made one after the other, and each
-    /// has its name for good before the next is begun: a gap among them is a file that has gone, and
+    /// is durable under its name before the next is begun: a gap among them is a lost file, and
     /// with it what it held.
     fn find_prepared(&self, numbers: &[u64], next: u64) -> Result<u64, OpenError> {
         let prepared_to = contiguous_from(numbers, next);
