@@ -31,6 +31,9 @@ pub enum Effect {
     /// It changes something. A transaction that is READ ONLY refuses it as this command, the first
     /// that the function of the real extension would run.
     Writes(&'static str),
+    /// It removes what it gives, as DELETE with RETURNING does. It always runs in a transaction, so
+    /// that nothing is lost when what follows it fails: for want of memory, or at a timeout.
+    Takes,
     /// It writes as INSERT does, and gives the numbers of what it has inserted, for `lastval()`.
     Inserts,
 }
@@ -41,6 +44,7 @@ impl Effect {
         match self {
             Self::Reads => None,
             Self::Writes(command) => Some(command),
+            Self::Takes => Some("DELETE"),
             Self::Inserts => Some("INSERT"),
         }
     }

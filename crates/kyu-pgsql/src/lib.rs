@@ -201,13 +201,17 @@ impl Prepared {
     /// fail: then [`Prepared::execute`] is all or nothing by itself, and the door opens no
     /// transaction around it. False is always correct, and slower.
     pub fn is_one_call(&self) -> bool {
+        !self.plan.takes && self.has_the_shape_of_one_call()
+    }
+
+    fn has_the_shape_of_one_call(&self) -> bool {
         self.change.is_none() && plan::is_one_call(&self.plan)
     }
 
     /// True if it takes no longer than a call of the host: no rows are made but the call's, and no
     /// function is called that may take long. The door runs such a query where its socket is served.
     pub fn is_short(&self) -> bool {
-        self.is_one_call() && plan::is_short(&self.plan)
+        self.has_the_shape_of_one_call() && plan::is_short(&self.plan)
     }
 
     /// True if it gives rows; otherwise there is a count in the tag only.

@@ -153,6 +153,8 @@ pub(crate) struct Plan {
     pub(crate) offset: Option<Typed>,
     /// It, or something in it, looks at the catalogue.
     pub(crate) catalog: bool,
+    /// A function may be called that removes what it gives.
+    pub(crate) takes: bool,
     /// The number of queries that enclose it.
     pub(crate) depth: usize,
 }

@@ -8,7 +8,8 @@ pub(super) const MAX_TRANSACTION_BYTES: usize = 12 << 20;
 pub(super) const MAX_TRANSACTION_MESSAGES: usize = 50_000;
 /// Savepoints times messages of one transaction: each savepoint is a copy. 54000.
 pub(super) const MAX_SAVED_MESSAGES: usize = 500_000;
-/// Messages of one read, pop or peek; more are left for the next.
+/// Messages of one read or peek; more are left for the next. Of a pop, as many as a transaction may
+/// touch.
 pub(super) const MAX_READ_MESSAGES: usize = 100_000;
 /// Bytes of one answer of a read or scan, for RAM. A read leaves the rest for the next; a scan ends
 /// with 54000.

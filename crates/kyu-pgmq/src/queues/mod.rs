@@ -32,11 +32,12 @@ mod views;
 mod waiting;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
 use kyu_broker::{Broker, Fairness, QueueConfig};
+use kyu_budget::Budget;
 use tokio::sync::mpsc::Receiver;
 
 pub use session::QueueSession;
@@ -70,9 +71,9 @@ impl Pgmq {
 impl Queues for Pgmq {
     type Host = QueueSession;
 
-    fn open(&self, process: u32) -> (QueueSession, Receiver<Notification>) {
+    fn open(&self, process: u32, memory: &Budget) -> (QueueSession, Receiver<Notification>) {
         let (listener, notifications) = self.shared.hub.join();
-        (QueueSession::new(Arc::clone(&self.shared), listener, process), notifications)
+        (QueueSession::new(Arc::clone(&self.shared), listener, process, memory), notifications)
     }
 
     fn notify(&self, notification: Notification) {

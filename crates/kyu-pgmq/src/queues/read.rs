@@ -7,14 +7,14 @@ use std::time::Duration;
 use kyu_broker::engine::limits::MAX_ACQUIRE;
 use kyu_broker::{
     Acquire, Answer, Browse, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query,
-    QueueInfo, QueueRef, SeqAction, UnixMs,
+    QueueInfo, QueueRef, SeqAction, SessionId, UnixMs,
 };
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::json::{self, Json};
 
 use super::by_id::done;
 use super::failure::{self, negative_limit, null_vt};
-use super::limits::{MAX_ANSWER_BYTES, MAX_POLL_MS, MAX_READ_MESSAGES};
+use super::limits::{MAX_ANSWER_BYTES, MAX_POLL_MS, MAX_READ_MESSAGES, MAX_TRANSACTION_MESSAGES};
 use super::message::{DEFAULT_GROUP, MessageRow};
 use super::names::Found;
 use super::session::QueueSession;
@@ -55,6 +55,9 @@ impl Read {
     }
 }
 
+/// The messages that a pop has claimed, by number.
+type Taken = BTreeMap<u64, MessageRow>;
+
 /// A read with its arguments checked.
 struct Asked {
     qty: usize,
@@ -86,7 +89,9 @@ impl QueueSession {
     ) -> Result<Vec<MessageRow>, PgError> {
         let found = self.find(name).await?;
         let qty = read.qty.unwrap_or(i64::MAX);
-        let qty = usize::try_from(qty).map_err(|_| negative_limit())?.min(MAX_READ_MESSAGES);
+        // More are left for the next.
+        let most = if read.pop { MAX_TRANSACTION_MESSAGES } else { MAX_READ_MESSAGES };
+        let qty = usize::try_from(qty).map_err(|_| negative_limit())?.min(most);
         let (wait_ms, interval_ms) = match read.poll {
             None => (0, 0),
             Some(poll) => match poll.max_s.map_or(Ok(MAX_POLL_MS), |s| u64::try_from(s * 1_000)) {
@@ -271,27 +276,46 @@ impl QueueSession {
         let own = changes.local.values().any(|local| local.end == End::Live);
         let engine_queue = changes.engine_queue().cloned();
         let session = self.claim_in(engine_queue.as_deref());
+        let mut taken = Taken::new();
         let chosen = match engine_queue {
             Some(info) if asked.condition.is_some() => {
-                self.choose_where(name, &info, asked, Lease::Claim(session)).await?
+                self.choose_where(name, &info, asked, session, &mut taken).await?
             }
             Some(info) if !own || asked.order == Order::OfQueue => {
                 let visible = self.changes(name)?.local.values().any(|l| l.is_visible(now_us));
                 let wait_ms = if visible { 0 } else { wait_ms };
                 let lease = Lease::Claim(session);
                 let claimed = self.acquire(&info, asked.qty, lease, asked.order, wait_ms).await?;
-                self.choose_first(name, &info, asked, claimed).await?
+                self.choose_first(name, &info, asked, claimed, &mut taken).await?
             }
-            info => self.choose_grouped(name, info.as_deref(), asked, session).await?,
+            info => self.choose_grouped(name, info, asked, session, &mut taken).await?,
         };
-        self.mark_read(name, asked, &chosen)
+        self.mark_read(name, asked, &chosen, taken)
     }
 
     /// The transaction's session, having noted that it may have claims in a queue.
-    pub(super) fn claim_in(&mut self, info: Option<&QueueInfo>) -> kyu_broker::SessionId {
-        let Some(transaction) = &mut self.transaction else { return kyu_broker::SessionId(0) };
+    pub(super) fn claim_in(&mut self, info: Option<&QueueInfo>) -> SessionId {
+        let Some(transaction) = &mut self.transaction else { return SessionId(0) };
         transaction.claimed_in.extend(info.map(|info| info.id));
         transaction.session
+    }
+
+    /// Notes messages that a read has claimed. Of those that it pops, the transaction keeps no
+    /// content: it could not hold as much as a pop may take, and has no use for it.
+    fn note_read(
+        &mut self,
+        name: &str,
+        asked: &Asked,
+        mut rows: Vec<MessageRow>,
+        taken: &mut Taken,
+    ) -> Result<(), PgError> {
+        if asked.pop {
+            for row in &mut rows {
+                taken.insert(row.seq, row.clone());
+                (row.message, row.headers) = (None, None);
+            }
+        }
+        self.note_claimed(name, rows)
     }
 
     /// Notes claimed messages as they are.
@@ -317,6 +341,7 @@ impl QueueSession {
         info: &QueueInfo,
         asked: &Asked,
         claimed: Vec<MessageRow>,
+        taken: &mut Taken,
     ) -> Result<Vec<u64>, PgError> {
         let now_us = to_pg(self.shared.broker.now_ms());
         let new: Vec<u64> = claimed.iter().map(|row| row.seq).collect();
@@ -325,7 +350,7 @@ impl QueueSession {
             local.filter(|local| local.is_visible(now_us)).map(|local| local.row.seq).collect()
         };
         if chosen.is_empty() {
-            self.note_claimed(name, claimed)?;
+            self.note_read(name, asked, claimed, taken)?;
             return Ok(new); // in the engine's order
         }
         chosen.extend(&new);
@@ -333,7 +358,7 @@ impl QueueSession {
         chosen.truncate(asked.qty);
         let (kept, back): (Vec<_>, Vec<_>) =
             claimed.into_iter().partition(|row| chosen.binary_search(&row.seq).is_ok());
-        self.note_claimed(name, kept)?;
+        self.note_read(name, asked, kept, taken)?;
         self.unclaim(info.id, back.iter().map(|row| row.seq).collect()).await?;
         Ok(chosen)
     }
@@ -364,10 +389,11 @@ impl QueueSession {
         name: &str,
         info: &QueueInfo,
         asked: &Asked,
-        lease: Lease,
+        session: SessionId,
+        taken: &mut Taken,
     ) -> Result<Vec<u64>, PgError> {
         let now_us = to_pg(self.shared.broker.now_ms());
-        let claimed = self.acquire_where(info, asked, lease).await?;
+        let claimed = self.acquire_where(info, asked, Lease::Claim(session)).await?;
         let condition = asked.condition.as_ref();
         let own: Vec<u64> = {
             let local = self.changes(name)?.local.values();
@@ -382,7 +408,7 @@ impl QueueSession {
         chosen.truncate(asked.qty);
         let (kept, back): (Vec<_>, Vec<_>) =
             claimed.into_iter().partition(|row| chosen.binary_search(&row.seq).is_ok());
-        self.note_claimed(name, kept)?;
+        self.note_read(name, asked, kept, taken)?;
         self.unclaim(info.id, back.iter().map(|row| row.seq).collect()).await?;
         Ok(chosen)
     }
@@ -392,9 +418,10 @@ impl QueueSession {
     async fn choose_grouped(
         &mut self,
         name: &str,
-        info: Option<&QueueInfo>,
+        info: Option<Arc<QueueInfo>>,
         asked: &Asked,
-        session: kyu_broker::SessionId,
+        session: SessionId,
+        taken: &mut Taken,
     ) -> Result<Vec<u64>, PgError> {
         let now_us = to_pg(self.shared.broker.now_ms());
         let table = self.table(name, usize::MAX).await?;
@@ -413,8 +440,8 @@ impl QueueSession {
         if let Some(info) = info
             && !others.is_empty()
         {
-            let rows = self.acquire_seqs(info, others, Lease::Claim(session)).await?;
-            self.note_claimed(name, rows)?;
+            let rows = self.acquire_seqs(&info, others, Lease::Claim(session)).await?;
+            self.note_read(name, asked, rows, taken)?;
         }
         let local = &self.changes(name)?.local;
         chosen.retain(|seq| local.contains_key(seq));
@@ -426,6 +453,7 @@ impl QueueSession {
         name: &str,
         asked: &Asked,
         chosen: &[u64],
+        mut taken: Taken,
     ) -> Result<Vec<MessageRow>, PgError> {
         let now_ms = self.shared.broker.now_ms();
         let vt_us = asked.vt_us(now_ms);
@@ -441,7 +469,7 @@ impl QueueSession {
                 local.row.last_read_at_ms = now_ms;
                 local.row.vt_us = vt_us;
             }
-            rows.push(local.row.clone());
+            rows.push(taken.remove(seq).unwrap_or_else(|| local.row.clone()));
         }
         Ok(rows)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kyu_broker::{Command, Error, GiveBack, QueueName, Refusal, Reply, UnixMs, archive_name};
+use kyu_budget::Budget;
 use kyu_pgsql::error::{Notice, PgError};
 use kyu_pgsql::functions::Functions;
 use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
@@ -23,6 +24,8 @@ pub struct QueueSession {
     pub(super) process: u32,
     listener: u64,
     pub(super) transaction: Option<OpenTransaction>,
+    /// The budget that its transactions pay from.
+    memory: Budget,
     notices: Vec<Notice>,
     pub(super) patience: Patience,
 }
@@ -31,10 +34,11 @@ pub struct QueueSession {
 const MAX_NOTICES: usize = 1_000;
 
 impl QueueSession {
-    pub(super) fn new(shared: Arc<Shared>, listener: u64, process: u32) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, listener: u64, process: u32, memory: &Budget) -> Self {
         let (lock_timeout_ms, deadlock_timeout_ms) = (0, DEADLOCK_TIMEOUT_MS);
         let patience = Patience { lock_timeout_ms, deadlock_timeout_ms };
-        Self { shared, process, listener, transaction: None, notices: Vec::new(), patience }
+        let (transaction, notices, memory) = (None, Vec::new(), memory.clone());
+        Self { shared, process, listener, transaction, memory, notices, patience }
     }
 
     pub(super) fn notice(&mut self, severity: &'static str, code: &'static str, message: String) {
@@ -56,7 +60,8 @@ impl QueueSession {
     pub(super) fn begin_transaction(&mut self) {
         if self.transaction.is_none() {
             let broker = &self.shared.broker;
-            let transaction = OpenTransaction::new(broker.new_session(), broker.now_ms());
+            let transaction =
+                OpenTransaction::new(broker.new_session(), broker.now_ms(), &self.memory);
             self.transaction = Some(transaction);
         }
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use kyu_broker::{Broker, Options, QueueName};
+use kyu_budget::Budget;
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
 use kyu_pgsql::types::Element;
@@ -19,8 +20,8 @@ use crate::wire::Queues;
 pub(super) const NONE: [i64; 0] = [];
 pub(super) const ACCOUNT: &str = "000000000000";
 
-pub(super) struct Rig {
-    pub(super) pgmq: Pgmq,
+pub(crate) struct Rig {
+    pub(crate) pgmq: Pgmq,
     pub(super) broker: Broker,
     dir: PathBuf,
 }
@@ -49,7 +50,7 @@ fn open(dir: &std::path::Path) -> Broker {
 }
 
 impl Rig {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("kyu-pgmq-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(name);
@@ -58,7 +59,7 @@ impl Rig {
     }
 
     pub(super) fn session(&self) -> Client {
-        Client(self.pgmq.open(7).0)
+        Client(self.pgmq.open(7, &Budget::process(1 << 30)).0)
     }
 
     /// The server ends and starts again.
@@ -510,7 +511,7 @@ async fn topics_lead_to_queues_and_go_with_them() {
 #[tokio::test]
 async fn inserts_are_notified_after_the_commit_and_not_too_often() {
     let rig = Rig::new();
-    let (listener, mut notifications) = rig.pgmq.open(8);
+    let (listener, mut notifications) = rig.pgmq.open(8, &Budget::process(1 << 30));
     let (mut listener, mut c) = (Client(listener), rig.session());
     c.create("Q").await;
     listener.0.listen("pgmq.q_q.INSERT");

@@ -14,7 +14,9 @@ use kyu_broker::{
     PurgeQueue, QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq,
     SeqAction, SessionId, UnixMs, archive_name,
 };
+use kyu_budget::Budget;
 use kyu_pgsql::error::PgError;
+use kyu_pgsql::held::Held;
 
 use super::failure;
 use super::limits::{MAX_SAVED_MESSAGES, MAX_TRANSACTION_BYTES, MAX_TRANSACTION_MESSAGES};
@@ -22,6 +24,9 @@ use super::locks::Object;
 use super::message::{MessageRow, Outgoing};
 use super::outbox::CursorMove;
 use super::time::from_pg;
+
+/// A message in a savepoint's copy of the state, which shares its content.
+const SAVED_BYTES: usize = size_of::<Local>();
 
 const COMMIT_EARLIER: &str = "Commit more often.";
 
@@ -38,6 +43,8 @@ pub(super) struct OpenTransaction {
     /// The objects that it has locked, or waits for.
     pub(super) locked: BTreeSet<Object>,
     savepoints: Vec<Savepoint>,
+    /// The memory of its state and of its savepoints.
+    held: Held,
 }
 
 #[derive(Debug)]
@@ -198,7 +205,7 @@ pub(super) fn archive_command(queue: &QueueName) -> Command {
 }
 
 impl OpenTransaction {
-    pub(super) fn new(session: SessionId, begun_at_ms: UnixMs) -> Self {
+    pub(super) fn new(session: SessionId, begun_at_ms: UnixMs, memory: &Budget) -> Self {
         Self {
             session,
             begun_at_ms,
@@ -207,7 +214,14 @@ impl OpenTransaction {
             state: Pending::default(),
             locked: BTreeSet::new(),
             savepoints: Vec::new(),
+            held: Held::new(memory),
         }
+    }
+
+    /// The memory that its state and its savepoints take.
+    fn bytes(&self) -> usize {
+        let saved: usize = self.savepoints.iter().map(|saved| saved.state.messages()).sum();
+        self.state.bytes + saved * SAVED_BYTES
     }
 
     pub(super) fn savepoint(&mut self, name: &str) -> Result<(), PgError> {
@@ -216,6 +230,7 @@ impl OpenTransaction {
             let message = "too many messages in the savepoints of this transaction";
             return Err(failure::too_much(message, "Use fewer savepoints, or commit earlier."));
         }
+        self.held.grow(self.state.messages() * SAVED_BYTES)?;
         let (state, locked) = (self.state.clone(), self.locked.clone());
         self.savepoints.push(Savepoint { name: name.to_owned(), state, locked });
         Ok(())
@@ -229,6 +244,7 @@ impl OpenTransaction {
     pub(super) fn release(&mut self, name: &str) -> Result<(), PgError> {
         let at = self.position(name)?;
         self.savepoints.truncate(at);
+        self.held.back_to(self.bytes());
         Ok(())
     }
 
@@ -240,6 +256,7 @@ impl OpenTransaction {
         let undone = std::mem::replace(&mut self.state, saved.state.clone());
         let locks = self.locked.difference(&saved.locked).cloned().collect();
         self.locked.clone_from(&saved.locked);
+        self.held.back_to(self.bytes());
         let mut back = Vec::new();
         for (name, changes) in &undone.queues {
             let Some(info) = &changes.before else { continue };
@@ -257,6 +274,7 @@ impl OpenTransaction {
     /// Notes a message. 54000 beyond what a transaction may hold.
     pub(super) fn note(&mut self, queue: &str, local: Local) -> Result<(), PgError> {
         self.state.check_room(1)?;
+        self.held.grow(local.bytes())?;
         self.state.bytes += local.bytes();
         if self.state.bytes > MAX_TRANSACTION_BYTES {
             return Err(failure::too_much("too many bytes in one transaction", COMMIT_EARLIER));

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kyu_budget::Budget;
 use kyu_door::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::host::Host;
@@ -41,9 +42,10 @@ pub trait Queues: Send + Sync + 'static {
     /// The host of one session.
     type Host: Host + 'static;
 
-    /// Opens a session. Its notifications come through the channel; when it closes, or when the
-    /// session cannot keep up, the session ends.
-    fn open(&self, process: u32) -> (Self::Host, mpsc::Receiver<Notification>);
+    /// Opens a session, which pays from `memory` for what it keeps between calls. Its notifications
+    /// come through the channel; when it closes, or when the session cannot keep up, the session
+    /// ends.
+    fn open(&self, process: u32, memory: &Budget) -> (Self::Host, mpsc::Receiver<Notification>);
 
     /// `NOTIFY` outside of pgmq's own: told to every session that listens.
     fn notify(&self, notification: Notification);
@@ -251,9 +253,7 @@ impl<Q: Queues> Dialogue for Port<Q> {
         let Ok(secret) = port.random::<4>() else { return };
         let secret = u32::from_be_bytes(secret);
         let (process, cancel) = port.cancels.enter(secret);
-        let (host, notifications) = port.queues.open(process);
-        let session =
-            Session::new(client, host, notifications, port, process, secret, cancel, stopping);
+        let session = Session::new(client, port, process, secret, cancel, stopping);
         session.run().await;
         port.cancels.leave(process);
     }

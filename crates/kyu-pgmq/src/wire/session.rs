@@ -194,11 +194,8 @@ pub(super) struct Session<'a, Q: Queues> {
 }
 
 impl<'a, Q: Queues> Session<'a, Q> {
-    #[expect(clippy::too_many_arguments, reason = "called once, where all of them are at hand")]
     pub(super) fn new(
         client: Client,
-        host: Q::Host,
-        notifications: mpsc::Receiver<Notification>,
         port: &'a Port<Q>,
         process: u32,
         secret: u32,
@@ -207,6 +204,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
     ) -> Self {
         let session_bytes = port.limits.session_memory_bytes;
         let budget = port.memory.sessions.within(Level::Connection, session_bytes);
+        let (host, notifications) = port.queues.open(process, &budget);
         let mut connection = client.connection;
         connection.belongs_to(&budget);
         let context = Context {

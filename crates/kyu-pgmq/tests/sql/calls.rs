@@ -263,6 +263,10 @@ async fn a_single_call_needs_no_transaction() {
         ("SELECT * FROM pgmq.read('q', 30, 1)", true),
         ("SELECT * FROM pgmq.send('q', jsonb_build_object('a', 1))", true),
         ("SELECT pgmq.delete('q', 1)", true),
+        // What fails behind it would lose the messages.
+        ("SELECT * FROM pgmq.pop('q')", false),
+        ("SELECT pgmq.pop('q', 2)", false),
+        ("SELECT * FROM pgmq_public.pop('q')", false),
         ("SELECT (message->>'n')::int FROM pgmq.read('q', 30, 1)", false),
         ("SELECT pgmq.send('q', '{}'), pgmq.send('r', '{}')", false),
         ("SELECT pgmq.send('q', '{}') FROM generate_series(1, 2)", false),

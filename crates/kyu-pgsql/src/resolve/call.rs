@@ -4,7 +4,7 @@ use super::super::ast::Call;
 use super::super::builtins::{self, Builtin, Gives, sets};
 use super::super::cast::{self};
 use super::super::choose::{self, Accepts, Failure};
-use super::super::functions::{self, Function, Returns};
+use super::super::functions::{self, Effect, Function, Returns};
 use super::super::names::{self, display};
 use super::super::plan::{CallTarget, Node, SetCall, SetFunction, Typed};
 use super::aggregate::aggregate_kind;
@@ -148,6 +148,7 @@ impl Resolver<'_> {
         let queues = schema.is_none() || matches!(schema, Some("pgmq" | "pgmq_public"));
         if queues {
             let candidates: Vec<&Function> = self.functions.named(schema, name).collect();
+            self.takes |= candidates.iter().any(|function| function.effect == Effect::Takes);
             if !candidates.is_empty() {
                 return self.queue_function(schema, name, &candidates, arguments, pos);
             }

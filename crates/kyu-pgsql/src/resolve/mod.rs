@@ -48,6 +48,8 @@ pub(crate) struct Resolver<'a> {
     lowest: usize,
     /// The statement looks at the catalogue.
     catalog: bool,
+    /// The statement may call a function that removes what it gives.
+    takes: bool,
     /// The place of the literal that an operator is about to give a type.
     literal: Option<usize>,
 }
@@ -145,10 +147,12 @@ pub(crate) fn resolve(
         next_id: 0,
         lowest: usize::MAX,
         catalog: false,
+        takes: false,
         literal: None,
     };
     let mut plan = resolver.select(&query.select)?;
     plan.catalog = resolver.catalog;
+    plan.takes = resolver.takes;
     for (i, ty) in resolver.parameters.iter().enumerate() {
         if *ty == Type::Unknown {
             return Err(PgError::new(

@@ -57,7 +57,7 @@ impl Resolver<'_> {
             }
         };
         self.forget_ctes(known);
-        Ok(Plan { ctes, body, columns, order, limit, offset, catalog: false, depth })
+        Ok(Plan { ctes, body, columns, order, limit, offset, catalog: false, takes: false, depth })
     }
 
     fn count(&mut self, expr: Option<&Expr>, what: &'static str) -> Result<Option<Typed>> {

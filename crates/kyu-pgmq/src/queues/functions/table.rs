@@ -3,7 +3,7 @@
 
 use kyu_broker::Order;
 use kyu_pgsql::error::PgError;
-use kyu_pgsql::functions::Effect::{Inserts, Reads, Writes};
+use kyu_pgsql::functions::Effect::{Inserts, Reads, Takes, Writes};
 use kyu_pgsql::functions::{Argument, Function};
 
 use super::super::admin::QueueForm;
@@ -13,8 +13,8 @@ use super::super::read::{Poll, Read};
 use super::super::send::Delay;
 use super::super::topics;
 use super::types::{
-    Bindings, Bool, Gives, Int4, Int8, Int8s, Jsonb, Jsonbs, Message, Metrics, One, Queue,
-    QueueInfo, Routes, Set, Takes, Text, Throttles, Time, TopicIds, Void,
+    Accepted, Bindings, Bool, Gives, Int4, Int8, Int8s, Jsonb, Jsonbs, Message, Metrics, One,
+    Queue, QueueInfo, Routes, Set, Text, Throttles, Time, TopicIds, Void,
 };
 use super::{Entry, declared};
 
@@ -22,7 +22,7 @@ macro_rules! arguments {
     ($($argument:ident: $ty:ident $(=> $default:literal)?),*) => {
         &[$(Argument {
             name: stringify!($argument),
-            ty: <$ty as Takes>::TYPE,
+            ty: <$ty as Accepted>::TYPE,
             default: arguments!(@default $($default)?),
         }),*]
     };
@@ -176,7 +176,7 @@ functions! {
         |s| s.metrics(queue_name).await;
     25 METRICS_ALL = pgmq.metrics_all() -> Set<Metrics>, Reads,
         |s| s.metrics_all().await;
-    26 POP = pgmq.pop(queue_name: Text, qty: Int4 => "1") -> Set<Message>, Writes("DELETE"),
+    26 POP = pgmq.pop(queue_name: Text, qty: Int4 => "1") -> Set<Message>, Takes,
         |s| s.read(queue_name, Read { pop: true, ..Read::new(Some(0), qty) }).await;
     27 PURGE_QUEUE = pgmq.purge_queue(queue_name: Text) -> One<Int8>, Writes("TRUNCATE TABLE"),
         |s| s.purge_queue(queue_name).await;

@@ -20,7 +20,7 @@ impl Arguments {
     }
 
     /// The next one, and those behind it.
-    pub(super) fn next<T: Takes>(mut self) -> Result<(T::Taken, Self), PgError> {
+    pub(super) fn next<T: Accepted>(mut self) -> Result<(T::Taken, Self), PgError> {
         let taken = self.0.next().and_then(T::take);
         taken.map(|taken| (taken, self)).ok_or_else(|| wrong(&format!("{:?}", T::TYPE)))
     }
@@ -36,13 +36,13 @@ fn wrong(what: &str) -> PgError {
 }
 
 /// A type that an argument may have.
-pub(super) trait Takes {
+pub(super) trait Accepted {
     /// The type in SQL.
     const TYPE: Type;
     /// The type in Rust. NULL is `None`, or an empty list where that means the same.
     type Taken;
 
-    /// Takes a value apart; `None` for one of another type.
+    /// Accepted a value apart; `None` for one of another type.
     fn take(value: Value) -> Option<Self::Taken>;
 }
 
@@ -116,9 +116,9 @@ pub(super) struct Queue;
 pub(super) struct Metrics;
 
 /// A type of arguments that one kind of [`Value`] holds, which may be NULL.
-macro_rules! takes {
+macro_rules! accepted {
     ($($name:ident = $ty:expr, $variant:ident as $taken:ty;)*) => {$(
-        impl Takes for $name {
+        impl Accepted for $name {
             const TYPE: Type = $ty;
             type Taken = Option<$taken>;
 
@@ -133,7 +133,7 @@ macro_rules! takes {
     )*};
 }
 
-takes! {
+accepted! {
     Text = Type::Text, Text as String;
     Bool = Type::Bool, Bool as bool;
     Int4 = Type::Int4, Int as i64;
@@ -142,7 +142,7 @@ takes! {
     Time = Type::Timestamptz, Timestamp as i64;
 }
 
-impl Takes for Int8s {
+impl Accepted for Int8s {
     const TYPE: Type = Type::Array(Element::Int8);
     type Taken = Vec<i64>;
 
@@ -157,7 +157,7 @@ impl Takes for Int8s {
     }
 }
 
-impl Takes for Jsonbs {
+impl Accepted for Jsonbs {
     const TYPE: Type = Type::Array(Element::Jsonb);
     type Taken = Option<Vec<Option<Arc<str>>>>;
 
@@ -205,7 +205,7 @@ macro_rules! tables {
 
         impl Gives for $name {
             const RETURNS: Returns =
-                Returns::Table(&[$((stringify!($column), <$ty as Takes>::TYPE)),*]);
+                Returns::Table(&[$((stringify!($column), <$ty as Accepted>::TYPE)),*]);
             type Given = Vec<Row>;
 
             fn rows(given: Vec<Row>) -> Vec<Row> {

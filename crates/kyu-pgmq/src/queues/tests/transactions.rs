@@ -273,3 +273,32 @@ async fn a_transaction_is_bounded() {
     a.0.commit().await.unwrap();
     assert_eq!(a.read_ids("q", 30, 9).await.len(), 4);
 }
+
+/// A pop runs in a transaction of its own, and must not be bound by what one may send.
+#[tokio::test]
+async fn a_transaction_may_pop_more_than_it_could_send() {
+    let rig = Rig::new();
+    let (mut a, mut b) = (rig.session(), rig.session());
+    a.create("q").await;
+    for _ in 0..20 {
+        a.send("q", &format!("\"{}\"", "x".repeat(900_000))).await;
+    }
+    let all: Vec<i64> = (1..=20).collect();
+    let pop = || vec![text("q"), Value::Int(50)];
+    for commits in [false, true] {
+        a.0.begin().await.unwrap();
+        let rows = a.call(f::POP, pop()).await;
+        assert_eq!(rows.iter().map(id).collect::<Vec<_>>(), all);
+        let is_whole = |row: &Row| {
+            row.iter().any(|value| matches!(value, Value::Json(text) if text.len() == 900_002))
+        };
+        assert!(rows.iter().all(is_whole));
+        assert_eq!(a.table("q").await, []);
+        assert_eq!(b.read_ids("q", 30, 50).await, NONE, "claimed");
+        match commits {
+            false => a.0.rollback().await,
+            true => a.0.commit().await.unwrap(),
+        }
+        assert_eq!(b.table("q").await.len(), if commits { 0 } else { 20 });
+    }
+}

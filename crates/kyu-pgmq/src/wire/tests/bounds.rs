@@ -163,6 +163,66 @@ async fn a_result_that_nobody_reads_is_given_up_when_others_need_its_memory() {
     drop(lazy);
 }
 
+/// The story: `pop` of more than the statement might hold had removed the messages when it was
+/// refused for the memory of their rows, and nobody had got them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pop_that_is_refused_for_its_memory_has_taken_nothing() {
+    let broker = crate::queues::tests::Rig::new();
+    let limits = Limits { statement_memory_bytes: 4 << 20, ..Limits::default() };
+    let options = DoorOptions { limits, ..DoorOptions::default() };
+    let rig = Rig::over(broker.pgmq.clone(), &Budget::process(1 << 30), options).await;
+    let mut client = rig.client().await;
+    client.query("SELECT pgmq.create('q')").await;
+    let send = "SELECT pgmq.send('q', to_jsonb(repeat('x', 700000))) FROM generate_series(1, 8)";
+    assert_eq!(client.query(send).await.last().unwrap(), "ready I");
+    let length = "SELECT queue_length, queue_visible_length FROM pgmq.metrics('q')";
+    for pop in ["SELECT * FROM pgmq.pop('q', 8)", "SELECT pgmq.pop('q', 8)"] {
+        assert_eq!(client.query(pop).await[0], "ERROR 53200 out of memory", "{pop}");
+        assert_eq!(client.query(length).await[1], "row 8|8", "{pop}");
+    }
+    for left in (0..8).rev() {
+        assert_eq!(
+            client.query("SELECT msg_id FROM pgmq.pop('q')").await[1],
+            format!("row {}", 8 - left)
+        );
+        assert_eq!(client.query(length).await[1], format!("row {left}|{left}"));
+    }
+}
+
+/// The story: each session could keep 12 MiB in a transaction that it left open, of which no budget
+/// knew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_open_transactions_keep_is_paid_from_the_memory_of_all_sessions() {
+    let broker = crate::queues::tests::Rig::new();
+    let limits = Limits { memory_bytes: 8 << 20, ..Limits::default() };
+    let options = DoorOptions { limits, ..DoorOptions::default() };
+    let rig = Rig::over(broker.pgmq.clone(), &Budget::process(1 << 30), options).await;
+    let (mut first, mut second) = (rig.client().await, rig.client().await);
+    first.query("SELECT pgmq.create('q')").await;
+    let send = "SELECT pgmq.send('q', to_jsonb(repeat('x', 900000)))";
+    let mut sent = 0;
+    let refused = loop {
+        let query = if sent == 0 { format!("BEGIN; {send}") } else { send.to_owned() };
+        let said = first.query(&query).await;
+        match said.iter().find(|said| said.starts_with("ERROR")) {
+            None => sent += 1,
+            Some(error) => break error.clone(),
+        }
+        assert!(rig.memory.sessions().used_bytes() > 900_000 * sent);
+    };
+    assert_eq!(refused, "ERROR 53200 out of memory");
+    assert!((1..9).contains(&sent), "{sent}");
+    // A failed transaction has given it back, although its block is open.
+    assert!(rig.memory.sessions().used_bytes() < 1 << 20);
+    first.query("ROLLBACK").await;
+    assert_eq!(second.query(send).await.last().unwrap(), "ready I");
+    // A savepoint gives back what was kept since.
+    first.query(&format!("BEGIN; SAVEPOINT s; {send}")).await;
+    assert!(rig.memory.sessions().used_bytes() > 900_000);
+    assert_eq!(first.query("ROLLBACK TO s").await.last().unwrap(), "ready T");
+    assert!(rig.memory.sessions().used_bytes() < 1 << 20);
+}
+
 #[tokio::test]
 async fn a_statement_may_take_so_long_and_a_session_be_idle_so_long() {
     let rig = Rig::open().await;

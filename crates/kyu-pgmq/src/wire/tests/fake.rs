@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use kyu_budget::Budget;
 use kyu_pgsql::error::{Notice, PgError};
 use kyu_pgsql::functions::Functions;
 use kyu_pgsql::host::{Host, OverloadId, Relation, ScanBounds};
@@ -27,7 +28,7 @@ pub(super) struct FakeHost {
 impl Queues for Fake {
     type Host = FakeHost;
 
-    fn open(&self, _process: u32) -> (FakeHost, mpsc::Receiver<Notification>) {
+    fn open(&self, _process: u32, _memory: &Budget) -> (FakeHost, mpsc::Receiver<Notification>) {
         let (sender, receiver) = mpsc::channel(8);
         self.sessions.lock().unwrap().push(sender);
         (FakeHost { log: Arc::clone(&self.log) }, receiver)

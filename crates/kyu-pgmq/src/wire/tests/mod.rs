@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use self::client::Client;
 use self::fake::{Fake, Log};
-use super::{Counts, Door, DoorMemory, DoorOptions};
+use super::{Counts, Door, DoorMemory, DoorOptions, Queues};
 
 /// A door on a free port over a fake host.
 struct Rig {
@@ -41,16 +41,22 @@ impl Rig {
     /// A door that shares the memory of a process with others.
     async fn within(process: &Budget, options: DoorOptions) -> Self {
         let fake = Fake::default();
-        let log = fake.log.clone();
+        let rig = Self::over(fake.clone(), process, options).await;
+        Self { log: fake.log.clone(), fake, ..rig }
+    }
+
+    /// A door over other queues than the fake's.
+    async fn over<Q: Queues>(queues: Q, process: &Budget, options: DoorOptions) -> Self {
         let memory = DoorMemory::new(process, &options.limits);
         let counts = Arc::new(Counts::default());
-        let door = Door::new(fake.clone(), options, memory.clone(), counts).unwrap();
+        let door = Door::new(queues, options, memory.clone(), counts).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(door.serve(listener, async move { drop(stopped.await) }));
-        let process = process.clone();
-        Self { address, log, memory, process, fake, stop: Some(stop), served }
+        let (process, fake) = (process.clone(), Fake::default());
+        let (log, stop) = (fake.log.clone(), Some(stop));
+        Self { address, log, memory, process, fake, stop, served }
     }
 
     /// A client whose session has begun.
