@@ -2,24 +2,25 @@
 //! allows; nothing is judged here, and nothing can fail. Code in this file may only be added to:
 //! the same record must mean the same for ever.
 
+use crate::ends::end_of;
+use kyu_model::{
+    Address, EndKind, MessageId, MoveStatus, MoveTask, Phase, QueueConfig, QueueId, QueueInfo,
+    QueueName, Receipt, Seq, UnixMs,
+};
 use std::sync::Arc;
 
 use crate::attempts::Attempt;
-use crate::config::{QueueConfig, QueueInfo};
 use crate::dedup::Original;
 use crate::effect::{Effect, Effects};
-use crate::ends::{End, EndKind};
-use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
-use crate::limits::{ATTEMPT_WINDOW_MS, MAX_MOVE_TASKS_KEPT};
-use crate::message::{FrameRef, History, Message, Phase, Source};
+use crate::message::{FrameRef, History, Message, Source};
 use crate::message_fact::{
     Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
 };
 use crate::move_task_fact::MoveTaskFact;
 use crate::queue::Queue;
 use crate::queue_fact::QueueFact;
-use crate::reply::{MoveStatus, MoveTask};
 use crate::state::{DirectoryChange, State};
+use kyu_model::limits::{ATTEMPT_WINDOW_MS, MAX_MOVE_TASKS_KEPT};
 
 impl State {
     /// Applies a record whose first byte is at `base` in the log.
@@ -297,7 +298,7 @@ impl State {
                 Removal::Cancelled => queue.totals.cancelled += 1,
             }
             if let (Some(kind), Some(at_ms)) = (reason.end_kind(), at_ms) {
-                self.remember_end(id, End::new(*seq, at_ms, kind, &message));
+                self.remember_end(id, end_of(*seq, at_ms, kind, &message));
             }
         }
         self.sweep_lanes(id);
@@ -376,7 +377,7 @@ impl State {
         *target.newest_seq = (*target.newest_seq).max(to_seq);
         target.totals.moved_in += 1;
         let target_name = Arc::new(target.info.name.clone());
-        let mut end = End::new(seq, at_ms, EndKind::Moved, &message);
+        let mut end = end_of(seq, at_ms, EndKind::Moved, &message);
         (end.to, end.dead_reason) = (Some((target_name, to_seq)), reason.dead());
         arrive(&mut message, source_name, target.is_fifo(), at_ms, (reason, arrival));
         message.out_of_age_order = message.enqueued_at_ms < *target.newest_ms;

@@ -1,14 +1,14 @@
 //! Applying what concerns exchanges and bindings. As in `apply.rs`: nothing is judged, nothing can
 //! fail, and code may only be added to.
 
+use kyu_model::{BindingInfo, ExchangeId, ExchangeInfo, MessageId};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
 
 use crate::dedup::Original;
-use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
+use crate::exchange::Exchange;
 use crate::exchange_codec::{ExchangeFact, PublishedFact};
-use crate::ids::MessageId;
 use crate::state::State;
 
 impl State {

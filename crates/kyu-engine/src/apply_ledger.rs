@@ -1,11 +1,11 @@
 //! Applying what concerns the ledger. As in `apply.rs`: nothing is judged, nothing can fail, and
 //! code may only be added to.
 
+use kyu_model::{LedgerEntry, LedgerKey, LedgerState};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::ledger::{LedgerEntry, LedgerKey, LedgerState};
 use crate::ledger_codec::LedgerFact;
 use crate::state::State;
 

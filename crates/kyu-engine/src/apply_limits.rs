@@ -1,9 +1,9 @@
 //! Applying what lanes' limits are about: tokens that deliveries take, and pauses. As in
 //! `apply.rs`, code here may only be added to.
 
-use crate::ids::{QueueId, UnixMs};
 use crate::message::LaneId;
 use crate::state::State;
+use kyu_model::{QueueId, UnixMs};
 
 impl State {
     /// A message of this lane is about to be delivered.

@@ -1,13 +1,12 @@
 //! Applying what concerns retries. As in `apply.rs`: nothing is judged, nothing can fail, and code
 //! may only be added to.
 
+use kyu_model::{AttemptEnd, PastAttempt, Phase, QueueId, Seq, UnixMs};
 use std::sync::Arc;
 
 use crate::finished::Done;
 use crate::guard::GuardState;
-use crate::ids::{QueueId, Seq, UnixMs};
-use crate::message::{Message, Phase};
-use crate::retry::{AttemptEnd, PastAttempt};
+use crate::message::Message;
 use crate::retry_fact::{Next, RetryFact, StaleAck};
 use crate::state::State;
 

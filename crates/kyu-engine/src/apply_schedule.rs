@@ -1,10 +1,9 @@
 //! Applying what concerns schedules. As in `apply.rs`: nothing is judged, nothing can fail, and
 //! code may only be added to.
 
+use kyu_model::{QueueName, RunOutcome, ScheduleInfo, ScheduleTotals};
 use std::sync::Arc;
 
-use crate::ids::QueueName;
-use crate::schedule::{RunOutcome, ScheduleInfo, ScheduleTotals};
 use crate::schedule_codec::ScheduleFact;
 use crate::state::State;
 

@@ -1,10 +1,9 @@
 //! Receive attempts that can be repeated (SQS ReceiveRequestAttemptId).
 
+use kyu_model::{Receipt, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 
 use kyu_machine::Replace;
-
-use crate::ids::{Receipt, UnixMs};
 
 /// What an attempt returned, and until when it can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]

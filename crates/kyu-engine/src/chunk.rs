@@ -4,10 +4,10 @@
 //! Chunks stand behind `Arc`, so a snapshot is a copy of pointers; the first change after it
 //! copies the chunk that it touches and nothing else.
 
+use kyu_model::{Address, Seq, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::{Address, Seq, UnixMs};
 use crate::message::{FrameRef, Message};
 
 const CHUNK_BITS: u32 = 10;
@@ -269,7 +269,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::Phase;
+    use kyu_model::Phase;
 
     fn message(seq: Seq, at_ms: UnixMs) -> Message {
         Message::new(FrameRef { at: seq * 100, bytes: 50 }, seq, at_ms)

@@ -1,11 +1,11 @@
 //! Effects of what names messages by their numbers: layout, and how they are applied.
 
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
-use crate::ids::{QueueId, Seq, SessionId, UnixMs};
 use crate::machines::ClaimNumber;
-use crate::message::{LaneId, Message, Phase};
+use crate::message::{LaneId, Message};
 use crate::state::State;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{Phase, QueueId, Seq, SessionId, UnixMs};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClaimFact {

@@ -1,9 +1,9 @@
 //! Parts of the frozen binary forms that several facts and snapshot blocks share.
 
+use kyu_model::{DeadReason, QueueId, QueueName, Seq};
 use std::collections::BTreeMap;
 
-use crate::ids::{QueueId, QueueName, Seq};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The number of a fact, and the queue that it is about.
 pub(crate) fn head(out: &mut Vec<u8>, number: impl Into<u8>, queue: QueueId) {
@@ -73,4 +73,15 @@ pub(crate) fn encode_map(map: &BTreeMap<String, String>, out: &mut Vec<u8>) {
 
 pub(crate) fn decode_map(r: &mut Reader) -> Result<BTreeMap<String, String>, Malformed> {
     (0..r.count()?).map(|_| Ok((r.string()?, r.string()?))).collect()
+}
+
+pub(crate) fn dead_reason(number: u8) -> Result<Option<DeadReason>, Malformed> {
+    Ok(match number {
+        0 => None,
+        1 => Some(DeadReason::MaxReceives),
+        2 => Some(DeadReason::Rejected),
+        3 => Some(DeadReason::Deadline),
+        4 => Some(DeadReason::Retention),
+        _ => return Err(Malformed("reason of a dead letter")),
+    })
 }

@@ -1,10 +1,10 @@
 //! The frozen binary form of a queue's configuration, in facts and in snapshots.
 
 use crate::codec::{decode_map, decode_opt_name, encode_map, encode_opt_name};
-use crate::config::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
 use crate::machines::SectionNumber;
-use crate::wire::{Malformed, Reader, Write};
-use crate::{guard_codec, lane_policy, retention, retry_codec};
+use crate::{guard_codec, lane_codec, retention, retry_codec};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
 
 /// Version of the configuration's layout. New settings are new sections, not new versions.
 const CONFIG_VERSION: u8 = 1;
@@ -66,7 +66,7 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
     encode_map(attributes, out);
     encode_map(tags, out);
     retry_codec::encode_sections(config, out);
-    lane_policy::encode_sections(config, out);
+    lane_codec::encode_sections(config, out);
     guard_codec::encode_sections(config, out);
     retention::encode_sections(config, out);
     out.u8(NO_MORE_SECTIONS);
@@ -113,7 +113,7 @@ fn decode_sections(config: &mut QueueConfig, r: &mut Reader) -> Result<(), Malfo
         let mut section = Reader::new(r.bytes()?);
         match SectionNumber::of(number).ok_or(malformed)? {
             SectionNumber::Retry(of) => retry_codec::decode_section(of, config, &mut section)?,
-            SectionNumber::Lanes(of) => lane_policy::decode_section(of, config, &mut section)?,
+            SectionNumber::Lanes(of) => lane_codec::decode_section(of, config, &mut section)?,
             SectionNumber::Guard(of) => guard_codec::decode_section(of, config, &mut section)?,
             SectionNumber::Retention(of) => retention::decode_section(of, config, &mut section)?,
         }

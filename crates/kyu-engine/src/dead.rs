@@ -1,9 +1,9 @@
 //! Dead letters that had nowhere to go: kept where they are, and brought back.
 
-use crate::ids::{QueueId, Seq, UnixMs};
-use crate::message::{History, Phase, Source};
+use crate::message::{History, Source};
 use crate::message_fact::MoveReason;
 use crate::state::State;
+use kyu_model::{Phase, QueueId, Seq, UnixMs};
 use std::sync::Arc;
 
 impl State {

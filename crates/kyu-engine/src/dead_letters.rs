@@ -1,12 +1,10 @@
 //! Where a message goes that is dead. There is one place that answers this, and it has three answers.
 
-use crate::ids::{QueueName, Seq};
-use crate::limits::MAX_BROWSED;
 use crate::message_fact::{Arrival, MoveReason};
 use crate::queue::Queue;
-use crate::retention::RetentionFrom;
-use crate::retry::{DeadReason, ExpiredTo};
 use crate::state::State;
+use kyu_model::limits::MAX_BROWSED;
+use kyu_model::{DeadReason, ExpiredTo, QueueName, RetentionFrom, Seq};
 
 /// What becomes of a dead message.
 #[derive(Clone, Copy)]

@@ -1,11 +1,10 @@
 //! What a FIFO queue remembers of recent deduplication ids.
 
+use kyu_model::{MessageId, Seq, UnixMs};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
-
-use crate::ids::{MessageId, Seq, UnixMs};
 
 /// The message that an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::move_task_fact::MoveTaskFact;
 use crate::queue_fact::QueueFact;
 use crate::retry_fact::RetryFact;
 use crate::schedule_codec::ScheduleFact;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// One fact, of the machine that it is about.
 #[derive(Clone, Debug, PartialEq)]

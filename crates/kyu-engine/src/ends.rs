@@ -2,63 +2,25 @@
 //! memory for people; nothing is decided by it. Acknowledgements are not in it: they are the way
 //! that messages are meant to go, and remembering each would cost more than the acknowledgement.
 
+use kyu_model::{End, EndKind, Seq, UnixMs};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::codec::dead_reason;
 use crate::codec::{decode_opt_name, encode_opt_name};
-use crate::ids::{QueueName, Seq, UnixMs};
-use crate::limits::{MAX_END_TEXT_BYTES, MAX_ENDS_KEPT};
 use crate::message::Message;
-use crate::retry::{DeadReason, dead_reason};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::limits::{MAX_END_TEXT_BYTES, MAX_ENDS_KEPT};
+use kyu_model::wire::{Malformed, Reader, Write};
 
-/// How a message left its queue without an acknowledgement. Numbers are frozen: they are on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum EndKind {
-    /// The queue's retention ended.
-    Expired = 0,
-    /// Its own time was over.
-    Deadline = 1,
-    /// It made room in a full queue, or for a message with its unique key.
-    Dropped = 2,
-    /// Rejected for good, before such messages were kept.
-    Rejected = 3,
-    /// It went to another queue.
-    Moved = 4,
-    /// A person removed it.
-    Cancelled = 5,
-}
-
-/// The end of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
-    /// Its number.
-    pub seq: Seq,
-    /// When it went.
-    pub at_ms: UnixMs,
-    /// How.
-    pub kind: EndKind,
-    /// Where to, and its number there, if it was moved.
-    pub to: Option<(Arc<QueueName>, Seq)>,
-    /// Why it was dead, if it was moved as a dead letter.
-    pub dead_reason: Option<DeadReason>,
-    /// Who had it last, if that is known.
-    pub consumer: Option<Arc<str>>,
-    /// What went wrong last, if that is known; at most [`MAX_END_TEXT_BYTES`] of it.
-    pub error: Option<Arc<str>>,
-}
-
-impl End {
-    pub(crate) fn new(seq: Seq, at_ms: UnixMs, kind: EndKind, message: &Message) -> Self {
-        let trail = message.trail.as_deref();
-        let last = trail.and_then(|trail| trail.attempts.last());
-        let now = trail.and_then(|trail| trail.consumer.as_deref());
-        let consumer = now.or_else(|| last.and_then(|attempt| attempt.consumer.as_deref()));
-        let error = last.and_then(|attempt| attempt.error.as_deref());
-        let (consumer, error) = (consumer.map(Arc::from), error.map(|error| cut(error).into()));
-        Self { seq, at_ms, kind, to: None, dead_reason: None, consumer, error }
-    }
+/// The end of a message as it is now.
+pub(crate) fn end_of(seq: Seq, at_ms: UnixMs, kind: EndKind, message: &Message) -> End {
+    let trail = message.trail.as_deref();
+    let last = trail.and_then(|trail| trail.attempts.last());
+    let now = trail.and_then(|trail| trail.consumer.as_deref());
+    let consumer = now.or_else(|| last.and_then(|attempt| attempt.consumer.as_deref()));
+    let error = last.and_then(|attempt| attempt.error.as_deref());
+    let (consumer, error) = (consumer.map(Arc::from), error.map(|error| cut(error).into()));
+    End { seq, at_ms, kind, to: None, dead_reason: None, consumer, error }
 }
 
 fn cut(text: &str) -> &str {
@@ -138,6 +100,8 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
+    use kyu_model::{DeadReason, QueueName};
+
     use super::*;
     use crate::message::FrameRef;
 
@@ -146,7 +110,7 @@ mod tests {
         let message = Message::new(FrameRef { at: 0, bytes: 1 }, 1, 1);
         let mut ends = Ends::default();
         for seq in 0..MAX_ENDS_KEPT as u64 + 5 {
-            ends.add(End::new(seq, 7, EndKind::Dropped, &message));
+            ends.add(end_of(seq, 7, EndKind::Dropped, &message));
         }
         assert_eq!(ends.len(), MAX_ENDS_KEPT);
         assert_eq!((ends.get(4), ends.get(5).map(|end| end.seq)), (None, Some(5)));
@@ -158,9 +122,9 @@ mod tests {
             dead_reason: Some(DeadReason::Rejected),
             consumer: Some("c".into()),
             error: Some("e".into()),
-            ..End::new(3, 300, EndKind::Moved, &message)
+            ..end_of(3, 300, EndKind::Moved, &message)
         });
-        few.add(End::new(4, 5, EndKind::Expired, &message));
+        few.add(end_of(4, 5, EndKind::Expired, &message));
         let mut bytes = Vec::new();
         few.encode(&mut bytes);
         let golden =

@@ -1,21 +1,18 @@
 //! The engine's face: decide, apply, replay, ask, freeze.
 
+use kyu_model::{
+    Address, Answer, BindingId, BindingInfo, Browse, Command, Context, ExchangeInfo, Explain,
+    HistoryOf, ListBindings, ListExchanges, ListGuards, ListLanes, MoveTask, Peek, Query, QueueId,
+    QueueInfo, QueueName, Refusal, Seq, SessionId, UnixMs,
+};
 use std::sync::Arc;
 
-use crate::command::{
-    Browse, Command, Context, Explain, HistoryOf, ListBindings, ListExchanges, ListGuards,
-    ListLanes, Peek, Query,
-};
-use crate::config::QueueInfo;
 use crate::decide::{self, Decision};
 use crate::effect::Effects;
-use crate::exchange::{BindingId, BindingInfo, ExchangeInfo};
-use crate::ids::{Address, QueueId, QueueName, Seq, SessionId, UnixMs};
-use crate::limits::MAX_LISTED;
-use crate::reply::{Answer, MoveTask, Refusal};
 use crate::snapshot::Frozen;
 use crate::state::{DirectoryChange, State};
-use crate::wire::Malformed;
+use kyu_model::limits::MAX_LISTED;
+use kyu_model::wire::Malformed;
 
 /// The state machine. `decide` says what follows from a command, `apply` makes it so; the state
 /// is always what a replay of the applied records gives.

@@ -1,17 +1,17 @@
 //! The frozen binary form of exchanges and bindings, in effects and in snapshots. A new field makes
 //! a new version that reads the old.
 
+use kyu_model::{
+    BindingConfig, BindingId, Bound, Condition, DedupScope, ExchangeConfig, ExchangeId, Filter,
+    Literal, Matcher, Network, QueueKind, QueueName, Range, Test, UnixMs,
+};
 use std::net::IpAddr;
 
 use crate::codec::{
     decode_map, decode_name, decode_opt_name, encode_map, encode_name, encode_opt_name,
 };
-use crate::config::{DedupScope, QueueKind};
-use crate::exchange::{BindingConfig, BindingId, ExchangeConfig, ExchangeId};
-use crate::ids::{QueueName, UnixMs};
 use crate::machines::ExchangeNumber;
-use crate::matcher::{Bound, Condition, Filter, Literal, Matcher, Network, Range, Test};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// What happens to exchanges and bindings.
 #[derive(Clone, Debug, PartialEq)]
@@ -368,12 +368,12 @@ fn decode_bound(r: &mut Reader) -> Result<Option<Bound>, Malformed> {
 #[cfg(test)]
 mod tests {
 
+    use kyu_model::QueueName;
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::effect::Effects;
     use crate::exchange_codec::{ExchangeFact, PublishedFact};
-    use crate::ids::QueueName;
 
     fn name(name: &str) -> QueueName {
         QueueName { namespace: "n".into(), name: name.into() }

@@ -1,11 +1,11 @@
 //! The books about which frames of the log are needed: by how many messages, and how many bytes of
 //! each segment.
 
+use kyu_model::Address;
 use std::collections::BTreeMap;
 
 use kyu_machine::{JournaledMap, Trial};
 
-use crate::ids::Address;
 use crate::message::FrameRef;
 
 pub(crate) struct Frames {

@@ -1,19 +1,20 @@
 //! The bytes of facts about queues, messages and move tasks, as they are on disks.
 
+use kyu_model::{
+    DeadLetter, DedupScope, MoveFailure, MoveStatus, Overflow, QueueConfig, QueueId, QueueKind,
+    QueueName, SessionId,
+};
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::config::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
 use crate::effect::{Effect, Effects};
-use crate::ids::{QueueId, QueueName, SessionId};
 use crate::machines::FrameNumber;
 use crate::message_fact::{
     Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
 };
 use crate::move_task_fact::{MoveTaskFact, Skipping};
 use crate::queue_fact::QueueFact;
-use crate::reply::{MoveFailure, MoveStatus};
 
 const Q: QueueId = QueueId(300);
 
@@ -65,7 +66,7 @@ fn samples() -> Vec<(Effect, &'static str)> {
         shares: 3,
         ..enqueued.clone()
     };
-    let via = EnqueuedFact { via: crate::exchange::BindingId::new(5), ..enqueued.clone() };
+    let via = EnqueuedFact { via: kyu_model::BindingId::new(5), ..enqueued.clone() };
     let lease = |end, attempt| MessageFact::Leased {
         queue: Q,
         at_ms: 1,

@@ -1,11 +1,9 @@
 //! The state of one retry budget and one breaker. Pure arithmetic: who is guarded, and what follows
 //! for messages, is decided in `decide/guards.rs`.
 
-use crate::guard_stats::BreakerState;
-use crate::ids::UnixMs;
-use crate::retry::{Breaker, Guard, Hold, RetryBudget};
 use crate::slow_start::{SlowStart, Step};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{Breaker, BreakerState, Guard, Hold, RetryBudget, UnixMs};
 
 /// A token, in thousandths.
 pub(crate) const TOKEN: u64 = 1_000;
@@ -78,7 +76,7 @@ impl GuardState {
     pub(crate) fn new(config: &Guard, now_ms: UnixMs) -> Self {
         Self {
             at_ms: now_ms,
-            tokens: config.budget.map_or(0, |budget| budget.floor_cap()),
+            tokens: config.budget.map_or(0, |budget| floor_cap(&budget)),
             window_start_ms: now_ms,
             successes: 0,
             failures: 0,
@@ -93,8 +91,8 @@ impl GuardState {
         self.at_ms = self.at_ms.max(now_ms);
         let Some(budget) = config.budget else { return };
         let gained = elapsed_ms.saturating_mul(u64::from(budget.floor_per_second));
-        if self.tokens < budget.floor_cap() {
-            self.tokens = self.tokens.saturating_add(gained).min(budget.floor_cap());
+        if self.tokens < floor_cap(&budget) {
+            self.tokens = self.tokens.saturating_add(gained).min(floor_cap(&budget));
         }
     }
 
@@ -162,7 +160,7 @@ impl GuardState {
     /// Gives a token back that a retry took, which is not made now.
     pub(crate) fn return_token(&mut self, config: &Guard) {
         if let Some(budget) = config.budget {
-            self.tokens = self.tokens.saturating_add(TOKEN).min(budget.cap()).max(self.tokens);
+            self.tokens = self.tokens.saturating_add(TOKEN).min(cap(&budget)).max(self.tokens);
         }
     }
 
@@ -205,7 +203,7 @@ impl GuardState {
         self.refill(config, now_ms);
         if let (Ended::Success { first: true }, Some(budget)) = (ended, config.budget) {
             let earned = self.tokens.saturating_add(u64::from(budget.earn_percent) * TOKEN / 100);
-            self.tokens = earned.min(budget.cap()).max(self.tokens);
+            self.tokens = earned.min(cap(&budget)).max(self.tokens);
         }
         let Some(breaker) = config.breaker.filter(|_| started_ms >= self.since_ms) else { return };
         match &mut self.circuit {
@@ -404,20 +402,20 @@ impl GuardState {
     }
 }
 
-impl RetryBudget {
-    fn cap(&self) -> u64 {
-        u64::from(self.max_tokens.max(1)) * TOKEN
-    }
+/// The most that a budget holds.
+fn cap(budget: &RetryBudget) -> u64 {
+    u64::from(budget.max_tokens.max(1)) * TOKEN
+}
 
-    fn floor_cap(&self) -> u64 {
-        (u64::from(self.floor_per_second) * FLOOR_SAVES_SECONDS * TOKEN).min(self.cap())
-    }
+/// The most that a budget saves of what it gives in any case.
+fn floor_cap(budget: &RetryBudget) -> u64 {
+    (u64::from(budget.floor_per_second) * FLOOR_SAVES_SECONDS * TOKEN).min(cap(budget))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retry::GuardKey;
+    use kyu_model::GuardKey;
 
     fn config() -> Guard {
         let budget = RetryBudget { earn_percent: 20, floor_per_second: 1, max_tokens: 50 };

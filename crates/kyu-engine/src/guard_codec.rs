@@ -1,10 +1,9 @@
 //! The frozen binary form of those settings of guards that came after section 5: sections 15 to 19
 //! of a configuration.
 
-use crate::config::QueueConfig;
 use crate::machines::GuardSection;
-use crate::retry::Breaker;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{Breaker, QueueConfig};
 
 /// Writes the sections of this file that do not hold defaults, in rising order.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
@@ -38,7 +37,7 @@ pub(crate) fn decode_section(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retry::{Guard, GuardKey};
+    use kyu_model::{Guard, GuardKey};
 
     fn config(slow_start_percent: u32) -> QueueConfig {
         let breaker = Some(Breaker { slow_start_percent, ..Breaker::default() });

@@ -1,12 +1,12 @@
 //! What guards are for, where they go by an attribute of messages (`GuardKey::Attribute`): the value
 //! of each message, and which messages wait. Kept beside the messages: others do not pay for it.
 
+use kyu_model::{Phase, Seq};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ids::Seq;
-use crate::message::{Message, Phase};
-use crate::wire::{Malformed, Reader, Write};
+use crate::message::Message;
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The value of an attribute; `None` for messages that do not have it.
 pub(crate) type GuardValue = Option<Arc<str>>;

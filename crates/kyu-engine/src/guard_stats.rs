@@ -1,56 +1,11 @@
 //! What [`crate::Query::Guards`] tells of budgets and breakers.
 
+use kyu_model::{GuardKey, GuardStats, UnixMs};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use crate::ids::UnixMs;
 use crate::queue::Queue;
 use crate::queue_guards::Whose;
-use crate::retry::GuardKey;
-
-/// One guard of a queue. Those are listed that are not as new: something happened to them within
-/// the last minute, or they hold something back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GuardStats {
-    /// The lane or the attribute's value it is for; `None` for the queue, or for messages without.
-    pub key: Option<String>,
-    /// The breaker; `None` if the queue has none.
-    pub breaker: Option<BreakerState>,
-    /// Attempts that succeeded in the breaker's present window.
-    pub successes: u32,
-    /// Attempts that failed in it.
-    pub failures: u32,
-    /// Whole tokens of the retry budget; `None` if the queue has none.
-    pub tokens: Option<u64>,
-    /// Messages that wait for a token, or for the breaker where guards go by attribute.
-    pub held: u64,
-}
-
-/// What a breaker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerState {
-    /// It lets everybody through.
-    Closed,
-    /// It lets nobody through.
-    Open {
-        /// When it tries again.
-        until_ms: UnixMs,
-    },
-    /// It lets probes through.
-    HalfOpen {
-        /// Probes under way.
-        in_flight: u32,
-        /// Probes that succeeded.
-        succeeded: u32,
-    },
-    /// It lets more and more through.
-    SlowStart {
-        /// Attempts under way.
-        in_flight: u32,
-        /// As many as may be.
-        allowed: u32,
-    },
-}
 
 impl Queue {
     /// Guards by key, from the first after one.

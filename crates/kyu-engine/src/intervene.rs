@@ -1,68 +1,7 @@
-//! What people do to messages that nobody works on: cancel, run now, postpone, change the priority,
-//! move.
+//! What people did to messages, applied.
 
-use crate::ids::{QueueId, Seq, UnixMs};
 use crate::state::State;
-
-/// See [`crate::Command::Intervene`]. One result for each message, in order.
-#[derive(Clone, Debug)]
-pub struct Intervene {
-    /// The queue.
-    pub queue: QueueId,
-    /// The messages, to [`crate::limits::MAX_BATCH`].
-    pub messages: Vec<Chosen>,
-    /// What happens to them.
-    pub action: Intervention,
-}
-
-/// A message that somebody has looked at and chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chosen {
-    /// Its number.
-    pub seq: Seq,
-    /// How often it had been delivered then: one that was delivered since is left alone. `None`
-    /// takes it as it is.
-    pub deliveries: Option<u32>,
-}
-
-/// What happens to chosen messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intervention {
-    /// They are removed, and counted as cancelled.
-    Cancel {
-        /// Also those in flight: whoever works on one learns it when its lease is next extended or
-        /// its delivery settled. What an open transaction has claimed stays all the same.
-        in_flight: bool,
-    },
-    /// They are ready at once: delayed ones, failed ones that wait for their next attempt, and dead
-    /// letters that are kept here, which begin anew.
-    RunNow,
-    /// They are not received before this time. Dead letters stay dead.
-    Postpone(UnixMs),
-    /// They have this priority from now on.
-    Prioritise(u8),
-    /// They move to this queue and begin anew there, as after a redrive.
-    MoveTo(QueueId),
-    /// Dead letters move back to where they came from, or begin anew here if they were kept.
-    MoveBack,
-}
-
-/// What became of a chosen message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intervened {
-    /// It was done.
-    Done,
-    /// There is no such message.
-    Missing,
-    /// It was delivered since it was chosen.
-    Delivered,
-    /// Somebody works on it, or a transaction has claimed it.
-    InFlight,
-    /// The action is not for messages in this state: archived ones; postponing dead letters.
-    NotApplicable,
-    /// The queue that it came from is not known, or not there.
-    NoSource,
-}
+use kyu_model::{QueueId, Seq};
 
 impl State {
     pub(crate) fn prioritise(&mut self, id: QueueId, priority: u8, seqs: &[Seq]) {

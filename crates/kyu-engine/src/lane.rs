@@ -1,13 +1,10 @@
 //! Lanes: the messages of one queue that share a key, and the order in which lanes are served.
 
+use kyu_model::{Fairness, Order, QueueConfig, QueueKind, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::command::Order;
-use crate::config::{QueueConfig, QueueKind};
-use crate::ids::UnixMs;
 use crate::lane_limits::{Gate, Limits};
-use crate::lane_policy::Fairness;
 use crate::message::{LaneId, Message};
 use crate::picks::Picks;
 use crate::seq_set::SeqSet;

@@ -1,16 +1,13 @@
 //! What keeps a lane with ready messages from giving any: its limits, and a pause. Such a lane is
 //! *parked*: it stands aside, so that an acquire never looks at it, however many there are.
 
+use kyu_model::{Fairness, LaneLimits, LaneStats, QueueConfig, RateLimit, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::config::QueueConfig;
-use crate::ids::UnixMs;
 use crate::lane::{Lane, Lanes, Rank, Turn};
-use crate::lane_policy::{Fairness, LaneLimits, RateLimit};
 use crate::message::LaneId;
 use crate::rate::Buckets;
-use crate::reply::LaneStats;
 
 /// Virtual time that a delivery of a lane with weight 1 takes.
 const STRIDE: u64 = 1 << 20;

@@ -1,11 +1,10 @@
 //! What happens to the ledger, and its frozen binary form: effects 43 to 47, and snapshot blocks.
 
 use bytes::Bytes;
+use kyu_model::{LedgerEntry, LedgerKey, LedgerState, UnixMs};
 
-use crate::ids::UnixMs;
-use crate::ledger::{LedgerEntry, LedgerKey, LedgerState};
 use crate::machines::LedgerNumber;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// What happens to entries.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,29 +22,22 @@ mod apply_ledger;
 mod apply_limits;
 mod apply_retry;
 mod apply_schedule;
-mod ask;
 mod attempts;
-mod by_seq;
 mod chunk;
 mod claim;
 mod codec;
-mod command;
-mod config;
 mod config_codec;
-mod content;
 mod dead;
 mod dead_letters;
 mod decide;
 mod dedup;
-mod document;
+mod delivery;
 mod effect;
 mod ends;
 mod engine;
 mod exchange;
 mod exchange_codec;
-mod explain;
 mod finished;
-mod frame;
 mod frames;
 #[cfg(test)]
 mod golden;
@@ -52,17 +45,14 @@ mod guard;
 mod guard_codec;
 mod guard_keys;
 mod guard_stats;
-mod ids;
 mod intervene;
 mod lane;
+mod lane_codec;
 mod lane_limits;
-mod lane_policy;
 mod ledger;
 mod ledger_codec;
-pub mod limits;
 mod load_error;
 mod machines;
-mod matcher;
 mod message;
 mod message_codec;
 mod message_fact;
@@ -73,9 +63,7 @@ mod queue;
 mod queue_fact;
 mod queue_guards;
 mod rate;
-mod reply;
 mod retention;
-mod retry;
 mod retry_codec;
 mod retry_fact;
 mod schedule;
@@ -92,44 +80,11 @@ mod state;
 mod trail;
 mod unique;
 
-pub use kyu_machine::wire;
+pub use kyu_model::*;
 
-pub use ask::*;
-pub use by_seq::*;
-pub use command::*;
-pub use config::*;
-pub use content::{Attribute, AttributeValue, Content, Property, SCHEDULED_AT};
-pub use decide::{Decision, Wait, archive_name};
-pub use document::{Document, List, Place};
+pub use decide::{Decision, Wait};
 pub use effect::Effects;
-pub use ends::{End, EndKind};
 pub use engine::{Engine, LiveFrame};
-pub use exchange::{
-    BindingConfig, BindingId, BindingInfo, ExchangeConfig, ExchangeId, ExchangeInfo, ExchangeStats,
-};
-pub use explain::{Event, ExplainedMessage, Explanation, Gone, Happened, Reason, Verdict};
-pub use frame::Frame;
-pub use guard_stats::{BreakerState, GuardStats};
-pub use ids::*;
-pub use intervene::{Chosen, Intervene, Intervened, Intervention};
-pub use lane_policy::{Fairness, LaneLimits, RateLimit};
-pub use ledger::{
-    Claimed, LAPSED_CLAIM_KEPT_MS, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete,
-    LedgerEntry, LedgerExtend, LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease,
-    LedgerReply, LedgerState, LedgerStats,
-};
 pub use load_error::LoadError;
-pub use matcher::*;
-pub use message::Phase;
-pub use reply::*;
-pub use retention::RetentionFrom;
-pub use retry::*;
-pub use schedule::{
-    BackfillSchedule, Backfilled, CatchUp, CreateSchedule, MessageTemplate, NextRun, OverlapPolicy,
-    RunOutcome, ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery,
-    ScheduleRefusal, ScheduleReply, ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals,
-    UpdateSchedule,
-};
 pub use snapshot::Frozen;
 pub use state::DirectoryChange;
-pub use unique::{Unique, UniquePolicy, UniqueScope};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::wire::Malformed;
+use kyu_model::wire::Malformed;
 
 /// Why a snapshot could not be loaded.
 #[derive(Debug)]

@@ -1,11 +1,9 @@
 //! One message as the state machine knows it: everything but its content, which stays in the log.
 
+use kyu_model::{Address, BindingId, DeadReason, PastAttempt, Phase, QueueName, Receipt, UnixMs};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::exchange::BindingId;
-use crate::ids::{Address, QueueName, Receipt, SessionId, UnixMs};
-use crate::retry::{DeadReason, PastAttempt};
 use crate::trail::Trail;
 
 /// Where a message's frame is in the log.
@@ -13,59 +11,6 @@ use crate::trail::Trail;
 pub(crate) struct FrameRef {
     pub(crate) at: Address,
     pub(crate) bytes: u32,
-}
-
-/// Where a message is in its life. ARCHITECTURE.md draws the transitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// An acquire may return it (if its lane allows).
-    Ready,
-    /// Becomes ready at this time.
-    Delayed(UnixMs),
-    /// Under lease until this time.
-    Leased(UnixMs),
-    /// Under lease until the session ends.
-    Held(SessionId),
-    /// Kept in an archive since this time: never delivered, never expires.
-    Archived(UnixMs),
-    /// Failed; it may be tried again at this time. Blocks its FIFO lane.
-    Backoff(UnixMs),
-    /// Failed, and waits for a token of the retry budget. Blocks its FIFO lane.
-    Parked,
-    /// Dead since this time, and kept here because there was nowhere to move it: not delivered
-    /// until a move task brings it back. Blocks nothing.
-    Dead(UnixMs),
-}
-
-impl Phase {
-    pub(crate) fn in_flight(self) -> bool {
-        matches!(self, Self::Leased(_) | Self::Held(_))
-    }
-
-    pub(crate) fn is_archived(self) -> bool {
-        matches!(self, Self::Archived(_))
-    }
-
-    /// When time alone moves the message on.
-    pub(crate) fn deadline(self) -> Option<UnixMs> {
-        match self {
-            Self::Delayed(until) | Self::Leased(until) | Self::Backoff(until) => Some(until),
-            Self::Ready | Self::Held(_) | Self::Archived(_) | Self::Parked | Self::Dead(_) => None,
-        }
-    }
-
-    /// Whether the queue's retention may take a message in this phase.
-    pub(crate) fn is_retained(self) -> bool {
-        match self {
-            Self::Ready | Self::Dead(_) => true,
-            Self::Delayed(_)
-            | Self::Leased(_)
-            | Self::Held(_)
-            | Self::Archived(_)
-            | Self::Backoff(_)
-            | Self::Parked => false,
-        }
-    }
 }
 
 /// Index of a lane in its queue; [`LaneId::NONE`] for messages without one.

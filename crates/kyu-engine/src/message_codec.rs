@@ -2,13 +2,13 @@
 
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::exchange_codec::decode_binding_id;
-use crate::ids::{QueueId, Seq, SessionId, UnixMs};
 use crate::machines::MessageNumber;
 use crate::message_fact::{
     Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
 };
 use crate::unique::UniqueTaken;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{QueueId, Seq, SessionId, UnixMs};
 
 impl MessageFact {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

@@ -1,10 +1,7 @@
 //! The facts of messages, and their frozen binary form.
 
-use crate::ends::EndKind;
-use crate::exchange::BindingId;
-use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
-use crate::retry::DeadReason;
 use crate::unique::UniqueTaken;
+use kyu_model::{Address, BindingId, DeadReason, EndKind, QueueId, Seq, SessionId, UnixMs};
 
 /// Why messages were removed. Frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

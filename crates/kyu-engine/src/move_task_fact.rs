@@ -1,10 +1,9 @@
 //! The facts of move tasks, and their frozen binary form.
 
 use crate::codec::{decode_opt_name, encode_opt_name, opt_u32, queue};
-use crate::ids::{QueueId, QueueName, Seq, UnixMs};
 use crate::machines::MoveTaskNumber;
-use crate::reply::{MoveFailure, MoveStatus};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{MoveFailure, MoveStatus, QueueId, QueueName, Seq, UnixMs};
 
 /// What a move task left where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -1,11 +1,11 @@
 //! When pauses of a queue and of its lanes end by themselves.
 
+use kyu_model::{QueueId, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::{QueueId, UnixMs};
 use crate::state::State;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The ends of a queue's pauses. What is paused without an end is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,11 @@
 //! In which order the ready messages of a queue are taken.
 
+use kyu_model::{Fairness, Order, UnixMs};
 use std::cmp::Reverse;
 use std::collections::btree_set::Iter;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use crate::command::Order;
-use crate::ids::UnixMs;
 use crate::lane::{Lanes, Rank, Turn};
-use crate::lane_policy::Fairness;
 use crate::message::LaneId;
 
 /// A lane is noisy from this many messages in flight on ...

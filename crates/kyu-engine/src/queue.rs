@@ -1,6 +1,10 @@
 //! One queue: its messages and the indexes that follow from them. [`Queue::replace`] is the only
 //! way in, so that no index can disagree with the messages.
 
+use kyu_model::{
+    Address, DedupScope, Phase, QueueConfig, QueueId, QueueInfo, QueueKind, QueueStats,
+    QueueTotals, Seq, SessionId, UnixMs,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,15 +12,13 @@ use kyu_machine::{Journaled, JournaledMap, Trial};
 
 use crate::attempts::Attempts;
 use crate::chunk::Messages;
-use crate::config::{DedupScope, QueueConfig, QueueInfo, QueueKind, QueueStats, QueueTotals};
 use crate::dedup::Dedup;
 use crate::ends::Ends;
 use crate::finished::Finished;
 use crate::guard::GuardState;
 use crate::guard_keys::{GuardKeys, GuardValue};
-use crate::ids::{Address, QueueId, Seq, SessionId, UnixMs};
 use crate::lane::{Change, Lanes, Rank, Turn};
-use crate::message::{LaneId, Message, Phase};
+use crate::message::{LaneId, Message};
 use crate::pause_ends::PauseEnds;
 use crate::rate::Buckets;
 use crate::seq_set::SeqSet;

@@ -1,11 +1,10 @@
 //! The facts of queues as a whole, and their frozen binary form.
 
 use crate::codec::{decode_name, encode_name, head, queue};
-use crate::config::QueueConfig;
 use crate::config_codec::{decode_config, encode_config};
-use crate::ids::{QueueId, QueueName, UnixMs};
 use crate::machines::QueueNumber;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{QueueConfig, QueueId, QueueName, UnixMs};
 
 /// What happened to a queue.
 #[derive(Clone, Debug, PartialEq)]

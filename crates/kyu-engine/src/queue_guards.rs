@@ -1,17 +1,15 @@
 //! The guards of a queue: which of its messages each is for, and what they hold back.
 
+use kyu_model::{Guard, GuardKey, Hold, MessageHistory, Phase, Seq, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::guard::GuardState;
 use crate::guard_keys::GuardValue;
-use crate::ids::{Seq, UnixMs};
 use crate::lane::Change;
-use crate::limits::MAX_GUARDED_LANES;
-use crate::message::{LaneId, Message, Phase};
+use crate::message::{LaneId, Message};
 use crate::queue::Queue;
-use crate::reply::MessageHistory;
-use crate::retry::{Guard, GuardKey, Hold};
+use kyu_model::limits::MAX_GUARDED_LANES;
 
 /// What a message's guard is found by.
 #[derive(Clone, Debug, PartialEq, Eq)]

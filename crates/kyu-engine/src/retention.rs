@@ -5,28 +5,14 @@
 //! waiting for its next attempt. A message that becomes receivable after such a time begins a new
 //! retention period, which is a fact of the log ([`MessageFact::Receivable`]).
 
-use crate::config::{FOREVER, QueueConfig};
 use crate::effect::Effects;
-use crate::ids::{QueueId, Seq, UnixMs};
 use crate::machines::RetentionSection;
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::MessageFact;
 use crate::queue::Queue;
 use crate::state::State;
-use crate::wire::{Malformed, Reader, Write};
-
-/// From when on the retention of a message counts. Numbers are frozen: they are on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[repr(u8)]
-pub enum RetentionFrom {
-    /// As SQS has it: from the send, or from the end of a delay or backoff, through all leases; the
-    /// dead letters of a standard queue take their age along.
-    Sent = 0,
-    /// From the last time that the message became receivable: as with `Sent`, and anew whenever a
-    /// lease ends without an acknowledgement. A dead letter starts anew.
-    #[default]
-    Receivable = 1,
-}
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{FOREVER, Phase, QueueConfig, QueueId, RetentionFrom, Seq, UnixMs};
 
 /// A wait shorter than this share of the retention starts no new period: keeping a time of its own
 /// for each message would make a backlog of briefly delayed ones ten times as large.

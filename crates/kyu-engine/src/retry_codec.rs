@@ -1,12 +1,12 @@
 //! The frozen binary form of [`crate::retry`]'s settings: sections 1 to 9 of a configuration.
 
 use crate::codec::{decode_name, encode_name};
-use crate::config::{BACK_AFTER_RECEIVES, QueueConfig};
 use crate::machines::RetrySection;
-use crate::retry::{
-    Backoff, Breaker, ExpiredTo, Fencing, Guard, GuardKey, RetryBudget, RetryPolicy,
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{
+    BACK_AFTER_RECEIVES, Backoff, Breaker, ExpiredTo, Fencing, Guard, GuardKey, QueueConfig,
+    RetryBudget, RetryPolicy,
 };
-use crate::wire::{Malformed, Reader, Write};
 
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if let Some(retry) = &config.retry {
@@ -166,7 +166,7 @@ fn decode_guard(r: &mut Reader) -> Result<Guard, Malformed> {
 mod tests {
     use super::*;
     use crate::config_codec::{decode_config, encode_config};
-    use crate::ids::QueueName;
+    use kyu_model::QueueName;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -3,11 +3,10 @@
 
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::guard::GuardState;
-use crate::ids::{QueueId, Seq, UnixMs};
 use crate::machines::RetryNumber;
-use crate::retry::AttemptEnd;
 use crate::trail::decode_end;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{AttemptEnd, QueueId, Seq, UnixMs};
 
 /// When a failed message may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +159,7 @@ impl RetryFact {
 mod tests {
     use super::*;
     use crate::effect::Effects;
-    use crate::retry::{Guard, RetryBudget};
+    use kyu_model::{Guard, RetryBudget};
 
     const Q: QueueId = QueueId(300);
 

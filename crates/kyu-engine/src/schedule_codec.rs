@@ -1,15 +1,15 @@
 //! What happens to schedules, and its frozen binary form: effects 49 to 54, and snapshot blocks.
 
 use bytes::Bytes;
+use kyu_model::{
+    CatchUp, MessageId, MessageTemplate, NextRun, OverlapPolicy, QueueName, RunOutcome,
+    ScheduleConfig, ScheduleInfo, ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals,
+    UnixMs,
+};
 
 use crate::codec::{decode_map, decode_name, encode_map, encode_name};
-use crate::ids::{MessageId, QueueName, UnixMs};
 use crate::machines::ScheduleNumber;
-use crate::schedule::{
-    CatchUp, MessageTemplate, NextRun, OverlapPolicy, RunOutcome, ScheduleConfig, ScheduleInfo,
-    ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals,
-};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// What happens to schedules. Each carries the run that comes next.
 #[derive(Clone, Debug, PartialEq)]

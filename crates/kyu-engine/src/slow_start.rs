@@ -4,9 +4,8 @@
 //! bears (RFC 5681: slow start, congestion avoidance, threshold). Pure arithmetic, as `guard.rs`.
 
 use crate::guard::Ended;
-use crate::ids::UnixMs;
-use crate::retry::Breaker;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{Breaker, UnixMs};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlowStart {

@@ -3,6 +3,10 @@
 //! Layout, frozen: a row of blocks, each `length u32, kind u8, fields`. Kinds: [`BlockNumber`]. What
 //! follows from the messages (ready order, deadlines, counts) is not written but built anew.
 
+use kyu_model::{
+    Address, BindingInfo, ExchangeId, ExchangeInfo, MessageId, MoveTask, Phase, QueueId, QueueInfo,
+    QueueName, QueueTotals, Receipt, Seq, UnixMs,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -11,24 +15,21 @@ use crate::attempts::{Attempt, Attempts};
 use crate::chunk::Messages;
 use crate::claim::{decode_phase, encode_phase};
 use crate::codec::{decode_name, decode_opt_name, encode_name, encode_opt_name};
-use crate::config::{QueueInfo, QueueTotals};
 use crate::config_codec::{decode_config, encode_config};
 use crate::dedup::{Dedup, Original};
 use crate::ends::Ends;
 use crate::engine::Engine;
-use crate::exchange::{BindingInfo, Exchange, ExchangeId, ExchangeInfo};
+use crate::exchange::Exchange;
 use crate::exchange_codec::{
     decode_binding, decode_binding_id, decode_exchange, encode_binding, encode_exchange,
 };
 use crate::finished::Finished;
 use crate::guard::GuardState;
 use crate::guard_keys::GuardKeys;
-use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::load_error::LoadError;
 use crate::machines::{BlockNumber, ExchangeBlock, QueueBlock, StateBlock};
-use crate::message::{FrameRef, History, LaneId, Message, Phase, Source};
+use crate::message::{FrameRef, History, LaneId, Message, Source};
 use crate::queue::Queue;
-use crate::reply::MoveTask;
 use crate::snapshot_ends;
 use crate::snapshot_keys::{FrozenKeys, load_ledger, load_schedule, load_unique, write_unique};
 use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pause_ends, load_pauses};
@@ -36,7 +37,7 @@ use crate::snapshot_retry::{self, LATER, MARKS, TRAIL};
 use crate::snapshot_task::{decode_task, encode_task};
 use crate::state::State;
 use crate::unique::UniqueShards;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 const VERSION: u8 = 1;
 /// Messages or ids of one block.

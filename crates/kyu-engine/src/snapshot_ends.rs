@@ -1,14 +1,13 @@
 //! What snapshots hold of the ends of messages. The layouts are frozen.
 
+use kyu_model::{QueueTotals, Seq};
 use std::io;
 
-use crate::config::QueueTotals;
 use crate::ends::Ends;
-use crate::ids::Seq;
 use crate::machines::QueueBlock;
 use crate::queue::Queue;
 use crate::snapshot::Blocks;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 pub(crate) fn write(
     totals: &QueueTotals,

@@ -1,19 +1,18 @@
 //! What snapshots keep under keys: the ledger, schedules, and the unique keys of a queue. Each block
 //! is left out while there is nothing for it.
 
+use kyu_model::{QueueId, ScheduleInfo};
 use std::io;
 use std::sync::Arc;
 
-use crate::ids::QueueId;
 use crate::ledger::LedgerEntries;
 use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::machines::{QueueBlock, StateBlock};
-use crate::schedule::ScheduleInfo;
 use crate::schedule_codec::{decode_schedule, encode_schedule};
 use crate::snapshot::{BLOCK_ITEMS, Blocks};
 use crate::state::State;
 use crate::unique::{UniqueShards, decode_holder, encode_holder};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// Ledger entries of one block: each may have 64 KiB.
 const BLOCK_ENTRIES: usize = 256;

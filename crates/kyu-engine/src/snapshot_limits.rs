@@ -1,18 +1,18 @@
 //! What snapshots keep of a queue's pauses and token buckets: two kinds of blocks behind its
 //! messages, left out while nothing is paused and all buckets are full.
 
+use kyu_model::QueueId;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use crate::ids::QueueId;
 use crate::machines::QueueBlock;
 use crate::pause_ends::PauseEnds;
 use crate::queue::Queue;
 use crate::rate::Buckets;
 use crate::snapshot::{BLOCK_ITEMS, Blocks};
 use crate::state::State;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 pub(crate) struct FrozenLimits {
     paused: bool,

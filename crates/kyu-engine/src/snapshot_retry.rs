@@ -1,16 +1,16 @@
 //! What snapshots hold of retries. Layouts are frozen.
 
+use kyu_model::QueueTotals;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::QueueTotals;
+use crate::codec::dead_reason;
 use crate::finished::{Done, Finished};
 use crate::guard::GuardState;
 use crate::message::Message;
 use crate::queue::Queue;
-use crate::retry::dead_reason;
 use crate::trail::Trail;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// Totals beyond the first nine.
 pub(crate) fn more_totals(t: &QueueTotals) -> [u64; 10] {

@@ -1,10 +1,9 @@
 //! What snapshots hold of move tasks. The layout is frozen.
 
 use crate::codec::{decode_opt_name, encode_opt_name, opt_u32};
-use crate::ids::QueueId;
 use crate::move_task_fact::{decode_reason, decode_status};
-use crate::reply::MoveTask;
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{MoveTask, QueueId};
 
 pub(crate) fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
     out.varint(task.id);

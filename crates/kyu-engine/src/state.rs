@@ -1,23 +1,23 @@
 //! The whole state: queues, names, move tasks, and what the log must keep for them.
 
+use kyu_model::{
+    BindingId, BindingInfo, End, ExchangeId, MoveStatus, MoveTask, Phase, QueueConfig, QueueId,
+    QueueInfo, QueueName, Refusal, Seq, UnixMs,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_machine::{Journaled, JournaledMap, JournaledMembers, Trial};
 
 use crate::attempts::Attempt;
-use crate::config::{QueueConfig, QueueInfo};
 use crate::dedup::Original;
-use crate::ends::End;
-use crate::exchange::{BindingId, BindingInfo, Exchange, ExchangeId};
+use crate::exchange::Exchange;
 use crate::finished::Done;
 use crate::frames::Frames;
 use crate::guard::GuardState;
-use crate::ids::{QueueId, QueueName, Seq, UnixMs};
 use crate::ledger::Ledger;
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::queue::Queue;
-use crate::reply::{MoveStatus, MoveTask, Refusal};
 use crate::schedule::Schedules;
 use crate::unique::Holder;
 

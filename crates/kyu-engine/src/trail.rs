@@ -1,9 +1,9 @@
 //! What is remembered of a message's past attempts. Only messages of queues that keep a history
 //! have one, so that others pay nothing.
 
-use crate::limits::{MAX_ATTEMPT_TEXT_BYTES, MAX_ATTEMPTS_KEPT};
-use crate::retry::{AttemptEnd, PastAttempt};
-use crate::wire::{Malformed, Reader, Write};
+use kyu_model::limits::{MAX_ATTEMPT_TEXT_BYTES, MAX_ATTEMPTS_KEPT};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{AttemptEnd, PastAttempt};
 
 /// The attempts of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

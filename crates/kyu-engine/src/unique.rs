@@ -1,50 +1,14 @@
 //! Unique keys of a queue: while one is held, no second message with it comes in.
 
+use kyu_model::{MessageId, QueueId, Seq, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
 
-use crate::ids::{MessageId, QueueId, Seq, UnixMs};
 use crate::machines::MessageNumber;
 use crate::state::State;
-use crate::wire::{Malformed, Reader, Write};
-
-/// Wish that no other message of a queue with this key is there, or was lately.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unique {
-    /// The key, within each target queue. From 1 to [`crate::limits::MAX_KEY_BYTES`] bytes.
-    pub key: String,
-    /// How long this message, once it is in, keeps others out.
-    pub scope: UniqueScope,
-    /// What happens if another message holds the key.
-    pub policy: UniquePolicy,
-}
-
-/// How long a message holds its unique key. Purging the queue frees all keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UniqueScope {
-    /// As long as it is in the queue: until it is acknowledged, expires, is dropped, or moves to
-    /// the dead-letter queue. One that is brought back from there holds no key.
-    UntilDone,
-    /// For this many milliseconds from its enqueue, done or not; at most
-    /// [`crate::limits::MAX_UNIQUE_MS`].
-    For(u64),
-    /// Until it is done, and at least for this many milliseconds.
-    UntilDoneAndFor(u64),
-}
-
-/// What happens to a new message whose unique key is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UniquePolicy {
-    /// It is dropped as a duplicate.
-    #[default]
-    Keep,
-    /// A holder that waits (ready or delayed) is removed, and the new message takes its place in
-    /// the order; its delay, priority and lane are its own. While the holder is in flight, or done
-    /// with its time not over, the new message is dropped as a duplicate.
-    Replace,
-}
+use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The message that holds a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

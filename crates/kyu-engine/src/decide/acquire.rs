@@ -1,19 +1,19 @@
 //! Acquire: lease the next ready messages; dead-letter those that were received too often.
 
-use crate::command::{Acquire, Context, Lease, Order};
 use crate::decide::guards::Guards;
 use crate::decide::lease::{hand_out, lease_end, phase_under};
 use crate::decide::retry::note_consumer;
 use crate::decide::{Decided, Sequences, Wait, bury};
+use crate::delivery::last_delivery;
 use crate::effect::Effects;
-use crate::ids::Seq;
-use crate::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::{LeaseEnd, MessageFact};
 use crate::queue::Queue;
-use crate::reply::{Answer, Delivery, Refusal};
-use crate::retry::DeadReason;
 use crate::state::State;
+use kyu_model::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
+use kyu_model::{
+    Acquire, Answer, Context, DeadReason, Delivery, Lease, Order, Phase, Refusal, Seq,
+};
 
 pub(super) fn decide(
     state: &mut State,
@@ -149,7 +149,7 @@ fn replay(
             return None; // its visibility was changed
         }
         let phase = phase_under(end, ctx.now_ms);
-        let delivery = Delivery::last(queue.id(), receipt.seq, &message);
+        let delivery = last_delivery(queue.id(), receipt.seq, &message);
         deliveries.push(Delivery { receipt: *receipt, phase, ..delivery });
     }
     if let LeaseEnd::At(until_ms) = end {
@@ -166,7 +166,7 @@ pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
         let seq = queue.seq_at(rank.order);
         let message = queue.messages.get(seq)?;
         let past_attempts = message.past_attempts();
-        Some(Delivery { past_attempts, ..Delivery::last(queue.id(), seq, &message) })
+        Some(Delivery { past_attempts, ..last_delivery(queue.id(), seq, &message) })
     });
     Answer::Peeked(deliveries.collect())
 }

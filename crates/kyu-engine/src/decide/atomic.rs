@@ -3,22 +3,15 @@
 //! for a group.
 
 use kyu_machine::Trial;
+use kyu_model::{
+    Claimed, Command, Context, Extended, Intervened, LedgerReply, Refusal, Reply, RunOutcome,
+    ScheduleReply, SeqResult, Settled, UNPLACED,
+};
 
-use crate::by_seq::SeqResult;
-use crate::command::{Command, Context};
 use crate::decide::{Wait, Wrapped};
 use crate::effect::Effects;
-use crate::ids::Address;
-use crate::intervene::Intervened;
-use crate::ledger::{Claimed, LedgerReply};
-use crate::limits::MAX_ATOMIC;
-use crate::reply::{Extended, Refusal, Reply, Settled};
-use crate::schedule::{RunOutcome, ScheduleReply};
 use crate::state::State;
-
-/// Frames of the trial have no place in the log yet: their address is this plus the offset in
-/// the record, until [`Reply::place`] puts the record's own address in.
-pub(crate) const UNPLACED: Address = 1 << 62;
+use kyu_model::limits::MAX_ATOMIC;
 
 pub(super) fn decide(
     state: &mut State,

@@ -1,22 +1,22 @@
 //! What names messages by their sequence numbers: reserving numbers, browsing, and doing
 //! something with the messages of given numbers.
 
+use crate::delivery::last_delivery;
+use kyu_model::{
+    Answer, BySeq, Context, DeadReason, Delivery, Lease, Phase, Refusal, Reserve, Seq, SeqAction,
+    SeqResult,
+};
 use std::collections::BTreeSet;
 
-use crate::by_seq::{BySeq, Reserve, SeqAction, SeqResult};
 use crate::claim::{ClaimFact, shown_at};
-use crate::command::{Context, Lease};
 use crate::decide::lease::hand_out;
 use crate::decide::{Decided, Sequences, Wait, bury};
 use crate::effect::Effects;
-use crate::ids::Seq;
-use crate::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{Answer, Delivery, Refusal};
-use crate::retry::DeadReason;
 use crate::state::State;
+use kyu_model::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 
 /// Gives out numbers. The answer does not wait for the disk: whatever is enqueued under them, or
 /// under greater ones, stands behind this record in the log.
@@ -73,7 +73,7 @@ pub(super) fn decide(
                 SeqResult::Missing
             }
             Some(message) => {
-                let delivery = Delivery::last(queue.id(), *seq, &message);
+                let delivery = last_delivery(queue.id(), *seq, &message);
                 chosen.push((*seq, message));
                 room = room.saturating_sub(1);
                 SeqResult::Done(delivery)
@@ -174,7 +174,7 @@ fn act(
     let id = queue.id();
     let seqs = || chosen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
     let unchanged =
-        || chosen.iter().map(|(seq, message)| Delivery::last(id, *seq, message)).collect();
+        || chosen.iter().map(|(seq, message)| last_delivery(id, *seq, message)).collect();
     if chosen.is_empty() {
         return Vec::new();
     }
@@ -206,7 +206,7 @@ fn act(
                 if phase == Phase::Ready {
                     queue.note_receivable(&[*seq], ctx.now_ms, effects);
                 }
-                Delivery { phase, ..Delivery::last(id, *seq, message) }
+                Delivery { phase, ..last_delivery(id, *seq, message) }
             });
             shown.collect()
         }
@@ -242,7 +242,7 @@ pub(crate) fn browse(queue: &Queue, from: Seq, max_messages: u32, only_ready: bo
         if let Some(before) = queue.claims.get(&seq) {
             message.phase = *before;
         }
-        messages.push(Delivery::last(queue.id(), seq, &message));
+        messages.push(last_delivery(queue.id(), seq, &message));
     }
     Answer::Browsed { messages, next }
 }

@@ -1,23 +1,15 @@
 //! The end of a transaction's claims: as it committed, or without a trace.
 
-use crate::by_seq::{Conclude, Fate, GiveBack};
 use crate::claim::{ClaimFact, ReceivedFact, shown_at};
-use crate::command::Context;
 use crate::decide::enqueue::find_queue;
 use crate::decide::{Decided, Wait};
 use crate::effect::{Effect, Effects};
-use crate::ids::{QueueName, Seq};
-use crate::limits::{MAX_BATCH, MAX_QUEUES};
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::Refusal;
 use crate::state::State;
-
-/// Where archived messages of a queue go: a queue of the same name in a namespace beside its own.
-pub fn archive_name(queue: &QueueName) -> QueueName {
-    QueueName { namespace: format!("{}/archive", queue.namespace), name: queue.name.clone() }
-}
+use kyu_model::limits::{MAX_BATCH, MAX_QUEUES};
+use kyu_model::{Conclude, Context, Fate, GiveBack, Phase, Refusal, Seq, archive_name};
 
 pub(super) fn decide(
     state: &State,
@@ -120,7 +112,7 @@ pub(super) fn give_back(
 }
 
 /// What a session has claimed in a queue.
-pub(super) fn claimed(queue: &Queue, session: crate::ids::SessionId) -> Vec<Seq> {
+pub(super) fn claimed(queue: &Queue, session: kyu_model::SessionId) -> Vec<Seq> {
     let held = queue.sessions.get(&session).into_iter().flat_map(|held| held.iter());
     held.filter(|seq| queue.claims.contains_key(seq)).collect()
 }

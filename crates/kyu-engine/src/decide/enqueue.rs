@@ -1,25 +1,22 @@
 //! Enqueue: validate each message, give it its place, and store its content once.
 
+use kyu_model::{
+    BindingId, Content, Context, DuplicateOf, Enqueue, EnqueueRefusal, EnqueueReserved, Enqueued,
+    MessageId, NewMessage, Overflow, QueueId, QueueRef, Refusal, ReservedMessage, Seq, UnixMs,
+    encode_frame,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
-use crate::by_seq::{EnqueueReserved, QueueRef, ReservedMessage};
-use crate::command::{Context, Enqueue, NewMessage};
-use crate::config::Overflow;
-use crate::content::Content;
 use crate::decide::unique::{self, Claim, Replaced};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::Effects;
-use crate::exchange::BindingId;
-use crate::frame;
-use crate::ids::{MessageId, QueueId, Seq, UnixMs};
-use crate::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 use crate::message_fact::{EnqueuedFact, MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{DuplicateOf, EnqueueRefusal, Enqueued, Refusal};
 use crate::retry_fact::RetryFact;
 use crate::state::State;
+use kyu_model::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 
 /// What a message takes in the record beside its content, in the common case.
 const ROOM_BYTES: usize = 128;
@@ -184,7 +181,7 @@ impl<'a> Batch<'a> {
         self.make_all_room(&fresh, bytes, effects)?;
         let keys = (message.lane.as_deref(), message.dedup_id.as_deref());
         let place = effects
-            .frame(|out| frame::encode(message_id, self.ctx.now_ms, keys, &message.content, out));
+            .frame(|out| encode_frame(message_id, self.ctx.now_ms, keys, &message.content, out));
         let shares = fresh.len() as u32;
         let mut answer = None;
         for (target, replaces) in fresh {

@@ -1,23 +1,21 @@
 //! Exchanges and bindings: creating, configuring, deleting.
 
+use kyu_model::{
+    Bind, BindingConfig, BindingId, BindingInfo, ConfigureBinding, ConfigureExchange, Context,
+    CreateExchange, DeleteExchange, ExchangeConfig, ExchangeId, ExchangeInfo, QueueName, Refusal,
+    Unbind,
+};
 use std::sync::Arc;
 
-use crate::command::{
-    Bind, ConfigureBinding, ConfigureExchange, Context, CreateExchange, DeleteExchange, Unbind,
-};
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
-use crate::exchange::{
-    BindingConfig, BindingId, BindingInfo, Exchange, ExchangeConfig, ExchangeId, ExchangeInfo,
-};
+use crate::exchange::Exchange;
 use crate::exchange_codec::ExchangeFact;
-use crate::ids::QueueName;
-use crate::limits::{
+use crate::state::State;
+use kyu_model::limits::{
     MAX_ADDRESS_BYTES, MAX_BINDINGS, MAX_CONFIG_BYTES, MAX_EXCHANGES, MAX_KEY_BYTES,
     MAX_MATCHER_CONDITIONS,
 };
-use crate::reply::Refusal;
-use crate::state::State;
 
 /// A new exchange, or [`Refusal::ExchangeExists`] with the one of that name.
 pub(super) fn create(

@@ -1,19 +1,19 @@
 //! Explain: why a message is not delivered now. Whatever a receive would look at is looked at by
 //! the receive's own code, so that both say the same.
 
-use crate::command::{Acquire, Context, Lease, Order};
 use crate::decide::Sequences;
 use crate::decide::acquire::pick;
 use crate::decide::guards::Guards;
+use crate::delivery::last_delivery;
 use crate::effect::Effects;
-use crate::explain::{Event, ExplainedMessage, Explanation, Gone, Happened, Reason, Verdict};
-use crate::ids::{QueueId, Seq, UnixMs};
-use crate::limits::MAX_EXPLAINED_AHEAD;
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::queue::Queue;
-use crate::reply::{Delivery, Refusal};
-use crate::retry::Hold;
 use crate::state::State;
+use kyu_model::limits::MAX_EXPLAINED_AHEAD;
+use kyu_model::{
+    Acquire, Context, Delivery, Event, ExplainedMessage, Explanation, Gone, Happened, Hold, Lease,
+    Order, Phase, QueueId, Reason, Refusal, Seq, UnixMs, Verdict,
+};
 
 pub(crate) fn explain(
     state: &State,
@@ -224,7 +224,7 @@ fn turn(state: &State, queue: &Queue, seq: Seq, now_ms: UnixMs) -> Verdict {
 
 fn describe(queue: &Queue, seq: Seq, message: &Message) -> ExplainedMessage {
     let past_attempts = message.past_attempts();
-    let last = Delivery { past_attempts, ..Delivery::last(queue.id(), seq, message) };
+    let last = Delivery { past_attempts, ..last_delivery(queue.id(), seq, message) };
     ExplainedMessage {
         lane: queue.lane_key(message).map(str::to_owned),
         guarded_by: queue.guarded_by(&queue.whose(seq, message.lane)),

@@ -5,18 +5,15 @@
 //! queue's fencing says so, an earlier receipt moves the deadline of the lease that runs now, as in
 //! SQS (recorded); but none gives back what somebody else has.
 
-use crate::command::{Context, Extend};
 use crate::decide::conclude::is_claimed;
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::Effects;
-use crate::ids::Receipt;
-use crate::limits::{MAX_BATCH, MAX_LEASE_MS};
-use crate::message::{Phase, Standing};
+use crate::message::Standing;
 use crate::message_fact::MessageFact;
-use crate::reply::{Extended, Refusal};
-use crate::retry::AttemptEnd;
 use crate::state::State;
+use kyu_model::limits::{MAX_BATCH, MAX_LEASE_MS};
+use kyu_model::{AttemptEnd, Context, Extend, Extended, Phase, Receipt, Refusal};
 
 pub(super) fn decide(
     state: &State,

@@ -1,27 +1,23 @@
 //! Runs of schedules: which are due, and the messages that they send. A run, its message and the
 //! time of the next run are one record: each happens once, whatever crashes.
 
+use kyu_model::{
+    AttributeValue, BodyFacts, CatchUp, Content, Context, EnqueueRefusal, Facts, NewMessage,
+    NextRun, OverlapPolicy, Property, Publication, Publish, Published, QueueName, Refusal,
+    RunOutcome, ScheduleInfo, ScheduleRun, ScheduleTarget, Tick, Unique, UniquePolicy, UniqueScope,
+    UnixMs, Value,
+};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::ask::Tick;
-use crate::command::{Context, NewMessage, Publication, Publish};
-use crate::content::{AttributeValue, Content, Property};
 use crate::decide::enqueue::{Batch, new_message_id};
 use crate::decide::schedule::{Times, push, with_jitter};
 use crate::decide::{Decided, Wait, publish};
 use crate::effect::Effects;
-use crate::ids::{QueueName, UnixMs};
-use crate::limits::{MAX_CATCH_UP_STEPS, MAX_TICK_RUNS};
-use crate::matcher::{BodyFacts, Facts, Value};
-use crate::reply::{EnqueueRefusal, Published, Refusal};
-use crate::schedule::{
-    CatchUp, NextRun, OverlapPolicy, RunOutcome, ScheduleInfo, ScheduleRun, ScheduleTarget,
-};
 use crate::schedule_codec::ScheduleFact;
 use crate::state::State;
-use crate::unique::{Unique, UniquePolicy, UniqueScope};
+use kyu_model::limits::{MAX_CATCH_UP_STEPS, MAX_TICK_RUNS};
 
 /// Whether this tick is for schedules. When some are due, every other tick is theirs: neither do
 /// they wait for busy queues, nor can a full log, which takes no messages, keep queues from what

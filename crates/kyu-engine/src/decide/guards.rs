@@ -1,17 +1,16 @@
 //! Guards at work: the budget and breaker of each message that a command touches, changed in a copy
 //! and written as one fact for each guard at the end.
 
+use kyu_model::{Guard, Seq, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::effect::Effects;
 use crate::guard::{Ended, GuardState};
 use crate::guard_keys::GuardValue;
-use crate::ids::{Seq, UnixMs};
 use crate::message::Message;
 use crate::queue::Queue;
 use crate::queue_guards::Whose;
-use crate::retry::Guard;
 use crate::retry_fact::{Next, RetryFact};
 
 /// The guards of one queue, as far as a command touches them.

@@ -1,18 +1,15 @@
 //! What people do to messages that nobody works on.
 
+use kyu_model::{Context, Intervene, Intervened, Intervention, Phase, Refusal, Seq};
 use std::collections::BTreeSet;
 
-use crate::command::Context;
 use crate::decide::{Decided, Sequences, Wait, moved};
 use crate::effect::Effects;
-use crate::ids::Seq;
-use crate::intervene::{Intervene, Intervened, Intervention};
-use crate::limits::MAX_BATCH;
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::{MessageFact, MoveReason, Removal};
 use crate::queue::Queue;
-use crate::reply::Refusal;
 use crate::state::State;
+use kyu_model::limits::MAX_BATCH;
 
 pub(super) fn decide(
     state: &State,

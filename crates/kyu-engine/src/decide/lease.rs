@@ -1,14 +1,14 @@
 //! What a lease does to the messages that are handed out under it.
 
 use crate::claim::ClaimFact;
-use crate::command::{Context, Lease};
 use crate::decide::{Sequences, back_in_order};
+use crate::delivery::last_delivery;
+use crate::delivery::next_delivery;
 use crate::effect::Effects;
-use crate::ids::{Seq, UnixMs};
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::{LeaseEnd, MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::Delivery;
+use kyu_model::{Context, Delivery, Lease, Phase, Seq, UnixMs};
 
 /// Until when a lease that begins now runs.
 pub(super) fn lease_end(queue: &Queue, lease: Lease, now_ms: UnixMs) -> LeaseEnd {
@@ -38,7 +38,7 @@ pub(super) fn hand_out(
     let seqs: Vec<Seq> = picked.iter().map(|(seq, _)| *seq).collect();
     if let Lease::Claim(session) = lease {
         effects.push(ClaimFact::Claimed { queue: id, session, seqs });
-        return picked.iter().map(|(seq, message)| Delivery::last(id, *seq, message)).collect();
+        return picked.iter().map(|(seq, message)| last_delivery(id, *seq, message)).collect();
     }
     let end = lease_end(queue, lease, ctx.now_ms);
     let taken = (lease == Lease::Take).then(|| seqs.clone());
@@ -60,7 +60,7 @@ pub(super) fn hand_out(
     }
     let phase = phase_under(end, ctx.now_ms);
     let delivery = |(seq, message): &(Seq, Message)| {
-        let next = Delivery::next(id, *seq, message, ctx);
+        let next = next_delivery(id, *seq, message, ctx);
         let last_received_at_ms = match lease {
             Lease::Take => message.history.last_received_at_ms,
             _ => next.last_received_at_ms,

@@ -1,22 +1,20 @@
 //! The ledger: claims of work that must be done once, and records that are compared and set.
 
 use bytes::Bytes;
+use kyu_model::{
+    Claimed, Context, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete, LedgerEntry,
+    LedgerExtend, LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease, LedgerReply,
+    LedgerState, Refusal, Reply, UnixMs,
+};
 
-use crate::command::Context;
 use crate::decide::{Wait, Wrapped};
 use crate::effect::Effects;
-use crate::ids::UnixMs;
-use crate::ledger::{
-    Claimed, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete, LedgerEntry, LedgerExtend,
-    LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease, LedgerReply, LedgerState,
-};
 use crate::ledger_codec::LedgerFact;
-use crate::limits::{
+use crate::state::State;
+use kyu_model::limits::{
     MAX_FINGERPRINT_BYTES, MAX_KEY_BYTES, MAX_LEASE_MS, MAX_LEDGER_BYTES, MAX_LEDGER_KEEP_MS,
     MAX_LEDGER_VALUE_BYTES,
 };
-use crate::reply::{Refusal, Reply};
-use crate::state::State;
 
 type Done = Result<LedgerReply, Refusal>;
 
@@ -39,7 +37,7 @@ pub(super) fn decide(
 /// Forgets entries whose time is over. Returns whether there may be more of them.
 pub(super) fn sweep(state: &State, ctx: &Context, effects: &mut Effects) -> bool {
     let keys = state.ledger.due(ctx.now_ms);
-    let more = keys.len() >= crate::limits::MAX_TICK_MESSAGES;
+    let more = keys.len() >= kyu_model::limits::MAX_TICK_MESSAGES;
     if !keys.is_empty() {
         push(effects, LedgerFact::Forgotten { at_ms: ctx.now_ms, keys });
     }

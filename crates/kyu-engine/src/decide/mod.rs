@@ -27,25 +27,21 @@ mod tick;
 mod unique;
 
 pub(crate) use acquire::peek;
-pub(crate) use atomic::UNPLACED;
 pub(crate) use by_seq::browse;
-pub use conclude::archive_name;
 pub(crate) use explain::explain;
 pub(crate) use ledger::answer as ledger_answer;
 pub(crate) use schedule::answer as schedule_answer;
 
+use kyu_model::{
+    Address, Ask, Command, Context, DeadReason, Fairness, QueueId, Refusal, Reply, Seq, Tick,
+    UnixMs,
+};
 use std::collections::BTreeMap;
 
-use crate::ask::{Ask, Tick};
-use crate::command::{Command, Context};
 use crate::dead_letters::Place;
 use crate::effect::Effects;
-use crate::ids::{Address, QueueId, Seq, UnixMs};
-use crate::lane_policy::Fairness;
 use crate::message_fact::{MessageFact, MoveReason};
 use crate::queue::Queue;
-use crate::reply::{Refusal, Reply};
-use crate::retry::DeadReason;
 use crate::state::State;
 
 /// What a reply must wait for.

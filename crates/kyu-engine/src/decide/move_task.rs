@@ -1,15 +1,16 @@
 //! Move tasks: bring dead letters back in the background (SQS StartMessageMoveTask).
 
-use crate::command::{CancelMoveTask, Context, StartMoveTask};
 use crate::decide::{Decided, Sequences, Wait, moved};
 use crate::effect::Effects;
-use crate::limits::{MAX_BROWSED, MAX_TICK_MESSAGES};
-use crate::message::{Message, Phase};
+use crate::message::Message;
 use crate::message_fact::{MessageFact, MoveReason};
 use crate::move_task_fact::{MoveTaskFact, Skipping};
 use crate::queue::Queue;
-use crate::reply::{MoveFailure, MoveStatus, MoveTask, Refusal};
 use crate::state::State;
+use kyu_model::limits::{MAX_BROWSED, MAX_TICK_MESSAGES};
+use kyu_model::{
+    CancelMoveTask, Context, MoveFailure, MoveStatus, MoveTask, Phase, Refusal, StartMoveTask,
+};
 
 /// Starts a task; the ticks that follow do its work.
 pub(super) fn start(

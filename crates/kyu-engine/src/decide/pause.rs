@@ -1,13 +1,12 @@
 //! Pausing and resuming a queue, or one of its lanes, for ever or for a time. Idempotent, and durable.
 
-use crate::command::{Context, SetPaused};
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
-use crate::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
 use crate::queue::Queue;
 use crate::queue_fact::QueueFact;
-use crate::reply::Refusal;
 use crate::state::State;
+use kyu_model::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
+use kyu_model::{Context, Refusal, SetPaused};
 
 pub(super) fn decide(
     state: &State,

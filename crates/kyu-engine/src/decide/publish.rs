@@ -1,21 +1,20 @@
 //! Publish: each publication to every queue whose binding wants it, in one record and with its
 //! content stored once; to all of them or to none.
 
+use kyu_model::{
+    BindingConfig, BodyFacts, Content, Context, EnqueueRefusal, Matcher, MessageId, NewMessage,
+    Property, Publication, Publish, Published, Refusal,
+};
 use std::collections::BTreeMap;
 
-use crate::command::{Context, NewMessage, Publication, Publish};
-use crate::content::{Content, Property};
 use crate::decide::enqueue::{Batch, Target, check_shape, new_message_id};
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
-use crate::exchange::{BindingConfig, Exchange};
+use crate::exchange::Exchange;
 use crate::exchange_codec::{ExchangeFact, PublishedFact};
-use crate::ids::MessageId;
-use crate::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
-use crate::matcher::{BodyFacts, Matcher};
 use crate::queue::Queue;
-use crate::reply::{EnqueueRefusal, Published, Refusal};
 use crate::state::State;
+use kyu_model::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
 
 pub(super) fn decide(
     state: &State,

@@ -1,14 +1,13 @@
 //! Creating, configuring, deleting and purging queues.
 
-use crate::command::{ConfigureQueue, Context, CreateQueue, DeleteQueue, PurgeQueue};
-use crate::config::QueueConfig;
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
-use crate::ids::QueueId;
-use crate::limits::{MAX_CONFIG_BYTES, MAX_KEY_BYTES, MAX_QUEUES};
 use crate::queue_fact::QueueFact;
-use crate::reply::Refusal;
 use crate::state::State;
+use kyu_model::limits::{MAX_CONFIG_BYTES, MAX_KEY_BYTES, MAX_QUEUES};
+use kyu_model::{
+    ConfigureQueue, Context, CreateQueue, DeleteQueue, PurgeQueue, QueueConfig, QueueId, Refusal,
+};
 use std::sync::Arc;
 
 /// A new queue, or [`Refusal::QueueExists`] with the one of that name.
@@ -42,7 +41,7 @@ pub(super) fn create(
         name: command.name.clone(),
         config: command.config.clone(),
     });
-    let info = crate::config::QueueInfo {
+    let info = kyu_model::QueueInfo {
         id,
         name: command.name.clone(),
         config: (*command.config).clone(),
@@ -90,8 +89,7 @@ fn check(config: &QueueConfig) -> Result<(), Refusal> {
     if config.dead_letter.as_ref().is_some_and(|rule| rule.max_receives == 0) {
         return Err(Refusal::InvalidConfig("max_receives must be at least 1"));
     }
-    crate::lane_policy::check(config).map_err(Refusal::InvalidConfig)?;
-    crate::retry::check(config).map_err(Refusal::InvalidConfig)
+    config.check().map_err(Refusal::InvalidConfig)
 }
 
 /// The queue and everything in it.

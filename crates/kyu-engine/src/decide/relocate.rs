@@ -1,10 +1,10 @@
 //! Relocate: a live frame is written again at the tail, so that its old segment can be recycled.
 
-use crate::command::Relocate;
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
 use crate::message_fact::MessageFact;
 use crate::state::State;
+use kyu_model::Relocate;
 
 /// Moves the frame if every message that needs it is named; otherwise nothing happens, and a
 /// later look at the segment finds the right owners.

@@ -1,20 +1,18 @@
 //! Attempts that end without success: what is remembered of them, and when the message is tried
 //! again, by the queue's policy or as SQS does without one.
 
-use crate::command::{Acquire, Context, Lease};
 use crate::dead_letters::Place;
 use crate::decide::guards::Guards;
 use crate::decide::{Sequences, bury, goes_to_the_back};
 use crate::effect::Effects;
 use crate::guard::Ended;
-use crate::ids::{Seq, UnixMs};
-use crate::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
 use crate::message::Message;
 use crate::message_fact::{LeaseEnd, MessageFact};
 use crate::queue::Queue;
-use crate::retry::{AttemptEnd, DeadReason};
 use crate::retry_fact::{Next, RetryFact};
 use crate::state::State;
+use kyu_model::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
+use kyu_model::{Acquire, AttemptEnd, Context, DeadReason, Lease, Seq, UnixMs};
 
 /// How an attempt failed.
 pub(super) struct Failure<'f> {
@@ -103,7 +101,7 @@ impl<'a> Ending<'a> {
         let first = message.history.receives == 1;
         self.guards.end(seq, message, Ended::Success { first });
         let whose = self.queue.whose(seq, message.lane);
-        let most = crate::limits::MAX_BATCH;
+        let most = kyu_model::limits::MAX_BATCH;
         self.guards.release_parked(&whose, most, effects);
     }
 

@@ -2,22 +2,20 @@
 
 use kyu_cron::{Cron, Zone};
 
-use crate::command::Context;
 use crate::decide::{Wait, Wrapped, fire};
 use crate::effect::Effects;
-use crate::ids::{QueueName, UnixMs};
-use crate::limits::{
+use crate::schedule_codec::ScheduleFact;
+use crate::state::State;
+use kyu_model::limits::{
     MAX_CATCH_UP, MAX_CONFIG_BYTES, MAX_INTERVAL_MS, MAX_JITTER_MS, MAX_KEY_BYTES, MAX_PREVIEW,
     MAX_SCHEDULE_BYTES, MAX_SCHEDULE_CONTENT_BYTES, MAX_SCHEDULES, MAX_TICK_RUNS, MIN_INTERVAL_MS,
 };
-use crate::reply::{Refusal, Reply};
-use crate::schedule::{
-    BackfillSchedule, Backfilled, CatchUp, CreateSchedule, NextRun, OverlapPolicy, ScheduleAnswer,
-    ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery, ScheduleRefusal, ScheduleReply,
-    ScheduleRule, ScheduleTarget, ScheduleTotals, UpdateSchedule,
+use kyu_model::{
+    BackfillSchedule, Backfilled, CatchUp, Context, CreateSchedule, NextRun, OverlapPolicy,
+    QueueName, Refusal, Reply, ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo,
+    ScheduleQuery, ScheduleRefusal, ScheduleReply, ScheduleRule, ScheduleTarget, ScheduleTotals,
+    UnixMs, UpdateSchedule,
 };
-use crate::schedule_codec::ScheduleFact;
-use crate::state::State;
 use std::sync::Arc;
 
 pub(super) fn decide(

@@ -1,12 +1,11 @@
 //! The end of a session: everything it holds goes back, not counted as a failure.
 
-use crate::command::{Context, EndSession};
 use crate::decide::conclude::{claimed, unclaim};
 use crate::decide::retry::Ending;
 use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
-use crate::retry::AttemptEnd;
 use crate::state::State;
+use kyu_model::{AttemptEnd, Context, EndSession};
 
 pub(super) fn decide(
     state: &State,

@@ -1,19 +1,16 @@
 //! Settle: acknowledge, give back, or dead-letter deliveries.
 
-use crate::command::{Context, Outcome, Settle};
 use crate::decide::conclude::{is_claimed, unclaim};
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::Effects;
-use crate::ids::{Receipt, Seq};
-use crate::limits::MAX_BATCH;
 use crate::message::{Message, Standing};
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{Refusal, Settled};
-use crate::retry::AttemptEnd;
 use crate::retry_fact::{RetryFact, StaleAck};
 use crate::state::State;
+use kyu_model::limits::MAX_BATCH;
+use kyu_model::{AttemptEnd, Context, Outcome, Receipt, Refusal, Seq, Settle, Settled};
 
 pub(super) fn decide(
     state: &State,

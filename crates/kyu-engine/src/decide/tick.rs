@@ -1,22 +1,18 @@
 //! Tick: what time brings. Expired messages go, lapsed leases and passed delays make messages
 //! ready, old ids are forgotten, and move tasks take their next step.
 
-use crate::ask::Tick;
-use crate::command::Context;
 use crate::decide::retry::{Ending, Failure};
 use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved, pause};
 use crate::effect::Effects;
-use crate::ids::{QueueId, Seq};
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue_fact::QueueFact;
+use kyu_model::{AttemptEnd, Context, DeadReason, ExpiredTo, Fairness, Phase, QueueId, Seq, Tick};
 
-use crate::lane_policy::Fairness;
-use crate::limits::MAX_TICK_MESSAGES;
-use crate::message::{LaneId, Phase};
+use crate::message::LaneId;
 use crate::queue::{Queue, SWEEP_SLACK_MS};
-use crate::retry::{AttemptEnd, DeadReason, ExpiredTo};
 use crate::retry_fact::{Next, RetryFact};
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
+use kyu_model::limits::MAX_TICK_MESSAGES;
 
 /// Queues that one tick looks at.
 const MAX_TICK_QUEUES: usize = 256;

@@ -1,16 +1,16 @@
 //! Unique keys: who holds one, and what that means for a new message.
 
+use kyu_model::{
+    Context, DuplicateOf, Enqueued, MessageId, Phase, Seq, Unique, UniquePolicy, UniqueScope,
+    UnixMs,
+};
 use std::collections::BTreeSet;
 
-use crate::command::Context;
 use crate::effect::Effects;
-use crate::ids::{MessageId, Seq, UnixMs};
-use crate::limits::{MAX_KEY_BYTES, MAX_UNIQUE_MS};
-use crate::message::Phase;
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue::Queue;
-use crate::reply::{DuplicateOf, Enqueued};
-use crate::unique::{Unique, UniquePolicy, UniqueScope, UniqueTaken};
+use crate::unique::UniqueTaken;
+use kyu_model::limits::{MAX_KEY_BYTES, MAX_UNIQUE_MS};
 
 /// What a queue's memory of ids and keys says to a new message.
 pub(super) enum Claim {

@@ -29,7 +29,7 @@ impl Frame {
     /// deduplication id, content to the end.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let keys = (self.lane.as_deref(), self.dedup_id.as_deref());
-        encode(self.message_id, self.sent_at_ms, keys, &self.content, out);
+        encode_frame(self.message_id, self.sent_at_ms, keys, &self.content, out);
     }
 
     /// Reads and verifies the binary form; the content is not copied.
@@ -57,8 +57,9 @@ impl Frame {
     }
 }
 
-/// As [`Frame::encode`], of parts that are somebody else's; `keys` are lane and deduplication id.
-pub(crate) fn encode(
+/// Appends what [`Frame::encode`] does, of parts that are somebody else's; `keys` are lane and
+/// deduplication id.
+pub fn encode_frame(
     message_id: MessageId,
     sent_at_ms: UnixMs,
     keys: (Option<&str>, Option<&str>),

@@ -128,7 +128,7 @@ impl Content {
     }
 
     /// The binary form with one property more.
-    pub(crate) fn add_property(encoded: &Bytes, property: Property, value: &str) -> Bytes {
+    pub fn add_property(encoded: &Bytes, property: Property, value: &str) -> Bytes {
         let Some((version, rest)) = encoded.split_first() else { return encoded.clone() };
         let mut out = Vec::with_capacity(encoded.len() + value.len() + 4);
         out.u8(*version);
@@ -139,7 +139,7 @@ impl Content {
     }
 
     /// A text attribute's value in the binary form, of which nothing else is read.
-    pub(crate) fn attribute_in(encoded: &Bytes, name: &str) -> Option<String> {
+    pub fn attribute_in(encoded: &Bytes, name: &str) -> Option<String> {
         let mut reader = Reader::new(encoded.clone());
         reader.u8().ok()?;
         loop {

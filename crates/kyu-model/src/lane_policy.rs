@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::config::QueueConfig;
+use crate::ids::UnixMs;
 use crate::limits::{
     MAX_KEY_BYTES, MAX_RATE, MAX_RATE_FILL_MS, MAX_RATE_INTERVAL_MS, MAX_WEIGHT, MAX_WEIGHTS,
 };
-use crate::machines::LaneSection;
-use crate::wire::{Malformed, Reader, Write};
 
 /// Which lane comes next. Within a lane, and between lanes that are equal otherwise, messages
 /// come by priority and then in order of arrival.
@@ -98,97 +97,97 @@ pub(crate) fn check(config: &QueueConfig) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Writes the sections of this file that do not hold defaults, in rising order.
-pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
-    if config.fairness != Fairness::default() {
-        out.section(LaneSection::Fairness.into(), |b| b.u8(config.fairness as u8));
-    }
-    if let Some(rate) = &config.rate {
-        out.section(LaneSection::Rate.into(), |b| rate.encode(b));
-    }
-    let lanes = &config.lanes;
-    if let Some(most) = lanes.max_in_flight {
-        out.section(LaneSection::LaneMaxInFlight.into(), |b| b.varint(u64::from(most)));
-    }
-    if let Some(rate) = &lanes.rate {
-        out.section(LaneSection::LaneRate.into(), |b| rate.encode(b));
-    }
-    if lanes.default_weight != 1 || !lanes.weights.is_empty() {
-        out.section(LaneSection::Weights.into(), |b| {
-            b.varint(u64::from(lanes.default_weight));
-            b.varint(lanes.weights.len() as u64);
-            for (key, weight) in &lanes.weights {
-                b.str(key);
-                b.varint(u64::from(*weight));
-            }
-        });
-    }
-}
+const NS_PER_MS: u64 = 1_000_000;
 
-/// Reads a section of this file.
-pub(crate) fn decode_section(
-    number: LaneSection,
-    config: &mut QueueConfig,
-    r: &mut Reader,
-) -> Result<(), Malformed> {
-    match number {
-        LaneSection::Fairness => {
-            config.fairness = match r.u8()? {
-                0 => Fairness::QuietFirst,
-                1 => Fairness::StrictOrder,
-                2 => Fairness::Weighted,
-                _ => return Err(Malformed("fairness")),
-            };
-        }
-        LaneSection::Rate => config.rate = Some(RateLimit::decode(r)?),
-        LaneSection::LaneMaxInFlight => config.lanes.max_in_flight = Some(r.varint32()?),
-        LaneSection::LaneRate => config.lanes.rate = Some(RateLimit::decode(r)?),
-        LaneSection::Weights => {
-            config.lanes.default_weight = r.varint32()?;
-            config.lanes.weights = (0..r.count()?)
-                .map(|_| Ok((r.string()?, r.varint32()?)))
-                .collect::<Result<_, Malformed>>()?;
-        }
-    }
-    Ok(())
-}
-
+/// A token bucket is one number: the time at which it is (or was) full again, in nanoseconds, so that
+/// tokens need no clock that ticks (the generic cell rate algorithm, ITU-T I.371). Each bucket belongs
+/// to a limit, which says what the number allows.
 impl RateLimit {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.varint(u64::from(self.permits));
-        out.varint(self.interval_ms);
-        out.varint(u64::from(self.burst));
+    /// Time between two tokens; rounded up, so that no window gets more than it should.
+    fn token_ns(&self) -> u64 {
+        let interval_ns = self.interval_ms.saturating_mul(NS_PER_MS);
+        interval_ns.div_ceil(u64::from(self.permits.max(1))).max(1)
     }
 
-    fn decode(r: &mut Reader) -> Result<Self, Malformed> {
-        Ok(Self { permits: r.varint32()?, interval_ms: r.varint()?, burst: r.varint32()? })
+    /// Time in which an empty bucket fills.
+    pub fn fill_ns(&self) -> u64 {
+        self.token_ns().saturating_mul(u64::from(self.burst.max(1)))
+    }
+
+    /// Tokens in a bucket.
+    pub fn available(&self, full_at_ns: u64, now_ms: UnixMs) -> u64 {
+        let lacking_ns = full_at_ns.saturating_sub(now_ms.saturating_mul(NS_PER_MS));
+        self.fill_ns().saturating_sub(lacking_ns) / self.token_ns()
+    }
+
+    /// The bucket after a token was taken.
+    pub fn take(&self, full_at_ns: u64, at_ms: UnixMs) -> u64 {
+        full_at_ns.max(at_ms.saturating_mul(NS_PER_MS)).saturating_add(self.token_ns())
+    }
+
+    /// From when on the bucket has a token; in the past if it has one.
+    pub fn next_token_ms(&self, full_at_ns: u64) -> UnixMs {
+        full_at_ns.saturating_sub(self.fill_ns() - self.token_ns()).div_ceil(NS_PER_MS)
+    }
+
+    /// The bucket under new settings: never emptier than empty.
+    pub fn adopt(&self, full_at_ns: u64, at_ms: UnixMs) -> u64 {
+        let at_ns = at_ms.saturating_mul(NS_PER_MS);
+        if full_at_ns <= at_ns { 0 } else { full_at_ns.min(at_ns.saturating_add(self.fill_ns())) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    /// These bytes are on disks: this test may get new rows, never changed ones.
     #[test]
-    fn golden_bytes_of_the_sections() {
-        let config = QueueConfig {
-            fairness: Fairness::Weighted,
-            rate: Some(RateLimit { permits: 500, interval_ms: 1_000, burst: 1 }),
-            lanes: LaneLimits {
-                max_in_flight: Some(4),
-                rate: Some(RateLimit { permits: 1, interval_ms: 2, burst: 3 }),
-                default_weight: 2,
-                weights: [("a".to_owned(), 300)].into(),
-            },
-            ..QueueConfig::unwritten()
-        };
-        let mut bytes = Vec::new();
-        encode_sections(&config, &mut bytes);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "0a01020b05f403e807010c01040d030102030e0602010161ac02");
-        bytes.clear();
-        encode_sections(&QueueConfig::unwritten(), &mut bytes);
-        assert!(bytes.is_empty(), "defaults take no space");
+    fn a_full_bucket_gives_its_burst_and_then_one_token_at_a_time() {
+        let rate = RateLimit { permits: 3, interval_ms: 1_000, burst: 2 };
+        let (mut bucket, now_ms) = (0, 1_000_000);
+        assert_eq!(rate.available(bucket, now_ms), 2);
+        bucket = rate.take(rate.take(bucket, now_ms), now_ms);
+        assert_eq!(rate.available(bucket, now_ms), 0);
+        let next = rate.next_token_ms(bucket);
+        assert_eq!(next, now_ms + 334);
+        assert_eq!((rate.available(bucket, next - 1), rate.available(bucket, next)), (0, 1));
+        assert_eq!(rate.available(bucket, now_ms + 666), 1);
+        assert_eq!(rate.available(bucket, now_ms + 667), 2);
+        assert_eq!(rate.available(bucket, now_ms + 99_999), 2, "more than the burst is not saved");
+    }
+
+    proptest! {
+        /// Over any window the bucket gives no more than `burst + window * permits / interval`, and
+        /// the time that it names is the first at which it gives again.
+        #[test]
+        fn no_window_gets_more_than_its_share(
+            (permits, interval_ms, burst) in (1..2_000u32, 1..5_000u64, 1..20u32),
+            waits in prop::collection::vec(0..2_000u64, 1..60),
+        ) {
+            let rate = RateLimit { permits, interval_ms, burst };
+            let (mut bucket, mut now_ms, mut taken) = (0, 50_000, Vec::new());
+            for wait in waits {
+                now_ms += wait;
+                let tokens = rate.available(bucket, now_ms);
+                let next_ms = rate.next_token_ms(bucket);
+                prop_assert_eq!(tokens > 0, next_ms <= now_ms);
+                if tokens == 0 {
+                    prop_assert_eq!(rate.available(bucket, next_ms - 1), 0);
+                    prop_assert!(rate.available(bucket, next_ms) > 0);
+                }
+                for _ in 0..tokens.min(25) {
+                    bucket = rate.take(bucket, now_ms);
+                    taken.push(now_ms);
+                }
+            }
+            for (first, from) in taken.iter().enumerate() {
+                for (last, to) in taken.iter().enumerate().skip(first) {
+                    let most = u64::from(burst) * interval_ms + (to - from) * u64::from(permits);
+                    prop_assert!((last - first + 1) as u64 * interval_ms <= most);
+                }
+            }
+        }
     }
 }

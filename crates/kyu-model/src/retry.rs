@@ -4,7 +4,6 @@
 use crate::config::QueueConfig;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{MAX_KEY_BYTES, MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
-use crate::wire::Malformed;
 
 /// When a failed message is tried again, and how often.
 ///
@@ -199,17 +198,6 @@ pub enum DeadReason {
     Retention = 4,
 }
 
-pub(crate) fn dead_reason(number: u8) -> Result<Option<DeadReason>, Malformed> {
-    Ok(match number {
-        0 => None,
-        1 => Some(DeadReason::MaxReceives),
-        2 => Some(DeadReason::Rejected),
-        3 => Some(DeadReason::Deadline),
-        4 => Some(DeadReason::Retention),
-        _ => return Err(Malformed("reason of a dead letter")),
-    })
-}
-
 /// How an attempt ended. Numbers are frozen: they are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -303,7 +291,7 @@ impl RetryPolicy {
     }
 
     /// As [`RetryPolicy::delay_ms`], with the jitter that these random bits give.
-    pub(crate) fn jittered_ms(&self, failures: u32, random: u64) -> u64 {
+    pub fn jittered_ms(&self, failures: u32, random: u64) -> u64 {
         let delay_ms = self.delay_ms(failures);
         let most_less = delay_ms.saturating_mul(u64::from(self.jitter_percent.min(100))) / 100;
         delay_ms - random % (most_less + 1)

@@ -32,7 +32,7 @@ pub struct Document {
 /// A value, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Leaf {
-    pub(crate) value: Value,
+    pub value: Value,
     place: Place,
 }
 
@@ -40,10 +40,10 @@ pub(crate) struct Leaf {
 /// path is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish<'d> {
-    pub(crate) path: &'d str,
-    pub(crate) leaves: Vec<&'d Leaf>,
+    pub path: &'d str,
+    pub leaves: Vec<&'d Leaf>,
     /// All leaves of the path, if it may also be absent.
-    pub(crate) or_absent: Option<&'d [Leaf]>,
+    pub or_absent: Option<&'d [Leaf]>,
 }
 
 /// The innermost list element around something; `None` if no list is around it.

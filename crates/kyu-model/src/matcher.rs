@@ -142,7 +142,7 @@ pub enum BodyFacts {
 impl Matcher {
     /// Whether a publication is wanted. A body that was not read passes no filter: a publish makes
     /// sure that it was.
-    pub(crate) fn wants(&self, facts: &Facts) -> bool {
+    pub fn wants(&self, facts: &Facts) -> bool {
         match (self, &facts.body) {
             (Self::Everything, _) => true,
             // Without any attribute even those that must be absent are not looked for (SNS
@@ -156,7 +156,7 @@ impl Matcher {
     }
 
     /// The most comparisons that a publication with these facts can cost.
-    pub(crate) fn work(&self, facts: &Facts) -> usize {
+    pub fn work(&self, facts: &Facts) -> usize {
         match (self, &facts.body) {
             (Self::Body(_), BodyFacts::Document(document)) => {
                 document.size().saturating_mul(self.conditions())
@@ -166,7 +166,7 @@ impl Matcher {
     }
 
     /// How many conditions it has: its share of the work of a publish.
-    pub(crate) fn conditions(&self) -> usize {
+    pub fn conditions(&self) -> usize {
         match self {
             Self::Everything => 0,
             Self::Attributes(filter) | Self::Body(filter) => {

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use crate::by_seq::SeqResult;
-use crate::command::Context;
 use crate::config::{QueueInfo, QueueStats, QueueTotals};
-use crate::decide::UNPLACED;
 use crate::exchange::{BindingId, BindingInfo, ExchangeInfo, ExchangeStats};
 use crate::explain::Explanation;
 use crate::ids::{Address, MessageId, QueueId, QueueName, Receipt, Seq, UnixMs};
 use crate::intervene::Intervened;
 use crate::ledger::{LedgerAnswer, LedgerRefusal, LedgerReply};
-use crate::message::{Message, Phase};
+use crate::phase::Phase;
 use crate::retry::{DeadReason, Hold, PastAttempt};
 use crate::schedule::{ScheduleAnswer, ScheduleRefusal, ScheduleReply};
 
@@ -183,12 +181,12 @@ pub struct Enqueued {
 
 impl Enqueued {
     /// A message that came in.
-    pub(crate) fn new(message_id: MessageId, seq: Seq) -> Self {
+    pub fn new(message_id: MessageId, seq: Seq) -> Self {
         Self { message_id, seq, duplicate: false, duplicate_of: None, replaced: None }
     }
 
     /// One that did not, because of another.
-    pub(crate) fn duplicate(message_id: MessageId, seq: Seq, of: DuplicateOf) -> Self {
+    pub fn duplicate(message_id: MessageId, seq: Seq, of: DuplicateOf) -> Self {
         let duplicate_of = Some(of);
         Self { message_id, seq, duplicate: true, duplicate_of, replaced: None }
     }
@@ -289,44 +287,6 @@ pub struct MessageHistory {
     pub consumer: Option<String>,
     /// Why it is held back now, if it is.
     pub hold: Option<Hold>,
-}
-
-impl Delivery {
-    /// The message as it is: its last delivery, if there was one.
-    pub(crate) fn last(queue: QueueId, seq: Seq, message: &Message) -> Self {
-        let history = &message.history;
-        let (delivery, epoch) = (history.deliveries, history.epoch);
-        Self {
-            receipt: Receipt { queue, seq, delivery, epoch },
-            frame_at: message.frame.at,
-            frame_bytes: message.frame.bytes,
-            receive_count: history.receives,
-            total_receive_count: message.total_receives(),
-            first_received_at_ms: history.first_received_at_ms,
-            dead_letter_source: message.source_queue().cloned(),
-            via: message.via,
-            dead_reason: message.dead_reason,
-            past_attempts: Vec::new(),
-            enqueued_at_ms: message.enqueued_at_ms,
-            last_received_at_ms: history.last_received_at_ms,
-            phase: message.phase,
-        }
-    }
-
-    /// The next delivery of the message.
-    pub(crate) fn next(queue: QueueId, seq: Seq, message: &Message, ctx: &Context) -> Self {
-        let first = message.history.first_received_at_ms;
-        let last = Self::last(queue, seq, message);
-        let delivery = last.receipt.delivery + 1;
-        Self {
-            receipt: Receipt { delivery, epoch: ctx.epoch, ..last.receipt },
-            receive_count: last.receive_count + 1,
-            total_receive_count: last.total_receive_count + 1,
-            first_received_at_ms: if first == 0 { ctx.now_ms } else { first },
-            last_received_at_ms: ctx.now_ms,
-            ..last
-        }
-    }
 }
 
 /// Result of settling one delivery.
@@ -475,6 +435,10 @@ pub enum Refusal {
     /// There is no such schedule, or it may not be so.
     Schedule(ScheduleRefusal),
 }
+
+/// Frames that a group wrote have no place in the log while it is decided: their address is this plus
+/// the offset in the record, until [`Reply::place`] puts the record's own address in.
+pub const UNPLACED: Address = 1 << 62;
 
 impl Reply {
     /// Puts in the address that the record got in the log, for deliveries of messages that the

@@ -140,3 +140,8 @@ pub struct GiveBack {
     /// The queues in which it may have claims.
     pub queues: Vec<QueueId>,
 }
+
+/// Where archived messages of a queue go: a queue of the same name in a namespace beside its own.
+pub fn archive_name(queue: &QueueName) -> QueueName {
+    QueueName { namespace: format!("{}/archive", queue.namespace), name: queue.name.clone() }
+}

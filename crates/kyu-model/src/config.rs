@@ -117,12 +117,19 @@ pub struct QueueConfig {
 
 /// From this many receives on a message of a standard queue goes to the back (Amazon SQS metrics
 /// guide, on the age of the oldest message).
-pub(crate) const BACK_AFTER_RECEIVES: u32 = 3;
+pub const BACK_AFTER_RECEIVES: u32 = 3;
 
 impl QueueConfig {
+    /// The first setting that is out of bounds, said for people; settings that doors alone understand
+    /// are not looked at.
+    pub fn check(&self) -> Result<(), &'static str> {
+        crate::retry::check(self)?;
+        crate::lane_policy::check(self)
+    }
+
     /// What is meant where nothing is written: a configuration's later sections are left out while
     /// they hold this. Frozen, whatever the defaults of new queues become.
-    pub(crate) fn unwritten() -> Self {
+    pub fn unwritten() -> Self {
         Self {
             retention_ms: 345_600_000,
             retention_from: RetentionFrom::Sent,
@@ -132,7 +139,7 @@ impl QueueConfig {
     }
 
     /// Whether dead letters, or messages whose time is over, go to a queue of this name.
-    pub(crate) fn dead_go_to(&self, name: &QueueName) -> bool {
+    pub fn dead_go_to(&self, name: &QueueName) -> bool {
         let by_rule = self.dead_letter.as_ref().is_some_and(|rule| rule.target == *name);
         by_rule || matches!(&self.expired_to, ExpiredTo::Queue(target) if target == name)
     }

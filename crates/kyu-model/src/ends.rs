@@ -1,0 +1,43 @@
+//! How messages left their queue without an acknowledgement.
+
+use std::sync::Arc;
+
+use crate::ids::{QueueName, Seq, UnixMs};
+use crate::retry::DeadReason;
+
+/// How a message left its queue without an acknowledgement. Numbers are frozen: they are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EndKind {
+    /// The queue's retention ended.
+    Expired = 0,
+    /// Its own time was over.
+    Deadline = 1,
+    /// It made room in a full queue, or for a message with its unique key.
+    Dropped = 2,
+    /// Rejected for good, before such messages were kept.
+    Rejected = 3,
+    /// It went to another queue.
+    Moved = 4,
+    /// A person removed it.
+    Cancelled = 5,
+}
+
+/// The end of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Its number.
+    pub seq: Seq,
+    /// When it went.
+    pub at_ms: UnixMs,
+    /// How.
+    pub kind: EndKind,
+    /// Where to, and its number there, if it was moved.
+    pub to: Option<(Arc<QueueName>, Seq)>,
+    /// Why it was dead, if it was moved as a dead letter.
+    pub dead_reason: Option<DeadReason>,
+    /// Who had it last, if that is known.
+    pub consumer: Option<Arc<str>>,
+    /// What went wrong last, if that is known; at most [`crate::limits::MAX_END_TEXT_BYTES`] of it.
+    pub error: Option<Arc<str>>,
+}
