@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kyu_broker::engine::{Command, Enqueue, QueueId, Reply};
 use kyu_broker::{Broker, Options as BrokerOptions};
+use kyu_broker::{Command, Enqueue, QueueId, Reply};
 
 use super::{bench_queue, message};
 use crate::Error;

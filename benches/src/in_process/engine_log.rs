@@ -7,11 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kyu_broker::engine::{
-    Acquire, Command, Delivery, Enqueue, Frozen, Lease, Order, Outcome as Ending, QueueId, Reply,
-    Settle, Settled,
+use kyu_broker::{
+    Acquire, Command, Delivery, Enqueue, Lease, Order, Outcome as Ending, QueueId, Reply, Settle,
+    Settled,
 };
 use kyu_broker::{Completion, Core, CoreOptions, Deliver, Policy, ReceiveId, Response, Work};
+use kyu_engine::Frozen;
 use kyu_log::{Log, LogReader, Lsn, RealDisk};
 
 use super::{bench_queue, message};

@@ -7,7 +7,7 @@ pub(crate) use broker_send::run as broker_send;
 pub(crate) use engine_log::run as engine_log;
 
 use bytes::Bytes;
-use kyu_broker::engine::{Content, CreateQueue, NewMessage, QueueId, QueueName};
+use kyu_broker::{Content, CreateQueue, NewMessage, QueueId, QueueName};
 
 /// The queue that both workloads use.
 fn bench_queue() -> CreateQueue {

@@ -47,6 +47,5 @@ pub use pins::Pin;
 pub use request::Leased;
 pub use waiters::ReceiveId;
 
-/// The vocabulary of commands and replies.
-pub use kyu_engine as engine;
-pub use kyu_engine::*;
+/// The words of commands and replies, for those who depend on the broker anyway.
+pub use kyu_model::*;

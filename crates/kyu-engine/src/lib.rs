@@ -37,10 +37,10 @@ mod ends;
 mod engine;
 mod exchange;
 mod exchange_codec;
+#[cfg(test)]
+mod fact_tests;
 mod finished;
 mod frames;
-#[cfg(test)]
-mod golden;
 mod guard;
 mod guard_codec;
 mod guard_keys;

@@ -1,6 +1,6 @@
 //! Settings of queues, between JSON and the engine.
 
-use kyu_broker::{FOREVER, QueueConfig, QueueName};
+use kyu_model::{FOREVER, QueueConfig, QueueName};
 
 use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
 use crate::policies::Guard;
@@ -61,7 +61,7 @@ pub fn apply(
     config.content_based_deduplication = settings.content_based_deduplication;
     config.dedup_scope = settings.dedup_scope.into();
     config.dedup_window_ms = settings.dedup_window_ms;
-    config.dead_letter = settings.dead_letter.map(|rule| kyu_broker::DeadLetter {
+    config.dead_letter = settings.dead_letter.map(|rule| kyu_model::DeadLetter {
         target: QueueName { namespace: namespace.to_owned(), name: rule.queue },
         max_receives: rule.max_receives,
     });
@@ -87,12 +87,12 @@ pub fn check_targets(name: &QueueName, config: &QueueConfig) -> Result<(), Strin
         return Err("dead_letter.queue is the queue itself; name another one.".to_owned());
     }
     match &config.expired_to {
-        kyu_broker::ExpiredTo::Queue(target) if target == name => {
+        kyu_model::ExpiredTo::Queue(target) if target == name => {
             Err("expired_to is the queue itself; name another one.".to_owned())
         }
-        kyu_broker::ExpiredTo::Queue(_)
-        | kyu_broker::ExpiredTo::DeadLetterQueue
-        | kyu_broker::ExpiredTo::Nowhere => Ok(()),
+        kyu_model::ExpiredTo::Queue(_)
+        | kyu_model::ExpiredTo::DeadLetterQueue
+        | kyu_model::ExpiredTo::Nowhere => Ok(()),
     }
 }
 
@@ -131,32 +131,32 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_put_back_and_what_other_doors_know_stays() {
         let mut config = QueueConfig {
-            kind: kyu_broker::QueueKind::Fifo,
+            kind: kyu_model::QueueKind::Fifo,
             max_bytes: Some(7),
-            retry: Some(kyu_broker::RetryPolicy {
-                backoff: kyu_broker::Backoff::List(vec![1, 2]),
+            retry: Some(kyu_model::RetryPolicy {
+                backoff: kyu_model::Backoff::List(vec![1, 2]),
                 jitter_percent: 5,
                 max_attempts: Some(3),
             }),
             back_after_receives: None,
-            expired_to: kyu_broker::ExpiredTo::Queue(QueueName {
+            expired_to: kyu_model::ExpiredTo::Queue(QueueName {
                 namespace: "n".into(),
                 name: "late".into(),
             }),
-            guard: Some(kyu_broker::Guard {
-                key: kyu_broker::GuardKey::Attribute,
-                budget: Some(kyu_broker::RetryBudget::default()),
-                breaker: Some(kyu_broker::Breaker::default()),
+            guard: Some(kyu_model::Guard {
+                key: kyu_model::GuardKey::Attribute,
+                budget: Some(kyu_model::RetryBudget::default()),
+                breaker: Some(kyu_model::Breaker::default()),
             }),
             guard_attribute: Some("dependency".into()),
-            rate: Some(kyu_broker::RateLimit { permits: 1, interval_ms: 2, burst: 3 }),
-            fairness: kyu_broker::Fairness::Weighted,
-            dead_letter: Some(kyu_broker::DeadLetter {
+            rate: Some(kyu_model::RateLimit { permits: 1, interval_ms: 2, burst: 3 }),
+            fairness: kyu_model::Fairness::Weighted,
+            dead_letter: Some(kyu_model::DeadLetter {
                 target: QueueName { namespace: "n".into(), name: "dead".into() },
                 max_receives: 3,
             }),
             retention_ms: 7,
-            retention_from: kyu_broker::RetentionFrom::Sent,
+            retention_from: kyu_model::RetentionFrom::Sent,
             ..QueueConfig::default()
         };
         config.attributes.insert("Policy".into(), "{}".into());

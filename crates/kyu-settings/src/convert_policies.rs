@@ -1,64 +1,64 @@
 //! Policies of queues, between JSON and the engine.
 
-use kyu_broker::{QueueConfig, QueueName};
+use kyu_model::{QueueConfig, QueueName};
 
 use crate::policies::{
     Backoff, Breaker, ExpiredTo, Fairness, Fencing, Guard, GuardKey, LaneLimits, RateLimit,
     RetryBudget, RetryPolicy,
 };
 
-impl From<&kyu_broker::RetryPolicy> for RetryPolicy {
-    fn from(policy: &kyu_broker::RetryPolicy) -> Self {
+impl From<&kyu_model::RetryPolicy> for RetryPolicy {
+    fn from(policy: &kyu_model::RetryPolicy) -> Self {
         let backoff = match &policy.backoff {
-            kyu_broker::Backoff::Fixed { delay_ms } => Backoff::Fixed { delay_ms: *delay_ms },
-            kyu_broker::Backoff::Linear { first_ms, step_ms, max_ms } => {
+            kyu_model::Backoff::Fixed { delay_ms } => Backoff::Fixed { delay_ms: *delay_ms },
+            kyu_model::Backoff::Linear { first_ms, step_ms, max_ms } => {
                 Backoff::Linear { first_ms: *first_ms, step_ms: *step_ms, max_ms: *max_ms }
             }
-            kyu_broker::Backoff::Exponential { first_ms, factor_percent, max_ms } => {
+            kyu_model::Backoff::Exponential { first_ms, factor_percent, max_ms } => {
                 let (first_ms, factor_percent, max_ms) = (*first_ms, *factor_percent, *max_ms);
                 Backoff::Exponential { first_ms, factor_percent, max_ms }
             }
-            kyu_broker::Backoff::List(delays_ms) => Backoff::List { delays_ms: delays_ms.clone() },
+            kyu_model::Backoff::List(delays_ms) => Backoff::List { delays_ms: delays_ms.clone() },
         };
         let (jitter_percent, max_attempts) = (policy.jitter_percent, policy.max_attempts);
         Self { backoff, jitter_percent, max_attempts }
     }
 }
 
-impl From<RetryPolicy> for kyu_broker::RetryPolicy {
+impl From<RetryPolicy> for kyu_model::RetryPolicy {
     fn from(policy: RetryPolicy) -> Self {
         let backoff = match policy.backoff {
-            Backoff::Fixed { delay_ms } => kyu_broker::Backoff::Fixed { delay_ms },
+            Backoff::Fixed { delay_ms } => kyu_model::Backoff::Fixed { delay_ms },
             Backoff::Linear { first_ms, step_ms, max_ms } => {
-                kyu_broker::Backoff::Linear { first_ms, step_ms, max_ms }
+                kyu_model::Backoff::Linear { first_ms, step_ms, max_ms }
             }
             Backoff::Exponential { first_ms, factor_percent, max_ms } => {
-                kyu_broker::Backoff::Exponential { first_ms, factor_percent, max_ms }
+                kyu_model::Backoff::Exponential { first_ms, factor_percent, max_ms }
             }
-            Backoff::List { delays_ms } => kyu_broker::Backoff::List(delays_ms),
+            Backoff::List { delays_ms } => kyu_model::Backoff::List(delays_ms),
         };
         let (jitter_percent, max_attempts) = (policy.jitter_percent, policy.max_attempts);
         Self { backoff, jitter_percent, max_attempts }
     }
 }
 
-impl From<&kyu_broker::ExpiredTo> for ExpiredTo {
-    fn from(to: &kyu_broker::ExpiredTo) -> Self {
+impl From<&kyu_model::ExpiredTo> for ExpiredTo {
+    fn from(to: &kyu_model::ExpiredTo) -> Self {
         match to {
-            kyu_broker::ExpiredTo::Nowhere => Self::Nowhere,
-            kyu_broker::ExpiredTo::DeadLetterQueue => Self::DeadLetterQueue,
-            kyu_broker::ExpiredTo::Queue(name) => Self::Queue(name.name.clone()),
+            kyu_model::ExpiredTo::Nowhere => Self::Nowhere,
+            kyu_model::ExpiredTo::DeadLetterQueue => Self::DeadLetterQueue,
+            kyu_model::ExpiredTo::Queue(name) => Self::Queue(name.name.clone()),
         }
     }
 }
 
 impl ExpiredTo {
-    pub(crate) fn within(self, namespace: &str) -> kyu_broker::ExpiredTo {
+    pub(crate) fn within(self, namespace: &str) -> kyu_model::ExpiredTo {
         match self {
-            Self::Nowhere => kyu_broker::ExpiredTo::Nowhere,
-            Self::DeadLetterQueue => kyu_broker::ExpiredTo::DeadLetterQueue,
+            Self::Nowhere => kyu_model::ExpiredTo::Nowhere,
+            Self::DeadLetterQueue => kyu_model::ExpiredTo::DeadLetterQueue,
             Self::Queue(name) => {
-                kyu_broker::ExpiredTo::Queue(QueueName { namespace: namespace.to_owned(), name })
+                kyu_model::ExpiredTo::Queue(QueueName { namespace: namespace.to_owned(), name })
             }
         }
     }
@@ -67,14 +67,14 @@ impl ExpiredTo {
 /// Structures with the same fields in the API and in the engine.
 macro_rules! same_fields {
     ($($name:ident { $($field:ident),+ })+) => {$(
-        impl From<kyu_broker::$name> for $name {
-            fn from(from: kyu_broker::$name) -> Self {
-                let kyu_broker::$name { $($field),+ } = from;
+        impl From<kyu_model::$name> for $name {
+            fn from(from: kyu_model::$name) -> Self {
+                let kyu_model::$name { $($field),+ } = from;
                 Self { $($field),+ }
             }
         }
 
-        impl From<$name> for kyu_broker::$name {
+        impl From<$name> for kyu_model::$name {
             fn from(from: $name) -> Self {
                 let $name { $($field),+ } = from;
                 Self { $($field),+ }
@@ -92,11 +92,11 @@ same_fields! {
 
 impl Guard {
     pub(crate) fn of(config: &QueueConfig) -> Option<Self> {
-        let kyu_broker::Guard { key, budget, breaker } = config.guard?;
+        let kyu_model::Guard { key, budget, breaker } = config.guard?;
         let key = match key {
-            kyu_broker::GuardKey::Queue => GuardKey::Queue,
-            kyu_broker::GuardKey::Lane => GuardKey::Lane,
-            kyu_broker::GuardKey::Attribute => {
+            kyu_model::GuardKey::Queue => GuardKey::Queue,
+            kyu_model::GuardKey::Lane => GuardKey::Lane,
+            kyu_model::GuardKey::Attribute => {
                 GuardKey::Attribute(config.guard_attribute.clone().unwrap_or_default())
             }
         };
@@ -104,25 +104,25 @@ impl Guard {
     }
 
     /// The guard, and the attribute that it goes by.
-    pub(crate) fn into_engine(self) -> (kyu_broker::Guard, Option<String>) {
+    pub(crate) fn into_engine(self) -> (kyu_model::Guard, Option<String>) {
         let (key, attribute) = match self.key {
-            GuardKey::Queue => (kyu_broker::GuardKey::Queue, None),
-            GuardKey::Lane => (kyu_broker::GuardKey::Lane, None),
-            GuardKey::Attribute(name) => (kyu_broker::GuardKey::Attribute, Some(name)),
+            GuardKey::Queue => (kyu_model::GuardKey::Queue, None),
+            GuardKey::Lane => (kyu_model::GuardKey::Lane, None),
+            GuardKey::Attribute(name) => (kyu_model::GuardKey::Attribute, Some(name)),
         };
         let (budget, breaker) = (self.budget.map(Into::into), self.breaker.map(Into::into));
-        (kyu_broker::Guard { key, budget, breaker }, attribute)
+        (kyu_model::Guard { key, budget, breaker }, attribute)
     }
 }
 
-impl From<kyu_broker::LaneLimits> for LaneLimits {
-    fn from(limits: kyu_broker::LaneLimits) -> Self {
-        let kyu_broker::LaneLimits { max_in_flight, rate, default_weight, weights } = limits;
+impl From<kyu_model::LaneLimits> for LaneLimits {
+    fn from(limits: kyu_model::LaneLimits) -> Self {
+        let kyu_model::LaneLimits { max_in_flight, rate, default_weight, weights } = limits;
         Self { max_in_flight, rate: rate.map(Into::into), default_weight, weights }
     }
 }
 
-impl From<LaneLimits> for kyu_broker::LaneLimits {
+impl From<LaneLimits> for kyu_model::LaneLimits {
     fn from(limits: LaneLimits) -> Self {
         let LaneLimits { max_in_flight, rate, default_weight, weights } = limits;
         Self { max_in_flight, rate: rate.map(Into::into), default_weight, weights }

@@ -6,13 +6,13 @@
 #[macro_export]
 macro_rules! same_words {
     ($($name:ident { $($variant:ident),+ })+) => {$(
-        impl From<kyu_broker::$name> for $name {
-            fn from(word: kyu_broker::$name) -> Self {
-                match word { $(kyu_broker::$name::$variant => Self::$variant,)+ }
+        impl From<kyu_model::$name> for $name {
+            fn from(word: kyu_model::$name) -> Self {
+                match word { $(kyu_model::$name::$variant => Self::$variant,)+ }
             }
         }
 
-        impl From<$name> for kyu_broker::$name {
+        impl From<$name> for kyu_model::$name {
             fn from(word: $name) -> Self {
                 match word { $($name::$variant => Self::$variant,)+ }
             }

@@ -122,7 +122,7 @@ pub struct RetryBudget {
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        kyu_broker::RetryBudget::default().into()
+        kyu_model::RetryBudget::default().into()
     }
 }
 
@@ -153,7 +153,7 @@ pub struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        kyu_broker::Breaker::default().into()
+        kyu_model::Breaker::default().into()
     }
 }
 
@@ -171,7 +171,7 @@ pub struct Fencing {
 
 impl Default for Fencing {
     fn default() -> Self {
-        kyu_broker::Fencing::default().into()
+        kyu_model::Fencing::default().into()
     }
 }
 
@@ -230,6 +230,6 @@ fn weights(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 impl Default for LaneLimits {
     fn default() -> Self {
-        kyu_broker::LaneLimits::default().into()
+        kyu_model::LaneLimits::default().into()
     }
 }

@@ -133,6 +133,6 @@ pub struct QueueSettings {
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        crate::convert::of(&kyu_broker::QueueConfig::default())
+        crate::convert::of(&kyu_model::QueueConfig::default())
     }
 }

@@ -13,10 +13,11 @@
 use std::collections::VecDeque;
 
 use kyu_broker::{
-    Acquire, Answer, Backoff, Breaker, Command, Content, Context, CreateQueue, Delivery, Engine,
-    Enqueue, Guard, GuardKey, Lease, NewMessage, Outcome, Query, QueueConfig, QueueId, QueueName,
+    Acquire, Answer, Backoff, Breaker, Command, Content, Context, CreateQueue, Delivery, Enqueue,
+    Guard, GuardKey, Lease, NewMessage, Outcome, Query, QueueConfig, QueueId, QueueName,
     QueueStats, Receipt, Refusal, Reply, RetryBudget, RetryPolicy, Settle,
 };
+use kyu_engine::Engine;
 
 const STEP_MS: u64 = 10;
 /// Calls without a caller that wait at the dependency at most; further ones are dropped.

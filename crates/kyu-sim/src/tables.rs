@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
-use kyu_broker::engine::limits::MAX_BATCH;
 use kyu_broker::{
     Acquire, BySeq, Command, Conclude, Enqueue, EnqueueReserved, Fate, GiveBack, Lease, NewMessage,
     PurgeQueue, QueueId, QueueRef, Reserve, ReservedMessage, Seq, SeqAction, SessionId, UnixMs,
 };
+use kyu_model::limits::MAX_BATCH;
 
 use crate::audit::{Auditor, TableBook, Wish};
 use crate::cast::Role;

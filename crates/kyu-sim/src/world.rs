@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use kyu_broker::{
-    Completion, Context, Core, CoreOptions, Counter, Deliver, Delivery, EndSession, Engine, Frame,
-    Frozen, LiveFrame, OpenError, Policy, Query, SessionId, UnixMs, Work,
+    Completion, Context, Core, CoreOptions, Counter, Deliver, Delivery, EndSession, Frame,
+    OpenError, Policy, Query, SessionId, UnixMs, Work,
 };
+use kyu_engine::{Engine, Frozen, LiveFrame};
 use kyu_log::{Log, LogReader, Lsn, OnFailure, SimDisk, SimFaults, SyncMode};
 
 use crate::coverage::{Coverage, Event};

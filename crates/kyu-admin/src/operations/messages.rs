@@ -118,7 +118,7 @@ fn acquire(queue: &QueueInfo, receive: &Receive) -> Result<Acquire, Problem> {
     within("/lease_ms", receive.lease_ms, 0..=MAX_LEASE_MS)?;
     let lease = receive.lease_ms.map_or(Lease::QueueDefault, Lease::For);
     let attempt_id = receive.attempt_id.clone();
-    let longest = kyu_broker::engine::limits::MAX_KEY_BYTES;
+    let longest = kyu_model::limits::MAX_KEY_BYTES;
     if attempt_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > longest) {
         return Err(Problem::at("/attempt_id", format!("attempt_id has 1 to {longest} bytes.")));
     }

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use kyu_broker::engine::limits::MAX_ACQUIRE;
 use kyu_broker::{QueueInfo, Seq, SeqAction, archive_name};
+use kyu_model::limits::MAX_ACQUIRE;
 use kyu_pgsql::error::PgError;
 
 use super::admin::count;

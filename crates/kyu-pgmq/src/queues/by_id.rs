@@ -1,10 +1,10 @@
 //! `delete`, `archive` and `set_vt`: messages named by `msg_id`, in whatever state they are.
 
-use kyu_broker::engine::limits::MAX_BATCH;
 use kyu_broker::{
     BySeq, Command, DeleteQueue, Delivery, Error, Pin, QueueId, QueueInfo, Refusal, Reply, Seq,
     SeqAction, SeqResult, SessionId, archive_name,
 };
+use kyu_model::limits::MAX_BATCH;
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::host::{Relation, ScanBounds};
 

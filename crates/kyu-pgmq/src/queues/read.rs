@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kyu_broker::engine::limits::MAX_ACQUIRE;
 use kyu_broker::{
     Acquire, Answer, Browse, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query,
     QueueInfo, QueueRef, SeqAction, SessionId, UnixMs,
 };
+use kyu_model::limits::MAX_ACQUIRE;
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::json::{self, Json};
 

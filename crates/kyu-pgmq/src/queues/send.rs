@@ -15,7 +15,7 @@ use super::session::QueueSession;
 use super::time::{after, from_pg};
 use super::transaction::{End, Local};
 use super::waiting::Own;
-use kyu_broker::engine::limits::{MAX_BATCH, MAX_RESERVED};
+use kyu_model::limits::{MAX_BATCH, MAX_RESERVED};
 
 /// A list of messages or headers, each of which may be NULL, as the list itself.
 type Jsons = Option<Vec<Option<Arc<str>>>>;

@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kyu_broker::engine::limits::{MAX_ATOMIC, MAX_BATCH};
 use kyu_broker::{
     BySeq, Command, Conclude, ConfigureQueue, CreateQueue, DeleteQueue, EnqueueReserved, Fate,
     PurgeQueue, QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq,
     SeqAction, SessionId, UnixMs, archive_name,
 };
 use kyu_budget::Budget;
+use kyu_model::limits::{MAX_ATOMIC, MAX_BATCH};
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::held::Held;
 

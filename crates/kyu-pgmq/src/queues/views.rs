@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kyu_broker::engine::limits::MAX_ACQUIRE;
+use kyu_model::limits::MAX_ACQUIRE;
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::host::{Relation, ScanBounds};
 use kyu_pgsql::value::Row;

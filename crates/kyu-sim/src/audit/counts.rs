@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kyu_broker::{Answer, Engine, Query, QueueId, QueueStats, QueueTotals};
+use kyu_broker::{Answer, Query, QueueId, QueueStats, QueueTotals};
+use kyu_engine::Engine;
 
 use super::{Auditor, Wish};
 use crate::cast::{BOUND, Presence, Role};

@@ -2,8 +2,9 @@
 //! and in an ordered exchange with numbers that rise.
 
 use kyu_broker::{
-    Answer, Engine, EnqueueRefusal, NewMessage, Publication, Publish, Published, Query, QueueId,
+    Answer, EnqueueRefusal, NewMessage, Publication, Publish, Published, Query, QueueId,
 };
+use kyu_engine::Engine;
 
 use super::sends::Window;
 use super::{Auditor, Request};

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kyu_broker::{
-    Acquire, Answer, Browse, BySeq, Command, Conclude, Delivery, Engine, Error, Fate, Frame, Lease,
-    Phase, Query, QueueId, Refusal, Reply, Response, Seq, SeqAction, SeqResult, SessionId, UnixMs,
+    Acquire, Answer, Browse, BySeq, Command, Conclude, Delivery, Error, Fate, Frame, Lease, Phase,
+    Query, QueueId, Refusal, Reply, Response, Seq, SeqAction, SeqResult, SessionId, UnixMs,
 };
+use kyu_engine::Engine;
 
 use super::Auditor;
 use crate::cast::Role;

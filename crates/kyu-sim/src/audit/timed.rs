@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kyu_broker::{
-    Answer, Delivery, Engine, Frame, MessageId, Outcome, Property, Query, QueueId, Receipt,
-    ScheduleAnswer, ScheduleInfo, ScheduleQuery, Seq, Settle, Settled, UnixMs,
+    Answer, Delivery, Frame, MessageId, Outcome, Property, Query, QueueId, Receipt, ScheduleAnswer,
+    ScheduleInfo, ScheduleQuery, Seq, Settle, Settled, UnixMs,
 };
+use kyu_engine::Engine;
 
 use super::Auditor;
 use crate::cast::Role;
