@@ -150,6 +150,10 @@ impl Directory<'_> {
         })
     }
 
+    fn missing(&self, at: Lsn, after: u64) -> OpenError {
+        self.damaged(at, format!("it is missing, though segment {after} was prepared after it"))
+    }
+
     fn io(&self, number: u64) -> impl FnOnce(io::Error) -> OpenError {
         OpenError::io(format!("reading {}", self.path(number).display()))
     }
@@ -177,9 +181,7 @@ impl Directory<'_> {
         let prepared_to = contiguous_from(numbers, next);
         match numbers.last() {
             Some(last) if *last > prepared_to => {
-                let missing = self.geometry.at(prepared_to + 1, BLOCK_BYTES);
-                let reason = format!("it is missing, though segment {last} was prepared after it");
-                Err(self.damaged(missing, reason))
+                Err(self.missing(self.geometry.at(prepared_to + 1, BLOCK_BYTES), *last))
             }
             _ => Ok(prepared_to),
         }
@@ -208,9 +210,8 @@ impl Directory<'_> {
     fn end_of_new_log(&self, numbers: &[u64]) -> Result<End, OpenError> {
         match numbers.first() {
             Some(number) if *number != 1 => {
-                let reason =
-                    format!("no batch was found, and the segments before {number} are gone");
-                return Err(self.damaged(self.geometry.at(*number, BLOCK_BYTES), reason));
+                let missing = self.geometry.at(number.saturating_sub(1), BLOCK_BYTES);
+                return Err(self.missing(missing, *number));
             }
             _ => self.check_unwritten(numbers, 1)?,
         }

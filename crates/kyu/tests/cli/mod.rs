@@ -1,5 +1,7 @@
 //! The verbs of the command against a real server: what is on standard output, and how it ends.
 
+mod log;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
