@@ -85,7 +85,7 @@ fn encode_retry(retry: &RetryPolicy, out: &mut Vec<u8>) {
             out.varint(u64::from(*factor_percent));
             out.varint(*max_ms);
         }
-        Backoff::List(delays) => {
+        Backoff::List { delays_ms: delays } => {
             out.u8(3);
             out.varint(delays.len() as u64);
             delays.iter().for_each(|ms| out.varint(*ms));
@@ -107,7 +107,9 @@ fn decode_retry(r: &mut Reader) -> Result<RetryPolicy, Malformed> {
                 let (first_ms, factor_percent) = (r.varint()?, r.varint32()?);
                 Backoff::Exponential { first_ms, factor_percent, max_ms: r.varint()? }
             }
-            3 => Backoff::List((0..r.count()?).map(|_| r.varint()).collect::<Result<_, _>>()?),
+            3 => Backoff::List {
+                delays_ms: (0..r.count()?).map(|_| r.varint()).collect::<Result<_, _>>()?,
+            },
             _ => return Err(Malformed("backoff")),
         },
         jitter_percent: r.u8()?,
@@ -193,7 +195,7 @@ mod tests {
                 retry(Backoff::Exponential { first_ms: 1, factor_percent: 200, max_ms: 3 }),
                 "01080201c801031e0105",
             ),
-            (retry(Backoff::List(vec![1, 2])), "01070302 01021e0105"),
+            (retry(Backoff::List { delays_ms: vec![1, 2] }), "01070302 01021e0105"),
             (QueueConfig { back_after_receives: None, ..base() }, "020100"),
             (QueueConfig { keep_history: true, ..base() }, "0300"),
             (QueueConfig { expired_to: ExpiredTo::DeadLetterQueue, ..base() }, "040101"),

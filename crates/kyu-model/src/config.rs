@@ -10,6 +10,8 @@ use crate::retry::{ExpiredTo, Fencing, Guard, RetryPolicy};
 /// How messages of one lane (message group) are ordered and locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum QueueKind {
     /// Best-effort order; lanes share the queue fairly and never block.
     #[default]
@@ -21,6 +23,8 @@ pub enum QueueKind {
 /// What a deduplication id is unique within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum DedupScope {
     /// The whole queue.
     #[default]
@@ -29,9 +33,11 @@ pub enum DedupScope {
     Lane = 1,
 }
 
-/// What happens to an enqueue on a queue that is at its length or byte limit.
+/// What happens to a send at `max_messages` or `max_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Overflow {
     /// The new message is refused.
     #[default]

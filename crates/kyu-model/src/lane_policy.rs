@@ -9,49 +9,62 @@ use crate::limits::{
     MAX_KEY_BYTES, MAX_RATE, MAX_RATE_FILL_MS, MAX_RATE_INTERVAL_MS, MAX_WEIGHT, MAX_WEIGHTS,
 };
 
-/// Which lane comes next. Within a lane, and between lanes that are equal otherwise, messages
-/// come by priority and then in order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// Which lane comes next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Fairness {
-    /// SQS fair queues: a lane with more than 30 messages and more than a tenth of all in flight
-    /// stands behind the others. FIFO queues serve the lane that has waited longest.
+    /// As SQS fair queues: a lane with more than 30 messages and more than a tenth of all in
+    /// flight stands behind the others.
     #[default]
     QuietFirst = 0,
-    /// Lanes do not matter: strictly by priority, then arrival. Nothing goes to the back because it
-    /// was received often. Standard queues only.
+    /// Lanes do not matter. Standard queues only.
     StrictOrder = 1,
-    /// Lanes with messages of equal priority share deliveries in proportion to their weights
-    /// ([`LaneLimits::weights`]). A lane that had nothing to give (or was limited) saves nothing up.
+    /// Lanes share in proportion to their weights.
     Weighted = 2,
 }
 
-/// A token bucket: one token a delivery. It holds `burst` tokens at most, and gains `permits` of
-/// them, evenly spaced, in `interval_ms`; over any time `t` at most `burst + t * permits /
-/// interval_ms` messages are delivered. A delivery that is given back does not return its token.
+/// A token bucket: one token a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct RateLimit {
-    /// Tokens gained in an interval; 1 to [`crate::limits::MAX_RATE`].
+    /// Tokens gained in an interval.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 1_000_000)))]
     pub permits: u32,
-    /// Length of the interval; 1 to [`crate::limits::MAX_RATE_INTERVAL_MS`].
+    /// Length of the interval, at most a day.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 86_400_000)))]
     pub interval_ms: u64,
-    /// Most tokens that are saved up; 1 to [`crate::limits::MAX_RATE`].
+    /// Most tokens that are saved up.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 1_000_000)))]
     pub burst: u32,
 }
 
-/// Limits of each lane of a queue. Messages without a lane are not limited by them.
+/// Limits of each lane. Messages without a lane are not limited by them.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LaneLimits {
-    /// Most messages of one lane under lease at one time; at least 1. With this limit, a lease that
-    /// has lapsed cannot be extended any more.
+    /// Most messages of one lane under lease at one time.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1)))]
     pub max_in_flight: Option<u32>,
     /// Deliveries of one lane.
     pub rate: Option<RateLimit>,
-    /// Weight of a lane that has none of its own, for [`Fairness::Weighted`];
-    /// 1 to [`crate::limits::MAX_WEIGHT`].
+    /// Weight of a lane that has none of its own, from 1 to 1000.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 1000)))]
     pub default_weight: u32,
-    /// Weights by lane key; at most [`crate::limits::MAX_WEIGHTS`].
+    /// Weights by lane.
+    #[cfg_attr(feature = "serde", schemars(schema_with = "weights"))]
     pub weights: BTreeMap<String, u32>,
+}
+
+#[cfg(feature = "serde")]
+fn weights(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "integer", "minimum": 1, "maximum": 1000 },
+    })
 }
 
 impl Default for LaneLimits {

@@ -5,54 +5,69 @@ use crate::config::QueueConfig;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{MAX_KEY_BYTES, MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
 
-/// When a failed message is tried again, and how often.
-///
-/// It is applied when a lease lapses, when a delivery is given back counted without a delay
-/// ([`crate::Outcome::Release`], an extension to 0) and when it failed ([`crate::Outcome::Failed`]).
-/// A delay that the consumer names goes before. The n-th failure waits for the n-th delay.
-/// In a FIFO queue a message that waits for its next attempt blocks its lane, as one under lease.
+/// When a failed message is tried again, and how often. It counts when a lease lapses, and when a
+/// delivery fails or is released counted without a delay of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct RetryPolicy {
     /// Delays between attempts.
     pub backoff: Backoff,
-    /// How much of each delay is random, 0 to 100 percent: with 30, a delay of 10 s becomes one
-    /// from 7 to 10 s. Spreads the retries of messages that failed together.
+    /// How much of each delay is random: with 30, a delay of 10 s becomes one from 7 to 10 s.
+    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", schemars(range(max = 100)))]
     pub jitter_percent: u8,
-    /// The last attempt: a message that fails in it goes to the dead-letter queue at once, or is
-    /// kept as dead ([`crate::Phase::Dead`]) if the queue has no dead-letter rule. While the queue
-    /// that the rule names does not exist, it is tried again. At least 1; `None` for the dead-letter
-    /// rule's `max_receives` alone (the lower of the two counts).
+    /// The last attempt: a message that fails in it goes to the dead-letter queue, or is kept as
+    /// `dead` if the queue has no dead-letter rule. `null` for the rule's `max_receives` alone.
+    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", schemars(range(min = 1)))]
     pub max_attempts: Option<u32>,
 }
 
-/// Delays between attempts, in milliseconds. None is longer than [`crate::limits::MAX_RETRY_DELAY_MS`].
+/// Delays between attempts, each at most 30 days.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields))]
 pub enum Backoff {
     /// Always the same.
     Fixed {
         /// The delay.
+        #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         delay_ms: u64,
     },
-    /// `first_ms`, `first_ms + step_ms`, `first_ms + 2 * step_ms`, ..., at most `max_ms`.
+    /// `first_ms`, then `step_ms` more each time, at most `max_ms`.
     Linear {
         /// The first delay.
+        #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         first_ms: u64,
         /// What each delay adds to the one before.
+        #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         step_ms: u64,
         /// The longest delay.
+        #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         max_ms: u64,
     },
     /// `first_ms`, then each delay `factor_percent` of the one before, at most `max_ms`.
     Exponential {
         /// The first delay.
+        #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         first_ms: u64,
-        /// 200 doubles each time. At least 100, at most 10,000.
+        /// 200 doubles each time.
+        #[cfg_attr(feature = "serde", schemars(range(min = 100, max = 10_000)))]
         factor_percent: u32,
         /// The longest delay.
+        #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         max_ms: u64,
     },
-    /// These in order; the last one repeats. From 1 to [`crate::limits::MAX_RETRY_DELAYS`].
-    List(Vec<u64>),
+    /// These in order; the last one repeats. 1 to 64.
+    List {
+        /// The delays.
+        #[cfg_attr(
+            feature = "serde",
+            schemars(length(min = 1, max = 64), inner(range(max = 2_592_000_000_u64)))
+        )]
+        delays_ms: Vec<u64>,
+    },
 }
 
 /// What becomes of messages whose time is over: past the queue's retention, or past their own
@@ -99,17 +114,19 @@ pub enum GuardKey {
     Attribute = 2,
 }
 
-/// A message is delivered again only for a token; without one it is *held*
-/// ([`crate::QueueStats::held`]) until there is one. First deliveries need none, and neither does a
-/// message that was given back uncounted.
+/// A message is delivered again only for a token; without one it is held until there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RetryBudget {
-    /// Tokens that an acknowledgement of a first attempt earns, in hundredths. At most 1,000.
+    /// Hundredths of a token that the acknowledgement of a first attempt earns.
+    #[cfg_attr(feature = "serde", schemars(range(max = 1_000)))]
     pub earn_percent: u32,
-    /// Tokens that come with time, each second, whatever happens. They are saved for ten seconds
-    /// at most. At least 1, at most 100,000: with none, a queue without successes would be stuck.
+    /// Tokens that come each second, whatever happens.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 100_000)))]
     pub floor_per_second: u32,
-    /// Most tokens that are saved. At most 1,000,000.
+    /// Most tokens that are saved.
+    #[cfg_attr(feature = "serde", schemars(range(max = 1_000_000)))]
     pub max_tokens: u32,
 }
 
@@ -120,30 +137,29 @@ impl Default for RetryBudget {
     }
 }
 
-/// Opens when too many attempts fail: then nothing is delivered for `open_ms`. After that it is
-/// half open and lets `probes` attempts through. At the first failure it opens again. If all of
-/// them are acknowledged it closes in steps (*slow start*): `probes` attempts may be under way at
-/// one time; each round of as many attempts as are allowed lets that grow by `slow_start_percent`,
-/// or halves it if `failure_percent` of them failed (above half of what was once too much it grows
-/// by a tenth of that). A round that fails at `probes` opens the breaker again; it is closed when
-/// for `window_ms` nobody was held up. Attempts count by their end, whenever they began, except
-/// those that began before the breaker last changed; rejections and what is given back uncounted
-/// say nothing of the dependency and do not count.
+/// Opens when too many attempts fail: nothing is delivered for `open_ms`, then `probes` attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Breaker {
-    /// Attempts are counted over windows of this length, one after the other. 1 ms to one hour.
+    /// Attempts are counted over windows of this length.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 3_600_000)))]
     pub window_ms: u64,
-    /// It does not open by fewer attempts in a window than this. At least 1.
+    /// It does not open by fewer attempts in a window than this.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1)))]
     pub min_attempts: u32,
-    /// It opens when this many of a hundred attempts of the window failed. From 1 to 100.
+    /// It opens when this many of a hundred attempts failed.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 100)))]
     pub failure_percent: u8,
-    /// How long it stays open, and how long a probe may take before others are let through.
-    /// 1 ms to one day.
+    /// How long it stays open, and how long a probe may take.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 86_400_000)))]
     pub open_ms: u64,
-    /// Attempts that are let through half open. From 1 to 1,000.
+    /// Attempts that are let through half open.
+    #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 1_000)))]
     pub probes: u32,
-    /// By how much the attempts that may be under way grow with each good round after the probes,
-    /// in hundredths: 100 doubles them. 0 lets everybody through at once. At most 1,000.
+    /// After the probes it closes step by step: so many attempts may be under way as probes
+    /// succeeded, and by how many percent that grows with each good round; 0 closes it at once.
+    #[cfg_attr(feature = "serde", schemars(range(max = 1_000)))]
     pub slow_start_percent: u32,
 }
 
@@ -161,14 +177,16 @@ impl Default for Breaker {
     }
 }
 
-/// What receipts may do of deliveries that a later delivery of the same message has followed.
+/// What receipts may do of deliveries that a later delivery has followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Fencing {
-    /// An acknowledgement by an earlier delivery removes the message, although a later delivery is
-    /// under way: the work is done. Otherwise it is refused as stale. Counted either way.
+    /// Their acknowledgement removes the message, as with SQS; otherwise (the default) it is refused
+    /// as stale. Counted either way.
     pub accept_late_acks: bool,
-    /// Only the latest delivery moves a lease. Otherwise any receipt moves the deadline of a
-    /// standard queue's message, as SQS has it. FIFO queues always refuse.
+    /// They do not move a lease (the default); otherwise they do in standard queues, but never end
+    /// it.
     pub refuse_stale_extends: bool,
 }
 
@@ -284,7 +302,7 @@ impl RetryPolicy {
                 }
                 delay_ms
             }
-            Backoff::List(delays) => {
+            Backoff::List { delays_ms: delays } => {
                 delays.get(n as usize).or(delays.last()).copied().unwrap_or_default()
             }
         }
@@ -336,7 +354,7 @@ impl RetryPolicy {
                 }
                 *first_ms.max(max_ms)
             }
-            Backoff::List(delays) => {
+            Backoff::List { delays_ms: delays } => {
                 if delays.is_empty() || delays.len() > MAX_RETRY_DELAYS {
                     return Err("a list of retry delays has from 1 to 64 of them");
                 }
@@ -410,7 +428,10 @@ mod tests {
         assert_eq!(delays(doubling), [100, 200, 400, 800, 1_000]);
         let slow = Backoff::Exponential { first_ms: 1, factor_percent: 110, max_ms: 1_000 };
         assert_eq!(delays(slow), [1, 2, 3, 4, 5], "it grows even where a percentage rounds away");
-        assert_eq!(delays(Backoff::List(vec![1, 60, 3_600])), [1, 60, 3_600, 3_600, 3_600]);
+        assert_eq!(
+            delays(Backoff::List { delays_ms: vec![1, 60, 3_600] }),
+            [1, 60, 3_600, 3_600, 3_600]
+        );
     }
 
     #[test]

@@ -4,39 +4,68 @@ use kyu_model::{FOREVER, QueueConfig, QueueName};
 
 use crate::limits::{MAX_LEASE_MS, MAX_MESSAGE_BYTES, MAX_SPAN_MS, MAX_WAIT_MS};
 use crate::policies::Guard;
-use crate::queue::{DeadLetter, DedupScope, Overflow, QueueKind, QueueSettings, RetentionFrom};
+use crate::queue::{DeadLetter, QueueSettings};
 
 /// A queue's settings, to be shown.
 pub fn of(config: &QueueConfig) -> QueueSettings {
+    // Taken apart, so that a new setting does not compile before it is shown, or left to a door.
+    let QueueConfig {
+        kind,
+        visibility_timeout_ms,
+        delay_ms,
+        retention_ms,
+        retention_from,
+        receive_wait_ms,
+        max_message_bytes,
+        max_in_flight,
+        max_messages,
+        max_bytes,
+        overflow,
+        content_based_deduplication,
+        dedup_scope,
+        dedup_window_ms,
+        dead_letter,
+        fairness,
+        rate,
+        lanes,
+        retry,
+        back_after_receives,
+        keep_history,
+        expired_to,
+        guard: _,
+        guard_attribute: _,
+        fencing,
+        // What only one door understands.
+        attributes: _,
+        tags,
+    } = config.clone();
     QueueSettings {
-        kind: config.kind.into(),
-        visibility_timeout_ms: config.visibility_timeout_ms,
-        delay_ms: config.delay_ms,
-        retention_ms: if config.retention_ms == FOREVER { 0 } else { config.retention_ms },
-        retention_from: config.retention_from.into(),
-        receive_wait_ms: config.receive_wait_ms,
-        max_message_bytes: config.max_message_bytes,
-        max_in_flight: config.max_in_flight,
-        max_messages: config.max_messages,
-        max_bytes: config.max_bytes,
-        overflow: config.overflow.into(),
-        content_based_deduplication: config.content_based_deduplication,
-        dedup_scope: config.dedup_scope.into(),
-        dedup_window_ms: config.dedup_window_ms,
-        dead_letter: config.dead_letter.as_ref().map(|rule| DeadLetter {
-            queue: rule.target.name.clone(),
-            max_receives: rule.max_receives,
-        }),
-        fairness: config.fairness.into(),
-        rate: config.rate.map(Into::into),
-        lanes: config.lanes.clone().into(),
-        retry: config.retry.as_ref().map(Into::into),
-        back_after_receives: config.back_after_receives.unwrap_or(0),
-        keep_history: config.keep_history,
-        expired_to: (&config.expired_to).into(),
+        kind,
+        visibility_timeout_ms,
+        delay_ms,
+        retention_ms: if retention_ms == FOREVER { 0 } else { retention_ms },
+        retention_from,
+        receive_wait_ms,
+        max_message_bytes,
+        max_in_flight,
+        max_messages,
+        max_bytes,
+        overflow,
+        content_based_deduplication,
+        dedup_scope,
+        dedup_window_ms,
+        dead_letter: dead_letter
+            .map(|rule| DeadLetter { queue: rule.target.name, max_receives: rule.max_receives }),
+        fairness,
+        rate,
+        lanes,
+        retry,
+        back_after_receives: back_after_receives.unwrap_or(0),
+        keep_history,
+        expired_to: (&expired_to).into(),
         guard: Guard::of(config),
-        fencing: config.fencing.into(),
-        tags: config.tags.clone(),
+        fencing,
+        tags,
     }
 }
 
@@ -47,37 +76,42 @@ pub fn apply(
     config: &mut QueueConfig,
 ) -> Result<(), String> {
     check(&settings)?;
-    config.kind = settings.kind.into();
-    config.visibility_timeout_ms = settings.visibility_timeout_ms;
-    config.delay_ms = settings.delay_ms;
-    config.retention_ms = if settings.retention_ms == 0 { FOREVER } else { settings.retention_ms };
-    config.retention_from = settings.retention_from.into();
-    config.receive_wait_ms = settings.receive_wait_ms;
-    config.max_message_bytes = settings.max_message_bytes;
-    config.max_in_flight = settings.max_in_flight;
-    config.max_messages = settings.max_messages;
-    config.max_bytes = settings.max_bytes;
-    config.overflow = settings.overflow.into();
-    config.content_based_deduplication = settings.content_based_deduplication;
-    config.dedup_scope = settings.dedup_scope.into();
-    config.dedup_window_ms = settings.dedup_window_ms;
-    config.dead_letter = settings.dead_letter.map(|rule| kyu_model::DeadLetter {
-        target: QueueName { namespace: namespace.to_owned(), name: rule.queue },
-        max_receives: rule.max_receives,
-    });
-    config.fairness = settings.fairness.into();
-    config.rate = settings.rate.map(Into::into);
-    config.lanes = settings.lanes.into();
-    config.retry = settings.retry.map(Into::into);
-    config.back_after_receives = Some(settings.back_after_receives).filter(|count| *count > 0);
-    config.keep_history = settings.keep_history;
-    config.expired_to = settings.expired_to.within(namespace);
-    (config.guard, config.guard_attribute) = match settings.guard.map(Guard::into_engine) {
+    let (guard, guard_attribute) = match settings.guard.map(Guard::into_engine) {
         Some((guard, attribute)) => (Some(guard), attribute),
         None => (None, None),
     };
-    config.fencing = settings.fencing.into();
-    config.tags = settings.tags;
+    *config = QueueConfig {
+        kind: settings.kind,
+        visibility_timeout_ms: settings.visibility_timeout_ms,
+        delay_ms: settings.delay_ms,
+        retention_ms: if settings.retention_ms == 0 { FOREVER } else { settings.retention_ms },
+        retention_from: settings.retention_from,
+        receive_wait_ms: settings.receive_wait_ms,
+        max_message_bytes: settings.max_message_bytes,
+        max_in_flight: settings.max_in_flight,
+        max_messages: settings.max_messages,
+        max_bytes: settings.max_bytes,
+        overflow: settings.overflow,
+        content_based_deduplication: settings.content_based_deduplication,
+        dedup_scope: settings.dedup_scope,
+        dedup_window_ms: settings.dedup_window_ms,
+        dead_letter: settings.dead_letter.map(|rule| kyu_model::DeadLetter {
+            target: QueueName { namespace: namespace.to_owned(), name: rule.queue },
+            max_receives: rule.max_receives,
+        }),
+        fairness: settings.fairness,
+        rate: settings.rate,
+        lanes: settings.lanes,
+        retry: settings.retry,
+        back_after_receives: Some(settings.back_after_receives).filter(|count| *count > 0),
+        keep_history: settings.keep_history,
+        expired_to: settings.expired_to.within(namespace),
+        guard,
+        guard_attribute,
+        fencing: settings.fencing,
+        attributes: std::mem::take(&mut config.attributes),
+        tags: settings.tags,
+    };
     Ok(())
 }
 
@@ -117,13 +151,6 @@ fn check(settings: &QueueSettings) -> Result<(), String> {
     Ok(())
 }
 
-same_words! {
-    QueueKind { Standard, Fifo }
-    DedupScope { Queue, Lane }
-    Overflow { Refuse, DropHead }
-    RetentionFrom { Sent, Receivable }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +161,7 @@ mod tests {
             kind: kyu_model::QueueKind::Fifo,
             max_bytes: Some(7),
             retry: Some(kyu_model::RetryPolicy {
-                backoff: kyu_model::Backoff::List(vec![1, 2]),
+                backoff: kyu_model::Backoff::List { delays_ms: vec![1, 2] },
                 jitter_percent: 5,
                 max_attempts: Some(3),
             }),

@@ -5,53 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use kyu_model::{DedupScope, Overflow, QueueKind, RetentionFrom};
+
 use crate::policies::{ExpiredTo, Fairness, Fencing, Guard, LaneLimits, RateLimit, RetryPolicy};
-
-/// How messages of one lane (message group) are ordered and locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum QueueKind {
-    /// Best-effort order; lanes share the queue fairly and never block.
-    #[default]
-    Standard,
-    /// Strict order within a lane: messages in flight block the later ones of their lane.
-    Fifo,
-}
-
-/// What a deduplication id is unique within.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DedupScope {
-    /// The whole queue.
-    #[default]
-    Queue,
-    /// The message's lane.
-    Lane,
-}
-
-/// What happens to a send at `max_messages` or `max_bytes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Overflow {
-    /// The new message is refused.
-    #[default]
-    Refuse,
-    /// The oldest ready message is dropped to make room.
-    DropHead,
-}
-
-/// From when on the retention of a message counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RetentionFrom {
-    /// As SQS has it: from the send, or the end of a delay or backoff, through all leases; the dead
-    /// letters of a standard queue take their age along.
-    Sent,
-    /// From the last time that the message became receivable: also anew when a lease ends without
-    /// an acknowledgement. A dead letter starts anew.
-    #[default]
-    Receivable,
-}
 
 /// Where messages go that were received too often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -221,7 +221,7 @@ impl Role {
 fn retried(base: QueueConfig) -> QueueConfig {
     QueueConfig {
         retry: Some(RetryPolicy {
-            backoff: Backoff::List(vec![0, 500, 2_000]),
+            backoff: Backoff::List { delays_ms: vec![0, 500, 2_000] },
             jitter_percent: 50,
             max_attempts: Some(MAX_RECEIVES),
         }),

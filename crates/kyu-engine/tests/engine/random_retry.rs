@@ -62,7 +62,11 @@ fn config(queue: usize, by_attribute: bool) -> QueueConfig {
 
 fn config_by_lane(queue: usize) -> QueueConfig {
     let retry = |delays, max_attempts| {
-        Some(RetryPolicy { backoff: Backoff::List(delays), jitter_percent: 50, max_attempts })
+        Some(RetryPolicy {
+            backoff: Backoff::List { delays_ms: delays },
+            jitter_percent: 50,
+            max_attempts,
+        })
     };
     let budget = RetryBudget { earn_percent: 50, floor_per_second: 1, max_tokens: 4 };
     let breaker = Breaker {

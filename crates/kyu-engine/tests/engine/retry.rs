@@ -39,7 +39,7 @@ fn only(w: &mut World, queue: QueueId) -> Delivery {
 #[test]
 fn every_way_to_fail_waits_for_the_next_delay_of_the_policy() {
     let mut w = World::new();
-    let backoff = Backoff::List(vec![1_000, 2_000, 4_000]);
+    let backoff = Backoff::List { delays_ms: vec![1_000, 2_000, 4_000] };
     let retry = Some(RetryPolicy { backoff, jitter_percent: 0, max_attempts: None });
     let q = w.queue("q", QueueConfig { retry, ..QueueConfig::default() });
     w.send(q, "m");
@@ -398,8 +398,8 @@ fn settings_out_of_bounds_are_refused() {
     for bad in [
         retry(ok.clone(), 101, None),
         retry(ok, 0, Some(0)),
-        retry(Backoff::List(vec![]), 0, None),
-        retry(Backoff::List(vec![1; 65]), 0, None),
+        retry(Backoff::List { delays_ms: vec![] }, 0, None),
+        retry(Backoff::List { delays_ms: vec![1; 65] }, 0, None),
         retry(Backoff::Fixed { delay_ms: limits::MAX_RETRY_DELAY_MS + 1 }, 0, None),
         retry(Backoff::Exponential { first_ms: 1, factor_percent: 99, max_ms: 9 }, 0, None),
         guard(Some(RetryBudget { floor_per_second: 0, ..RetryBudget::default() }), None),
