@@ -110,7 +110,9 @@ impl QueueSession {
         let mut there = Vec::new();
         while let Some(from) = next {
             let most = u32::try_from(last - from + 1).unwrap_or(u32::MAX).min(MAX_ACQUIRE);
+            let mark = self.loading.mark();
             let (page, after) = self.browse(archive, from, most, false).await?;
+            self.loading.back_to(mark);
             let page = page.iter().map(|row| row.seq);
             there.extend(page.filter(|seq| seqs.binary_search(seq).is_ok()));
             next = after.filter(|after| *after <= last);

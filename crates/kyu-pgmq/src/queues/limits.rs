@@ -14,6 +14,8 @@ pub(super) const MAX_READ_MESSAGES: usize = 100_000;
 /// Bytes of one answer of a read or scan, for RAM. A read leaves the rest for the next; a scan ends
 /// with 54000.
 pub(super) const MAX_ANSWER_BYTES: usize = 256 << 20;
+/// Bytes of one page of messages that a scan or a read with a condition loads at a time.
+pub(super) const MAX_PAGE_BYTES: usize = 16 << 20;
 /// `deadlock_timeout` of a session that sets none.
 pub(super) const DEADLOCK_TIMEOUT_MS: u64 = 1_000;
 /// Circles that end by putting somebody in front of a line, before one is said to be a deadlock.

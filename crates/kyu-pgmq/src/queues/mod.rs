@@ -6,6 +6,7 @@
 //!  send, read, by_id, archives, admin, settings, topics, notify, views
 //!                one group of functions each; outside of a transaction one command each
 //!  transaction   what a transaction has done so far, and the group that commits it
+//!  loading       memory of messages that a call loads, paid before they are
 //!  locks         who waits for whose transaction
 //!  message       jsonb and headers <-> body and attributes
 //! ```
@@ -16,6 +17,7 @@ mod by_id;
 mod failure;
 pub mod functions;
 mod limits;
+mod loading;
 mod locks;
 mod message;
 mod names;

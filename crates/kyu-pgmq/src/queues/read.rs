@@ -14,7 +14,9 @@ use kyu_pgsql::json::{self, Json};
 
 use super::by_id::done;
 use super::failure::{self, negative_limit, null_vt};
-use super::limits::{MAX_ANSWER_BYTES, MAX_POLL_MS, MAX_READ_MESSAGES, MAX_TRANSACTION_MESSAGES};
+use super::limits::{
+    MAX_ANSWER_BYTES, MAX_PAGE_BYTES, MAX_POLL_MS, MAX_READ_MESSAGES, MAX_TRANSACTION_MESSAGES,
+};
 use super::message::{DEFAULT_GROUP, MessageRow};
 use super::names::Found;
 use super::session::QueueSession;
@@ -189,8 +191,16 @@ impl QueueSession {
                 order,
                 ..Acquire::new(info.id, most)
             };
-            let received = self.shared.broker.receive(acquire, wait_ms).await;
-            let received = received.map_err(|error| failure::broker(error, &info.name.name))?;
+            let failed = |error| failure::broker(error, &info.name.name);
+            let leased = self.shared.broker.lease(acquire, wait_ms).await.map_err(failed)?;
+            // What is taken at once cannot be given back; a pop by SQL never is.
+            if lease != Lease::Take
+                && let Err(error) = self.loading.pay(leased.bytes())
+            {
+                // These go back uncounted.
+                return if rows.is_empty() { Err(error) } else { Ok(rows) };
+            }
+            let received = self.shared.broker.load(leased).await.map_err(failed)?;
             let few = received.len() < most as usize;
             rows.extend(received.into_iter().map(MessageRow::of));
             bytes = rows.iter().map(MessageRow::bytes).sum();
@@ -213,10 +223,13 @@ impl QueueSession {
         let mut rows = Vec::new();
         let mut next = Some(0);
         while let (Some(from), true) = (next, rows.len() < asked.qty) {
+            let mark = self.loading.mark();
             let (page, after) = self.browse(info, from, MAX_ACQUIRE, true).await?;
             next = after;
             let wanted = page.iter().filter(|row| is_wanted(row, asked.condition.as_ref()));
             let seqs: Vec<u64> = wanted.map(|row| row.seq).take(asked.qty - rows.len()).collect();
+            drop(page);
+            self.loading.back_to(mark);
             if !seqs.is_empty() {
                 rows.extend(self.acquire_seqs(info, seqs, lease).await?);
             }
@@ -224,7 +237,8 @@ impl QueueSession {
         Ok(rows)
     }
 
-    /// One page of a queue's messages as they are outside; where the next page begins.
+    /// One page of a queue's messages as they are outside, of [`MAX_PAGE_BYTES`] or one message;
+    /// where the next page begins.
     pub(super) async fn browse(
         &self,
         info: &QueueInfo,
@@ -235,7 +249,20 @@ impl QueueSession {
         let query = Query::Browse(Browse { queue: info.id, from, max_messages, only_ready });
         let failed = |error| failure::broker(error, &info.name.name);
         let (answer, pin) = self.shared.broker.query_pinned(query).await.map_err(failed)?;
-        let Answer::Browsed { messages, next } = answer else { return Ok((Vec::new(), None)) };
+        let Answer::Browsed { mut messages, mut next } = answer else {
+            return Ok((Vec::new(), None));
+        };
+        let mut bytes = 0;
+        let fits = messages.iter().take_while(|delivery| {
+            bytes += delivery.frame_bytes as usize;
+            bytes <= MAX_PAGE_BYTES
+        });
+        let fits = fits.count().max(1);
+        if let Some(rest) = messages.get(fits) {
+            next = Some(rest.receipt.seq);
+            messages.truncate(fits);
+        }
+        self.loading.pay_for(&messages)?;
         let received = self.shared.broker.resolve(messages, &pin).await.map_err(failed)?;
         Ok((received.into_iter().map(MessageRow::of).collect(), next))
     }
@@ -259,6 +286,7 @@ impl QueueSession {
         deliveries: Vec<Delivery>,
         pin: &Pin,
     ) -> Result<Vec<MessageRow>, PgError> {
+        self.loading.pay_for(&deliveries)?;
         let received = self.shared.broker.resolve(deliveries, pin).await;
         let received = received.map_err(|error| failure::broker(error, &info.name.name))?;
         Ok(received.into_iter().map(MessageRow::of).collect())

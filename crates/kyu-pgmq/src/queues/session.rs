@@ -13,6 +13,7 @@ use super::Shared;
 use super::failure::{self, conflict};
 use super::functions;
 use super::limits::DEADLOCK_TIMEOUT_MS;
+use super::loading::Loading;
 use super::locks::Patience;
 use super::time::to_pg;
 use super::transaction::{End, OpenTransaction, Standing};
@@ -26,6 +27,7 @@ pub struct QueueSession {
     pub(super) transaction: Option<OpenTransaction>,
     /// The budget that its transactions pay from.
     memory: Budget,
+    pub(super) loading: Loading,
     notices: Vec<Notice>,
     pub(super) patience: Patience,
 }
@@ -37,8 +39,9 @@ impl QueueSession {
     pub(super) fn new(shared: Arc<Shared>, listener: u64, process: u32, memory: &Budget) -> Self {
         let (lock_timeout_ms, deadlock_timeout_ms) = (0, DEADLOCK_TIMEOUT_MS);
         let patience = Patience { lock_timeout_ms, deadlock_timeout_ms };
-        let (transaction, notices, memory) = (None, Vec::new(), memory.clone());
-        Self { shared, process, listener, transaction, memory, notices, patience }
+        let (transaction, notices, loading) = (None, Vec::new(), Loading::new(memory));
+        let memory = memory.clone();
+        Self { shared, process, listener, transaction, memory, loading, notices, patience }
     }
 
     pub(super) fn notice(&mut self, severity: &'static str, code: &'static str, message: String) {
@@ -178,6 +181,7 @@ impl Host for QueueSession {
         overload: OverloadId,
         arguments: Vec<Value>,
     ) -> Result<Vec<Row>, PgError> {
+        let _running = self.loading.begin();
         self.call_function(overload, arguments).await
     }
 
@@ -186,6 +190,7 @@ impl Host for QueueSession {
         relation: &Relation,
         bounds: &ScanBounds,
     ) -> Result<Vec<Row>, PgError> {
+        let _running = self.loading.begin();
         self.rows_of(relation, bounds).await
     }
 

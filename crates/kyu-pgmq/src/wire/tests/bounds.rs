@@ -223,6 +223,41 @@ async fn what_open_transactions_keep_is_paid_from_the_memory_of_all_sessions() {
     assert!(rig.memory.sessions().used_bytes() < 1 << 20);
 }
 
+/// The story: every reading session loaded up to 256 MiB before anybody paid for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_paid_for_before_they_are_loaded() {
+    let broker = crate::queues::tests::Rig::new();
+    let limits = Limits { memory_bytes: 24 << 20, ..Limits::default() };
+    let options = DoorOptions { limits, ..DoorOptions::default() };
+    let rig = Rig::over(broker.pgmq.clone(), &Budget::process(1 << 30), options).await;
+    let mut client = rig.client().await;
+    client.query("SELECT pgmq.create('q')").await;
+    for n in 1..=30 {
+        let send = format!(
+            "SELECT pgmq.send('q', jsonb_build_object('n', {n}, 'x', repeat('x', 900000)))"
+        );
+        assert_eq!(client.query(&send).await.last().unwrap(), "ready I");
+    }
+    // Refused before they are there: nothing was read.
+    let visible = "SELECT queue_visible_length FROM pgmq.metrics('q')";
+    for read in [
+        "SELECT * FROM pgmq.read('q', 600, 30)",
+        "SELECT msg_id FROM pgmq.q_q",
+        "BEGIN; SELECT * FROM pgmq.read('q', 600, 30)",
+    ] {
+        let said = client.query(read).await;
+        assert!(said.contains(&"ERROR 53200 out of memory".to_owned()), "{read}: {said:?}");
+        client.query("ROLLBACK").await;
+        assert_eq!(client.query(visible).await[1], "row 30", "{read}");
+        assert!(rig.memory.sessions().used_bytes() < 1 << 20, "{read}");
+    }
+    // A look for one of them holds a page at a time, and what it has looked at no longer.
+    let one = "SELECT read_ct, message->>'n' FROM pgmq.read('q', 600, 1, '{\"n\": 30}')";
+    assert_eq!(client.query(one).await[1], "row 1|30");
+    assert_eq!(client.query("SELECT count(*) FROM pgmq.read('q', 600, 4)").await[1], "row 4");
+    assert_eq!(client.query(visible).await[1], "row 25");
+}
+
 #[tokio::test]
 async fn a_statement_may_take_so_long_and_a_session_be_idle_so_long() {
     let rig = Rig::open().await;
