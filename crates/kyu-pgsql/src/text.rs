@@ -423,7 +423,7 @@ pub fn guess(value: &Value) -> Type {
 }
 
 /// The text of a value.
-pub(crate) fn to_string(ty: Type, value: &Value) -> String {
+pub fn to_string(ty: Type, value: &Value) -> String {
     let mut text = String::new();
     output(ty, value, &mut text);
     text

@@ -1,7 +1,6 @@
 //! The SQL surface over a fake host.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod bounds;
 mod calls;
 mod catalogue;
 mod fake;

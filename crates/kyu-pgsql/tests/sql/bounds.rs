@@ -11,7 +11,7 @@ use kyu_budget::Budget;
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::work::{Watch, Work};
 
-use crate::fake::{FakeHost, run_with};
+use crate::host::{SmallHost, run_with};
 
 /// Every operator that makes, compares or gathers rows, over so many of them.
 const OPERATORS: &[&str] = &[
@@ -63,8 +63,8 @@ fn budget() -> Budget {
 }
 
 async fn run(text: &str, work: &mut Work) -> Result<Vec<String>, PgError> {
-    let answer = run_with(text, &[], &[], &mut FakeHost::default(), work).await;
-    answer.map(|answer| answer.shown())
+    let answer = run_with(text, &mut SmallHost::default(), work).await;
+    answer.map(|answer| answer.rows)
 }
 
 /// Runs it to its end; steps and looks.
