@@ -60,3 +60,11 @@ impl State {
         self.wake(id);
     }
 }
+
+impl State {
+    pub(crate) fn set_pause_end(&mut self, id: QueueId, lane: Option<&str>, until_ms: UnixMs) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.pause_ends.set(lane, Some(until_ms));
+        self.watch_by(id, Some(until_ms));
+    }
+}

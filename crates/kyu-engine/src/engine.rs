@@ -5,11 +5,13 @@ use kyu_model::{
     HistoryOf, ListBindings, ListExchanges, ListGuards, ListLanes, MoveTask, Peek, Query, QueueId,
     QueueInfo, QueueName, Refusal, Seq, SessionId, UnixMs,
 };
+use std::io;
 use std::sync::Arc;
 
 use crate::decide::{self, Decision};
 use crate::effect::Effects;
-use crate::snapshot::Frozen;
+use crate::load_error::LoadError;
+use crate::snapshot::{self, Frozen};
 use crate::state::{DirectoryChange, State};
 use kyu_model::limits::MAX_LISTED;
 use kyu_model::wire::Malformed;
@@ -37,8 +39,9 @@ impl Engine {
         Self { state: State::new(segment_bytes) }
     }
 
-    pub(crate) fn from_state(state: State) -> Self {
-        Self { state }
+    /// Loads what [`Frozen::write`] wrote.
+    pub fn load(from: &mut impl io::Read, segment_bytes: u64) -> Result<Self, LoadError> {
+        Ok(Self { state: snapshot::load(from, segment_bytes)? })
     }
 
     /// What follows from a command. The state that can be seen does not change.

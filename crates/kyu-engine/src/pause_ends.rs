@@ -1,10 +1,9 @@
 //! When pauses of a queue and of its lanes end by themselves.
 
-use kyu_model::{QueueId, UnixMs};
+use kyu_model::UnixMs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::state::State;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The ends of a queue's pauses. What is paused without an end is not in it.
@@ -50,14 +49,6 @@ impl PauseEnds {
             ends.lanes.insert(lane.into(), until_ms);
         }
         Ok(ends)
-    }
-}
-
-impl State {
-    pub(crate) fn set_pause_end(&mut self, id: QueueId, lane: Option<&str>, until_ms: UnixMs) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        queue.pause_ends.set(lane, Some(until_ms));
-        self.watch_by(id, Some(until_ms));
     }
 }
 

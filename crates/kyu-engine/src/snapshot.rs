@@ -18,7 +18,6 @@ use crate::codec::{decode_name, decode_opt_name, encode_name, encode_opt_name};
 use crate::config_codec::{decode_config, encode_config};
 use crate::dedup::{Dedup, Original};
 use crate::ends::Ends;
-use crate::engine::Engine;
 use crate::exchange::Exchange;
 use crate::exchange_codec::{
     decode_binding, decode_binding_id, decode_exchange, encode_binding, encode_exchange,
@@ -30,6 +29,7 @@ use crate::load_error::LoadError;
 use crate::machines::{BlockNumber, ExchangeBlock, QueueBlock, StateBlock};
 use crate::message::{FrameRef, History, LaneId, Message, Source};
 use crate::queue::Queue;
+use crate::snapshot_blocks::{BLOCK_ITEMS, Blocks};
 use crate::snapshot_ends;
 use crate::snapshot_keys::{FrozenKeys, load_ledger, load_schedule, load_unique, write_unique};
 use crate::snapshot_limits::{FrozenLimits, load_buckets, load_pause_ends, load_pauses};
@@ -40,8 +40,6 @@ use crate::unique::UniqueShards;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 const VERSION: u8 = 1;
-/// Messages or ids of one block.
-pub(crate) const BLOCK_ITEMS: usize = 4_096;
 /// No block of ours is longer: 4,096 full messages, or a queue's configuration.
 const MAX_BLOCK_BYTES: u32 = 64 << 20;
 
@@ -286,25 +284,6 @@ fn write_exchange(exchange: &Exchange, blocks: &mut Blocks<'_, impl io::Write>) 
     write_dedup(ExchangeBlock::Dedup, &exchange.dedup, blocks)
 }
 
-pub(crate) struct Blocks<'a, W> {
-    out: &'a mut W,
-    buffer: Vec<u8>,
-}
-
-impl<W: io::Write> Blocks<'_, W> {
-    pub(crate) fn write(
-        &mut self,
-        kind: impl Into<u8>,
-        fill: impl FnOnce(&mut Vec<u8>),
-    ) -> io::Result<()> {
-        self.buffer.clear();
-        self.buffer.u8(kind.into());
-        fill(&mut self.buffer);
-        self.out.write_all(&(self.buffer.len() as u32).to_le_bytes())?;
-        self.out.write_all(&self.buffer)
-    }
-}
-
 struct Fnv(u64);
 
 impl io::Write for Fnv {
@@ -426,30 +405,28 @@ fn encode_attempt(id: &str, attempt: &Attempt, out: &mut Vec<u8>) {
     }
 }
 
-impl Engine {
-    /// Loads what [`Frozen::write`] wrote.
-    pub fn load(from: &mut impl io::Read, segment_bytes: u64) -> Result<Self, LoadError> {
-        let mut loader = Loader {
-            state: State::new(segment_bytes),
-            queue: None,
-            exchange: None,
-            lane_keys: Vec::new(),
-            dedup: Vec::new(),
-            counted: BTreeSet::new(),
-        };
-        loop {
-            let mut length = [0; 4];
-            from.read_exact(&mut length)?;
-            let length = u32::from_le_bytes(length);
-            if length == 0 || length > MAX_BLOCK_BYTES {
-                return Err(Malformed("block length").into());
-            }
-            let mut bytes = vec![0; length as usize];
-            from.read_exact(&mut bytes)?;
-            let mut reader = Reader::new(bytes.into());
-            if loader.block(&mut reader)? == Progress::Ended {
-                return Ok(Self::from_state(loader.state));
-            }
+/// Loads what [`Frozen::write`] wrote.
+pub(crate) fn load(from: &mut impl io::Read, segment_bytes: u64) -> Result<State, LoadError> {
+    let mut loader = Loader {
+        state: State::new(segment_bytes),
+        queue: None,
+        exchange: None,
+        lane_keys: Vec::new(),
+        dedup: Vec::new(),
+        counted: BTreeSet::new(),
+    };
+    loop {
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length);
+        if length == 0 || length > MAX_BLOCK_BYTES {
+            return Err(Malformed("block length").into());
+        }
+        let mut bytes = vec![0; length as usize];
+        from.read_exact(&mut bytes)?;
+        let mut reader = Reader::new(bytes.into());
+        if loader.block(&mut reader)? == Progress::Ended {
+            return Ok(loader.state);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use crate::ends::Ends;
 use crate::machines::QueueBlock;
 use crate::queue::Queue;
-use crate::snapshot::Blocks;
+use crate::snapshot_blocks::Blocks;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 pub(crate) fn write(

@@ -9,7 +9,7 @@ use crate::ledger::LedgerEntries;
 use crate::ledger_codec::{decode_entry, encode_entry};
 use crate::machines::{QueueBlock, StateBlock};
 use crate::schedule_codec::{decode_schedule, encode_schedule};
-use crate::snapshot::{BLOCK_ITEMS, Blocks};
+use crate::snapshot_blocks::{BLOCK_ITEMS, Blocks};
 use crate::state::State;
 use crate::unique::{UniqueShards, decode_holder, encode_holder};
 use kyu_model::wire::{Malformed, Reader, Write};

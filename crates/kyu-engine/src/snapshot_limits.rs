@@ -10,7 +10,7 @@ use crate::machines::QueueBlock;
 use crate::pause_ends::PauseEnds;
 use crate::queue::Queue;
 use crate::rate::Buckets;
-use crate::snapshot::{BLOCK_ITEMS, Blocks};
+use crate::snapshot_blocks::{BLOCK_ITEMS, Blocks};
 use crate::state::State;
 use kyu_model::wire::{Malformed, Reader, Write};
 

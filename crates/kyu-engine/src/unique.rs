@@ -7,7 +7,6 @@ use std::sync::Arc;
 use kyu_machine::Replace;
 
 use crate::machines::MessageNumber;
-use crate::state::State;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The message that holds a key.
@@ -28,7 +27,7 @@ impl Holder {
         self.holds_by_being_there() || self.until_ms.is_some_and(|until_ms| until_ms > now_ms)
     }
 
-    fn holds_by_being_there(&self) -> bool {
+    pub(crate) fn holds_by_being_there(&self) -> bool {
         self.there && self.until_done
     }
 }
@@ -64,36 +63,6 @@ impl UniqueTaken {
             until_done: r.bool()?,
             until_ms: r.opt_varint()?,
         })
-    }
-}
-
-impl State {
-    pub(crate) fn apply_unique(&mut self, effect: &UniqueTaken) {
-        let holder = Holder {
-            message_id: MessageId(effect.message_id),
-            seq: effect.seq,
-            until_done: effect.until_done,
-            there: true,
-            until_ms: effect.until_ms,
-        };
-        self.put_holder(effect.queue, &effect.key, Some(holder));
-    }
-
-    /// A message leaves its queue: its key is free now, or when its time is over.
-    pub(crate) fn free_unique(&mut self, id: QueueId, seq: Seq) {
-        let Some(queue) = self.queues.get(&id) else { return };
-        let Some(key) = queue.unique.key_of(seq) else { return };
-        let Some(holder) = queue.unique.get(&key) else { return };
-        let rest = holder.until_ms.map(|_| Holder { there: false, ..holder });
-        self.put_holder(id, &key, rest);
-    }
-
-    pub(crate) fn sweep_unique(&mut self, id: QueueId, now_ms: UnixMs) {
-        let Some(queue) = self.queues.get(&id) else { return };
-        for (key, holder) in queue.unique.expired(now_ms) {
-            let rest = holder.holds_by_being_there().then_some(Holder { until_ms: None, ..holder });
-            self.put_holder(id, &key, rest);
-        }
     }
 }
 

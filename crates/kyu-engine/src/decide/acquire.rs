@@ -1,9 +1,10 @@
 //! Acquire: lease the next ready messages; dead-letter those that were received too often.
 
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::guards::Guards;
 use crate::decide::lease::{hand_out, lease_end, phase_under};
 use crate::decide::retry::note_consumer;
-use crate::decide::{Decided, Sequences, Wait, bury};
+use crate::decide::sequences::{Sequences, bury};
 use crate::delivery::last_delivery;
 use crate::effect::Effects;
 use crate::message::Message;

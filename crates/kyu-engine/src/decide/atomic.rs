@@ -8,16 +8,20 @@ use kyu_model::{
     ScheduleReply, SeqResult, Settled, UNPLACED,
 };
 
-use crate::decide::{Wait, Wrapped};
+use crate::decide::decision::{Wait, Wrapped};
 use crate::effect::Effects;
 use crate::state::State;
 use kyu_model::limits::MAX_ATOMIC;
+
+/// How each command of a group is decided.
+type Decide = fn(&mut State, &Command, &Context, &mut Effects) -> Wrapped;
 
 pub(super) fn decide(
     state: &mut State,
     commands: &[Command],
     ctx: &Context,
     effects: &mut Effects,
+    decide: Decide,
 ) -> Wrapped {
     if commands.len() > MAX_ATOMIC {
         return Err(Refusal::LimitExceeded("commands of one atomic group"));
@@ -26,7 +30,7 @@ pub(super) fn decide(
         return Err(Refusal::NotInAtomic);
     }
     state.begin_trial();
-    let replies = try_all(state, commands, ctx, effects);
+    let replies = try_all(state, commands, ctx, effects, decide);
     state.roll_back();
     Ok((Reply::Atomic(replies?), Wait::Record))
 }
@@ -36,6 +40,7 @@ fn try_all(
     commands: &[Command],
     ctx: &Context,
     effects: &mut Effects,
+    decide: Decide,
 ) -> Result<Vec<Reply>, Refusal> {
     let mut replies = Vec::with_capacity(commands.len());
     for (at, command) in commands.iter().enumerate() {
@@ -43,7 +48,7 @@ fn try_all(
         // Message ids are made from the seed: each command needs its own.
         let seed = ctx.seed.wrapping_add((at as u64).wrapping_mul(0x5851_f42d_4c95_7f2d));
         let ctx = Context { seed, ..*ctx };
-        let decided = super::decide(state, command, &ctx, effects);
+        let decided = decide(state, command, &ctx, effects);
         let (reply, _) =
             decided.map_err(|refusal| Refusal::Atomic { at, refusal: Some(Box::new(refusal)) })?;
         if !is_whole(&reply) {

@@ -9,8 +9,9 @@ use kyu_model::{
 use std::collections::BTreeSet;
 
 use crate::claim::{ClaimFact, shown_at};
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::lease::hand_out;
-use crate::decide::{Decided, Sequences, Wait, bury};
+use crate::decide::sequences::{Sequences, bury};
 use crate::effect::Effects;
 use crate::message::Message;
 use crate::message_fact::{MessageFact, Removal};

@@ -1,8 +1,8 @@
 //! The end of a transaction's claims: as it committed, or without a trace.
 
 use crate::claim::{ClaimFact, ReceivedFact, shown_at};
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::enqueue::find_queue;
-use crate::decide::{Decided, Wait};
 use crate::effect::{Effect, Effects};
 use crate::message::Message;
 use crate::message_fact::{MessageFact, Removal};

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
+use crate::decide::decision::{Decided, Wait};
+use crate::decide::sequences::Sequences;
 use crate::decide::unique::{self, Claim, Replaced};
-use crate::decide::{Decided, Sequences, Wait};
 use crate::effect::Effects;
 use crate::message_fact::{EnqueuedFact, MessageFact, Removal};
 use crate::queue::Queue;

@@ -7,7 +7,7 @@ use kyu_model::{
 };
 use std::sync::Arc;
 
-use crate::decide::{Decided, Wait};
+use crate::decide::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::exchange::Exchange;
 use crate::exchange_codec::ExchangeFact;

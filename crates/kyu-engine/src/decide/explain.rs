@@ -1,9 +1,9 @@
 //! Explain: why a message is not delivered now. Whatever a receive would look at is looked at by
 //! the receive's own code, so that both say the same.
 
-use crate::decide::Sequences;
 use crate::decide::acquire::pick;
 use crate::decide::guards::Guards;
+use crate::decide::sequences::Sequences;
 use crate::delivery::last_delivery;
 use crate::effect::Effects;
 use crate::message::Message;

@@ -6,8 +6,9 @@
 //! SQS (recorded); but none gives back what somebody else has.
 
 use crate::decide::conclude::is_claimed;
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::retry::{Ending, Failure};
-use crate::decide::{Decided, Sequences, Wait};
+use crate::decide::sequences::Sequences;
 use crate::effect::Effects;
 use crate::message::Standing;
 use crate::message_fact::MessageFact;

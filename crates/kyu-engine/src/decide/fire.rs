@@ -11,9 +11,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::enqueue::{Batch, new_message_id};
+use crate::decide::publish;
 use crate::decide::schedule::{Times, push, with_jitter};
-use crate::decide::{Decided, Wait, publish};
 use crate::effect::Effects;
 use crate::schedule_codec::ScheduleFact;
 use crate::state::State;

@@ -3,7 +3,8 @@
 use kyu_model::{Context, Intervene, Intervened, Intervention, Phase, Refusal, Seq};
 use std::collections::BTreeSet;
 
-use crate::decide::{Decided, Sequences, Wait, moved};
+use crate::decide::decision::{Decided, Wait};
+use crate::decide::sequences::{Sequences, moved};
 use crate::effect::Effects;
 use crate::message::Message;
 use crate::message_fact::{MessageFact, MoveReason, Removal};

@@ -1,7 +1,7 @@
 //! What a lease does to the messages that are handed out under it.
 
 use crate::claim::ClaimFact;
-use crate::decide::{Sequences, back_in_order};
+use crate::decide::sequences::{Sequences, back_in_order};
 use crate::delivery::last_delivery;
 use crate::delivery::next_delivery;
 use crate::effect::Effects;

@@ -7,7 +7,7 @@ use kyu_model::{
     LedgerState, Refusal, Reply, UnixMs,
 };
 
-use crate::decide::{Wait, Wrapped};
+use crate::decide::decision::{Wait, Wrapped};
 use crate::effect::Effects;
 use crate::ledger_codec::LedgerFact;
 use crate::state::State;

@@ -5,6 +5,7 @@ mod acquire;
 mod atomic;
 mod by_seq;
 mod conclude;
+mod decision;
 mod enqueue;
 mod exchange;
 mod explain;
@@ -21,6 +22,7 @@ mod queue;
 mod relocate;
 mod retry;
 mod schedule;
+mod sequences;
 mod session;
 mod settle;
 mod tick;
@@ -32,49 +34,13 @@ pub(crate) use explain::explain;
 pub(crate) use ledger::answer as ledger_answer;
 pub(crate) use schedule::answer as schedule_answer;
 
-use kyu_model::{
-    Address, Ask, Command, Context, DeadReason, Fairness, QueueId, Refusal, Reply, Seq, Tick,
-    UnixMs,
-};
-use std::collections::BTreeMap;
+use kyu_model::{Command, Context, Tick};
 
-use crate::dead_letters::Place;
 use crate::effect::Effects;
-use crate::message_fact::{MessageFact, MoveReason};
-use crate::queue::Queue;
 use crate::state::State;
-
-/// What a reply must wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// The record of this command (and with it all before it).
-    Record,
-    /// Only the log up to this address: leases of a queue that is at-least-once are logged
-    /// lazily, but no message is handed out before its enqueue is durable.
-    Until(Address),
-}
-
-/// The outcome of a command.
-#[derive(Clone, Debug)]
-pub struct Decision {
-    /// Facts to log and then to apply.
-    pub effects: Effects,
-    /// Answer, to be given when `wait` is over.
-    pub reply: Reply,
-    /// What the answer waits for.
-    pub wait: Wait,
-}
-
-/// The reply to a command, and what it waits for.
-pub(crate) type Decided<A> = Result<(<A as Ask>::Reply, Wait), Refusal>;
-
-/// A reply in the form that all share.
-type Wrapped = Result<(Reply, Wait), Refusal>;
-
-/// The command only says which one it is.
-fn answer<A: Ask>(_command: &A, decided: Decided<A>) -> Wrapped {
-    decided.map(|(reply, wait)| (A::wrap(reply), wait))
-}
+pub(crate) use decision::Wrapped;
+use decision::answer;
+pub use decision::{Decision, Wait};
 
 pub(crate) fn decide(
     state: &mut State,
@@ -112,72 +78,6 @@ pub(crate) fn decide(
         Command::Schedule(c) => schedule::decide(state, c, ctx, effects),
         Command::Relocate(c) => answer(c, relocate::decide(state, c, effects)),
         Command::Tick => answer(&Tick, tick::decide(state, ctx, effects)),
-        Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects),
-    }
-}
-
-/// Gives out sequence numbers that no effect has taken yet.
-#[derive(Default)]
-struct Sequences {
-    given: BTreeMap<QueueId, u64>,
-}
-
-impl Sequences {
-    fn next(&mut self, queue: &Queue) -> Seq {
-        let given = self.given.entry(queue.id()).or_default();
-        *given += 1;
-        *queue.next_seq + *given - 1
-    }
-}
-
-/// Ends a message's life in its queue: on to where dead messages go, or kept until that is there or
-/// somebody looks at it.
-fn bury(
-    state: &State,
-    queue: &Queue,
-    seq: Seq,
-    reason: DeadReason,
-    ctx: &Context,
-    sequences: &mut Sequences,
-    effects: &mut Effects,
-) {
-    let (at_ms, move_reason) = (ctx.now_ms, MoveReason::of(reason));
-    match state.place_of_dead(queue, reason) {
-        Place::Queue(to) => effects.push(moved(queue, seq, to, move_reason, at_ms, sequences)),
-        Place::Missing | Place::Nowhere => {
-            let (queue, reason) = (queue.id(), move_reason);
-            effects.push(MessageFact::KeptDead { queue, seq, at_ms, reason });
-        }
-    }
-}
-
-fn moved(
-    from: &Queue,
-    seq: Seq,
-    to: &Queue,
-    reason: MoveReason,
-    at_ms: UnixMs,
-    sequences: &mut Sequences,
-) -> MessageFact {
-    let (to_seq, arrival) = (sequences.next(to), from.arrival_at(to, reason));
-    MessageFact::Moved { from: from.id(), seq, to: to.id(), to_seq, at_ms, reason, arrival }
-}
-
-/// Whether a message that was received this often goes to the back when it is visible again.
-fn goes_to_the_back(queue: &Queue, receives: u32) -> bool {
-    let strict = queue.info.config.fairness == Fairness::StrictOrder;
-    let after = queue.info.config.back_after_receives;
-    !queue.is_fifo() && !strict && after.is_some_and(|after| receives >= after)
-}
-
-/// Makes a message visible again after a failed attempt, in its old place or at the back.
-fn back_in_order(queue: &Queue, seq: Seq, receives: u32, sequences: &mut Sequences) -> MessageFact {
-    let poison = goes_to_the_back(queue, receives);
-    MessageFact::Released {
-        queue: queue.id(),
-        seq,
-        ready_at_ms: None,
-        order: poison.then(|| sequences.next(queue)),
-        counted: true,
+        Command::Atomic(commands) => atomic::decide(state, commands, ctx, effects, decide),
     }
 }

@@ -1,6 +1,7 @@
 //! Move tasks: bring dead letters back in the background (SQS StartMessageMoveTask).
 
-use crate::decide::{Decided, Sequences, Wait, moved};
+use crate::decide::decision::{Decided, Wait};
+use crate::decide::sequences::{Sequences, moved};
 use crate::effect::Effects;
 use crate::message::Message;
 use crate::message_fact::{MessageFact, MoveReason};

@@ -1,6 +1,6 @@
 //! Pausing and resuming a queue, or one of its lanes, for ever or for a time. Idempotent, and durable.
 
-use crate::decide::{Decided, Wait};
+use crate::decide::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::Queue;
 use crate::queue_fact::QueueFact;

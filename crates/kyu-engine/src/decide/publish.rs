@@ -7,8 +7,8 @@ use kyu_model::{
 };
 use std::collections::BTreeMap;
 
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::enqueue::{Batch, Target, check_shape, new_message_id};
-use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
 use crate::exchange::Exchange;
 use crate::exchange_codec::{ExchangeFact, PublishedFact};

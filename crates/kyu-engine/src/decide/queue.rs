@@ -1,6 +1,6 @@
 //! Creating, configuring, deleting and purging queues.
 
-use crate::decide::{Decided, Wait};
+use crate::decide::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue_fact::QueueFact;
 use crate::state::State;

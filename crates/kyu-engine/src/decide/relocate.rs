@@ -1,6 +1,6 @@
 //! Relocate: a live frame is written again at the tail, so that its old segment can be recycled.
 
-use crate::decide::{Decided, Wait};
+use crate::decide::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::message_fact::MessageFact;
 use crate::state::State;

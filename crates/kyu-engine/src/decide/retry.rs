@@ -3,7 +3,7 @@
 
 use crate::dead_letters::Place;
 use crate::decide::guards::Guards;
-use crate::decide::{Sequences, bury, goes_to_the_back};
+use crate::decide::sequences::{Sequences, bury, goes_to_the_back};
 use crate::effect::Effects;
 use crate::guard::Ended;
 use crate::message::Message;

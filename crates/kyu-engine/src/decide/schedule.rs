@@ -2,7 +2,8 @@
 
 use kyu_cron::{Cron, Zone};
 
-use crate::decide::{Wait, Wrapped, fire};
+use crate::decide::decision::{Wait, Wrapped};
+use crate::decide::fire;
 use crate::effect::Effects;
 use crate::schedule_codec::ScheduleFact;
 use crate::state::State;

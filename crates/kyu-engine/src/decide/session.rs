@@ -1,8 +1,8 @@
 //! The end of a session: everything it holds goes back, not counted as a failure.
 
 use crate::decide::conclude::{claimed, unclaim};
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::retry::Ending;
-use crate::decide::{Decided, Wait};
 use crate::effect::Effects;
 use crate::state::State;
 use kyu_model::{AttemptEnd, Context, EndSession};

@@ -1,8 +1,9 @@
 //! Settle: acknowledge, give back, or dead-letter deliveries.
 
 use crate::decide::conclude::{is_claimed, unclaim};
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::retry::{Ending, Failure};
-use crate::decide::{Decided, Sequences, Wait};
+use crate::decide::sequences::Sequences;
 use crate::effect::Effects;
 use crate::message::{Message, Standing};
 use crate::message_fact::{MessageFact, Removal};

@@ -1,8 +1,10 @@
 //! Tick: what time brings. Expired messages go, lapsed leases and passed delays make messages
 //! ready, old ids are forgotten, and move tasks take their next step.
 
+use crate::decide::decision::{Decided, Wait};
 use crate::decide::retry::{Ending, Failure};
-use crate::decide::{Decided, Sequences, Wait, bury, fire, ledger, move_task, moved, pause};
+use crate::decide::sequences::{Sequences, bury, moved};
+use crate::decide::{fire, ledger, move_task, pause};
 use crate::effect::Effects;
 use crate::message_fact::{MessageFact, Removal};
 use crate::queue_fact::QueueFact;
