@@ -4,7 +4,8 @@ use std::future::Future;
 
 use crate::error::{Notice, PgError};
 use crate::functions::Functions;
-use crate::value::{Row, Value};
+use crate::types::value::{Column, Row, Value};
+use crate::types::{Composite, Type};
 
 /// Names one overload of a function, in the table of [`Host::functions`]. Shape of arguments: exactly
 /// the declared ones in order, defaults filled in, values of the declared types.
@@ -24,6 +25,48 @@ pub enum Relation {
     TopicBindings,
     /// `pgmq.notify_insert_throttle`.
     NotifyInsertThrottle,
+}
+
+impl Relation {
+    /// The relation of a table of schema `pgmq`, whether it exists or not.
+    pub(crate) fn of_table(table: &str) -> Option<Self> {
+        match table {
+            "meta" => Some(Self::Meta),
+            "topic_bindings" => Some(Self::TopicBindings),
+            "notify_insert_throttle" => Some(Self::NotifyInsertThrottle),
+            _ => {
+                let queue = table.strip_prefix("q_").map(|name| Self::Queue(name.to_owned()));
+                let archive =
+                    || table.strip_prefix("a_").map(|name| Self::Archive(name.to_owned()));
+                queue.or_else(archive)
+            }
+        }
+    }
+
+    /// Its columns.
+    pub(crate) fn columns(&self) -> Vec<Column> {
+        let column = |name: &str, ty| Column { name: name.to_owned(), ty };
+        match self {
+            Self::Queue(_) => Composite::MessageRecord.as_columns(),
+            Self::Archive(_) => {
+                let mut columns = Composite::MessageRecord.as_columns();
+                columns.insert(4, column("archived_at", Type::Timestamptz));
+                columns
+            }
+            Self::Meta => Composite::QueueRecord.as_columns(),
+            Self::TopicBindings => vec![
+                column("pattern", Type::Text),
+                column("queue_name", Type::Text),
+                column("bound_at", Type::Timestamptz),
+                column("compiled_regex", Type::Text),
+            ],
+            Self::NotifyInsertThrottle => vec![
+                column("queue_name", Type::Varchar),
+                column("throttle_interval_ms", Type::Int4),
+                column("last_notified_at", Type::Timestamptz),
+            ],
+        }
+    }
 }
 
 /// The bounds of a scan: rows that it may leave out. The evaluator filters again, so ignoring it is

@@ -14,6 +14,16 @@
 //!                    everything else is data for the door
 //! ```
 //!
+//! ```text
+//!  parser    texts -> statements (ast, and data for the door); DO blocks
+//!  resolve   ast -> plan: names, types, overloads, where conditions are asked
+//!  run       plan -> rows, in turns
+//!  work      what all of them spend: steps between looks at the end of a statement, and memory
+//!  types     types, values, their texts and ids, casts, dates, decimals, JSON
+//!  builtins  Postgres' own functions;  catalog  pg_catalog and information_schema as relations
+//!  host, functions   what this crate asks of whoever has the relations
+//! ```
+//!
 //! Who does what:
 //! - **The door** (`wire` of kyu-pgmq) has the session: settings, prepared statements, portals, cursors, and the state machine of
 //!   transactions (it calls `Host::begin`, `commit`, ... and says 25P02). It runs the statements that
@@ -28,41 +38,18 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
-mod aggregate;
-mod ast;
-pub mod block;
 mod builtins;
-mod cast;
 mod catalog;
-mod choose;
-mod datetime;
-mod decimal;
 pub mod error;
-mod eval;
-mod execute;
 pub mod functions;
 pub mod held;
 pub mod host;
-mod host_calls;
-mod join;
-pub mod json;
-mod key;
-mod lexer;
-mod names;
-pub mod oid;
 mod parser;
-mod place;
 mod plan;
 mod resolve;
-mod sorting;
-pub mod statement;
-pub mod text;
-pub mod turns;
+mod run;
 pub mod types;
-pub mod value;
-mod window;
 pub mod work;
-mod zones;
 
 use std::sync::Arc;
 
@@ -71,14 +58,17 @@ use self::resolve::Known;
 use crate::error::PgError;
 use crate::host::Host;
 use crate::types::Type;
-use crate::value::{Column, Row, Value};
-pub use parser::{Parsed, Script};
+use crate::types::value::{Column, Row, Value};
+pub use parser::{Parsed, Script, block, statement};
+pub use run::turns;
 use statement::Change;
 pub use statement::{
     CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
 };
+pub use types::zones::Zone;
+use types::{cast, names};
+pub use types::{json, oid, text, value};
 use work::Work;
-pub use zones::Zone;
 
 /// The longest text of a statement, in bytes: 54000 beyond it. A batch of large messages must fit.
 pub const MAX_STATEMENT_BYTES: usize = 64 << 20;
@@ -235,7 +225,7 @@ impl Prepared {
         } else {
             catalog::Facts::new(host.functions(), Vec::new(), Vec::new())
         };
-        let mut executor = execute::Executor::new(host, session, values, facts, work);
+        let mut executor = run::execute::Executor::new(host, session, values, facts, work);
         let mut rows = executor.query(&self.plan).await?;
         let tag = match self.change {
             None => format!("SELECT {}", rows.len()),

@@ -10,7 +10,7 @@ use kyu_budget::Budget;
 
 use crate::error::PgError;
 use crate::held::Held;
-use crate::value::{Row, Value};
+use crate::types::value::{Row, Value};
 
 /// Steps between two looks at whether the statement has been ended: some tens of microseconds.
 const STEPS_BETWEEN_LOOKS: u32 = 512;
@@ -237,5 +237,5 @@ pub fn value_bytes(value: &Value) -> usize {
 /// The memory that the tree of a JSON text takes at most: its bytes, and a node for each separator.
 pub(crate) fn json_bytes(text: &str) -> usize {
     let separators = memchr::memchr2_iter(b',', b':', text.as_bytes()).count();
-    text.len() + (separators + 1) * 2 * size_of::<crate::json::Json>()
+    text.len() + (separators + 1) * 2 * size_of::<crate::types::json::Json>()
 }

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::super::key;
-use super::super::work::Work;
 use super::{ANY_ARRAY, ANY_ELEMENT, Accepts, BuiltinTable, Gives, elements, int};
 use crate::error::PgError;
+use crate::run::key;
+use crate::types::value::Value;
 use crate::types::{Element, Type};
-use crate::value::Value;
+use crate::work::Work;
 
 const BOOL: Gives = Gives::Type(Type::Bool);
 const INT: Gives = Gives::Type(Type::Int4);

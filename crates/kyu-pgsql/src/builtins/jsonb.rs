@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::super::cast::to_json;
 use super::{
     ANY, Accepts, BuiltinTable, Gives, TEXTS, elements, int, json_at, optional, string, text,
 };
 use crate::error::PgError;
-use crate::json::{self, Json};
 use crate::types::Type;
-use crate::value::Value;
+use crate::types::cast::to_json;
+use crate::types::json::{self, Json};
+use crate::types::value::Value;
 
 pub(super) fn register(table: &mut BuiltinTable) {
     let b = Type::Jsonb;
@@ -326,7 +326,7 @@ fn build_object(values: &[Value], types: &[Type]) -> Result<Value, PgError> {
         }
         let key = match key {
             Value::Bool(flag) => flag.to_string(),
-            other => super::super::text::to_string(*key_type, other),
+            other => crate::types::text::to_string(*key_type, other),
         };
         pairs.push((key, to_json(value, *ty, &[])?));
     }

@@ -1,12 +1,12 @@
 //! Numbers.
 
-use super::super::cast::out_of_range;
-use super::super::decimal::Decimal;
-use super::super::text::fits;
 use super::{BuiltinTable, float, int, text};
 use crate::error::PgError;
 use crate::types::Type;
-use crate::value::Value;
+use crate::types::cast::out_of_range;
+use crate::types::decimal::Decimal;
+use crate::types::text::fits;
+use crate::types::value::Value;
 
 pub(super) fn register(table: &mut BuiltinTable) {
     for ty in [Type::Int2, Type::Int4, Type::Int8] {

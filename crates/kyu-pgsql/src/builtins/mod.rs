@@ -13,12 +13,12 @@ use std::sync::OnceLock;
 pub(crate) use strings::quote_ident;
 pub(crate) use system::VERSION;
 
-use super::choose::Accepts;
-use super::eval::Context;
 use crate::error::PgError;
-use crate::json::{self, Json};
+use crate::resolve::choose::Accepts;
+use crate::run::eval::Context;
+use crate::types::json::{self, Json};
+use crate::types::value::Value;
 use crate::types::{Element, Type};
-use crate::value::Value;
 
 /// Gets values of the declared types, and the types that were given (for `any`).
 pub(crate) type Run = fn(&mut Context<'_>, &[Value], &[Type]) -> Result<Value, PgError>;

@@ -1,13 +1,13 @@
 //! Functions that give rows.
 
-use super::super::datetime::{self, Interval};
-use super::super::decimal::{self, Decimal};
-use super::super::work::{Work, json_bytes, row_bytes};
 use super::{ANY_ARRAY, Accepts, elements, int, text};
 use crate::error::PgError;
-use crate::json::{self, Json};
+use crate::types::datetime::{self, Interval};
+use crate::types::decimal::{self, Decimal};
+use crate::types::json::{self, Json};
+use crate::types::value::{Column, Row, Value};
 use crate::types::{Composite, Type};
-use crate::value::{Column, Row, Value};
+use crate::work::{Work, json_bytes, row_bytes};
 
 /// Columns of a set; None takes the element's type and the function's name.
 type Columns = &'static [(&'static str, Type)];
@@ -110,7 +110,7 @@ pub(crate) static SETS: &[SetBuiltin] = &[
         &[("word", Type::Text), ("catcode", Type::Char), ("catdesc", Type::Text)],
         None,
         |_, work| gather(
-            super::super::parser::keywords()
+            crate::parser::keywords()
                 .map(|row| <[&str; 3]>::from(row).map(|t| Value::Text(t.to_owned())).into()),
             work
         )
@@ -221,7 +221,7 @@ pub(crate) fn records(
                 (None | Some(Json::Null), _) => Value::Null,
                 (Some(json), Type::Json | Type::Jsonb) => Value::Json(json.to_string().into()),
                 (Some(json), ty) => match json.to_plain_text() {
-                    Some(text) => super::super::text::input_at(ty, &text, now)?,
+                    Some(text) => crate::types::text::input_at(ty, &text, now)?,
                     None => Value::Null,
                 },
             });

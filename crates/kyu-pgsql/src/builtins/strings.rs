@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use regex_lite::{Regex, RegexBuilder};
 
-use super::super::eval::Context;
-use super::super::text::to_string;
-use super::super::work::{Work, value_bytes};
 use super::{
     ANY, ANY_ARRAY, ANY_ELEMENT, BuiltinTable, Gives, TEXTS, elements, int, optional, string, text,
 };
 use crate::error::PgError;
+use crate::run::eval::Context;
+use crate::types::text::to_string;
+use crate::types::value::Value;
 use crate::types::{Element, Type};
-use crate::value::Value;
+use crate::work::{Work, value_bytes};
 
 /// The longest text that a function may make, in bytes.
 const MAX_TEXT_BYTES: usize = 64 << 20;

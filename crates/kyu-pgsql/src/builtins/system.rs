@@ -4,13 +4,14 @@ use std::hash::{BuildHasher, Hasher};
 
 use md5::{Digest, Md5};
 
-use super::super::eval::Context;
-use super::super::{catalog, names};
 use super::{ANY, Accepts, BuiltinTable, Gives, int, optional, string, text};
+use crate::catalog;
 use crate::error::PgError;
-use crate::oid;
+use crate::run::eval::Context;
+use crate::types::names;
+use crate::types::oid;
+use crate::types::value::Value;
 use crate::types::{Element, Type};
-use crate::value::Value;
 
 /// The text of `version()`. Clients read the number after `PostgreSQL`; the rest is honest.
 pub(crate) const VERSION: &str =
@@ -45,7 +46,7 @@ pub(super) fn register(table: &mut BuiltinTable) {
     table.add("gen_random_uuid", &[], Type::Uuid, |_, _, _| {
         let bits = (u128::from(random()) << 64) | u128::from(random());
         let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-        super::super::text::input(Type::Uuid, &format!("{bits:032x}"))
+        crate::types::text::input(Type::Uuid, &format!("{bits:032x}"))
     });
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::datetime::{self, Interval};
-use super::super::decimal::Decimal;
-use super::super::zones;
 use super::{BuiltinTable, float, int, string, text};
 use crate::error::PgError;
 use crate::types::Type;
-use crate::value::Value;
+use crate::types::datetime::{self, Interval};
+use crate::types::decimal::Decimal;
+use crate::types::value::Value;
+use crate::types::zones;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Seconds from 1970 to 2000.
@@ -160,7 +160,7 @@ fn field(values: &[Value], types: &[Type]) -> Result<(i64, u32), PgError> {
         _ => datetime::interval_field(&unit, span(values, 1)),
     };
     found.ok_or_else(|| {
-        let ty = types.get(1).map_or("", |ty| super::super::names::display(*ty));
+        let ty = types.get(1).map_or("", |ty| crate::types::names::display(*ty));
         PgError::new("22023", format!("unit \"{unit}\" not recognized for type {ty}"))
     })
 }

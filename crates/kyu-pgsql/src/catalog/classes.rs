@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::super::builtins::quote_ident;
-use super::super::functions::Functions;
-use super::super::resolve::{relation_columns, relation_named};
 use super::relations::{relation_oid, relation_text};
+use crate::builtins::quote_ident;
+use crate::functions::Functions;
 use crate::host::Relation;
-use crate::oid;
 use crate::types::Composite;
-use crate::value::Column;
+use crate::types::oid;
+use crate::types::value::Column;
 
 /// The end of the names of FIFO indexes.
 const FIFO_SUFFIX: &str = "_fifo_idx";
@@ -77,7 +76,7 @@ impl Shape {
         };
         static NONE: OnceLock<Shape> = OnceLock::new();
         SHAPES.get(at).unwrap_or(&NONE).get_or_init(|| {
-            let columns = relation_columns(relation);
+            let columns = relation.columns();
             let single = columns.iter().map(|column| Arc::from([column.clone()]));
             Self { single: single.collect(), columns: columns.into() }
         })
@@ -256,7 +255,7 @@ impl Facts {
         }
         // Names that cannot be ours need no list of what exists.
         let possible =
-            relation_named(name).is_some() || name.contains("idx") || name.contains("key");
+            Relation::of_table(name).is_some() || name.contains("idx") || name.contains("key");
         let class = possible.then(|| self.by_name(name)).flatten()?;
         Some(class.oid)
     }

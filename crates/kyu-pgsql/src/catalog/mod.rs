@@ -14,7 +14,7 @@ pub(crate) use objects::{
 pub(crate) use relations::{Wanted, columns, is_keyed, relation_oid};
 pub(crate) use rows::{rows, schemas};
 
-use super::functions::{Argument, Function, Functions};
+use crate::functions::{Argument, Function, Functions};
 use crate::types::Type;
 
 /// Schemas with their ids (`pg_namespace`).
@@ -43,17 +43,17 @@ fn function_of(functions: Functions, oid: i64) -> Option<&'static Function> {
 fn argument_text(argument: &Argument) -> String {
     let default = argument.default.map(|default| match argument.ty {
         Type::Int4 => format!(" DEFAULT {default}"),
-        ty => format!(" DEFAULT '{default}'::{}", super::names::display(ty)),
+        ty => format!(" DEFAULT '{default}'::{}", crate::types::names::display(ty)),
     });
     format!(
         "{} {}{}",
         argument.name,
-        super::names::display(argument.ty),
+        crate::types::names::display(argument.ty),
         default.unwrap_or_default()
     )
 }
 
 /// True if a plan may look at the catalogue: asking for all relations costs more than a send.
-pub(crate) fn is_needed(plan: &super::plan::Plan) -> bool {
+pub(crate) fn is_needed(plan: &crate::plan::Plan) -> bool {
     plan.catalog
 }

@@ -1,11 +1,11 @@
 //! Names of types and functions.
 
-use super::super::ast::TypeName;
-use super::super::functions::{Functions, Returns};
-use super::super::names::{self, display};
 use super::types::{function_id, function_name};
 use super::{argument_text, function_of, function_oid};
-use crate::oid;
+use crate::functions::{Functions, Returns};
+use crate::parser::ast::TypeName;
+use crate::types::names::{self, display};
+use crate::types::oid;
 
 /// `'int4'::regtype`.
 pub(crate) fn type_by_text(text: &str) -> Option<u32> {

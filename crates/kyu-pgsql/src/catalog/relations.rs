@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::types::value::{Column, Value};
 use crate::types::{Element, Type};
-use crate::value::{Column, Value};
 
 /// Every relation of Postgres 15's catalogues, as `tests/sql/relations.sql` writes them.
 const RELATIONS: &str = include_str!("postgres15.txt");

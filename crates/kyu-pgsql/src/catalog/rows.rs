@@ -1,21 +1,20 @@
 //! Rows of the catalogue's relations.
 
-use super::super::Session;
-use super::super::builtins::VERSION;
-use super::super::choose::category;
-use super::super::functions::{Functions, Returns};
-use super::super::names::{array_of, catalog_name, display};
-use super::super::work::{Work, row_bytes};
 use super::classes::{Class, Facts, IndexOf};
 use super::relations::{Wanted, tables};
 use super::types::{COMPOSITES, type_facts};
 use super::{
     BTREE, HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PGMQ_PUBLIC, PUBLIC, function_oid,
 };
+use crate::Session;
+use crate::builtins::VERSION;
 use crate::error::PgError;
-use crate::oid;
+use crate::functions::{Functions, Returns};
+use crate::types::names::{array_of, catalog_name, display};
+use crate::types::oid;
+use crate::types::value::{Row, Value};
 use crate::types::{Element, Type};
-use crate::value::{Row, Value};
+use crate::work::{Work, row_bytes};
 
 /// Writes rows of a relation: what is not given is zero, false or NULL.
 struct Writer<'a> {
@@ -236,7 +235,7 @@ fn type_rows(out: &mut Writer<'_>) -> Result<(), PgError> {
             ("typlen", int(length)),
             ("typbyval", Value::Bool((1..=8).contains(&length))),
             ("typtype", text(kind)),
-            ("typcategory", text(category(ty))),
+            ("typcategory", text(ty.category())),
             ("typispreferred", Value::Bool(facts.is_some_and(|facts| facts.preferred))),
             ("typisdefined", YES),
             ("typdelim", text(",")),

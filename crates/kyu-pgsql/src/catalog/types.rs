@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::oid;
+use crate::types::oid;
 use crate::types::{Composite, Element, Type};
 
 /// The types of Postgres 15, as `tests/sql/types.sql` writes them.

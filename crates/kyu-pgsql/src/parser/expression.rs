@@ -1,9 +1,9 @@
 //! Expressions, by precedence climbing (manual, table 4.2).
 
-use super::super::ast::{Call, Expr, ExprKind, Literal, Name, Over, Test, TypeName};
-use super::super::lexer::TokenKind;
 use super::{Parser, Result, is_reserved};
 use crate::error::PgError;
+use crate::parser::ast::{Call, Expr, ExprKind, Literal, Name, Over, Test, TypeName};
+use crate::parser::lexer::TokenKind;
 
 const OR: u8 = 1;
 const AND: u8 = 2;
@@ -581,7 +581,7 @@ impl Parser<'_> {
 fn call_of(name: &str, values: Vec<Expr>, pos: usize) -> Call {
     let arguments = values
         .into_iter()
-        .map(|value| super::super::ast::CallArgument { name: None, value })
+        .map(|value| crate::parser::ast::CallArgument { name: None, value })
         .collect();
     Call { name: vec![name.to_owned()], arguments, pos, ..Call::default() }
 }

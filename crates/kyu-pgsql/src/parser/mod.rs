@@ -1,19 +1,24 @@
 //! Tokens to statements: recursive descent, one token of look-ahead, two where SQL needs it.
 
+pub(crate) mod ast;
+pub mod block;
 mod expression;
+pub(crate) mod lexer;
 mod modify;
 mod query;
 mod special;
+pub mod statement;
 mod statements;
 
 use std::sync::Arc;
 
-use super::ast::{Expr, ExprKind, Name};
-use super::lexer::{self, Token, TokenKind, position};
-use super::statement::Statement;
-use super::work::{Work, too_deep};
-use super::{MAX_NESTING, MAX_STATEMENT_BYTES};
+use crate::MAX_NESTING;
+use crate::MAX_STATEMENT_BYTES;
 use crate::error::PgError;
+use crate::parser::ast::{Expr, ExprKind, Name};
+use crate::parser::statement::Statement;
+use crate::work::{Work, too_deep};
+use lexer::{Token, TokenKind, position};
 
 /// The height that the tree of an expression may have: a chain of operators is a tree too, and
 /// everything that walks it recurs.

@@ -16,14 +16,14 @@
 //!
 //! DELETE on `pgmq.a_x` is as on `pgmq.q_x`, with `pgmq.delete_archived`.
 
-use super::super::ast::{
+use super::{Parser, Result};
+use crate::error::PgError;
+use crate::parser::ast::{
     Alias, Body, Call, CallArgument, Expr, ExprKind, From, Item, Literal, Name, Plain, Select,
     TypeName,
 };
-use super::super::lexer::TokenKind;
-use super::super::statement::{Change, Statement};
-use super::{Parser, Result};
-use crate::error::PgError;
+use crate::parser::lexer::TokenKind;
+use crate::parser::statement::{Change, Statement};
 
 /// Names of what stands between the rows of a table and the calls; no name of a column can be one.
 const DUE: &str = "due ";
@@ -106,7 +106,7 @@ impl Parser<'_> {
                 let mut gone = self.pgmq_call(function, arguments, pos);
                 if function == "disable_notify_insert" {
                     // It gives void, which is not NULL.
-                    let test = super::super::ast::Test::Null;
+                    let test = crate::parser::ast::Test::Null;
                     gone = self.node(ExprKind::Is { value: gone, test, not: true }, pos);
                 }
                 let all = filter.into_iter().chain([gone]).collect();

@@ -1,11 +1,11 @@
 //! SELECT, VALUES, WITH, FROM.
 
-use super::super::ast::{
+use super::{NEEDS_AS, Parser, Result, is_reserved};
+use crate::parser::ast::{
     Alias, Body, Call, CallArgument, Cte, Distinct, Expr, ExprKind, From, Item, JoinKind, Literal,
     On, Order, Plain, Select, SetOp,
 };
-use super::super::lexer::TokenKind;
-use super::{NEEDS_AS, Parser, Result, is_reserved};
+use crate::parser::lexer::TokenKind;
 
 impl Parser<'_> {
     /// True if a query begins here, behind any number of parentheses.
@@ -410,7 +410,7 @@ impl Parser<'_> {
             for (name, ty) in columns {
                 alias.columns.push(name);
                 if let Some(ty) = ty {
-                    alias.types.push(super::super::names::to_type(&ty, self.text)?);
+                    alias.types.push(crate::types::names::to_type(&ty, self.text)?);
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Expressions with a grammar of their own: CASE, CAST, EXTRACT, `current_user`, ...
 
-use super::super::ast::{Call, CallArgument, Expr, ExprKind, Literal, Select};
-use super::super::lexer::TokenKind;
 use super::{Parser, Result};
+use crate::parser::ast::{Call, CallArgument, Expr, ExprKind, Literal, Select};
+use crate::parser::lexer::TokenKind;
 
 /// Written without parentheses (manual, 9.26 and 9.9.5).
 const BARE: &[&str] = &[

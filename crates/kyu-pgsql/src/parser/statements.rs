@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{Body, ExprKind, From, Item, Plain, Select};
-use super::super::block;
-use super::super::lexer::TokenKind;
-use super::super::names;
-use super::super::statement::{
-    Change, CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
-};
 use super::{Parser, Result};
 use crate::error::PgError;
+use crate::parser::ast::{Body, ExprKind, From, Item, Plain, Select};
+use crate::parser::block;
+use crate::parser::lexer::TokenKind;
+use crate::parser::statement::{
+    Change, CopyFormat, CopyOut, Discard, Fetch, Query, Statement, TransactionModes, Utility,
+};
+use crate::types::names;
 
 /// Extensions that CREATE EXTENSION accepts: there is nothing to create.
 const EXTENSIONS: &[&str] = &["pgmq", "pg_partman", "plpgsql", "pgcrypto", "uuid-ossp", "hstore"];

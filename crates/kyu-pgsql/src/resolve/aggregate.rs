@@ -1,11 +1,11 @@
 //! Aggregates: what they take, what they give, and their place in the row.
 
-use super::super::ast::{Call, Order};
-use super::super::names::{self, display};
-use super::super::plan::{Aggregate, AggregateKind, Node, Typed};
 use super::{Allowed, Resolver, Result};
 use crate::error::PgError;
+use crate::parser::ast::{Call, Order};
+use crate::plan::{Aggregate, AggregateKind, Node, Typed};
 use crate::types::Type;
+use crate::types::names::{self, display};
 
 impl Resolver<'_> {
     pub(super) fn aggregate(&mut self, kind: AggregateKind, call: &Call) -> Result<Typed> {

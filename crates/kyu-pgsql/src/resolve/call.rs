@@ -1,17 +1,17 @@
 //! Calls: functions of the queues, built-in ones, aggregates, set-returning ones.
 
-use super::super::ast::Call;
-use super::super::builtins::{self, Builtin, Gives, sets};
-use super::super::cast::{self};
-use super::super::choose::{self, Accepts, Failure};
-use super::super::functions::{self, Effect, Function, Returns};
-use super::super::names::{self, display};
-use super::super::plan::{CallTarget, Node, SetCall, SetFunction, Typed};
 use super::aggregate::aggregate_kind;
 use super::{Allowed, Resolver, Result};
+use crate::builtins::{self, Builtin, Gives, sets};
 use crate::error::PgError;
-use crate::types::{Composite, Type};
-use crate::value::{Column, Value};
+use crate::functions::{self, Effect, Function, Returns};
+use crate::parser::ast::Call;
+use crate::plan::{CallTarget, Node, SetCall, SetFunction, Typed};
+use crate::resolve::choose::{self, Accepts, Failure};
+use crate::types::Type;
+use crate::types::cast::{self};
+use crate::types::names::{self, display};
+use crate::types::value::{Column, Value};
 
 /// A call that has been resolved: a value or a source of rows.
 pub(super) enum Called {
@@ -302,7 +302,7 @@ impl Resolver<'_> {
         };
         // `unnest` of composites spreads them.
         let (columns, composite) = match (ty, set.columns.is_empty()) {
-            (Type::Composite(composite), true) => (columns_of(composite), true),
+            (Type::Composite(composite), true) => (composite.as_columns(), true),
             _ => (columns, composite),
         };
         let ty = if composite && !matches!(ty, Type::Composite(_)) { Type::Record } else { ty };
@@ -455,7 +455,7 @@ impl Resolver<'_> {
                     .map(|(name, ty)| Column { name: (*name).to_owned(), ty: *ty })
                     .collect(),
                 Returns::One(Type::Composite(composite))
-                | Returns::Set(Type::Composite(composite)) => columns_of(composite),
+                | Returns::Set(Type::Composite(composite)) => composite.as_columns(),
                 Returns::One(ty) | Returns::Set(ty) => {
                     vec![Column { name: function.name.to_owned(), ty }]
                 }
@@ -489,7 +489,7 @@ impl Resolver<'_> {
                 let Accepts::Type(ty) = *accepts else { continue };
                 let fine = match (&value.node, value.ty) {
                     (Node::Value(Value::Text(text)), Type::Unknown) => {
-                        super::super::eval::holds(text, ty, self.now)
+                        crate::run::eval::holds(text, ty, self.now)
                     }
                     (Node::Parameter(_), Type::Unknown) => {
                         matches!(ty, Type::Int8 | Type::Int4 | Type::Text)
@@ -601,7 +601,7 @@ impl Resolver<'_> {
                 let [argument] = call.arguments.as_slice() else { return Ok(None) };
                 let ty = self.expr(&argument.value)?.ty;
                 self.catalog = true;
-                let oid = i64::from(crate::oid::of_type(ty));
+                let oid = i64::from(crate::types::oid::of_type(ty));
                 Typed::new(Node::Value(Value::Int(oid)), Type::Regtype)
             }
             "make_interval" => self.make_interval(call)?,
@@ -671,14 +671,6 @@ impl Resolver<'_> {
         }
         self.builtin_named("make_interval", values, call.pos)
     }
-}
-
-pub(super) fn columns_of(composite: Composite) -> Vec<Column> {
-    composite
-        .columns()
-        .iter()
-        .map(|(name, ty)| Column { name: (*name).to_owned(), ty: *ty })
-        .collect()
 }
 
 /// Places in the table, and what each takes for this many arguments.

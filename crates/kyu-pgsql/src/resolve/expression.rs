@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{Expr, ExprKind, Literal, Select};
-use super::super::builtins;
-use super::super::choose::{self, Failure};
-use super::super::names::{self, display};
-use super::super::plan::{Comparison, Node, QueryKind, Typed};
 use super::{Resolver, Result, ScopeColumn, common};
+use crate::builtins;
 use crate::error::PgError;
+use crate::parser::ast::{Expr, ExprKind, Literal, Select};
+use crate::plan::{Comparison, Node, QueryKind, Typed};
+use crate::resolve::choose::{self, Failure};
 use crate::types::Type;
-use crate::value::Value;
+use crate::types::names::{self, display};
+use crate::types::value::Value;
 
 impl Resolver<'_> {
     pub(super) fn expr(&mut self, expr: &Expr) -> Result<Typed> {
@@ -174,7 +174,7 @@ impl Resolver<'_> {
     }
 
     fn numeric(&self, digits: &str, pos: usize) -> Result<Typed> {
-        let text = super::super::decimal::normalize(digits)?;
+        let text = crate::types::decimal::normalize(digits)?;
         let text = text.ok_or_else(|| {
             self.error("22P02", format!("invalid input syntax for type numeric: \"{digits}\""), pos)
         })?;

@@ -3,56 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::super::ast::{Alias, Call, Expr, ExprKind, From, JoinKind, On, Select};
-use super::super::catalog;
-use super::super::place;
-use super::super::plan::{
-    Comparison, Join, Leaf, LeafKind, Node, SetCall, SetFunction, Source, Typed,
-};
-use super::call::{Called, columns_of};
+use super::call::Called;
 use super::{CteName, Resolver, Result, Scope, ScopeColumn, common};
+use crate::catalog;
 use crate::host::Relation;
+use crate::parser::ast::{Alias, Call, Expr, ExprKind, From, JoinKind, On, Select};
+use crate::plan::{Comparison, Join, Leaf, LeafKind, Node, SetCall, SetFunction, Source, Typed};
+use crate::resolve::place;
+use crate::types::value::Column;
 use crate::types::{Composite, Type};
-use crate::value::Column;
-
-/// Columns of a relation of the queues.
-pub(crate) fn relation_columns(relation: &Relation) -> Vec<Column> {
-    let column = |name: &str, ty| Column { name: name.to_owned(), ty };
-    match relation {
-        Relation::Queue(_) => columns_of(Composite::MessageRecord),
-        Relation::Archive(_) => {
-            let mut columns = columns_of(Composite::MessageRecord);
-            columns.insert(4, column("archived_at", Type::Timestamptz));
-            columns
-        }
-        Relation::Meta => columns_of(Composite::QueueRecord),
-        Relation::TopicBindings => vec![
-            column("pattern", Type::Text),
-            column("queue_name", Type::Text),
-            column("bound_at", Type::Timestamptz),
-            column("compiled_regex", Type::Text),
-        ],
-        Relation::NotifyInsertThrottle => vec![
-            column("queue_name", Type::Varchar),
-            column("throttle_interval_ms", Type::Int4),
-            column("last_notified_at", Type::Timestamptz),
-        ],
-    }
-}
-
-/// The relation of a table of schema `pgmq`, whether it exists or not.
-pub(crate) fn relation_named(table: &str) -> Option<Relation> {
-    match table {
-        "meta" => Some(Relation::Meta),
-        "topic_bindings" => Some(Relation::TopicBindings),
-        "notify_insert_throttle" => Some(Relation::NotifyInsertThrottle),
-        _ => {
-            let queue = table.strip_prefix("q_").map(|name| Relation::Queue(name.to_owned()));
-            queue
-                .or_else(|| table.strip_prefix("a_").map(|name| Relation::Archive(name.to_owned())))
-        }
-    }
-}
 
 /// A leaf before its place in the row is known.
 struct Unplaced {
@@ -137,7 +96,7 @@ impl Resolver<'_> {
         }
         // `SET search_path TO pgmq` is common; nothing else has these names.
         let relation = match schema {
-            None | Some("pgmq") => relation_named(table),
+            None | Some("pgmq") => Relation::of_table(table),
             _ => None,
         };
         self.names_tables |= matches!(relation, Some(Relation::Queue(_) | Relation::Archive(_)));
@@ -149,7 +108,7 @@ impl Resolver<'_> {
             let shown = name.join(".");
             return Err(self.error("42P01", format!("relation \"{shown}\" does not exist"), pos));
         };
-        let columns = relation_columns(&relation);
+        let columns = relation.columns();
         let row = match relation {
             Relation::Queue(_) => Type::Composite(Composite::MessageRecord),
             _ => Type::Record,
@@ -255,7 +214,7 @@ impl Resolver<'_> {
                 let value = self.output(value, call.pos)?;
                 let ty = value.ty;
                 let (columns, composite) = match ty {
-                    Type::Composite(composite) => (columns_of(composite), true),
+                    Type::Composite(composite) => (composite.as_columns(), true),
                     ty => (vec![Column { name: name.clone(), ty }], false),
                 };
                 SetCall {

@@ -2,26 +2,27 @@
 
 mod aggregate;
 mod call;
+pub(crate) mod choose;
 mod expression;
 mod from;
+pub(crate) mod place;
 mod select;
 mod window;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::cast;
-use super::functions::Functions;
-use super::lexer::position;
-use super::names::{self, display};
-use super::plan::{Aggregate, Node, Plan, SetCall, Typed, Window};
-use super::work::Work;
-use super::{statement, text};
 use crate::error::PgError;
+use crate::functions::Functions;
 use crate::host::Relation;
+use crate::parser::lexer::position;
+use crate::parser::statement;
+use crate::plan::{Aggregate, Node, Plan, SetCall, Typed, Window};
 use crate::types::Type;
-use crate::value::{Column, Value};
-
-pub(crate) use from::{relation_columns, relation_named};
+use crate::types::cast;
+use crate::types::names::{self, display};
+use crate::types::text;
+use crate::types::value::{Column, Value};
+use crate::work::Work;
 
 type Result<T> = std::result::Result<T, PgError>;
 
@@ -277,7 +278,7 @@ impl Resolver<'_> {
                     position: Some(position(self.text, pos)),
                     ..error
                 })?;
-                if ty == Type::Timestamptz && super::datetime::is_local(written) {
+                if ty == Type::Timestamptz && crate::types::datetime::is_local(written) {
                     // Which instant it is depends on the session that runs it.
                     let literal = Typed::new(expr.node.clone(), Type::Text);
                     return Ok(Some(Typed::new(Node::Cast(Box::new(literal)), ty)));

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{
+use super::{Allowed, CteName, Resolver, Result, Scope, common};
+use crate::host::Relation;
+use crate::parser::ast::{
     Body, Cte, Distinct, Expr, ExprKind, Item, Literal, Order, Plain, Select, SetOp,
 };
-use super::super::names::display;
-use super::super::place;
-use super::super::plan::{
+use crate::plan::{
     BodyPlan, Comparison, CtePlan, DistinctPlan, FromItem, Grouping, LeafKind, Node, Plan,
     SelectPlan, SortKey, Source, Typed,
 };
-use super::{Allowed, CteName, Resolver, Result, Scope, common};
-use crate::host::Relation;
+use crate::resolve::place;
 use crate::types::Type;
-use crate::value::Column;
+use crate::types::names::display;
+use crate::types::value::Column;
 
 impl Resolver<'_> {
     pub(super) fn select(&mut self, select: &Select) -> Result<Plan> {
@@ -495,7 +495,7 @@ fn grouped(
         return if *at == depth && *index < width { Err(*index) } else { Ok(()) };
     }
     let mut result = Ok(());
-    place::children(&typed.node, &mut |child| {
+    crate::plan::walk::children(&typed.node, &mut |child| {
         if result.is_ok() {
             result = grouped(child, keys, depth, width);
         }

@@ -1,9 +1,9 @@
 //! `row_number() OVER (...)`, the one window function: drivers number columns by it (JDBC's `getColumns`).
 
-use super::super::ast::{Call, Order, Over};
-use super::super::plan::{Node, Typed, Window};
 use super::{Allowed, Resolver, Result};
 use crate::error::PgError;
+use crate::parser::ast::{Call, Order, Over};
+use crate::plan::{Node, Typed, Window};
 use crate::types::Type;
 
 impl Resolver<'_> {

@@ -1,11 +1,13 @@
 //! A query whose names and types are settled.
 
+pub(crate) mod walk;
+
 use std::sync::Arc;
 
-use super::ast::{JoinKind, SetOp, Test};
 use crate::host::{OverloadId, Relation};
+use crate::parser::ast::{JoinKind, SetOp, Test};
+use crate::types::value::{Column, Value};
 use crate::types::{Element, Type};
-use crate::value::{Column, Value};
 
 /// An expression with its type.
 #[derive(Clone, Debug, PartialEq)]
@@ -504,7 +506,7 @@ pub(crate) fn is_short(plan: &Plan) -> bool {
     let mut see = |node: &Node| {
         parts += 1;
         if let Node::Builtin { index, .. } = node {
-            let name = super::builtins::all().get(*index).map(|builtin| builtin.name);
+            let name = crate::builtins::all().get(*index).map(|builtin| builtin.name);
             short &= name.is_some_and(|name| SHORT_FUNCTIONS.contains(&name));
         }
     };
@@ -513,7 +515,7 @@ pub(crate) fn is_short(plan: &Plan) -> bool {
         _ => None,
     });
     for set in calls.chain(select.sets.iter().map(|(_, set)| set)) {
-        set.arguments.iter().for_each(|typed| super::place::walk(typed, &mut see));
+        set.arguments.iter().for_each(|typed| walk::walk(typed, &mut see));
         match set.function {
             SetFunction::Queue(_) | SetFunction::Scalar => {}
             SetFunction::Builtin(_) | SetFunction::UnnestAll | SetFunction::Records { .. } => {
@@ -521,7 +523,7 @@ pub(crate) fn is_short(plan: &Plan) -> bool {
             }
         }
     }
-    select.items.iter().for_each(|typed| super::place::walk(typed, &mut see));
+    select.items.iter().for_each(|typed| walk::walk(typed, &mut see));
     short && parts <= MAX_SHORT_PARTS
 }
 

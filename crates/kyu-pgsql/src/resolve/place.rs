@@ -10,16 +10,17 @@
 //! Conjuncts with effects (calls of the queues) or sub-selects stay where they were: they are asked
 //! of whole rows.
 
-use super::ast::JoinKind;
-use super::builtins;
-use super::cast;
-use super::plan::{
+use std::sync::Arc;
+
+use crate::builtins;
+use crate::parser::ast::JoinKind;
+use crate::plan::walk::{bare_column, rewrite, same_form, walk};
+use crate::plan::{
     BodyPlan, Comparison, DistinctPlan, FromItem, Join, JoinKey, Leaf, LeafBound, LeafKind, Node,
-    Plan, QueryKind, SelectPlan, Source, Typed,
+    Plan, SelectPlan, Source, Typed,
 };
 use crate::types::Type;
-use crate::value::Value;
-use std::sync::Arc;
+use crate::types::value::Value;
 
 /// Functions whose value differs from call to call: what reads them is asked as often as it says.
 const VOLATILE: &[&str] = &["random", "clock_timestamp", "timeofday", "gen_random_uuid", "setval"];
@@ -63,7 +64,7 @@ impl Reach {
 }
 
 /// Gives a conjunct of WHERE its place. `depth` is that of the query's own columns.
-pub(super) fn conjunct(select: &mut SelectPlan, depth: usize, typed: Typed) {
+pub(crate) fn conjunct(select: &mut SelectPlan, depth: usize, typed: Typed) {
     select.filtered = true;
     let reach = Reach::of(&typed, depth);
     let Some((first, end)) = reach.range.filter(|_| !reach.bound) else {
@@ -90,7 +91,7 @@ pub(super) fn conjunct(select: &mut SelectPlan, depth: usize, typed: Typed) {
 }
 
 /// Gives the conjuncts of a join's condition their places.
-pub(super) fn condition(join: &mut Join, depth: usize, typed: Typed) {
+pub(crate) fn condition(join: &mut Join, depth: usize, typed: Typed) {
     for part in conjuncts(typed) {
         let reach = Reach::of(&part, depth);
         let (start, end) = (join.right.offset(), join.right.end());
@@ -109,7 +110,7 @@ pub(super) fn condition(join: &mut Join, depth: usize, typed: Typed) {
 }
 
 /// AND taken apart.
-pub(super) fn conjuncts(typed: Typed) -> Vec<Typed> {
+pub(crate) fn conjuncts(typed: Typed) -> Vec<Typed> {
     match typed.node {
         Node::And(parts) => parts.into_iter().flat_map(conjuncts).collect(),
         _ => vec![typed],
@@ -285,36 +286,9 @@ fn is_local(typed: &Typed) -> bool {
     }
 }
 
-/// The column that an expression is, casts aside that leave the value as it is.
-pub(super) fn bare_column(typed: &Typed, depth: usize) -> Option<usize> {
-    match &typed.node {
-        Node::Column { depth: at, index } if *at == depth => Some(*index),
-        Node::Cast(inner) if same_form(inner.ty, typed.ty) => bare_column(inner, depth),
-        _ => None,
-    }
-}
-
-/// True if a value of one type is also the other's.
-fn same_form(from: Type, to: Type) -> bool {
-    let number = |ty| {
-        matches!(
-            ty,
-            Type::Int2
-                | Type::Int4
-                | Type::Int8
-                | Type::Oid
-                | Type::Regclass
-                | Type::Regtype
-                | Type::Regproc
-        )
-    };
-    (number(from) && number(to))
-        || (cast::is_text(from) && matches!(to, Type::Text | Type::Varchar))
-}
-
 /// Lets the side of a join come first whose rows are looked up: the other's are then looked up by
 /// what it found. Both are of the catalogue, and only the order of rows changes.
-pub(super) fn reorder(item: &mut FromItem, depth: usize) {
+pub(crate) fn reorder(item: &mut FromItem, depth: usize) {
     let Source::Join(join) = &mut item.source else { return };
     reorder_join(join, depth);
 }
@@ -361,80 +335,4 @@ fn shift(typed: &mut Typed, depth: usize, offset: usize) {
         }
         true
     });
-}
-
-/// Calls `see` for every node.
-pub(super) fn walk(typed: &Typed, see: &mut dyn FnMut(&Node)) {
-    see(&typed.node);
-    children(&typed.node, &mut |child| walk(child, see));
-}
-
-/// Calls `change` for every node from the top; false keeps it from what is below.
-fn rewrite(typed: &mut Typed, change: &mut dyn FnMut(&mut Node) -> bool) {
-    if change(&mut typed.node) {
-        children_mut(&mut typed.node, &mut |child| rewrite(child, change));
-    }
-}
-
-/// Calls `$see` for the expressions directly below a node, read by `iter` or changed by `iter_mut`.
-/// Sub-selects are not entered.
-macro_rules! below {
-    ($node:ident, $see:ident, $iter:ident) => {
-        match $node {
-            Node::Cast(a)
-            | Node::Not(a)
-            | Node::Is { value: a, .. }
-            | Node::Field { value: a, .. } => {
-                $see(a);
-            }
-            Node::Compare(_, a, b)
-            | Node::Distinct { left: a, right: b, .. }
-            | Node::Index { value: a, index: b } => {
-                $see(a);
-                $see(b);
-            }
-            Node::Quantified { value, array, test, .. } => {
-                $see(value);
-                $see(array);
-                $see(test);
-            }
-            Node::Builtin { arguments: parts, .. }
-            | Node::And(parts)
-            | Node::Or(parts)
-            | Node::Coalesce(parts)
-            | Node::Extreme(parts, _)
-            | Node::Array(_, parts)
-            | Node::Row(parts, _)
-            | Node::Call { arguments: parts, .. } => {
-                parts.$iter().for_each($see);
-            }
-            Node::Case { arms, otherwise } => {
-                for (when, then) in arms {
-                    $see(when);
-                    $see(then);
-                }
-                $see(otherwise);
-            }
-            Node::Slice { value, low, high } => {
-                $see(value);
-                low.$iter().chain(high).for_each(|bound| $see(bound));
-            }
-            Node::Query { kind: QueryKind::Quantified { value, .. }, .. } => $see(value),
-            Node::Value(_)
-            | Node::Parameter(_)
-            | Node::Column { .. }
-            | Node::Local(_)
-            | Node::Query { .. } => {}
-        }
-    };
-}
-
-/// Calls `see` for the expressions directly below a node. Sub-selects are not entered.
-pub(super) fn children(node: &Node, see: &mut dyn FnMut(&Typed)) {
-    below!(node, see, iter)
-}
-
-/// The same, to change them.
-fn children_mut(node: &mut Node, see: &mut dyn FnMut(&mut Typed)) {
-    below!(node, see, iter_mut)
 }

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::execute::Executor;
-use super::key;
-use super::plan::SelectPlan;
-use super::sorting::{cost, order, sort};
 use crate::error::PgError;
 use crate::host::Host;
-use crate::value::{Row, Value};
+use crate::plan::SelectPlan;
+use crate::run::execute::Executor;
+use crate::run::key;
+use crate::run::sorting::{cost, order, sort};
+use crate::types::value::{Row, Value};
 
 impl<H: Host> Executor<'_, H> {
     /// Puts the numbers into the rows, which stay in the order in which they came.
-    pub(super) async fn numbered(
+    pub(crate) async fn numbered(
         &mut self,
         select: &SelectPlan,
         depth: usize,

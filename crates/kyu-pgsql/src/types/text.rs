@@ -3,12 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::datetime::{self, Interval};
-use super::{decimal, names};
 use crate::error::PgError;
-use crate::json;
+use crate::types::datetime::{self, Interval};
+use crate::types::decimal;
+use crate::types::json;
+use crate::types::names;
+use crate::types::value::Value;
 use crate::types::{Element, Type};
-use crate::value::Value;
 
 /// Reads the text form of a type. `'now'` and its kin are not known here: they mean the epoch.
 ///

@@ -16,13 +16,13 @@
 
 use std::collections::BTreeMap;
 
-use super::lexer::{Token, TokenKind, tokens};
-use super::names;
-use super::text;
-use super::work::Work;
 use crate::error::PgError;
+use crate::parser::lexer::{Token, TokenKind, tokens};
 use crate::types::Type;
-use crate::value::Value;
+use crate::types::names;
+use crate::types::text;
+use crate::types::value::Value;
+use crate::work::Work;
 
 type Result<T> = std::result::Result<T, PgError>;
 
@@ -179,7 +179,7 @@ pub fn fill_in(sql: &str, variables: &Variables, work: &mut Work) -> Result<Stri
         filled.push_str(sql.get(copied..token.start).unwrap_or(""));
         filled.push_str(&value);
         copied = end;
-        if filled.len() > super::MAX_STATEMENT_BYTES {
+        if filled.len() > crate::MAX_STATEMENT_BYTES {
             return Err(PgError::new("54000", "statement is too long"));
         }
     }

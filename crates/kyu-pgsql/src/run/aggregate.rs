@@ -2,19 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::cast::{self, compare};
-use super::datetime::{self, Interval};
-use super::decimal::Decimal;
-use super::plan::{Aggregate, AggregateKind};
-use super::sorting::{cost, order, sort};
-use super::work::{Work, json_bytes, row_bytes, value_bytes};
-use super::{key, text};
 use crate::error::PgError;
-use crate::json::{self, Json};
+use crate::plan::{Aggregate, AggregateKind};
+use crate::run::key;
+use crate::run::sorting::{cost, order, sort};
+use crate::types::cast::{self, compare};
+use crate::types::datetime::{self, Interval};
+use crate::types::decimal::Decimal;
+use crate::types::json::{self, Json};
+use crate::types::text;
+use crate::types::value::{Row, Value};
 use crate::types::{Element, Type};
-use crate::value::{Row, Value};
+use crate::work::{Work, json_bytes, row_bytes, value_bytes};
 
-pub(super) struct Groups<'a> {
+pub(crate) struct Groups<'a> {
     aggregates: &'a [(usize, Aggregate)],
     places: HashMap<Vec<u8>, usize>,
     groups: Vec<Group>,
@@ -101,12 +102,12 @@ impl State {
 }
 
 impl<'a> Groups<'a> {
-    pub(super) fn new(aggregates: &'a [(usize, Aggregate)]) -> Self {
+    pub(crate) fn new(aggregates: &'a [(usize, Aggregate)]) -> Self {
         Self { aggregates, places: HashMap::new(), groups: Vec::new() }
     }
 
     /// The group of a key, made if it is new.
-    pub(super) fn group(
+    pub(crate) fn group(
         &mut self,
         key: &[Value],
         row: &[Value],
@@ -125,7 +126,7 @@ impl<'a> Groups<'a> {
         Ok(at)
     }
 
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         group: usize,
         aggregate: usize,
@@ -153,7 +154,7 @@ impl<'a> Groups<'a> {
     }
 
     /// So many rows into the first group, whose aggregates only count.
-    pub(super) fn add_counted(&mut self, rows: u64) {
+    pub(crate) fn add_counted(&mut self, rows: u64) {
         let states = self.groups.first_mut().into_iter().flat_map(|group| &mut group.states);
         for state in states {
             if let State::Count(count) = state {
@@ -163,7 +164,7 @@ impl<'a> Groups<'a> {
     }
 
     /// A row for each group: its first row, then the aggregates in their places.
-    pub(super) async fn finish(
+    pub(crate) async fn finish(
         self,
         length: usize,
         width: usize,

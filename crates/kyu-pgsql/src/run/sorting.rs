@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::cast::compare;
-use super::plan::SortKey;
-use super::work::Work;
 use crate::error::PgError;
-use crate::value::{Row, Value};
+use crate::plan::SortKey;
+use crate::types::cast::compare;
+use crate::types::value::{Row, Value};
+use crate::work::Work;
 
 /// Runs of this length are sorted by insertion.
 const RUN: usize = 16;
@@ -15,7 +15,7 @@ const RUN: usize = 16;
 ///
 /// # Errors
 /// The error that ended the statement meanwhile.
-pub(super) async fn sort<T: Send>(
+pub(crate) async fn sort<T: Send>(
     items: &mut Vec<T>,
     work: &mut Work,
     order: impl Fn(&T, &T) -> (Ordering, usize) + Send + Sync,
@@ -75,7 +75,7 @@ async fn merge<T: Send>(
 }
 
 /// Sorts rows by ORDER BY.
-pub(super) async fn sort_rows(
+pub(crate) async fn sort_rows(
     rows: &mut Vec<Row>,
     keys: &[SortKey],
     work: &mut Work,
@@ -99,7 +99,7 @@ pub(super) async fn sort_rows(
 }
 
 /// Bytes that a comparison walks over: documents are parsed for each.
-pub(super) fn cost(value: &Value) -> usize {
+pub(crate) fn cost(value: &Value) -> usize {
     match value {
         Value::Json(text) => text.len() * 8,
         Value::Array(_, values) | Value::Row(_, values) => {
@@ -118,7 +118,7 @@ pub(super) fn cost(value: &Value) -> usize {
 }
 
 /// The order of two values in ORDER BY.
-pub(super) fn order(a: &Value, b: &Value, descending: bool, nulls_first: bool) -> Ordering {
+pub(crate) fn order(a: &Value, b: &Value, descending: bool, nulls_first: bool) -> Ordering {
     match (*a == Value::Null, *b == Value::Null) {
         (true, true) => Ordering::Equal,
         (true, false) if nulls_first => Ordering::Less,

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
 
-use crate::decimal;
 use crate::error::PgError;
+use crate::types::decimal;
 
 /// The depth to which values may be nested: 54001 beyond it.
 pub const MAX_DEPTH: u32 = 256;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ast::Select;
-use super::block::Block;
+use crate::parser::ast::Select;
+use crate::parser::block::Block;
 use crate::types::Type;
 
 /// One statement of a text.

@@ -1,7 +1,7 @@
 //! Text to tokens, by the rules of the PostgreSQL manual, section 4.1 "Lexical Structure".
 
-use super::work::Work;
 use crate::error::PgError;
+use crate::work::Work;
 
 /// The kind of a token, with its text.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,11 @@
 //! Values as bytes that are equal if and only if the values are: for sets, groups and joins.
 
-use super::datetime::{self, Interval};
-use crate::json::{self, Json};
-use crate::value::Value;
+use crate::types::datetime::{self, Interval};
+use crate::types::json::{self, Json};
+use crate::types::value::Value;
 
 /// The key of a row. Two NULLs are equal, as in GROUP BY, DISTINCT, UNION and INTERSECT.
-pub(super) fn of(values: &[Value]) -> Vec<u8> {
+pub(crate) fn of(values: &[Value]) -> Vec<u8> {
     let mut key = Vec::with_capacity(values.len() * 9);
     for value in values {
         write(value, &mut key);
@@ -14,7 +14,7 @@ pub(super) fn of(values: &[Value]) -> Vec<u8> {
 }
 
 /// The key of a join, where NULL equals nothing: None.
-pub(super) fn of_join(values: &[Value]) -> Option<Vec<u8>> {
+pub(crate) fn of_join(values: &[Value]) -> Option<Vec<u8>> {
     if values.contains(&Value::Null) { None } else { Some(of(values)) }
 }
 
@@ -92,9 +92,9 @@ fn trim(tree: &mut Json) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cast::compare;
     use super::*;
     use crate::types::Element;
+    use crate::types::cast::compare;
 
     fn json(text: &str) -> Value {
         Value::Json(text.into())

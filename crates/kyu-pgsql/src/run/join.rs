@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ast::JoinKind;
-use super::catalog;
-use super::execute::{Boxed, Executor, Result};
-use super::key;
-use super::place::bare_column;
-use super::plan::{Join, JoinKey, Leaf, LeafKind, Plan, SelectPlan, Source, Typed};
-use super::work::{Work, row_bytes};
+use crate::catalog;
 use crate::host::{Host, ScanBounds};
+use crate::parser::ast::JoinKind;
+use crate::plan::walk::bare_column;
+use crate::plan::{Join, JoinKey, Leaf, LeafKind, Plan, SelectPlan, Source, Typed};
+use crate::run::execute::{Boxed, Executor, Result};
+use crate::run::key;
 use crate::types::Element;
-use crate::value::{Row, Value};
+use crate::types::value::{Row, Value};
+use crate::work::{Work, row_bytes};
 
 /// Up to so many rows look up their partners in the catalogue one by one; more are worth reading
 /// all of it once.
@@ -29,7 +29,7 @@ struct How<'a> {
 
 impl<H: Host> Executor<'_, H> {
     /// Rows of FROM that WHERE lets pass.
-    pub(super) async fn input(
+    pub(crate) async fn input(
         &mut self,
         select: &SelectPlan,
         bounds: &ScanBounds,

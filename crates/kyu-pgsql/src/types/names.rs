@@ -1,8 +1,8 @@
 //! Names of types, as SQL writes them and as Postgres prints them.
 
-use super::ast::TypeName;
-use super::lexer::position;
 use crate::error::PgError;
+use crate::parser::ast::TypeName;
+use crate::parser::lexer::position;
 use crate::types::{Composite, Element, Type};
 
 /// The type that a name stands for; 42704 if there is none.

@@ -5,18 +5,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::Test;
-use super::builtins::{self, Builtin};
-use super::cast::{self, compare};
-use super::catalog::{self, Facts};
-use super::plan::{CallTarget, Comparison, Node, Plan, QueryKind, Typed};
-use super::sorting::cost;
-use super::work::{Work, json_bytes, value_bytes};
-use super::{Session, Zone, names, text};
+use crate::Session;
+use crate::Zone;
+use crate::builtins::{self, Builtin};
+use crate::catalog::{self, Facts};
 use crate::error::PgError;
 use crate::host::OverloadId;
+use crate::parser::ast::Test;
+use crate::plan::{CallTarget, Comparison, Node, Plan, QueryKind, Typed};
+use crate::run::sorting::cost;
+use crate::types::cast::{self, compare};
+use crate::types::names;
+use crate::types::text;
+use crate::types::value::{Row, Value};
 use crate::types::{Element, Type};
-use crate::value::{Row, Value};
+use crate::work::{Work, json_bytes, value_bytes};
 
 /// Answers for the current row, by the id of the call or sub-select.
 pub(crate) type Memory = BTreeMap<usize, Arc<Vec<Row>>>;
@@ -154,13 +157,13 @@ impl Context<'_> {
                     }
                     (Value::Json(json), Value::Int(index)) => {
                         self.work.afford(json_bytes(&json))?;
-                        let json = crate::json::parse(&json)?;
+                        let json = crate::types::json::parse(&json)?;
                         json.at(index)
                             .map_or(Value::Null, |json| Value::Json(json.to_string().into()))
                     }
                     (Value::Json(json), Value::Text(key)) => {
                         self.work.afford(json_bytes(&json))?;
-                        let json = crate::json::parse(&json)?;
+                        let json = crate::types::json::parse(&json)?;
                         json.get(&key)
                             .map_or(Value::Null, |json| Value::Json(json.to_string().into()))
                     }
@@ -445,7 +448,7 @@ pub(crate) fn registered(facts: &Facts, ty: Type, oid: i64) -> String {
     let number = u32::try_from(oid).unwrap_or(0);
     let found = match ty {
         Type::Regclass => facts.class_text(number),
-        Type::Regtype => crate::oid::to_type(number).map(|ty| names::display(ty).to_owned()),
+        Type::Regtype => crate::types::oid::to_type(number).map(|ty| names::display(ty).to_owned()),
         _ => catalog::function_text(facts.functions(), number),
     };
     found.unwrap_or_else(|| if oid == 0 { "-".to_owned() } else { oid.to_string() })
@@ -457,7 +460,7 @@ pub(crate) fn holds(text: &str, ty: Type, now: i64) -> bool {
     let trimmed = text.trim_start();
     match ty {
         Type::Jsonb => {
-            trimmed.starts_with('{') && crate::json::parse(text).is_ok() || trimmed == "null"
+            trimmed.starts_with('{') && crate::types::json::parse(text).is_ok() || trimmed == "null"
         }
         Type::Array(Element::Int8 | Element::Jsonb) => {
             trimmed.starts_with('{') && text::input_at(ty, text, now).is_ok()

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::execute::{Executor, Result};
-use super::functions::{self, Effect, Function};
-use super::plan::SelectPlan;
+use crate::functions::{self, Effect, Function};
 use crate::host::{Host, OverloadId, ScanBounds};
-use crate::value::{Row, Value};
+use crate::plan::SelectPlan;
+use crate::run::execute::{Executor, Result};
+use crate::types::value::{Row, Value};
 
 impl<H: Host> Executor<'_, H> {
     /// Calls a function that stands in an expression.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &mut self,
         overload: OverloadId,
         arguments: Vec<Value>,
@@ -27,7 +27,7 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// Calls a function of the queues; 25006 if it writes and the transaction is read-only.
-    pub(super) async fn call_host(
+    pub(crate) async fn call_host(
         &mut self,
         overload: OverloadId,
         arguments: Vec<Value>,
@@ -47,7 +47,7 @@ impl<H: Host> Executor<'_, H> {
 
     /// Rows of FROM that WHERE lets pass, in their groups. Rows that are only counted are not read,
     /// if the host knows how many there are.
-    pub(super) async fn grouped_input(
+    pub(crate) async fn grouped_input(
         &mut self,
         select: &SelectPlan,
         bounds: &ScanBounds,

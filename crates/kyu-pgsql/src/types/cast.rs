@@ -1,14 +1,14 @@
 //! Casts: which types become which, and how (`pg_cast` of PostgreSQL 15, and what is accepted here
 //! besides).
 
-use super::datetime::{self, Interval};
-use super::decimal::Decimal;
-use super::names::display;
-use super::text::{self, fits};
 use crate::error::PgError;
-use crate::json::{self, Json};
 use crate::types::Type;
-use crate::value::Value;
+use crate::types::datetime::{self, Interval};
+use crate::types::decimal::Decimal;
+use crate::types::json::{self, Json};
+use crate::types::names::display;
+use crate::types::text::{self, fits};
+use crate::types::value::Value;
 
 /// True if a function may be given one type for another without being asked.
 pub(crate) fn implicit(from: Type, to: Type) -> bool {
@@ -219,7 +219,7 @@ pub(crate) fn to_json(value: &Value, ty: Type, names: &[String]) -> Result<Json,
         }
         (Value::Float(_), _) => {
             let written = text::to_string(ty, value);
-            match super::decimal::normalize(&written)? {
+            match crate::types::decimal::normalize(&written)? {
                 Some(number) => Json::Number(number),
                 None => Json::String(written),
             }
@@ -268,7 +268,7 @@ pub(crate) fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
         (Value::Float(a), Value::Float(b)) => {
             a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
         }
-        (Value::Numeric(a), Value::Numeric(b)) => super::decimal::compare(a, b),
+        (Value::Numeric(a), Value::Numeric(b)) => crate::types::decimal::compare(a, b),
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Json(a), Value::Json(b)) => match (json::parse(a), json::parse(b)) {
             (Ok(a), Ok(b)) => a.compare(&b),

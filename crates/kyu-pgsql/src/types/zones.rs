@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
-use super::datetime::{self, INFINITY, NEGATIVE_INFINITY};
+use crate::types::datetime::{self, INFINITY, NEGATIVE_INFINITY};
+use crate::types::value::Value;
 use crate::types::{Element, Type};
-use crate::value::Value;
 
 /// From 1970 to 2000.
 const EPOCH_S: i64 = 946_684_800;
@@ -227,13 +227,14 @@ fn offset_s(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text;
+    use crate::types::text;
 
     #[test]
     fn times_of_places_follow_their_rules() {
-        let shown =
-            |micros| text::to_string(Type::Timestamp, &crate::value::Value::Timestamp(micros));
-        let read = |text: &str| super::super::datetime::parse(text, "timestamp", 0).unwrap();
+        let shown = |micros| {
+            text::to_string(Type::Timestamp, &crate::types::value::Value::Timestamp(micros))
+        };
+        let read = |text: &str| crate::types::datetime::parse(text, "timestamp", 0).unwrap();
         let berlin = named("europe/berlin").unwrap();
         for (utc, there) in [
             ("2024-07-01 12:00:00", "2024-07-01 14:00:00"),

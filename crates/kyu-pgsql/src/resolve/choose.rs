@@ -1,7 +1,7 @@
 //! The choice of an overload (manual, 10.2 "Operators" and 10.3 "Functions").
 
-use super::cast::implicit;
 use crate::types::Type;
+use crate::types::cast::implicit;
 
 /// The types that a parameter accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,31 +29,6 @@ pub(crate) enum Failure {
     None,
     /// More than one fits as well.
     Many,
-}
-
-/// The categories of `pg_type.typcategory`.
-pub(crate) fn category(ty: Type) -> char {
-    match ty {
-        Type::Bool => 'B',
-        Type::Int2
-        | Type::Int4
-        | Type::Int8
-        | Type::Float8
-        | Type::Numeric
-        | Type::Oid
-        | Type::Regclass
-        | Type::Regtype
-        | Type::Regproc => 'N',
-        Type::Text | Type::Varchar | Type::Name => 'S',
-        Type::Timestamptz | Type::Timestamp | Type::Date => 'D',
-        Type::Interval => 'T',
-        Type::Array(_) => 'A',
-        Type::Composite(_) => 'C',
-        Type::Void | Type::Record => 'P',
-        Type::Unknown => 'X',
-        Type::Char => 'Z',
-        Type::Json | Type::Jsonb | Type::Bytea | Type::Uuid => 'U',
-    }
 }
 
 fn is_preferred(ty: Type) -> bool {
@@ -91,7 +66,7 @@ pub(crate) fn choose(candidates: &[Vec<Accepts>], given: &[Type]) -> Result<usiz
         count(given, |at, ty| {
             ty != Type::Unknown
                 && (wanted(i, at) == Accepts::Type(ty)
-                    || matches!(wanted(i, at), Accepts::Type(want) if is_preferred(want) && category(want) == category(ty)))
+                    || matches!(wanted(i, at), Accepts::Type(want) if is_preferred(want) && want.category() == ty.category()))
         })
     };
     keep_best(&mut left, preferred);
@@ -123,7 +98,7 @@ fn keep_best(left: &mut Vec<usize>, score: impl Fn(usize) -> usize) {
 /// An unknown literal: text if one takes it, else the one category that all have.
 fn by_category(left: &mut Vec<usize>, at: usize, wanted: &impl Fn(usize, usize) -> Accepts) {
     let category_of = |i: usize| match wanted(i, at) {
-        Accepts::Type(ty) => category(ty),
+        Accepts::Type(ty) => ty.category(),
         _ => 'X',
     };
     let first = left.first().map(|i| category_of(*i));

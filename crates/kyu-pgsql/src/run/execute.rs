@@ -6,26 +6,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::Session;
-use super::aggregate;
-use super::ast::SetOp;
-use super::builtins::sets;
-use super::catalog::Facts;
-use super::eval::{Context, Memory, Stop, registered, single};
-use super::key;
-use super::plan::{
+use crate::Session;
+use crate::builtins::sets;
+use crate::catalog::Facts;
+use crate::error::PgError;
+use crate::host::{Host, ScanBounds};
+use crate::parser::ast::SetOp;
+use crate::plan::{
     BodyPlan, CtePlan, DistinctPlan, Node, Plan, SelectPlan, SetCall, SetFunction, SortKey, Source,
     Typed,
 };
-use super::sorting::sort_rows;
-use super::work::{Work, row_bytes, value_bytes};
-use crate::error::PgError;
-use crate::host::{Host, ScanBounds};
+use crate::run::aggregate;
+use crate::run::eval::{Context, Memory, Stop, registered, single};
+use crate::run::key;
+use crate::run::sorting::sort_rows;
 use crate::types::Type;
-use crate::value::{Column, Row, Value};
+use crate::types::value::{Column, Row, Value};
+use crate::work::{Work, row_bytes, value_bytes};
 
-pub(super) type Result<T> = std::result::Result<T, PgError>;
-pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+pub(crate) type Result<T> = std::result::Result<T, PgError>;
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 pub(crate) struct Executor<'a, H> {
     pub(crate) host: &'a mut H,
@@ -36,13 +36,13 @@ pub(crate) struct Executor<'a, H> {
     /// The account of the statement.
     pub(crate) work: &'a mut Work,
     /// The current row of each query, the outermost first.
-    pub(super) stack: Vec<Row>,
+    pub(crate) stack: Vec<Row>,
     /// Results of WITH queries, and the plans of those not asked yet.
     ctes: BTreeMap<usize, CteState>,
-    pub(super) once: Memory,
+    pub(crate) once: Memory,
     /// The facts of a leaf, by its query's depth and its offset, before it is read: a column,
     /// and the values that it must have.
-    pub(super) ahead: BTreeMap<(usize, usize), (usize, Value)>,
+    pub(crate) ahead: BTreeMap<(usize, usize), (usize, Value)>,
 }
 
 #[derive(Clone)]
@@ -190,7 +190,7 @@ impl<'a, H: Host> Executor<'a, H> {
 
     /// The values of expressions for the current rows. What has effects runs once for all of them.
     /// The row counts as held until its reader goes back to a mark before it.
-    pub(super) async fn row(&mut self, exprs: &[Typed]) -> Result<Row> {
+    pub(crate) async fn row(&mut self, exprs: &[Typed]) -> Result<Row> {
         self.work.breathe().await?;
         let mark = self.work.mark();
         let mut memory = Memory::new();
@@ -220,7 +220,7 @@ impl<'a, H: Host> Executor<'a, H> {
     }
 
     /// True if all conditions hold for the current rows.
-    pub(super) async fn passes(&mut self, conditions: &[Typed]) -> Result<bool> {
+    pub(crate) async fn passes(&mut self, conditions: &[Typed]) -> Result<bool> {
         let mark = self.work.mark();
         for condition in conditions {
             let value = self.row(std::slice::from_ref(condition)).await?.pop();
@@ -232,7 +232,7 @@ impl<'a, H: Host> Executor<'a, H> {
         Ok(true)
     }
 
-    pub(super) fn context<'b>(&'b mut self, memory: &'b Memory) -> Context<'b> {
+    pub(crate) fn context<'b>(&'b mut self, memory: &'b Memory) -> Context<'b> {
         Context {
             stack: &self.stack,
             parameters: self.parameters,
@@ -261,7 +261,7 @@ impl<'a, H: Host> Executor<'a, H> {
 
     /// Rows of a WITH query. Those that it reads are asked first, one after the other in the order
     /// in which they stand: a chain of any length needs no stack.
-    pub(super) async fn cte(&mut self, id: usize) -> Result<Arc<Vec<Row>>> {
+    pub(crate) async fn cte(&mut self, id: usize) -> Result<Arc<Vec<Row>>> {
         let mut wanted = vec![id];
         let mut seen = HashSet::from([id]);
         let mut at = 0;
@@ -362,7 +362,7 @@ impl<'a, H: Host> Executor<'a, H> {
             self.work.breathe().await?;
             for ((value, column), ty) in row.iter_mut().zip(&plan.columns).zip(types) {
                 let old = std::mem::replace(value, Value::Null);
-                *value = super::cast::cast(old, column.ty, *ty, self.now)?;
+                *value = crate::types::cast::cast(old, column.ty, *ty, self.now)?;
             }
         }
         Ok(side)
@@ -483,7 +483,7 @@ impl<'a, H: Host> Executor<'a, H> {
         Ok(())
     }
 
-    pub(super) fn replace_row(&mut self, depth: usize, row: Row) {
+    pub(crate) fn replace_row(&mut self, depth: usize, row: Row) {
         if let Some(place) = self.stack.get_mut(depth) {
             *place = row;
         }
@@ -521,7 +521,7 @@ impl<'a, H: Host> Executor<'a, H> {
         self.work.keep(mark, into.get(before..).unwrap_or_default())
     }
 
-    pub(super) async fn set_rows(&mut self, set: &SetCall) -> Result<Vec<Row>> {
+    pub(crate) async fn set_rows(&mut self, set: &SetCall) -> Result<Vec<Row>> {
         let mark = self.work.mark();
         let arguments = self.row(&set.arguments).await?;
         let rows = self.rows_of(set, arguments).await?;
@@ -598,10 +598,10 @@ impl<'a, H: Host> Executor<'a, H> {
         Ok(bounds)
     }
 
-    pub(super) async fn grouped(
+    pub(crate) async fn grouped(
         &mut self,
         select: &SelectPlan,
-        grouping: &super::plan::Grouping,
+        grouping: &crate::plan::Grouping,
         input: Vec<Row>,
         counted: Option<u64>,
     ) -> Result<Vec<Row>> {

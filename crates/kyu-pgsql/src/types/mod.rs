@@ -1,4 +1,17 @@
-//! The types that values have. Their OIDs and wire forms are `wire`'s business.
+//! The types that values have, with their values, texts, ids and casts. Their binary forms are the
+//! door's business.
+
+pub(crate) mod cast;
+pub(crate) mod datetime;
+pub(crate) mod decimal;
+pub mod json;
+pub(crate) mod names;
+pub mod oid;
+pub mod text;
+pub mod value;
+pub(crate) mod zones;
+
+use self::value::Column;
 
 /// A type of the Postgres catalogue, as far as clients of pgmq meet it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +46,7 @@ pub enum Type {
     Timestamp,
     /// `interval`.
     Interval,
-    /// `date`: a [`crate::value::Value::Timestamp`] at midnight.
+    /// `date`: a [`crate::types::value::Value::Timestamp`] at midnight.
     Date,
     /// `oid`.
     Oid,
@@ -109,6 +122,33 @@ pub enum Element {
     MessageRecord,
 }
 
+impl Type {
+    /// Its category: `pg_type.typcategory`.
+    pub(crate) fn category(self) -> char {
+        match self {
+            Self::Bool => 'B',
+            Self::Int2
+            | Self::Int4
+            | Self::Int8
+            | Self::Float8
+            | Self::Numeric
+            | Self::Oid
+            | Self::Regclass
+            | Self::Regtype
+            | Self::Regproc => 'N',
+            Self::Text | Self::Varchar | Self::Name => 'S',
+            Self::Timestamptz | Self::Timestamp | Self::Date => 'D',
+            Self::Interval => 'T',
+            Self::Array(_) => 'A',
+            Self::Composite(_) => 'C',
+            Self::Void | Self::Record => 'P',
+            Self::Unknown => 'X',
+            Self::Char => 'Z',
+            Self::Json | Self::Jsonb | Self::Bytea | Self::Uuid => 'U',
+        }
+    }
+}
+
 impl Composite {
     /// Its name in schema `pgmq`.
     pub fn name(self) -> &'static str {
@@ -118,6 +158,12 @@ impl Composite {
             Self::MetricsResult => "metrics_result",
             Self::Numbered => "record",
         }
+    }
+
+    /// Its columns in order, as those of a result.
+    pub(crate) fn as_columns(self) -> Vec<Column> {
+        let column = |(name, ty): &(&str, Type)| Column { name: (*name).to_owned(), ty: *ty };
+        self.columns().iter().map(column).collect()
     }
 
     /// Its columns in order. Clients that decode by position rely on it.
