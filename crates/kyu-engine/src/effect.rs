@@ -4,15 +4,15 @@
 
 use bytes::Bytes;
 
-use crate::claim::ClaimFact;
-use crate::exchange_codec::ExchangeFact;
-use crate::ledger_codec::LedgerFact;
+use crate::exchange::record::ExchangeFact;
+use crate::ledger::record::LedgerFact;
 use crate::machines::{FactNumber, FrameNumber};
-use crate::message_fact::{FramePlace, MessageFact};
-use crate::move_task_fact::MoveTaskFact;
-use crate::queue_fact::QueueFact;
-use crate::retry_fact::RetryFact;
-use crate::schedule_codec::ScheduleFact;
+use crate::move_task::record::MoveTaskFact;
+use crate::queue::claim::ClaimFact;
+use crate::queue::message_record::{FramePlace, MessageFact};
+use crate::queue::record::QueueFact;
+use crate::retries::record::RetryFact;
+use crate::schedule::record::ScheduleFact;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 /// One fact, of the machine that it is about.

@@ -8,9 +8,15 @@ use kyu_model::{
 use std::io;
 use std::sync::Arc;
 
-use crate::decide::{self, Decision};
+use crate::decide;
+use crate::decision::Decision;
 use crate::effect::Effects;
+use crate::explain::explain;
+use crate::ledger::decide::answer as ledger_answer;
 use crate::load_error::LoadError;
+use crate::queue::decide::acquire::peek;
+use crate::queue::decide::by_seq::browse;
+use crate::schedule::decide::schedule::answer as schedule_answer;
 use crate::snapshot::{self, Frozen};
 use crate::state::{DirectoryChange, State};
 use kyu_model::limits::MAX_LISTED;
@@ -73,7 +79,7 @@ impl Engine {
     pub fn query_at(&mut self, query: &Query, now_ms: UnixMs) -> Result<Answer, Refusal> {
         let Query::Explain(Explain { queue, seq }) = query else { return self.query(query) };
         self.state.refresh_lanes(*queue, now_ms);
-        Ok(Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?)))
+        Ok(Answer::Explained(Box::new(explain(&self.state, *queue, *seq, now_ms)?)))
     }
 
     /// Answers a question. [`Query::Explain`] is answered as of the last command that changed
@@ -106,13 +112,13 @@ impl Engine {
             Query::Bindings(ListBindings { exchange, after, max }) => {
                 Answer::Bindings(self.bindings(exchange.as_ref(), *after, *max)?)
             }
-            Query::Ledger(query) => Answer::Ledger(decide::ledger_answer(&self.state, query)),
+            Query::Ledger(query) => Answer::Ledger(ledger_answer(&self.state, query)),
             Query::Browse(Browse { queue, from, max_messages, only_ready }) => {
-                decide::browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
+                browse(self.state.queue(*queue)?, *from, *max_messages, *only_ready)
             }
             Query::Explain(Explain { queue, seq }) => {
                 let now_ms = *self.state.last_time_ms;
-                Answer::Explained(Box::new(decide::explain(&self.state, *queue, *seq, now_ms)?))
+                Answer::Explained(Box::new(explain(&self.state, *queue, *seq, now_ms)?))
             }
             Query::Lanes(ListLanes { queue, after, max }) => {
                 let lanes = &self.state.queue(*queue)?.lanes;
@@ -127,11 +133,9 @@ impl Engine {
                 let paused = &self.state.queue(*queue)?.lanes.limits.paused;
                 Answer::PausedLanes(paused.iter().map(|key| key.as_ref().to_owned()).collect())
             }
-            Query::Schedule(query) => {
-                Answer::Schedule(decide::schedule_answer(&self.state, query)?)
-            }
+            Query::Schedule(query) => Answer::Schedule(schedule_answer(&self.state, query)?),
             Query::Peek(Peek { queue, max_messages }) => {
-                decide::peek(self.state.queue(*queue)?, *max_messages)
+                peek(self.state.queue(*queue)?, *max_messages)
             }
             Query::History(HistoryOf { queue, seq }) => {
                 Answer::History(self.state.queue(*queue)?.history_of(*seq).map(Box::new))

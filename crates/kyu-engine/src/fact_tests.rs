@@ -10,11 +10,11 @@ use proptest::prelude::*;
 
 use crate::effect::{Effect, Effects};
 use crate::machines::FrameNumber;
-use crate::message_fact::{
+use crate::move_task::record::{MoveTaskFact, Skipping};
+use crate::queue::message_record::{
     Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
 };
-use crate::move_task_fact::{MoveTaskFact, Skipping};
-use crate::queue_fact::QueueFact;
+use crate::queue::record::QueueFact;
 
 const Q: QueueId = QueueId(300);
 

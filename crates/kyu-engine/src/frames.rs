@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kyu_machine::{JournaledMap, Trial};
 
-use crate::message::FrameRef;
+use crate::queue::message::FrameRef;
 
 pub(crate) struct Frames {
     segment_bytes: u64,

@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 use kyu_machine::{Journaled, JournaledMap, JournaledMembers, Trial};
 
-use crate::attempts::Attempt;
-use crate::dedup::Original;
-use crate::exchange::Exchange;
-use crate::finished::Done;
+use crate::exchange::store::Exchange;
 use crate::frames::Frames;
-use crate::guard::GuardState;
-use crate::ledger::Ledger;
-use crate::message::Message;
-use crate::queue::Queue;
-use crate::schedule::Schedules;
-use crate::unique::Holder;
+use crate::ledger::store::Ledger;
+use crate::queue::attempts::Attempt;
+use crate::queue::dedup::Original;
+use crate::queue::message::Message;
+use crate::queue::store::Queue;
+use crate::queue::unique::Holder;
+use crate::retries::finished::Done;
+use crate::retries::guard::GuardState;
+use crate::schedule::store::Schedules;
 
 /// A change of the set of queues, for directories outside the engine.
 #[derive(Clone, Debug)]
@@ -302,12 +302,15 @@ impl State {
     pub(crate) fn remember_id(&mut self, id: QueueId, key: &str, original: Original) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.dedup.insert(key, original);
-        self.watch_by(id, Some(original.until_ms.saturating_add(crate::queue::SWEEP_SLACK_MS)));
+        self.watch_by(
+            id,
+            Some(original.until_ms.saturating_add(crate::queue::store::SWEEP_SLACK_MS)),
+        );
     }
 
     pub(crate) fn remember_attempt(&mut self, id: QueueId, attempt_id: &str, attempt: Attempt) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let due_ms = attempt.until_ms.saturating_add(crate::queue::SWEEP_SLACK_MS);
+        let due_ms = attempt.until_ms.saturating_add(crate::queue::store::SWEEP_SLACK_MS);
         queue.attempts.insert(attempt_id, attempt);
         self.watch_by(id, Some(due_ms));
     }
@@ -317,7 +320,7 @@ impl State {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.unique.replace(key, new);
         let due_ms = new.and_then(|holder| holder.until_ms);
-        self.watch_by(id, due_ms.map(|at| at.saturating_add(crate::queue::SWEEP_SLACK_MS)));
+        self.watch_by(id, due_ms.map(|at| at.saturating_add(crate::queue::store::SWEEP_SLACK_MS)));
     }
 
     /// Puts a guard in place of another (or of none).

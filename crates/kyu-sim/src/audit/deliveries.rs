@@ -283,8 +283,8 @@ impl Auditor {
         // So may the lease that a repeated attempt shows again.
         let place = (delivery.receipt.queue, delivery.receipt.seq);
         let shown = self.leases.get(&place).filter(|old| old.receipt == delivery.receipt);
-        let (was_ended, was_uncounted) =
-            shown.map_or((false, false), |old| (old.ended, old.uncounted));
+        let (was_ended, was_uncounted, was_buried) =
+            shown.map_or((false, false, false), |old| (old.ended, old.uncounted, old.buried));
         self.event += 1;
         self.leases.insert(
             place,
@@ -296,7 +296,7 @@ impl Auditor {
                 session,
                 ended: ended || was_ended,
                 ended_by: (ended || was_ended).then_some(0),
-                buried: false,
+                buried: was_buried,
                 uncounted: ended || was_uncounted,
                 life: self.life,
                 completed: self.event,

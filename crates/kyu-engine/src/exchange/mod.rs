@@ -1,0 +1,6 @@
+//! Exchanges: one publish to many queues.
+
+pub(crate) mod apply;
+pub(crate) mod decide;
+pub(crate) mod record;
+pub(crate) mod store;

@@ -1,0 +1,102 @@
+//! What snapshots keep of a queue's pauses and token buckets: two kinds of blocks behind its
+//! messages, left out while nothing is paused and all buckets are full.
+
+use kyu_model::QueueId;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use crate::lanes::buckets::Buckets;
+use crate::lanes::pause_ends::PauseEnds;
+use crate::machines::QueueBlock;
+use crate::queue::store::Queue;
+use crate::snapshot::blocks::{BLOCK_ITEMS, Blocks};
+use crate::state::State;
+use kyu_model::wire::{Malformed, Reader, Write};
+
+pub(crate) struct FrozenLimits {
+    paused: bool,
+    paused_lanes: BTreeSet<Arc<str>>,
+    pause_ends: PauseEnds,
+    buckets: Buckets,
+}
+
+impl FrozenLimits {
+    pub(crate) fn of(queue: &Queue) -> Self {
+        let limits = &queue.lanes.limits;
+        Self {
+            paused: *queue.paused,
+            paused_lanes: limits.paused.clone(),
+            pause_ends: (*queue.pause_ends).clone(),
+            buckets: limits.buckets.clone(),
+        }
+    }
+
+    pub(crate) fn write(&self, blocks: &mut Blocks<'_, impl io::Write>) -> io::Result<()> {
+        if self.paused || !self.paused_lanes.is_empty() {
+            blocks.write(QueueBlock::Pauses, |b| {
+                b.u8(u8::from(self.paused));
+                self.paused_lanes.iter().for_each(|key| b.str(key));
+            })?;
+        }
+        if !self.pause_ends.is_empty() {
+            blocks.write(QueueBlock::PauseEnds, |b| self.pause_ends.encode(b))?;
+        }
+        if self.buckets.is_empty() {
+            return Ok(());
+        }
+        let mut lanes = self.buckets.lanes().peekable();
+        loop {
+            blocks.write(QueueBlock::Buckets, |b| {
+                b.varint(self.buckets.queue_full_at_ns);
+                for (key, full_at_ns) in lanes.by_ref().take(BLOCK_ITEMS) {
+                    b.str(key);
+                    b.varint(full_at_ns);
+                }
+            })?;
+            if lanes.peek().is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+pub(crate) fn load_pauses(
+    state: &mut State,
+    queue: Option<QueueId>,
+    r: &mut Reader,
+) -> Result<(), Malformed> {
+    let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
+    *queue.paused = r.bool()?;
+    while r.remaining() > 0 {
+        queue.set_lane_paused(&r.string()?, true);
+    }
+    Ok(())
+}
+
+pub(crate) fn load_pause_ends(
+    state: &mut State,
+    queue: Option<QueueId>,
+    r: &mut Reader,
+) -> Result<(), Malformed> {
+    let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
+    *queue.pause_ends = PauseEnds::decode(r)?;
+    Ok(())
+}
+
+pub(crate) fn load_buckets(
+    state: &mut State,
+    queue: Option<QueueId>,
+    r: &mut Reader,
+) -> Result<(), Malformed> {
+    let id = queue.ok_or(Malformed("block order"))?;
+    let queue = state.queues.get_mut(&id).ok_or(Malformed("block order"))?;
+    queue.set_bucket(None, r.varint()?);
+    while r.remaining() > 0 {
+        let key = r.string()?;
+        queue.set_bucket(Some(&key.into()), r.varint()?);
+    }
+    // Nothing is full at time 0: this only watches for the next token.
+    state.end_metering(id, 0);
+    Ok(())
+}

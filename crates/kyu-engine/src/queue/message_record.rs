@@ -1,0 +1,251 @@
+//! The facts of messages, and their frozen binary form.
+
+use crate::queue::unique::UniqueTaken;
+use kyu_model::{Address, BindingId, DeadReason, EndKind, QueueId, Seq, SessionId, UnixMs};
+
+/// Why messages were removed. Frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Removal {
+    Acked = 0,
+    /// Past retention or its own expiry.
+    Expired = 1,
+    /// Made room in a full queue.
+    Dropped = 2,
+    /// Rejected for good, or tried too often, without a dead-letter queue, before such messages were
+    /// kept.
+    Rejected = 3,
+    /// As `Expired`, by its own expiry.
+    Deadline = 4,
+    /// A person removed it.
+    Cancelled = 5,
+}
+
+/// Why a message moved to another queue. Frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum MoveReason {
+    /// Received as often as the dead-letter rule allows.
+    MaxReceives = 0,
+    /// Rejected for good by its consumer.
+    Rejected = 1,
+    /// A move task brought it back: it starts a new life.
+    Redrive = 2,
+    /// Past its own expiry.
+    Deadline = 3,
+    /// Past the retention of its queue.
+    Retention = 4,
+}
+
+impl Removal {
+    /// How the memory of ends calls it; `None` for an acknowledgement.
+    pub(crate) fn end_kind(self) -> Option<EndKind> {
+        match self {
+            Self::Acked => None,
+            Self::Expired => Some(EndKind::Expired),
+            Self::Dropped => Some(EndKind::Dropped),
+            Self::Rejected => Some(EndKind::Rejected),
+            Self::Deadline => Some(EndKind::Deadline),
+            Self::Cancelled => Some(EndKind::Cancelled),
+        }
+    }
+}
+
+impl MoveReason {
+    /// Of a dead letter.
+    pub(crate) fn of(reason: DeadReason) -> Self {
+        match reason {
+            DeadReason::MaxReceives => Self::MaxReceives,
+            DeadReason::Rejected => Self::Rejected,
+            DeadReason::Deadline => Self::Deadline,
+            DeadReason::Retention => Self::Retention,
+        }
+    }
+
+    /// Why the message is dead, if it is.
+    pub(crate) fn dead(self) -> Option<DeadReason> {
+        match self {
+            Self::MaxReceives => Some(DeadReason::MaxReceives),
+            Self::Rejected => Some(DeadReason::Rejected),
+            Self::Deadline => Some(DeadReason::Deadline),
+            Self::Retention => Some(DeadReason::Retention),
+            Self::Redrive => None,
+        }
+    }
+}
+
+/// What a message brings along when it moves to another queue. Frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// As the reason and the kind of the target have it, and its receives count on there: moves of
+    /// before the other two existed. Moves back (redrives) are of this kind still.
+    ByReason,
+    /// A dead letter with its age, and with receives of its own.
+    WithAge,
+    /// A dead letter whose age begins anew, and with receives of its own.
+    Anew,
+}
+
+/// Until when a lease runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaseEnd {
+    At(UnixMs),
+    Session(SessionId),
+}
+
+/// What happened to messages of a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum MessageFact {
+    Enqueued(EnqueuedFact),
+    Leased {
+        queue: QueueId,
+        at_ms: UnixMs,
+        epoch: u32,
+        end: LeaseEnd,
+        attempt: Option<String>,
+        seqs: Vec<Seq>,
+    },
+    Removed {
+        queue: QueueId,
+        reason: Removal,
+        seqs: Vec<Seq>,
+        /// When, if how they went is to be remembered; never for acknowledgements.
+        at_ms: Option<UnixMs>,
+    },
+    /// Back to ready or delayed by its consumer, by the end of a session, or by time.
+    Released {
+        queue: QueueId,
+        seq: Seq,
+        ready_at_ms: Option<UnixMs>,
+        order: Option<u64>,
+        counted: bool,
+    },
+    Extended {
+        queue: QueueId,
+        seq: Seq,
+        until_ms: UnixMs,
+    },
+    /// Delay over or lease lapsed.
+    Promoted {
+        queue: QueueId,
+        seqs: Vec<Seq>,
+    },
+    Moved {
+        from: QueueId,
+        seq: Seq,
+        to: QueueId,
+        to_seq: Seq,
+        at_ms: UnixMs,
+        reason: MoveReason,
+        arrival: Arrival,
+    },
+    /// A frame was written again at a later place in the log.
+    Relocated {
+        from: Address,
+        owners: Vec<(QueueId, Seq)>,
+        frame: FramePlace,
+    },
+    /// A receive attempt was repeated: its messages are leased anew, its receipts stay.
+    AttemptRepeated {
+        queue: QueueId,
+        attempt: String,
+        until_ms: UnixMs,
+    },
+    /// A message is dead and stays where it is.
+    KeptDead {
+        queue: QueueId,
+        seq: Seq,
+        at_ms: UnixMs,
+        reason: MoveReason,
+    },
+    /// One that was kept begins a new life there.
+    Revived {
+        queue: QueueId,
+        seq: Seq,
+        at_ms: UnixMs,
+    },
+    /// The retention of these counts from this time on.
+    Receivable {
+        queue: QueueId,
+        at_ms: UnixMs,
+        seqs: Vec<Seq>,
+    },
+    /// A message that came in before in the same record holds a key.
+    UniqueTaken(Box<UniqueTaken>),
+    /// Messages have another priority.
+    Prioritised {
+        queue: QueueId,
+        priority: u8,
+        seqs: Vec<Seq>,
+    },
+}
+
+/// A frame inside the record: offset from the record's start, and length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FramePlace {
+    pub(crate) offset: u32,
+    pub(crate) bytes: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EnqueuedFact {
+    pub(crate) queue: QueueId,
+    pub(crate) seq: Seq,
+    pub(crate) at_ms: UnixMs,
+    /// `None` is ready at once.
+    pub(crate) ready_at_ms: Option<UnixMs>,
+    pub(crate) expires_at_ms: Option<UnixMs>,
+    pub(crate) priority: u8,
+    pub(crate) lane: Option<String>,
+    /// Deduplication id, and until when it is remembered.
+    pub(crate) dedup: Option<(String, UnixMs)>,
+    pub(crate) message_id: u128,
+    /// Place of the frame; further targets of one message share the first one's.
+    pub(crate) frame: FramePlace,
+    /// How many targets share the frame.
+    pub(crate) shares: u32,
+    /// The binding that the message came by, where its receiver is to be told.
+    pub(crate) via: Option<BindingId>,
+}
+
+impl MessageFact {
+    /// See [`crate::Effects::grows`].
+    pub(crate) fn grows(&self) -> bool {
+        match self {
+            Self::Enqueued(_) => true,
+            Self::Leased { .. }
+            | Self::Removed { .. }
+            | Self::Released { .. }
+            | Self::Extended { .. }
+            | Self::Promoted { .. }
+            | Self::Moved { .. }
+            | Self::Relocated { .. }
+            | Self::AttemptRepeated { .. }
+            | Self::KeptDead { .. }
+            | Self::Revived { .. }
+            | Self::Receivable { .. }
+            | Self::UniqueTaken(_)
+            | Self::Prioritised { .. } => false,
+        }
+    }
+
+    /// The frame in the record that the fact refers to.
+    pub(crate) fn frame(&self) -> Option<FramePlace> {
+        match self {
+            Self::Enqueued(enqueued) => Some(enqueued.frame),
+            Self::Relocated { frame, .. } => Some(*frame),
+            Self::Leased { .. }
+            | Self::Removed { .. }
+            | Self::Released { .. }
+            | Self::Extended { .. }
+            | Self::Promoted { .. }
+            | Self::Moved { .. }
+            | Self::AttemptRepeated { .. }
+            | Self::KeptDead { .. }
+            | Self::Revived { .. }
+            | Self::Receivable { .. }
+            | Self::UniqueTaken(_)
+            | Self::Prioritised { .. } => None,
+        }
+    }
+}

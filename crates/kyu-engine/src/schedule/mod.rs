@@ -1,0 +1,6 @@
+//! Schedules: messages that time sends.
+
+pub(crate) mod apply;
+pub(crate) mod decide;
+pub(crate) mod record;
+pub(crate) mod store;
