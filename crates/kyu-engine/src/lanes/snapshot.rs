@@ -1,7 +1,6 @@
 //! What snapshots keep of a queue's pauses and token buckets: two kinds of blocks behind its
 //! messages, left out while nothing is paused and all buckets are full.
 
-use kyu_model::QueueId;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use crate::lanes::pause_ends::PauseEnds;
 use crate::machines::QueueBlock;
 use crate::queue::store::Queue;
 use crate::snapshot::blocks::{BLOCK_ITEMS, Blocks};
-use crate::state::State;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 pub(crate) struct FrozenLimits {
@@ -61,12 +59,7 @@ impl FrozenLimits {
     }
 }
 
-pub(crate) fn load_pauses(
-    state: &mut State,
-    queue: Option<QueueId>,
-    r: &mut Reader,
-) -> Result<(), Malformed> {
-    let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
+pub(crate) fn load_pauses(queue: &mut Queue, r: &mut Reader) -> Result<(), Malformed> {
     *queue.paused = r.bool()?;
     while r.remaining() > 0 {
         queue.set_lane_paused(&r.string()?, true);
@@ -74,29 +67,11 @@ pub(crate) fn load_pauses(
     Ok(())
 }
 
-pub(crate) fn load_pause_ends(
-    state: &mut State,
-    queue: Option<QueueId>,
-    r: &mut Reader,
-) -> Result<(), Malformed> {
-    let queue = queue.and_then(|id| state.queues.get_mut(&id)).ok_or(Malformed("block order"))?;
-    *queue.pause_ends = PauseEnds::decode(r)?;
-    Ok(())
-}
-
-pub(crate) fn load_buckets(
-    state: &mut State,
-    queue: Option<QueueId>,
-    r: &mut Reader,
-) -> Result<(), Malformed> {
-    let id = queue.ok_or(Malformed("block order"))?;
-    let queue = state.queues.get_mut(&id).ok_or(Malformed("block order"))?;
+pub(crate) fn load_buckets(queue: &mut Queue, r: &mut Reader) -> Result<(), Malformed> {
     queue.set_bucket(None, r.varint()?);
     while r.remaining() > 0 {
         let key = r.string()?;
         queue.set_bucket(Some(&key.into()), r.varint()?);
     }
-    // Nothing is full at time 0: this only watches for the next token.
-    state.end_metering(id, 0);
     Ok(())
 }

@@ -3,4 +3,5 @@
 pub(crate) mod apply;
 pub(crate) mod decide;
 pub(crate) mod record;
+pub(crate) mod snapshot;
 pub(crate) mod store;
