@@ -148,8 +148,9 @@ pub trait Host: Send {
     fn set_patience(&mut self, _lock_timeout_ms: u64, _deadlock_timeout_ms: u64) {}
 
     /// `LISTEN channel`: notifications of the channel go to this session from the commit on.
-    fn listen(&mut self, channel: &str);
+    /// 54000 beyond what a session may listen to.
+    fn listen(&mut self, channel: &str) -> Result<(), PgError>;
 
     /// `UNLISTEN channel`, or all of them.
-    fn unlisten(&mut self, channel: Option<&str>);
+    fn unlisten(&mut self, channel: Option<&str>) -> Result<(), PgError>;
 }

@@ -24,6 +24,8 @@ pub(super) const MAX_REORDERS: u32 = 16;
 pub(super) const STRAY_CLAIM_PAUSE_MS: u64 = 1_000;
 /// Longest wait of a `..._with_poll` that names none (NULL).
 pub(super) const MAX_POLL_MS: u64 = 3_600_000;
+/// Channels that a session may listen to, and LISTEN and UNLISTEN of one transaction. 54000.
+pub(super) const MAX_CHANNELS: usize = 10_000;
 /// Notifications that wait for a session that reads nothing; it is ended beyond it.
 pub(super) const MAX_WAITING_NOTIFICATIONS: usize = 1_024;
 /// Changes of settings that somebody else's change made fail, before giving up. 40001.

@@ -1,7 +1,7 @@
 //! Notifications of new messages: `pgmq.q_<name>.INSERT`, after the commit, not more often than
 //! the queue's throttle allows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kyu_broker::{QueueId, QueueInfo, UnixMs};
@@ -29,7 +29,7 @@ struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    channels: Vec<String>,
+    channels: HashSet<String>,
     to: Sender<Notification>,
 }
 
@@ -49,7 +49,7 @@ impl Hub {
         let mut state = self.lock();
         state.next += 1;
         let id = state.next;
-        state.sessions.insert(id, Listener { channels: Vec::new(), to });
+        state.sessions.insert(id, Listener { channels: HashSet::new(), to });
         (id, from)
     }
 
@@ -58,11 +58,14 @@ impl Hub {
     }
 
     pub(super) fn listen(&self, id: u64, channel: &str) {
-        if let Some(listener) = self.lock().sessions.get_mut(&id)
-            && !listener.channels.iter().any(|known| known == channel)
-        {
-            listener.channels.push(channel.to_owned());
+        if let Some(listener) = self.lock().sessions.get_mut(&id) {
+            listener.channels.insert(channel.to_owned());
         }
+    }
+
+    /// The number of channels that a session listens to.
+    pub(super) fn channels(&self, id: u64) -> usize {
+        self.lock().sessions.get(&id).map_or(0, |listener| listener.channels.len())
     }
 
     /// `None` for all channels.

@@ -12,7 +12,7 @@ use kyu_pgsql::value::{Row, Value};
 use super::Shared;
 use super::failure::{self, conflict};
 use super::functions;
-use super::limits::DEADLOCK_TIMEOUT_MS;
+use super::limits::{DEADLOCK_TIMEOUT_MS, MAX_CHANNELS};
 use super::loading::Loading;
 use super::locks::Patience;
 use super::time::to_pg;
@@ -161,13 +161,20 @@ impl QueueSession {
         }
     }
 
-    fn note_listen(&mut self, listens: bool, channel: Option<&str>) {
+    fn note_listen(&mut self, listens: bool, channel: Option<&str>) -> Result<(), PgError> {
+        let waiting = self.transaction.as_ref().map_or(0, |open| open.state.listens.len());
+        let all = waiting + if listens { self.shared.hub.channels(self.listener) } else { 0 };
+        if all >= MAX_CHANNELS {
+            let message = format!("a session may not listen to more than {MAX_CHANNELS} channels");
+            return Err(PgError::new("54000", message));
+        }
         match &mut self.transaction {
             Some(transaction) => {
                 transaction.state.listens.push((listens, channel.map(str::to_owned)));
             }
             None => self.apply_listen(listens, channel),
         }
+        Ok(())
     }
 }
 
@@ -260,12 +267,12 @@ impl Host for QueueSession {
         self.patience = Patience { lock_timeout_ms, deadlock_timeout_ms };
     }
 
-    fn listen(&mut self, channel: &str) {
-        self.note_listen(true, Some(channel));
+    fn listen(&mut self, channel: &str) -> Result<(), PgError> {
+        self.note_listen(true, Some(channel))
     }
 
-    fn unlisten(&mut self, channel: Option<&str>) {
-        self.note_listen(false, channel);
+    fn unlisten(&mut self, channel: Option<&str>) -> Result<(), PgError> {
+        self.note_listen(false, channel)
     }
 }
 

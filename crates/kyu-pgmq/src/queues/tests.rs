@@ -514,7 +514,7 @@ async fn inserts_are_notified_after_the_commit_and_not_too_often() {
     let (listener, mut notifications) = rig.pgmq.open(8, &Budget::process(1 << 30));
     let (mut listener, mut c) = (Client(listener), rig.session());
     c.create("Q").await;
-    listener.0.listen("pgmq.q_q.INSERT");
+    listener.0.listen("pgmq.q_q.INSERT").unwrap();
     c.send("q", "1").await;
     assert!(notifications.try_recv().is_err(), "not enabled");
     c.call(f::ENABLE_NOTIFY_INSERT, vec![text("Q"), Value::Int(3_600_000)]).await;
@@ -533,7 +533,7 @@ async fn inserts_are_notified_after_the_commit_and_not_too_often() {
     assert_eq!(c.call(f::LIST_NOTIFY_INSERT_THROTTLES, vec![]).await.len(), 1);
     c.call(f::DISABLE_NOTIFY_INSERT, vec![text("Q")]).await;
     c.send("Q", "6").await;
-    listener.0.unlisten(None);
+    listener.0.unlisten(None).unwrap();
     assert!(notifications.try_recv().is_err());
 }
 

@@ -194,11 +194,11 @@ impl<Q: Queues> Session<'_, Q> {
             Statement::Fetch(fetch) => return self.fetch_cursor(fetch).await,
             Statement::Close(name) => self.close_cursor(name.as_deref())?,
             Statement::Listen(channel) => {
-                self.host.listen(super::session::channel_name(channel)?);
+                self.host.listen(super::session::channel_name(channel)?)?;
                 "LISTEN"
             }
             Statement::Unlisten(channel) => {
-                self.host.unlisten(channel.as_deref());
+                self.host.unlisten(channel.as_deref())?;
                 "UNLISTEN"
             }
             Statement::Notify(channel, payload) => {
@@ -225,7 +225,7 @@ impl<Q: Queues> Session<'_, Q> {
             self.warn("25P01", "SET LOCAL can only be used in transaction blocks");
         }
         match value {
-            Some(value) => self.context.settings.set(name, value, local)?,
+            Some(value) => self.context.set_setting(name, value, local)?,
             None => self.context.settings.reset(name)?,
         }
         Ok("SET")
@@ -252,7 +252,7 @@ impl<Q: Queues> Session<'_, Q> {
                 self.portals.clear();
                 self.statements.clear();
                 self.context.settings.reset_all();
-                self.host.unlisten(None);
+                self.host.unlisten(None)?;
                 "DISCARD ALL"
             }
             Discard::Plans => "DISCARD PLANS",
@@ -389,6 +389,7 @@ impl<Q: Queues> Session<'_, Q> {
         for (channel, payload) in std::mem::take(&mut self.context.said) {
             self.port.queues.notify(Notification { process, channel, payload });
         }
+        self.context.settle();
     }
 
     /// The answer of a statement of the simple protocol.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use kyu_budget::{Budget, Level};
 use kyu_door::accept::Stopping;
 use kyu_pgsql::error::{Notice, PgError};
+use kyu_pgsql::held::Held;
 use kyu_pgsql::host::Host;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -71,6 +72,8 @@ pub(super) struct Context {
     warnings: Vec<Notice>,
     /// The number for `lastval()`.
     last_given: Option<i64>,
+    /// The memory of its settings and of what NOTIFY has said.
+    kept: Held,
 }
 
 /// Warnings of one statement; more of them say nothing more.
@@ -90,6 +93,11 @@ pub(super) fn channel_name(channel: &str) -> Result<&str, PgError> {
     }
 }
 
+/// The memory of one notification that waits for its transaction.
+fn said_bytes((channel, payload): &(String, String)) -> usize {
+    size_of::<(String, String)>() + channel.len() + payload.len()
+}
+
 impl Context {
     /// NOTIFY. Others hear it when the transaction commits; the same thing twice is said once.
     pub(super) fn say(&mut self, channel: &str, payload: &str) -> Result<(), PgError> {
@@ -102,9 +110,37 @@ impl Context {
             return Err(PgError::new("54000", message));
         }
         if !self.said.contains(&said) {
+            self.kept.grow(said_bytes(&said))?;
             self.said.push(said);
         }
         Ok(())
+    }
+
+    /// SET.
+    pub(super) fn set_setting(
+        &mut self,
+        name: &str,
+        value: &str,
+        local: bool,
+    ) -> Result<(), PgError> {
+        self.kept.grow(settings::entry_bytes(name, value))?;
+        let set = self.settings.set(name, value, local);
+        self.settle();
+        set
+    }
+
+    /// Makes the memory right after something has gone: at the end of a transaction, or back at a
+    /// savepoint.
+    pub(super) fn settle(&mut self) {
+        if self.kept.bytes() == 0 {
+            return;
+        }
+        let said: usize = self.said.iter().map(said_bytes).sum();
+        let owed = self.settings.bytes() + said;
+        self.kept.back_to(owed);
+        // The first SET of a transaction keeps what was before. If there is no memory for that, the
+        // next SET is refused.
+        let _short = self.kept.grow(owed.saturating_sub(self.kept.bytes()));
     }
 }
 
@@ -114,7 +150,7 @@ impl kyu_pgsql::Session for Context {
     }
 
     fn set(&mut self, name: &str, value: &str, local: bool) -> Result<(), PgError> {
-        self.settings.set(name, value, local)
+        self.set_setting(name, value, local)
     }
 
     fn settings(&self) -> Vec<(String, String)> {
@@ -217,6 +253,7 @@ impl<'a, Q: Queues> Session<'a, Q> {
             began: host.now(),
             warnings: Vec::new(),
             last_given: None,
+            kept: Held::new(&budget),
         };
         Self {
             connection,

@@ -149,6 +149,11 @@ pub(super) struct Saved {
     local: BTreeMap<String, String>,
 }
 
+/// The memory of one value.
+pub(super) fn entry_bytes(name: &str, value: &str) -> usize {
+    2 * size_of::<String>() + name.len() + value.len()
+}
+
 impl Settings {
     /// The value of a setting as SHOW gives it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -173,6 +178,13 @@ impl Settings {
     /// The values that a savepoint keeps.
     pub(super) fn save(&self) -> Saved {
         Saved { changed: self.changed.clone(), local: self.local.clone() }
+    }
+
+    /// The memory that they take, beside what the connection began with.
+    pub(super) fn bytes(&self) -> usize {
+        let maps = [Some(&self.changed), Some(&self.local), self.before.as_ref()];
+        let entries = maps.into_iter().flatten().flatten();
+        entries.map(|(name, value)| entry_bytes(name, value)).sum()
     }
 
     /// Back to what a savepoint kept.

@@ -1,6 +1,7 @@
 //! The state machine of transactions, as Postgres has it (`xact.c`, TBLOCK_*).
 
 use kyu_pgsql::error::PgError;
+use kyu_pgsql::held::Held;
 use kyu_pgsql::host::Host;
 use kyu_pgsql::{Statement, TransactionModes};
 
@@ -37,6 +38,8 @@ pub(super) struct TransactionBlock {
 struct SessionSavepoint {
     name: String,
     settings: Saved,
+    /// The memory of the settings.
+    _held: Held,
     /// The number of notifications by then.
     said: usize,
 }
@@ -114,6 +117,7 @@ impl<Q: Queues> Session<'_, Q> {
             self.tell_others();
         }
         self.context.said.clear();
+        self.context.settle();
         self.portals.retain(|_, portal| portal.held && commit);
         ended
     }
@@ -186,7 +190,7 @@ impl<Q: Queues> Session<'_, Q> {
             ("deferrable", modes.deferrable.map(on)),
         ] {
             if let Some(value) = value {
-                self.context.settings.set(&format!("{prefix}_{name}"), value, transaction)?;
+                self.context.set_setting(&format!("{prefix}_{name}"), value, transaction)?;
             }
         }
         Ok(())
@@ -236,8 +240,10 @@ impl<Q: Queues> Session<'_, Q> {
             let message = format!("more than {MAX_SAVEPOINTS} savepoints in a transaction");
             return Err(PgError::new("54000", message).into());
         }
+        let held = self.hold(self.context.settings.bytes())?;
         self.host.savepoint(name).await?;
         self.transaction.savepoints.push(SessionSavepoint {
+            _held: held,
             name: name.to_owned(),
             settings: self.context.settings.save(),
             said: self.context.said.len(),
@@ -264,6 +270,7 @@ impl<Q: Queues> Session<'_, Q> {
         if let Some(savepoint) = self.transaction.savepoints.last() {
             self.context.settings.restore(&savepoint.settings);
             self.context.said.truncate(savepoint.said);
+            self.context.settle();
         }
         Ok("ROLLBACK")
     }

@@ -104,9 +104,13 @@ impl Host for FakeHost {
         Vec::new()
     }
 
-    fn listen(&mut self, _: &str) {}
+    fn listen(&mut self, _: &str) -> Result<(), PgError> {
+        Ok(())
+    }
 
-    fn unlisten(&mut self, _: Option<&str>) {}
+    fn unlisten(&mut self, _: Option<&str>) -> Result<(), PgError> {
+        Ok(())
+    }
 }
 
 pub(crate) struct FakeSession;

@@ -109,9 +109,13 @@ impl Host for SmallHost {
         Vec::new()
     }
 
-    fn listen(&mut self, _: &str) {}
+    fn listen(&mut self, _: &str) -> Result<(), PgError> {
+        Ok(())
+    }
 
-    fn unlisten(&mut self, _: Option<&str>) {}
+    fn unlisten(&mut self, _: Option<&str>) -> Result<(), PgError> {
+        Ok(())
+    }
 }
 
 /// A session without settings.

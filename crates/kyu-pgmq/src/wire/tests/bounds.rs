@@ -258,6 +258,66 @@ async fn messages_are_paid_for_before_they_are_loaded() {
     assert_eq!(client.query(visible).await[1], "row 25");
 }
 
+/// The story: a thousand settings of 64 KB, copied into a thousand savepoints, were 64 GB, and what
+/// NOTIFY said waited for its transaction unpaid.
+#[tokio::test]
+async fn settings_savepoints_and_notifications_are_paid_for() {
+    let limits = Limits { session_memory_bytes: 4 << 20, ..Limits::default() };
+    let rig = Rig::with(DoorOptions { limits, ..DoorOptions::default() }).await;
+    let mut client = rig.client().await;
+    let large = "x".repeat(60_000);
+    // Says so and goes on until there is no room; how often that went well.
+    async fn until_refused(client: &mut Client, statement: impl Fn(usize) -> String) -> usize {
+        for n in 0..1_000 {
+            let said = client.query(&statement(n)).await;
+            if let Some(error) = said.iter().find(|said| said.starts_with("ERROR")) {
+                assert_eq!(error, "ERROR 53200 out of memory");
+                return n;
+            }
+        }
+        panic!("never");
+    }
+    let set = |n: usize| format!("SET my.s{n} = '{large}'");
+    let settings = until_refused(&mut client, set).await;
+    assert!((20..80).contains(&settings), "{settings}");
+    client.query("RESET ALL").await;
+    client.query("SELECT set_config('my.a', '1', false)").await;
+    assert!(rig.memory.sessions().used_bytes() < 1 << 20);
+
+    client.query(&set(0)).await;
+    client.query("BEGIN").await;
+    let savepoints = until_refused(&mut client, |n| format!("SAVEPOINT s{n}")).await;
+    assert!((20..80).contains(&savepoints), "{savepoints}");
+    client.query("ROLLBACK").await;
+    assert!(rig.memory.sessions().used_bytes() < 1 << 20);
+
+    client.query("BEGIN").await;
+    let payload = "y".repeat(7_000);
+    let notified = until_refused(&mut client, |n| format!("NOTIFY c, '{n}{payload}'")).await;
+    assert!((200..800).contains(&notified), "{notified}");
+    client.query("ROLLBACK").await;
+    assert!(rig.memory.sessions().used_bytes() < 1 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_listens_to_so_many_channels() {
+    let broker = crate::queues::tests::Rig::new();
+    let process = Budget::process(1 << 30);
+    let rig = Rig::over(broker.pgmq.clone(), &process, DoorOptions::default()).await;
+    let mut client = rig.client().await;
+    let most = 10_000;
+    let listen = |from: usize, to: usize| -> String {
+        (from..to).map(|n| format!("LISTEN c{n};")).collect()
+    };
+    let said = client.query(&listen(0, most + 1)).await;
+    let refused = "ERROR 54000 a session may not listen to more than 10000 channels";
+    assert_eq!(said[said.len() - 2], refused);
+    assert_eq!(client.query(&listen(0, most)).await.last().unwrap(), "ready I");
+    assert_eq!(client.query("LISTEN other").await[0], refused);
+    client.query("UNLISTEN c7").await;
+    assert_eq!(client.query("LISTEN other").await[0], "complete LISTEN");
+}
+
 #[tokio::test]
 async fn a_statement_may_take_so_long_and_a_session_be_idle_so_long() {
     let rig = Rig::open().await;

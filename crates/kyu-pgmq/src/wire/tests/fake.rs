@@ -120,11 +120,13 @@ impl Host for FakeHost {
         Vec::new()
     }
 
-    fn listen(&mut self, channel: &str) {
+    fn listen(&mut self, channel: &str) -> Result<(), PgError> {
         self.note(format!("listen {channel}"));
+        Ok(())
     }
 
-    fn unlisten(&mut self, channel: Option<&str>) {
+    fn unlisten(&mut self, channel: Option<&str>) -> Result<(), PgError> {
         self.note(format!("unlisten {}", channel.unwrap_or("*")));
+        Ok(())
     }
 }
