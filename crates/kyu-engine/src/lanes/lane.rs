@@ -263,7 +263,13 @@ impl Lanes {
                 self.gives(id)
             }
             Change::Undelayed(_) => self.get(id).is_some_and(|lane| lane.head.is_some()),
-            _ => false,
+            Change::Joined
+            | Change::Left
+            | Change::NotReady(_)
+            | Change::Leased(_)
+            | Change::Delayed(_)
+            | Change::Blocked(_)
+            | Change::Shut(true) => false,
         }
     }
 

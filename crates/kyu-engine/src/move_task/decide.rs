@@ -129,7 +129,12 @@ impl Run<'_> {
                 Phase::Dead(_) => true,
                 // Beside dead letters of its own, what is ready is the queue's ordinary work.
                 Phase::Ready => !keeps_dead,
-                _ => false,
+                Phase::Delayed(_)
+                | Phase::Leased(_)
+                | Phase::Held(_)
+                | Phase::Archived(_)
+                | Phase::Backoff(_)
+                | Phase::Parked => false,
             };
             if wanted {
                 left -= 1;

@@ -288,7 +288,10 @@ impl GuardState {
                 slow.give_up(&breaker, in_flight, now_ms);
                 true
             }
-            _ => false,
+            Circuit::Closed
+            | Circuit::Open { .. }
+            | Circuit::HalfOpen(_)
+            | Circuit::SlowStart(_) => false,
         }
     }
 

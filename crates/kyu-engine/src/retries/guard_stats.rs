@@ -56,7 +56,7 @@ impl Queue {
                 Some(format!("{name}={}", value.as_deref().unwrap_or_default()))
             }
             (GuardKey::Lane, _) => Some(format!("lane {:?}", value.as_deref().unwrap_or_default())),
-            _ => None,
+            (GuardKey::Attribute, None) | (GuardKey::Queue, _) => None,
         }
     }
 }

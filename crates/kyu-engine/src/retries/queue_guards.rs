@@ -25,7 +25,7 @@ impl Queue {
         let key = self.info.config.guard.map(|guard| guard.key);
         match key {
             Some(GuardKey::Attribute) => Whose::Value(self.guard_keys.get(seq)),
-            _ => Whose::Lane(lane),
+            Some(GuardKey::Queue | GuardKey::Lane) | None => Whose::Lane(lane),
         }
     }
 

@@ -217,7 +217,13 @@ fn act(
 fn to_phase(queue: &Queue, seq: Seq, phase: Phase) -> MessageFact {
     match phase {
         Phase::Leased(until_ms) => MessageFact::Extended { queue: queue.id(), seq, until_ms },
-        _ => MessageFact::Released {
+        Phase::Ready
+        | Phase::Delayed(_)
+        | Phase::Held(_)
+        | Phase::Archived(_)
+        | Phase::Backoff(_)
+        | Phase::Parked
+        | Phase::Dead(_) => MessageFact::Released {
             queue: queue.id(),
             seq,
             ready_at_ms: phase.deadline(),

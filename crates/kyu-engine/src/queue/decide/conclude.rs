@@ -39,7 +39,13 @@ pub(crate) fn decide(
                 continue;
             }
             Phase::Held(_) => queue.claims.get(seq).copied(),
-            _ => None,
+            Phase::Ready
+            | Phase::Delayed(_)
+            | Phase::Leased(_)
+            | Phase::Archived(_)
+            | Phase::Backoff(_)
+            | Phase::Parked
+            | Phase::Dead(_) => None,
         };
         match fate {
             Fate::Untouched if phase.is_some() => untouched.push(*seq),

@@ -63,7 +63,9 @@ pub(crate) fn hand_out(
         let next = next_delivery(id, *seq, message, ctx);
         let last_received_at_ms = match lease {
             Lease::Take => message.history.last_received_at_ms,
-            _ => next.last_received_at_ms,
+            Lease::QueueDefault | Lease::For(_) | Lease::Session(_) | Lease::Claim(_) => {
+                next.last_received_at_ms
+            }
         };
         Delivery { phase, last_received_at_ms, ..next }
     };

@@ -133,7 +133,7 @@ fn stale_ack(queue: &Queue, receipt: &Receipt, settled: Settled, effects: &mut E
         Settled::Gone if queue.finished.get(receipt.seq).is_some_and(|d| d.is_other(receipt)) => {
             (StaleAck::Gone, settled)
         }
-        _ => return settled,
+        Settled::Done | Settled::Gone | Settled::Lapsed | Settled::Foreign => return settled,
     };
     let (queue, seq) = (queue.id(), receipt.seq);
     let (epoch, delivery) = (receipt.epoch, receipt.delivery);

@@ -85,7 +85,12 @@ fn one_queue(
                     effects.push(retried);
                 }
             },
-            _ => promoted.push(seq),
+            Phase::Ready
+            | Phase::Delayed(_)
+            | Phase::Held(_)
+            | Phase::Archived(_)
+            | Phase::Parked
+            | Phase::Dead(_) => promoted.push(seq),
         }
     }
     expire(&ending, &expired, sequences, effects);

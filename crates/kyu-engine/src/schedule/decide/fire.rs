@@ -261,7 +261,27 @@ impl Sender<'_> {
                     Refusal::PublicationTooLarge { .. } => {
                         "the message is too large for the exchange"
                     }
-                    _ => "the exchange refused the message",
+                    Refusal::ExchangeNotFound
+                    | Refusal::DedupIdRequired
+                    | Refusal::DedupIdNotAllowed
+                    | Refusal::BodyFactsRequired
+                    | Refusal::LimitExceeded(_)
+                    | Refusal::InvalidConfig(_)
+                    | Refusal::QueueNotFound
+                    | Refusal::QueueExists(_)
+                    | Refusal::QueueDeletedRecently { .. }
+                    | Refusal::PurgeInProgress
+                    | Refusal::VersionConflict
+                    | Refusal::TooManyInFlight
+                    | Refusal::MoveTaskRunning
+                    | Refusal::MoveTaskNotFound
+                    | Refusal::ExchangeExists(_)
+                    | Refusal::BindingNotFound
+                    | Refusal::BindingExists(_)
+                    | Refusal::Atomic { .. }
+                    | Refusal::NotInAtomic
+                    | Refusal::Ledger(_)
+                    | Refusal::Schedule(_) => "the exchange refused the message",
                 }
             })?;
         match results.first() {
