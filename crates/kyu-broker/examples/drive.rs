@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use kyu_broker::{
-    Acquire, Broker, Command, Content, CreateQueue, Enqueue, Lease, NewMessage, Options, Order,
-    Outcome, QueueId, QueueName, Reply, Settle,
+    Acquire, Broker, Content, CreateQueue, Enqueue, Lease, NewMessage, Options, Order, Outcome,
+    QueueId, QueueName, Settle,
 };
 
 const BODY_BYTES: usize = 1_000;
@@ -24,12 +24,10 @@ async fn main() {
     println!("open                    {:>10.1} ms", opened.elapsed().as_secs_f64() * 1e3);
     let name = QueueName { namespace: "n".into(), name: "q".into() };
     let create = CreateQueue { name, config: Box::default(), name_reuse_wait_ms: 0 };
-    let Ok(Reply::QueueCreated(queue)) = broker.submit(Command::CreateQueue(create)).await else {
-        panic!("no queue")
-    };
+    let queue = broker.ask(create).await.expect("no such queue is there");
     idle(&broker, queue.id).await;
     rate("enqueue", tasks, batch, &broker, queue.id, |broker, queue, batch| async move {
-        broker.submit(enqueue(queue, batch)).await.unwrap();
+        broker.ask(enqueue(queue, batch)).await.unwrap();
         batch
     })
     .await;
@@ -49,7 +47,7 @@ async fn main() {
         &broker,
         queue.id,
         |broker, queue, batch| async move {
-            broker.submit(enqueue(queue, batch)).await.unwrap();
+            broker.ask(enqueue(queue, batch)).await.unwrap();
             receive_and_ack(&broker, queue, batch).await
         },
     )
@@ -69,7 +67,7 @@ async fn idle(broker: &Broker, queue: QueueId) {
     let mut times = Vec::new();
     for _ in 0..2_000 {
         let begun = Instant::now();
-        broker.submit(enqueue(queue, 1)).await.unwrap();
+        broker.ask(enqueue(queue, 1)).await.unwrap();
         times.push(begun.elapsed());
     }
     times.sort_unstable();
@@ -136,11 +134,11 @@ async fn receive_and_ack(broker: &Broker, queue: QueueId, most: usize) -> usize 
         return 0;
     }
     let items = received.iter().map(|r| (r.delivery.receipt, Outcome::Ack)).collect();
-    broker.submit(Command::Settle(Settle { queue, items })).await.unwrap();
+    broker.ask(Settle { queue, items }).await.unwrap();
     received.len()
 }
 
-fn enqueue(queue: QueueId, batch: usize) -> Command {
+fn enqueue(queue: QueueId, batch: usize) -> Enqueue {
     let message = || NewMessage {
         queues: vec![queue],
         content: Content::of(vec![b'x'; BODY_BYTES]).encode(),
@@ -151,7 +149,7 @@ fn enqueue(queue: QueueId, batch: usize) -> Command {
         dedup_id: None,
         unique: None,
     };
-    Command::Enqueue(Enqueue { messages: (0..batch).map(|_| message()).collect() })
+    Enqueue { messages: (0..batch).map(|_| message()).collect() }
 }
 
 /// CPU time of this process.

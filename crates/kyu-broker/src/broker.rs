@@ -78,7 +78,8 @@ impl Broker {
         Ok((Q::unwrap(answer).ok_or(Error::Internal)?, pin))
     }
 
-    /// As [`Broker::ask`], for a command of any kind.
+    /// As [`Broker::ask`], for one that carries commands of any kind: simulation and tests. A door
+    /// knows which command it gives, and asks for its reply.
     pub async fn submit(&self, command: Command) -> Result<Reply, Error> {
         self.submit_pinned(command).await.map(|(reply, _)| reply)
     }
@@ -92,7 +93,7 @@ impl Broker {
         answer.await.map_err(|_| Error::Internal)?
     }
 
-    /// Answers a question from the state after everything that was answered before.
+    /// As [`Broker::look_up`], for one that carries questions of any kind: simulation and tests.
     pub async fn query(&self, query: Query) -> Result<Answer, Error> {
         self.query_pinned(query).await.map(|(answer, _)| answer)
     }

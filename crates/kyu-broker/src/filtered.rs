@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kyu_engine::{BodyFacts, Command, Content, Publication, Publish, QueueName, Refusal, Reply};
+use kyu_engine::{Ask, BodyFacts, Content, Publication, Publish, QueueName, Refusal};
 
 use crate::broker::Broker;
 use crate::error::Error;
 use crate::facts::{self, Unreadable};
+use crate::group::Group;
 
 /// Exchanges that are remembered, for RAM. With more, all are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
@@ -57,42 +58,54 @@ impl From<Unreadable> for PublishError {
     }
 }
 
+/// A command by which messages are published: a publish, or an atomic group that may have some.
+pub trait Publishes: Ask + Clone {
+    /// The publishes in it.
+    fn publishes(&mut self) -> impl Iterator<Item = &mut Publish>;
+}
+
+impl Publishes for Publish {
+    fn publishes(&mut self) -> impl Iterator<Item = &mut Publish> {
+        std::iter::once(self)
+    }
+}
+
+impl Publishes for Group {
+    fn publishes(&mut self) -> impl Iterator<Item = &mut Publish> {
+        Self::publishes(self)
+    }
+}
+
 impl Broker {
-    /// Carries out a publish, or an atomic group that may contain some, as [`Broker::submit`] does.
+    /// Carries out a publish, or an atomic group that may have some, as [`Broker::ask`] does.
     /// Bodies are read where a binding filters them.
-    pub async fn submit_publish(&self, mut command: Command) -> Result<Reply, PublishError> {
+    pub async fn ask_publish<A: Publishes>(
+        &self,
+        mut command: A,
+    ) -> Result<A::Reply, PublishError> {
         let filtered = &self.shared.filtered;
-        for publish in publishes(&mut command) {
+        for publish in command.publishes() {
             if filtered.has(&publish.exchange) {
                 read_bodies(&mut publish.messages)?;
             }
         }
-        match self.submit(command.clone()).await {
+        match self.ask(command.clone()).await {
             Err(Error::Refused(refusal)) if wants_bodies(&refusal) => {}
             done => return Ok(done?),
         }
-        for publish in publishes(&mut command) {
+        for publish in command.publishes() {
             filtered.note(&publish.exchange);
             read_bodies(&mut publish.messages)?;
         }
-        Ok(self.submit(command).await?)
+        Ok(self.ask(command).await?)
     }
 }
 
-fn publishes(command: &mut Command) -> Vec<&mut Publish> {
-    match command {
-        Command::Publish(publish) => vec![publish],
-        Command::Atomic(commands) => commands.iter_mut().flat_map(publishes).collect(),
-        _ => Vec::new(),
-    }
-}
-
+/// Tells whether a publish was refused for nothing but its unread bodies, alone or in a group.
 fn wants_bodies(refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::BodyFactsRequired => true,
-        Refusal::Atomic { refusal: Some(inner), .. } => wants_bodies(inner),
-        _ => false,
-    }
+    let reason =
+        if let Refusal::Atomic { refusal: Some(inner), .. } = refusal { inner } else { refusal };
+    *reason == Refusal::BodyFactsRequired
 }
 
 fn read_bodies(messages: &mut [Publication]) -> Result<(), PublishError> {

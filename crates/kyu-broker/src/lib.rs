@@ -1,6 +1,6 @@
 //! The one gateway between front doors and the engine: typed commands in, durable replies out.
 //!
-//! The path of a command: [`Broker::submit`] puts it into the inbox; the engine's thread takes all
+//! The path of a command: [`Broker::ask`] puts it into the inbox; the engine's thread takes all
 //! that is there, decides each, appends its effects to the log and applies them; the reply waits in
 //! the outbox until the log's writer thread reports that the disk has it. Nothing is answered, and
 //! nothing shown, that a crash could take back; the one exception is stated in `outbox.rs`.
@@ -20,6 +20,7 @@ mod engine_thread;
 mod error;
 pub mod facts;
 mod filtered;
+mod group;
 mod inbox;
 pub mod limits;
 mod metrics;
@@ -39,7 +40,8 @@ pub use bodies::Received;
 pub use broker::Broker;
 pub use directory::Directory;
 pub use error::Error;
-pub use filtered::PublishError;
+pub use filtered::{PublishError, Publishes};
+pub use group::{At, Group, Replies};
 pub use metrics::{Counter, Gauges, Metrics, MetricsSnapshot, QueueMetrics};
 pub use options::{Options, Policy};
 pub use outbox::{Completion, Response};

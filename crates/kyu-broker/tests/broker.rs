@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use kyu_broker::{
     Acquire, Answer, Bind, BindingConfig, Broker, Command, Condition, Content, Counter,
-    CreateExchange, CreateQueue, DeleteQueue, Enqueue, Error, ExchangeConfig, Facts, Filter, Lease,
-    Literal, Matcher, NewMessage, OpenError, Options, Order, Outcome, Publication, Publish, Query,
-    QueueId, QueueName, Refusal, Reply, Settle, Test,
+    CreateExchange, CreateQueue, DeleteQueue, Enqueue, Error, ExchangeConfig, Facts, Filter, Group,
+    Lease, Literal, Matcher, NewMessage, OpenError, Options, Order, Outcome, Publication, Publish,
+    Query, QueueId, QueueName, Refusal, Reply, Settle, Test,
 };
 
 /// A directory that is removed with the test.
@@ -301,19 +301,17 @@ async fn a_publish_that_needs_its_body_read_is_refused_once_and_then_foreseen() 
     };
     let bind = Bind { exchange: exchange.clone(), config };
     broker.submit(Command::Bind(bind)).await.unwrap();
-    let publish = |body: &'static str| {
-        Command::Publish(Publish {
-            exchange: exchange.clone(),
-            messages: vec![Publication {
-                content: Content::of(body).encode(),
-                size_bytes: 10,
-                facts: Facts::default(),
-                bare_allowed: true,
-                lane: None,
-                dedup_id: None,
-                content_dedup_id: None,
-            }],
-        })
+    let publish = |body: &'static str| Publish {
+        exchange: exchange.clone(),
+        messages: vec![Publication {
+            content: Content::of(body).encode(),
+            size_bytes: 10,
+            facts: Facts::default(),
+            bare_allowed: true,
+            lane: None,
+            dedup_id: None,
+            content_dedup_id: None,
+        }],
     };
     let refused = async || {
         let metrics = broker.metrics().await.unwrap();
@@ -321,10 +319,13 @@ async fn a_publish_that_needs_its_body_read_is_refused_once_and_then_foreseen() 
     };
     let before = refused().await;
     for body in [r#"{"wanted":"yes"}"#, r#"{"wanted":"no"}"#, "{}"] {
-        broker.submit_publish(publish(body)).await.unwrap();
+        let published = broker.ask_publish(publish(body)).await.unwrap();
+        assert!(published[0].is_ok());
     }
-    let group = Command::Atomic(vec![publish(r#"{"wanted":"yes"}"#)]);
-    broker.submit_publish(group).await.unwrap();
+    let mut group = Group::new();
+    let at = group.push(publish(r#"{"wanted":"yes"}"#));
+    let mut replies = broker.ask_publish(group).await.unwrap();
+    assert!(replies.take(at).unwrap()[0].is_ok());
     assert_eq!(refused().await - before, 1);
     assert_eq!(ready(&broker, queue).await, 2);
     broker.shutdown().await;

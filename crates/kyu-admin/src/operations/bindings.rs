@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ListBindings, Matcher, Query,
-    QueueName, Refusal, Reply, Unbind,
+    Bind, BindingConfig, BindingId, BindingInfo, BindingOf, ListBindings, Matcher, QueueName,
+    Refusal, Unbind,
 };
 
 use crate::api::{Binding, BindingPage, InNamespace, NewBinding, NoQuery, Page};
@@ -31,11 +31,8 @@ pub(super) async fn list(
                 .ok_or_else(|| Problem::invalid("cursor is none that this server gave."))?,
         ),
     };
-    let question =
-        Query::Bindings(ListBindings { exchange, after, max: (size + 1).min(MAX_ITEMS) });
-    let Answer::Bindings(mut found) = call.broker.query(question).await? else {
-        return Err(Problem::internal());
-    };
+    let question = ListBindings { exchange, after, max: (size + 1).min(MAX_ITEMS) };
+    let mut found = call.broker.look_up(question).await?;
     let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
     found.truncate(size);
     let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.id.to_string()));
@@ -61,9 +58,8 @@ pub(super) async fn create(
         attributes: BTreeMap::new(),
     };
     let bind = Bind { exchange, config: config.clone() };
-    let (info, status) = match call.broker.submit(Command::Bind(bind)).await {
-        Ok(Reply::Bound(info)) => (info, StatusCode::CREATED),
-        Ok(_) => return Err(Problem::internal()),
+    let (info, status) = match call.broker.ask(bind).await {
+        Ok(info) => (info, StatusCode::CREATED),
         Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing)))
             if existing.config == config =>
         {
@@ -80,10 +76,8 @@ pub(super) async fn get(
     _query: NoQuery,
     _body: Empty,
 ) -> Result<Done<Binding>, Problem> {
-    match call.broker.query(Query::Binding(id(call)?)).await? {
-        Answer::Binding(info) => Ok(show(&info).into()),
-        _ => Err(Problem::internal()),
-    }
+    let info = call.broker.look_up(BindingOf(id(call)?)).await?;
+    Ok(show(&info).into())
 }
 
 pub(super) async fn delete(
@@ -91,7 +85,7 @@ pub(super) async fn delete(
     _query: NoQuery,
     _body: Empty,
 ) -> Result<Done<()>, Problem> {
-    call.broker.submit(Command::Unbind(Unbind { binding: id(call)? })).await?;
+    call.broker.ask(Unbind { binding: id(call)? }).await?;
     Ok(().into())
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, Command, ConfigureExchange, CreateExchange, DeleteExchange, ExchangeConfig,
-    ExchangeInfo, ListExchanges, Query, QueueName, Refusal,
+    ConfigureExchange, CreateExchange, DeleteExchange, ExchangeConfig, ExchangeInfo, ExchangeNamed,
+    ListExchanges, QueueName, Refusal,
 };
 
 use crate::api::{Exchange, ExchangePage, ExchangeSettings, InNamespace, Page};
@@ -24,10 +24,7 @@ pub(super) async fn list(
     let namespace = call.namespace(query.namespace);
     let after = after(query.cursor.as_deref())?;
     let max = (size + 1).min(MAX_ITEMS);
-    let question = Query::Exchanges(ListExchanges { namespace, after, max });
-    let Answer::Exchanges(mut found) = call.broker.query(question).await? else {
-        return Err(Problem::internal());
-    };
+    let mut found = call.broker.look_up(ListExchanges { namespace, after, max }).await?;
     // The engine lists no more than a largest page: behind such a one there may be another.
     let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
     found.truncate(size);
@@ -58,7 +55,7 @@ pub(super) async fn put(
         let existing = find(call, &name).await?;
         let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         conditions.check(existing.as_deref().map(etag).as_deref(), Code::ExchangeExists)?;
-        let command = match existing {
+        let changed = match existing {
             Some(info) => {
                 let mut config = info.config.clone();
                 exchange_settings::apply(settings.clone(), &mut config)?;
@@ -66,16 +63,18 @@ pub(super) async fn put(
                     return Ok(done(&info, status));
                 }
                 let (exchange, expected_version) = (name.clone(), info.version);
-                Command::ConfigureExchange(ConfigureExchange { exchange, config, expected_version })
+                let configure = ConfigureExchange { exchange, config, expected_version };
+                call.broker.ask(configure).await
             }
             None => {
                 let mut config = ExchangeConfig::default();
                 exchange_settings::apply(settings.clone(), &mut config)?;
-                Command::CreateExchange(CreateExchange { name: name.clone(), config })
+                let create = CreateExchange { name: name.clone(), config };
+                call.broker.ask(create).await.map(drop)
             }
         };
-        match call.broker.submit(command).await {
-            Ok(_) => {
+        match changed {
+            Ok(()) => {
                 let info = find(call, &name).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
                 return Ok(done(&info, status));
             }
@@ -97,16 +96,15 @@ pub(super) async fn delete(
     let exchange = call.name(query.namespace, call.parameter(0));
     let info = find(call, &exchange).await?.ok_or(Problem::of(Code::ExchangeNotFound))?;
     call.conditions()?.check(Some(&etag(&info)), Code::ExchangeExists)?;
-    call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await?;
+    call.broker.ask(DeleteExchange { exchange }).await?;
     Ok(().into())
 }
 
 /// The exchange of that name; `None` if there is none.
 async fn find(call: &Call<'_>, name: &QueueName) -> Result<Option<Arc<ExchangeInfo>>, Problem> {
-    match call.broker.query(Query::Exchange(name.clone())).await {
-        Ok(Answer::Exchange(info, _)) => Ok(Some(info)),
+    match call.broker.look_up(ExchangeNamed(name.clone())).await {
+        Ok((info, _)) => Ok(Some(info)),
         Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(None),
-        Ok(_) => Err(Problem::internal()),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,6 @@
 //! Retry budgets and breakers of a queue: list.
 
-use kyu_broker::{Answer, BreakerState, GuardStats, ListGuards, Query};
+use kyu_broker::{BreakerState, GuardStats, ListGuards};
 
 use crate::api::{BreakerStatus, GuardPage, GuardStatus, Page};
 use crate::call::{Call, after, cursor, list_size};
@@ -16,10 +16,8 @@ pub(super) async fn list(
     let size = list_size(query.limit)?;
     let after = after(query.cursor.as_deref())?;
     let queue = call.queue(query.namespace)?.id;
-    let question = Query::Guards(ListGuards { queue, after, max: (size + 1).min(MAX_ITEMS) });
-    let Answer::Guards(mut found) = call.broker.query(question).await? else {
-        return Err(Problem::internal());
-    };
+    let question = ListGuards { queue, after, max: (size + 1).min(MAX_ITEMS) };
+    let mut found = call.broker.look_up(question).await?;
     let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
     found.truncate(size);
     let last = found.last().filter(|_| more);

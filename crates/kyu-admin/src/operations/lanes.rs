@@ -1,6 +1,6 @@
 //! Lanes of a queue: list, pause, resume. The queue itself is paused here, too.
 
-use kyu_broker::{Answer, Command, ListLanes, Query, Reply, SetPaused};
+use kyu_broker::{ListLanes, PausedLanesOf, SetPaused};
 
 use crate::api::{InNamespace, Lane, LanePage, Page, PauseState, PauseTarget};
 use crate::call::{Call, after, cursor, list_size, within};
@@ -16,14 +16,9 @@ pub(super) async fn list(
     let size = list_size(query.limit)?;
     let after = after(query.cursor.as_deref())?;
     let queue = call.queue(query.namespace)?.id;
-    let question = Query::Lanes(ListLanes { queue, after, max: (size + 1).min(MAX_ITEMS) });
-    let Answer::Lanes(mut found) = call.broker.query(question).await? else {
-        return Err(Problem::internal());
-    };
-    let Answer::PausedLanes(paused_lanes) = call.broker.query(Query::PausedLanes(queue)).await?
-    else {
-        return Err(Problem::internal());
-    };
+    let question = ListLanes { queue, after, max: (size + 1).min(MAX_ITEMS) };
+    let mut found = call.broker.look_up(question).await?;
+    let paused_lanes = call.broker.look_up(PausedLanesOf(queue)).await?;
     let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
     found.truncate(size);
     let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.key));
@@ -81,10 +76,8 @@ async fn set(
         }
     };
     let command = SetPaused { queue, lane: target.lane, paused, until_ms };
-    match call.broker.submit(Command::SetPaused(command)).await? {
-        Reply::PausedSet { changed } => Ok(PauseState { paused, changed }.into()),
-        _ => Err(Problem::internal()),
-    }
+    let changed = call.broker.ask(command).await?;
+    Ok(PauseState { paused, changed }.into())
 }
 
 #[cfg(test)]

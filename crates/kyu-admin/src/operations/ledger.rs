@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use kyu_broker::{
-    Answer, Command, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete, LedgerExtend,
-    LedgerKey, LedgerPut, LedgerQuery, LedgerRelease, LedgerReply, LedgerState, Query, Reply,
+    LedgerClaim, LedgerComplete, LedgerEntryOf, LedgerExtend, LedgerKey, LedgerPut, LedgerRelease,
+    LedgerState, ListLedger,
 };
 
 use crate::api::{
@@ -23,10 +23,8 @@ pub(super) async fn claim(
     query: InNamespace,
     Json(new): Json<NewClaim>,
 ) -> Result<Done<Claimed>, Problem> {
-    match submit(call, claim_command(key(call, query), new)).await? {
-        LedgerReply::Claimed(claimed) => Ok(show_claimed(claimed).into()),
-        _ => Err(Problem::internal()),
-    }
+    let claimed = call.broker.ask(claim_command(key(call, query), new)).await?;
+    Ok(show_claimed(claimed).into())
 }
 
 pub(super) async fn extend(
@@ -36,10 +34,8 @@ pub(super) async fn extend(
 ) -> Result<Done<EntryExpiry>, Problem> {
     let ExtendClaim { token, lease_ms } = extend;
     let command = LedgerExtend { key: key(call, query), token, lease_ms };
-    match submit(call, LedgerCommand::Extend(command)).await? {
-        LedgerReply::Extended { until_ms } => Ok(EntryExpiry { expires_at_ms: until_ms }.into()),
-        _ => Err(Problem::internal()),
-    }
+    let expires_at_ms = call.broker.ask(command).await?;
+    Ok(EntryExpiry { expires_at_ms }.into())
 }
 
 pub(super) async fn complete(
@@ -47,10 +43,8 @@ pub(super) async fn complete(
     query: InNamespace,
     Json(complete): Json<CompleteClaim>,
 ) -> Result<Done<EntryExpiry>, Problem> {
-    match submit(call, complete_command(key(call, query), complete)?).await? {
-        LedgerReply::Completed { until_ms } => Ok(EntryExpiry { expires_at_ms: until_ms }.into()),
-        _ => Err(Problem::internal()),
-    }
+    let expires_at_ms = call.broker.ask(complete_command(key(call, query), complete)?).await?;
+    Ok(EntryExpiry { expires_at_ms }.into())
 }
 
 pub(super) async fn release(
@@ -58,8 +52,7 @@ pub(super) async fn release(
     query: InNamespace,
     Json(ReleaseEntry { token }): Json<ReleaseEntry>,
 ) -> Result<Done<()>, Problem> {
-    let command = LedgerRelease { key: key(call, query), token };
-    submit(call, LedgerCommand::Release(command)).await?;
+    call.broker.ask(LedgerRelease { key: key(call, query), token }).await?;
     Ok(().into())
 }
 
@@ -68,10 +61,8 @@ pub(super) async fn put(
     query: InNamespace,
     Json(put): Json<PutRecord>,
 ) -> Result<Done<RecordVersion>, Problem> {
-    match submit(call, put_command(key(call, query), put)?).await? {
-        LedgerReply::Put { version } => Ok(RecordVersion { version }.into()),
-        _ => Err(Problem::internal()),
-    }
+    let version = call.broker.ask(put_command(key(call, query), put)?).await?;
+    Ok(RecordVersion { version }.into())
 }
 
 pub(super) async fn get(
@@ -79,12 +70,8 @@ pub(super) async fn get(
     query: InNamespace,
     _body: Empty,
 ) -> Result<Done<LedgerEntry>, Problem> {
-    let question = Query::Ledger(LedgerQuery::Get(key(call, query)));
-    match call.broker.query(question).await? {
-        Answer::Ledger(LedgerAnswer::Entry(Some(entry))) => Ok(show(entry, true).into()),
-        Answer::Ledger(LedgerAnswer::Entry(None)) => Err(Problem::of(Code::EntryNotFound)),
-        _ => Err(Problem::internal()),
-    }
+    let entry = call.broker.look_up(LedgerEntryOf(key(call, query))).await?;
+    Ok(show(entry.ok_or(Problem::of(Code::EntryNotFound))?, true).into())
 }
 
 pub(super) async fn list(
@@ -93,17 +80,13 @@ pub(super) async fn list(
     _body: Empty,
 ) -> Result<Done<LedgerPage>, Problem> {
     let size = list_size(query.limit)?;
-    let question = LedgerQuery::List {
+    let question = ListLedger {
         namespace: call.namespace(query.namespace),
         prefix: query.prefix.unwrap_or_default(),
         after: after(query.cursor.as_deref())?,
         max: (size + 1).min(MAX_ITEMS),
     };
-    let Answer::Ledger(LedgerAnswer::Entries(mut found)) =
-        call.broker.query(Query::Ledger(question)).await?
-    else {
-        return Err(Problem::internal());
-    };
+    let mut found = call.broker.look_up(question).await?;
     let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
     found.truncate(size);
     let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.key.key));
@@ -115,22 +98,15 @@ fn key(call: &Call<'_>, query: InNamespace) -> LedgerKey {
     LedgerKey { namespace: call.namespace(query.namespace), key: call.parameter(0).to_owned() }
 }
 
-async fn submit(call: &Call<'_>, command: LedgerCommand) -> Result<LedgerReply, Problem> {
-    match call.broker.submit(Command::Ledger(command)).await? {
-        Reply::Ledger(reply) => Ok(reply),
-        _ => Err(Problem::internal()),
-    }
-}
-
-pub(super) fn claim_command(key: LedgerKey, new: NewClaim) -> LedgerCommand {
+pub(super) fn claim_command(key: LedgerKey, new: NewClaim) -> LedgerClaim {
     let NewClaim { fingerprint, lease_ms, holder } = new;
-    LedgerCommand::Claim(LedgerClaim { key, fingerprint: fingerprint.into(), lease_ms, holder })
+    LedgerClaim { key, fingerprint: fingerprint.into(), lease_ms, holder }
 }
 
 pub(super) fn complete_command(
     key: LedgerKey,
     complete: CompleteClaim,
-) -> Result<LedgerCommand, Problem> {
+) -> Result<LedgerComplete, Problem> {
     let CompleteClaim { token, result, result_base64, keep_ms } = complete;
     let result = match (result, result_base64) {
         (Some(text), None) => Bytes::from(text),
@@ -141,10 +117,10 @@ pub(super) fn complete_command(
             return Err(Problem::at("/result", detail));
         }
     };
-    Ok(LedgerCommand::Complete(LedgerComplete { key, token, result, keep_ms }))
+    Ok(LedgerComplete { key, token, result, keep_ms })
 }
 
-pub(super) fn put_command(key: LedgerKey, put: PutRecord) -> Result<LedgerCommand, Problem> {
+pub(super) fn put_command(key: LedgerKey, put: PutRecord) -> Result<LedgerPut, Problem> {
     let value = match (put.value, put.value_base64) {
         (Some(text), None) => Bytes::from(text),
         (None, Some(encoded)) => bytes_of("value_base64", &encoded)?,
@@ -153,7 +129,7 @@ pub(super) fn put_command(key: LedgerKey, put: PutRecord) -> Result<LedgerComman
         }
     };
     let (expected, keep_ms) = (put.expected_version, put.keep_ms);
-    Ok(LedgerCommand::Put(LedgerPut { key, expected, value, keep_ms }))
+    Ok(LedgerPut { key, expected, value, keep_ms })
 }
 
 pub(super) fn show_claimed(claimed: kyu_broker::Claimed) -> Claimed {

@@ -1,8 +1,8 @@
 //! Messages: send, receive, settle, extend, peek.
 
 use kyu_broker::{
-    Acquire, Answer, Command, Delivery, Enqueue, EnqueueRefusal, Enqueued, Explain, HistoryOf,
-    Lease, Pin, Query, QueueId, QueueInfo, Receipt, Reply,
+    Acquire, Delivery, Enqueue, EnqueueRefusal, Enqueued, Explain, HistoryOf, Lease, Pin, QueueId,
+    QueueInfo, Receipt,
 };
 
 use crate::api::{
@@ -76,10 +76,7 @@ async fn enqueue(
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    match call.broker.submit(Command::Enqueue(Enqueue { messages })).await? {
-        Reply::Enqueued(results) => Ok(results),
-        _ => Err(Problem::internal()),
-    }
+    Ok(call.broker.ask(Enqueue { messages }).await?)
 }
 
 pub(super) fn sent(enqueued: &Enqueued) -> Sent {
@@ -140,14 +137,10 @@ pub(super) async fn peek(
     let queue = call.queue(query.namespace)?;
     let limit = page_size(query.limit, DEFAULT_PEEK)?;
     let max_messages = u32::try_from(limit).unwrap_or(1);
-    let question = Query::Peek(kyu_broker::Peek { queue: queue.id, max_messages });
-    match call.broker.query_pinned(question).await? {
-        (Answer::Peeked(mut found), pin) => {
-            found.truncate(fitting(&found));
-            Ok(PeekedMessages { items: look_at(call, found, &pin).await? }.into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    let question = kyu_broker::Peek { queue: queue.id, max_messages };
+    let (mut found, pin) = call.broker.look_up_pinned(question).await?;
+    found.truncate(fitting(&found));
+    Ok(PeekedMessages { items: look_at(call, found, &pin).await? }.into())
 }
 
 pub(super) async fn browse(
@@ -157,21 +150,17 @@ pub(super) async fn browse(
 ) -> Result<Done<BrowsedMessages>, Problem> {
     let queue = call.queue(query.namespace)?.id;
     let limit = page_size(query.limit, DEFAULT_PEEK)?;
-    let question = Query::Browse(kyu_broker::Browse {
+    let question = kyu_broker::Browse {
         queue,
         from: query.from_seq.unwrap_or(0),
         max_messages: u32::try_from(limit).unwrap_or(1),
         only_ready: query.only_ready.unwrap_or(false),
-    });
-    match call.broker.query_pinned(question).await? {
-        (Answer::Browsed { mut messages, next }, pin) => {
-            let rest = messages.split_off(fitting(&messages));
-            let next_seq = rest.first().map(|first| first.receipt.seq).or(next);
-            let items = look_at(call, messages, &pin).await?;
-            Ok(BrowsedMessages { items, next_seq }.into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    };
+    let ((mut messages, next), pin) = call.broker.look_up_pinned(question).await?;
+    let rest = messages.split_off(fitting(&messages));
+    let next_seq = rest.first().map(|first| first.receipt.seq).or(next);
+    let items = look_at(call, messages, &pin).await?;
+    Ok(BrowsedMessages { items, next_seq }.into())
 }
 
 /// How many of these messages fit into one answer; the first always does.
@@ -210,12 +199,8 @@ pub(super) async fn settle(
 ) -> Result<Done<SettleResults>, Problem> {
     let queue = call.queue(query.namespace)?;
     let command = settle_command(queue.id, settle.items)?;
-    match call.broker.submit(Command::Settle(command)).await? {
-        Reply::Settled(settled) => {
-            Ok(SettleResults { results: settled.into_iter().map(settle_result).collect() }.into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    let settled = call.broker.ask(command).await?;
+    Ok(SettleResults { results: settled.into_iter().map(settle_result).collect() }.into())
 }
 
 /// The command of these items.
@@ -246,7 +231,7 @@ pub(super) fn settle_command(
     Ok(kyu_broker::Settle { queue, items: items.collect::<Result<_, _>>()? })
 }
 
-/// Whether an item says only what belongs to its outcome.
+/// Refuses an item that says what does not belong to its outcome.
 fn check_fields(item: &SettleItem) -> Result<(), Problem> {
     let of_release = item.to_tail.is_some() || item.counted.is_some();
     let of_failed = item.error.is_some() || item.retry.is_some();
@@ -272,12 +257,8 @@ pub(super) async fn history(
     let queue = call.queue(query.namespace)?.id;
     let not_found = || Problem::of(Code::MessageNotFound);
     let seq = call.parameter(1).parse().map_err(|_| not_found())?;
-    match call.broker.query(Query::History(HistoryOf { queue, seq })).await? {
-        Answer::History(history) => {
-            Ok(content::show_history(*history.ok_or_else(not_found)?).into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    let history = call.broker.look_up(HistoryOf { queue, seq }).await?;
+    Ok(content::show_history(*history.ok_or_else(not_found)?).into())
 }
 
 pub(super) async fn explain(
@@ -287,10 +268,8 @@ pub(super) async fn explain(
 ) -> Result<Done<Explanation>, Problem> {
     let queue = call.queue(query.namespace)?.id;
     let seq = call.parameter(1).parse().map_err(|_| Problem::of(Code::MessageNotFound))?;
-    match call.broker.query(Query::Explain(Explain { queue, seq })).await? {
-        Answer::Explained(explanation) => Ok(explain::show(*explanation).into()),
-        _ => Err(Problem::internal()),
-    }
+    let explanation = call.broker.look_up(Explain { queue, seq }).await?;
+    Ok(explain::show(*explanation).into())
 }
 
 pub(super) fn settle_result(settled: kyu_broker::Settled) -> SettleResult {
@@ -312,12 +291,8 @@ pub(super) async fn extend(
 ) -> Result<Done<ExtendResults>, Problem> {
     let queue = call.queue(query.namespace)?;
     let command = extend_command(queue.id, extend.items)?;
-    match call.broker.submit(Command::Extend(command)).await? {
-        Reply::Extended(extended) => {
-            Ok(ExtendResults { results: extended.into_iter().map(extend_result).collect() }.into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    let extended = call.broker.ask(command).await?;
+    Ok(ExtendResults { results: extended.into_iter().map(extend_result).collect() }.into())
 }
 
 /// The command of these items.

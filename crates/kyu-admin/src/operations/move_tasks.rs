@@ -1,6 +1,6 @@
 //! Move tasks: dead letters on their way back.
 
-use kyu_broker::{Answer, CancelMoveTask, Command, Query, QueueInfo, Reply, StartMoveTask};
+use kyu_broker::{CancelMoveTask, MoveTasksOf, QueueInfo, StartMoveTask};
 
 use crate::api::{InNamespace, MoveFailure, MoveStatus, MoveTask, MoveTasks, NewMoveTask};
 use crate::call::{Call, within};
@@ -27,11 +27,7 @@ pub(super) async fn start(
     within("/max_per_second", rate, 1..=u64::from(MAX_PER_SECOND))?;
     let command =
         StartMoveTask { source: source.id, destination, max_per_second: new.max_per_second };
-    let Reply::MoveTaskStarted { task } =
-        call.broker.submit(Command::StartMoveTask(command)).await?
-    else {
-        return Err(Problem::internal());
-    };
+    let task = call.broker.ask(command).await?;
     let started = all(call, &source).await?.into_iter().find(|one| one.id == task);
     let started = started.ok_or_else(Problem::internal)?;
     let location = Some(format!("{}/{}", call.head.uri.path(), started.id));
@@ -70,17 +66,13 @@ pub(super) async fn cancel(
 ) -> Result<Done<MoveTask>, Problem> {
     let source = call.queue(query.namespace)?;
     let task = find(call, &source).await?.id;
-    match call.broker.submit(Command::CancelMoveTask(CancelMoveTask { task })).await? {
-        Reply::MoveTaskCancelled(task) => Ok(show(task, &source).into()),
-        _ => Err(Problem::internal()),
-    }
+    let cancelled = call.broker.ask(CancelMoveTask { task }).await?;
+    Ok(show(cancelled, &source).into())
 }
 
 async fn all(call: &Call<'_>, source: &QueueInfo) -> Result<Vec<MoveTask>, Problem> {
-    match call.broker.query(Query::MoveTasks(source.id)).await? {
-        Answer::MoveTasks(tasks) => Ok(tasks.into_iter().map(|task| show(task, source)).collect()),
-        _ => Err(Problem::internal()),
-    }
+    let tasks = call.broker.look_up(MoveTasksOf(source.id)).await?;
+    Ok(tasks.into_iter().map(|task| show(task, source)).collect())
 }
 
 fn show(task: kyu_broker::MoveTask, source: &QueueInfo) -> MoveTask {

@@ -1,8 +1,6 @@
 //! Publishing to exchanges.
 
-use kyu_broker::{
-    BodyFacts, Command, EnqueueRefusal, Facts, Publication, Publish, QueueName, Reply, facts,
-};
+use kyu_broker::{BodyFacts, EnqueueRefusal, Facts, Publication, Publish, QueueName, facts};
 
 use crate::api::{
     InNamespace, NewPublication, PublishBatch, PublishResult, PublishResults, Published,
@@ -67,10 +65,7 @@ async fn publish(
     exchange: QueueName,
     messages: Vec<Publication>,
 ) -> Result<Vec<Result<kyu_broker::Published, EnqueueRefusal>>, Problem> {
-    match call.broker.submit_publish(Command::Publish(Publish { exchange, messages })).await? {
-        Reply::Published(results) => Ok(results),
-        _ => Err(Problem::internal()),
-    }
+    Ok(call.broker.ask_publish(Publish { exchange, messages }).await?)
 }
 
 pub(super) fn show(published: &kyu_broker::Published) -> Published {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, Command, ConfigureQueue, CreateQueue, DeleteQueue, ExpiredTo, PurgeQueue, Query,
-    QueueConfig, QueueId, QueueInfo, QueueName, Refusal, Reply,
+    ConfigureQueue, CreateQueue, DeadLetterSourcesOf, DeleteQueue, ExpiredTo, PurgeQueue,
+    QueueConfig, QueueId, QueueInfo, QueueName, Refusal, StatsOf, TotalsOf,
 };
 
 use crate::api::{
@@ -139,10 +139,7 @@ async fn create(
     let mut config = Box::new(QueueConfig::default());
     apply(settings, name, &mut config)?;
     let create = CreateQueue { name: name.clone(), config, name_reuse_wait_ms: 0 };
-    match call.broker.submit(Command::CreateQueue(create)).await? {
-        Reply::QueueCreated(info) => Ok(info),
-        _ => Err(Problem::internal()),
-    }
+    Ok(call.broker.ask(create).await?)
 }
 
 async fn configure(
@@ -158,10 +155,7 @@ async fn configure(
     }
     let (queue, expected_version) = (info.id, info.version);
     let configure = ConfigureQueue { queue, config, expected_version };
-    match call.broker.submit(Command::ConfigureQueue(configure)).await? {
-        Reply::QueueConfigured(info) => Ok(info),
-        _ => Err(Problem::internal()),
-    }
+    Ok(call.broker.ask(configure).await?)
 }
 
 pub(super) async fn delete(
@@ -171,8 +165,8 @@ pub(super) async fn delete(
 ) -> Result<Done<DeletedQueue>, Problem> {
     let info = call.queue(query.namespace)?;
     call.conditions()?.check(Some(&etag(&info)), Code::QueueExists)?;
-    match call.broker.submit(Command::DeleteQueue(DeleteQueue { queue: info.id })).await {
-        Ok(_) => {
+    match call.broker.ask(DeleteQueue { queue: info.id }).await {
+        Ok(()) => {
             let warnings = warnings_of_end(call, &info);
             let status = (!warnings.is_empty()).then_some(StatusCode::OK);
             Ok(Done { status, ..DeletedQueue { warnings }.into() })
@@ -207,10 +201,8 @@ pub(super) async fn purge(
     _body: Empty,
 ) -> Result<Done<Purged>, Problem> {
     let queue = call.queue(query.namespace)?.id;
-    match call.broker.submit(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 })).await? {
-        Reply::QueuePurged { messages } => Ok(Purged { purged_messages: messages }.into()),
-        _ => Err(Problem::internal()),
-    }
+    let purged_messages = call.broker.ask(PurgeQueue { queue, cooldown_ms: 0 }).await?;
+    Ok(Purged { purged_messages }.into())
 }
 
 pub(super) async fn stats(
@@ -220,9 +212,7 @@ pub(super) async fn stats(
 ) -> Result<Done<QueueStatistics>, Problem> {
     let queue = call.queue(query.namespace)?.id;
     let stats = stats_of(call, queue).await?;
-    let Answer::Totals(totals) = call.broker.query(Query::Totals(queue)).await? else {
-        return Err(Problem::internal());
-    };
+    let totals = call.broker.look_up(TotalsOf(queue)).await?;
     let totals = QueueTotals {
         sent: totals.sent,
         received: totals.received,
@@ -256,33 +246,27 @@ pub(super) async fn dead_letter_sources(
     _body: Empty,
 ) -> Result<Done<QueueNames>, Problem> {
     let info = call.queue(query.namespace)?;
-    match call.broker.query(Query::DeadLetterSources(info.name.clone())).await? {
-        Answer::DeadLetterSources(names) => {
-            Ok(QueueNames { items: names.into_iter().map(|name| name.name).collect() }.into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    let names = call.broker.look_up(DeadLetterSourcesOf(info.name.clone())).await?;
+    Ok(QueueNames { items: names.into_iter().map(|name| name.name).collect() }.into())
 }
 
 async fn stats_of(call: &Call<'_>, queue: QueueId) -> Result<QueueStats, Problem> {
-    match call.broker.query(Query::Stats(queue)).await? {
-        Answer::Stats(stats) => Ok(QueueStats {
-            ready: stats.ready,
-            delayed: stats.delayed,
-            held: stats.held,
-            in_flight: stats.in_flight,
-            bytes: stats.bytes,
-            lanes_in_flight: stats.lanes_in_flight,
-            paused: stats.paused,
-            paused_until_at_ms: stats.paused_until_ms,
-            oldest_sent_at_ms: stats.oldest_enqueued_at_ms,
-            newest_sent_at_ms: stats.newest_enqueued_at_ms,
-            archived: stats.archived,
-            dead: stats.dead,
-            last_seq: stats.last_seq,
-        }),
-        _ => Err(Problem::internal()),
-    }
+    let stats = call.broker.look_up(StatsOf(queue)).await?;
+    Ok(QueueStats {
+        ready: stats.ready,
+        delayed: stats.delayed,
+        held: stats.held,
+        in_flight: stats.in_flight,
+        bytes: stats.bytes,
+        lanes_in_flight: stats.lanes_in_flight,
+        paused: stats.paused,
+        paused_until_at_ms: stats.paused_until_ms,
+        oldest_sent_at_ms: stats.oldest_enqueued_at_ms,
+        newest_sent_at_ms: stats.newest_enqueued_at_ms,
+        archived: stats.archived,
+        dead: stats.dead,
+        last_seq: stats.last_seq,
+    })
 }
 
 /// Queues that a warning names.

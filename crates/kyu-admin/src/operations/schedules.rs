@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Answer, BackfillSchedule, Command, Content, CreateSchedule, MessageTemplate, Query, QueueName,
-    Refusal, Reply, ScheduleAnswer, ScheduleCommand, ScheduleConfig, ScheduleInfo, ScheduleQuery,
-    ScheduleRefusal, ScheduleReply, UpdateSchedule,
+    Ask, BackfillSchedule, Content, CreateSchedule, DeleteSchedule, ListSchedules, MessageTemplate,
+    NextRunsOf, PauseSchedule, PreviewRuns, QueueName, Refusal, ResumeSchedule, RunSchedule,
+    ScheduleConfig, ScheduleInfo, ScheduleNamed, ScheduleRefusal, UpdateSchedule,
 };
 
 use crate::api::{
@@ -29,11 +29,7 @@ pub(super) async fn list(
     let namespace = call.namespace(query.namespace);
     let after = after(query.cursor.as_deref())?;
     let max = (size + 1).min(MAX_ITEMS);
-    let ScheduleAnswer::Schedules(mut found) =
-        ask(call, ScheduleQuery::List { namespace, after, max }).await?
-    else {
-        return Err(Problem::internal());
-    };
+    let mut found = call.broker.look_up(ListSchedules { namespace, after, max }).await?;
     let more = found.len() > size || (size == MAX_ITEMS && found.len() == size);
     found.truncate(size);
     let next_cursor = found.last().filter(|_| more).map(|last| cursor(&last.name.name));
@@ -69,7 +65,7 @@ pub(super) async fn put(
             None => {
                 let (name, config) = (name.clone(), config.clone());
                 let create = CreateSchedule { name, config, paused: false };
-                change(call, ScheduleCommand::Create(Box::new(create))).await?
+                change(call, create).await?
             }
         };
         if let Some(info) = outcome {
@@ -112,20 +108,16 @@ async fn configure(
         return Ok(Some(Arc::clone(info)));
     }
     let (name, expected_version) = (info.name.clone(), info.version);
-    let update = UpdateSchedule { name, config, expected_version };
-    change(call, ScheduleCommand::Update(Box::new(update))).await
+    change(call, UpdateSchedule { name, config, expected_version }).await
 }
 
 /// Creates or changes a schedule; `None` if somebody else was faster.
 async fn change(
     call: &Call<'_>,
-    command: ScheduleCommand,
+    command: impl Ask<Reply = Arc<ScheduleInfo>>,
 ) -> Result<Option<Arc<ScheduleInfo>>, Problem> {
-    match call.broker.submit(Command::Schedule(command)).await {
-        Ok(Reply::Schedule(ScheduleReply::Created(info) | ScheduleReply::Changed(info))) => {
-            Ok(Some(info))
-        }
-        Ok(_) => Err(Problem::internal()),
+    match call.broker.ask(command).await {
+        Ok(info) => Ok(Some(info)),
         Err(kyu_broker::Error::Refused(
             Refusal::Schedule(ScheduleRefusal::Exists(_)) | Refusal::VersionConflict,
         )) => Ok(None),
@@ -153,7 +145,7 @@ pub(super) async fn delete(
     let name = name(call, query);
     let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
     call.conditions()?.check(Some(&etag(&info)), Code::ScheduleExists)?;
-    submit(call, ScheduleCommand::Delete(name)).await?;
+    call.broker.ask(DeleteSchedule(name)).await?;
     Ok(().into())
 }
 
@@ -162,7 +154,8 @@ pub(super) async fn pause(
     query: InNamespace,
     _body: Empty,
 ) -> Result<Done<Schedule>, Problem> {
-    changed(call, ScheduleCommand::Pause(name(call, query))).await
+    let info = call.broker.ask(PauseSchedule(name(call, query))).await?;
+    done(&info, StatusCode::OK)
 }
 
 pub(super) async fn resume(
@@ -170,14 +163,8 @@ pub(super) async fn resume(
     query: InNamespace,
     _body: Empty,
 ) -> Result<Done<Schedule>, Problem> {
-    changed(call, ScheduleCommand::Resume(name(call, query))).await
-}
-
-async fn changed(call: &Call<'_>, command: ScheduleCommand) -> Result<Done<Schedule>, Problem> {
-    match submit(call, command).await? {
-        ScheduleReply::Changed(info) => done(&info, StatusCode::OK),
-        _ => Err(Problem::internal()),
-    }
+    let info = call.broker.ask(ResumeSchedule(name(call, query))).await?;
+    done(&info, StatusCode::OK)
 }
 
 pub(super) async fn run(
@@ -185,10 +172,8 @@ pub(super) async fn run(
     query: InNamespace,
     _body: Empty,
 ) -> Result<Done<ScheduleRun>, Problem> {
-    match submit(call, ScheduleCommand::RunNow(name(call, query))).await? {
-        ScheduleReply::Ran(run) => Ok(show_run(run).into()),
-        _ => Err(Problem::internal()),
-    }
+    let run = call.broker.ask(RunSchedule(name(call, query))).await?;
+    Ok(show_run(run).into())
 }
 
 pub(super) async fn backfill(
@@ -206,13 +191,9 @@ pub(super) async fn backfill(
         let overlap = fill.overlap.map(Into::into);
         let (name, max) = (name.clone(), u32::try_from(most - runs.len()).unwrap_or(u32::MAX));
         let command = BackfillSchedule { name, from_ms, until_ms, overlap, max };
-        let ScheduleReply::Backfilled(kyu_broker::Backfilled { runs: more, next_from_ms: next }) =
-            submit(call, ScheduleCommand::Backfill(Box::new(command))).await?
-        else {
-            return Err(Problem::internal());
-        };
-        runs.extend(more.into_iter().map(show_run));
-        next_from_ms = next;
+        let filled = call.broker.ask(command).await?;
+        runs.extend(filled.runs.into_iter().map(show_run));
+        next_from_ms = filled.next_from_ms;
     }
     Ok(Backfilled { runs, next_from_at_ms: next_from_ms }.into())
 }
@@ -225,7 +206,8 @@ pub(super) async fn next_runs(
     let max = page_size(query.limit, DEFAULT_RUNS)?;
     let name = call.name(query.namespace, call.parameter(0));
     let info = find(call, &name).await?.ok_or(Problem::of(Code::ScheduleNotFound))?;
-    runs(call, ScheduleQuery::NextRuns { name, max }, &info.config.rule).await
+    let runs = call.broker.look_up(NextRunsOf { name, max }).await?;
+    Ok(show_runs(runs, &info.config.rule))
 }
 
 pub(super) async fn preview(
@@ -235,54 +217,28 @@ pub(super) async fn preview(
 ) -> Result<Done<NextRuns>, Problem> {
     let max = page_size(query.limit, DEFAULT_RUNS)?;
     let namespace = call.namespace(query.namespace);
-    let config = Box::new(config(call, &namespace, preview.settings)?);
+    let config = config(call, &namespace, preview.settings)?;
     let after_ms = preview.after_at_ms.unwrap_or_else(|| call.broker.wall_ms());
     within("/after_at_ms", after_ms, 0..=MAX_TIME_MS)?;
     let rule = config.rule.clone();
-    runs(call, ScheduleQuery::Preview { config, after_ms, max }, &rule).await
+    let runs = call.broker.look_up(PreviewRuns { config, after_ms, max }).await?;
+    Ok(show_runs(runs, &rule))
 }
 
-async fn runs(
-    call: &Call<'_>,
-    question: ScheduleQuery,
-    rule: &kyu_broker::ScheduleRule,
-) -> Result<Done<NextRuns>, Problem> {
+fn show_runs(runs: Vec<kyu_broker::NextRun>, rule: &kyu_broker::ScheduleRule) -> Done<NextRuns> {
     let time_zone = match rule {
         kyu_broker::ScheduleRule::Cron { time_zone, .. } => Some(time_zone.clone()),
         kyu_broker::ScheduleRule::Every { .. } => None,
     };
-    match ask(call, question).await? {
-        ScheduleAnswer::Runs(runs) => {
-            let items = runs.into_iter().map(show_next).collect();
-            Ok(NextRuns { items, time_zone }.into())
-        }
-        _ => Err(Problem::internal()),
-    }
+    NextRuns { items: runs.into_iter().map(show_next).collect(), time_zone }.into()
 }
 
 fn name(call: &Call<'_>, query: InNamespace) -> QueueName {
     call.name(query.namespace, call.parameter(0))
 }
 
-async fn submit(call: &Call<'_>, command: ScheduleCommand) -> Result<ScheduleReply, Problem> {
-    match call.broker.submit(Command::Schedule(command)).await? {
-        Reply::Schedule(reply) => Ok(reply),
-        _ => Err(Problem::internal()),
-    }
-}
-
-async fn ask(call: &Call<'_>, question: ScheduleQuery) -> Result<ScheduleAnswer, Problem> {
-    match call.broker.query(Query::Schedule(question)).await? {
-        Answer::Schedule(answer) => Ok(answer),
-        _ => Err(Problem::internal()),
-    }
-}
-
 async fn find(call: &Call<'_>, name: &QueueName) -> Result<Option<Arc<ScheduleInfo>>, Problem> {
-    match ask(call, ScheduleQuery::Get(name.clone())).await? {
-        ScheduleAnswer::Schedule(info) => Ok(info),
-        _ => Err(Problem::internal()),
-    }
+    Ok(call.broker.look_up(ScheduleNamed(name.clone())).await?)
 }
 
 /// Checks settings and makes what the engine gets.

@@ -1,8 +1,8 @@
 //! One message as a resource, and many by what they have in common.
 
 use kyu_broker::{
-    Answer, AttributeValue, Browse, Chosen, Command, Delivery, Frame, HistoryOf, Intervene,
-    Intervened, Intervention, Phase, Query, QueueInfo, Received, Reply,
+    AttributeValue, Browse, Chosen, Delivery, Frame, HistoryOf, Intervene, Intervened,
+    Intervention, Phase, QueueInfo, Received,
 };
 
 use crate::api::{
@@ -103,12 +103,8 @@ fn move_to(
 
 /// A message as it is now, without a receipt.
 async fn look(call: &Call<'_>, queue: &QueueInfo, seq: u64) -> Result<Message, Problem> {
-    let question =
-        Query::Browse(Browse { queue: queue.id, from: seq, max_messages: 1, only_ready: false });
-    let (Answer::Browsed { mut messages, .. }, pin) = call.broker.query_pinned(question).await?
-    else {
-        return Err(Problem::internal());
-    };
+    let question = Browse { queue: queue.id, from: seq, max_messages: 1, only_ready: false };
+    let ((mut messages, _), pin) = call.broker.look_up_pinned(question).await?;
     // The next one, if this one is gone.
     messages.retain(|found| found.receipt.seq == seq);
     let found = call.broker.resolve(messages, &pin).await?.into_iter().next();
@@ -142,10 +138,7 @@ async fn intervene(
     action: Intervention,
 ) -> Result<Vec<Intervened>, Problem> {
     let command = Intervene { queue: queue.id, messages, action };
-    match call.broker.submit(Command::Intervene(command)).await? {
-        Reply::Intervened(results) => Ok(results),
-        _ => Err(Problem::internal()),
-    }
+    Ok(call.broker.ask(command).await?)
 }
 
 pub(super) async fn select(
@@ -220,17 +213,8 @@ impl Search<'_> {
         let mut next = Some(from);
         while let Some(from) = next {
             let max_messages = u32::try_from(MAX_ITEMS).unwrap_or(u32::MAX);
-            let question = Query::Browse(Browse {
-                queue: self.queue.id,
-                from,
-                max_messages,
-                only_ready: false,
-            });
-            let (Answer::Browsed { messages, next: after }, pin) =
-                self.call.broker.query_pinned(question).await?
-            else {
-                return Err(Problem::internal());
-            };
+            let question = Browse { queue: self.queue.id, from, max_messages, only_ready: false };
+            let ((messages, after), pin) = self.call.broker.look_up_pinned(question).await?;
             for delivery in messages {
                 let seq = delivery.receipt.seq;
                 let spent =
@@ -296,10 +280,8 @@ impl Search<'_> {
     /// What its last attempt that said something said.
     async fn by_error(&self, seq: u64) -> Result<bool, Problem> {
         let Some(text) = &self.filter.error else { return Ok(true) };
-        let question = Query::History(HistoryOf { queue: self.queue.id, seq });
-        let Answer::History(history) = self.call.broker.query(question).await? else {
-            return Err(Problem::internal());
-        };
+        let question = HistoryOf { queue: self.queue.id, seq };
+        let history = self.call.broker.look_up(question).await?;
         let attempts = history.map(|history| history.past_attempts).unwrap_or_default();
         let last = attempts.iter().rev().find_map(|attempt| attempt.error.as_deref());
         Ok(last.is_some_and(|error| error.contains(text.as_str())))

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use kyu_broker::{
-    Attribute, AttributeValue, BodyFacts, Command, Content, EnqueueRefusal, Facts, Property,
-    Publication, Publish, PublishError, Published, QueueName, Reply, facts,
+    Attribute, AttributeValue, BodyFacts, Content, EnqueueRefusal, Facts, Property, Publication,
+    Publish, PublishError, Published, QueueName, facts,
 };
 use kyu_door::access::Principal;
 use serde_json::Value;
@@ -172,10 +172,8 @@ async fn publish(
     exchange: QueueName,
     messages: Vec<Publication>,
 ) -> Result<Vec<Result<Published, EnqueueRefusal>>, Error> {
-    let command = Command::Publish(Publish { exchange, messages });
-    match call.broker.submit_publish(command).await {
-        Ok(Reply::Published(results)) => Ok(results),
-        Ok(_) => Err(Error::internal()),
+    match call.broker.ask_publish(Publish { exchange, messages }).await {
+        Ok(results) => Ok(results),
         Err(PublishError::Unreadable(reason)) => {
             Err(Error::invalid(format!("Message Reason: {reason}")))
         }
