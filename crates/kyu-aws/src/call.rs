@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kyu_broker::{Broker, Command, ConfigureQueue, QueueConfig, QueueInfo, QueueName, Refusal};
+use kyu_broker::{Broker, ConfigureQueue, QueueConfig, QueueInfo, QueueName, Refusal};
 use kyu_door::access::Principal;
 use kyu_door::http::Client;
 use kyu_door::origin::Origin;
@@ -95,7 +95,7 @@ impl Call<'_> {
             let expected_version = queue.version;
             let command =
                 ConfigureQueue { queue: queue.id, config: config.into(), expected_version };
-            match self.broker.submit(Command::ConfigureQueue(command)).await {
+            match self.broker.ask(command).await {
                 Ok(_) => return Ok(()),
                 Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {
                     let newer = self.broker.directory().by_id(queue.id);

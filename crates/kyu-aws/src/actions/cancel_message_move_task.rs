@@ -1,6 +1,6 @@
 //! CancelMessageMoveTask: stops a running task. What it has moved stays moved.
 
-use kyu_broker::{CancelMoveTask, Command, Reply};
+use kyu_broker::CancelMoveTask;
 use serde::{Deserialize, Serialize};
 
 use super::move_task::{self, TaskHandle};
@@ -31,13 +31,8 @@ pub(super) async fn run(
     let handle = TaskHandle::parse(&handle)?;
     move_task::source(call, &handle.source_arn)?;
     let task = handle.task_id.ok_or(Error::ResourceNotFound("Task does not exist."))?;
-    let command = Command::CancelMoveTask(CancelMoveTask { task });
-    match call.broker.submit(command).await? {
-        Reply::MoveTaskCancelled(task) => {
-            Ok(CancelMessageMoveTaskResult { approximate_number_of_messages_moved: task.moved })
-        }
-        _ => Err(Error::Internal),
-    }
+    let cancelled = call.broker.ask(CancelMoveTask { task }).await?;
+    Ok(CancelMessageMoveTaskResult { approximate_number_of_messages_moved: cancelled.moved })
 }
 
 #[cfg(test)]

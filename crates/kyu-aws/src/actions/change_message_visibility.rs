@@ -1,7 +1,7 @@
 //! ChangeMessageVisibility: a lease runs from now for another time, at most 12 hours from its
 //! receive; 0 gives the message back at once.
 
-use kyu_broker::{Command, Extend, Extended, QueueInfo, QueueKind, Reply};
+use kyu_broker::{Extend, Extended, QueueInfo, QueueKind};
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -31,10 +31,7 @@ pub(super) async fn run(
     let timeout_s = request.visibility_timeout.ok_or_else(|| Error::missing(PARAMETER))?;
     let timeout_ms = check_timeout(timeout_s)?;
     let items = vec![(receipt::parse(&handle)?, timeout_ms)];
-    let extend = Command::Extend(Extend { queue: queue.id, items });
-    let Reply::Extended(results) = call.broker.submit(extend).await? else {
-        return Err(Error::Internal);
-    };
+    let results = call.broker.ask(Extend { queue: queue.id, items }).await?;
     let extended = results.into_iter().next().ok_or(Error::Internal)?;
     answer(extended, &handle, timeout_s, &queue)?;
     Ok(Empty {})

@@ -1,6 +1,6 @@
 //! ChangeMessageVisibilityBatch: changes up to ten leases; each succeeds or fails by itself.
 
-use kyu_broker::{Command, Extend, Reply};
+use kyu_broker::Extend;
 use serde::{Deserialize, Serialize};
 
 use super::change_message_visibility::{answer, check_timeout};
@@ -73,10 +73,7 @@ pub(super) async fn run(
     if items.is_empty() {
         return Ok(result);
     }
-    let extend = Command::Extend(Extend { queue: queue.id, items });
-    let Reply::Extended(extended) = call.broker.submit(extend).await? else {
-        return Err(Error::Internal);
-    };
+    let extended = call.broker.ask(Extend { queue: queue.id, items }).await?;
     for ((id, handle, timeout_s), extended) in asked.into_iter().zip(extended) {
         match answer(extended, &handle, timeout_s, &queue) {
             Ok(()) => result.successful.push(ChangeMessageVisibilityBatchResultEntry { id }),

@@ -1,6 +1,6 @@
 //! CreateQueue: makes a queue, or finds one of that name with the same attributes.
 
-use kyu_broker::{Command, CreateQueue, QueueInfo, QueueKind, QueueName, Refusal, Reply};
+use kyu_broker::{CreateQueue, QueueInfo, QueueKind, QueueName, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::tags::{self, SentTags};
@@ -50,9 +50,8 @@ pub(super) async fn run(
 
     let name_reuse_wait_ms = call.options.name_reuse_wait_ms;
     let create = CreateQueue { name: queue.clone(), config: config.into(), name_reuse_wait_ms };
-    let created = match call.broker.submit(Command::CreateQueue(create)).await {
-        Ok(Reply::QueueCreated(created)) => created,
-        Ok(_) => return Err(Error::Internal),
+    let created = match call.broker.ask(create).await {
+        Ok(created) => created,
         Err(kyu_broker::Error::Refused(Refusal::QueueExists(existing))) => {
             check_same(&target, &requested, &existing)?;
             existing

@@ -1,6 +1,6 @@
 //! DeleteMessage: removes a message for good. Deleting it again succeeds.
 
-use kyu_broker::{Command, Outcome, QueueInfo, QueueKind, Reply, Settle, Settled};
+use kyu_broker::{Outcome, QueueInfo, QueueKind, Settle, Settled};
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -24,10 +24,7 @@ pub(super) async fn run(
     let queue = call.queue(request.queue_url.as_deref())?;
     let handle = request.receipt_handle.ok_or_else(|| Error::missing("ReceiptHandle"))?;
     let items = vec![(receipt::parse(&handle)?, Outcome::Ack)];
-    let settle = Command::Settle(Settle { queue: queue.id, items });
-    let Reply::Settled(results) = call.broker.submit(settle).await? else {
-        return Err(Error::Internal);
-    };
+    let results = call.broker.ask(Settle { queue: queue.id, items }).await?;
     let settled = results.into_iter().next().ok_or(Error::Internal)?;
     answer(settled, &handle, &queue)?;
     Ok(Empty {})

@@ -1,6 +1,6 @@
 //! DeleteMessageBatch: removes up to ten messages; each succeeds or fails by itself.
 
-use kyu_broker::{Command, Outcome, Reply, Settle};
+use kyu_broker::{Outcome, Settle};
 use serde::{Deserialize, Serialize};
 
 use super::delete_message;
@@ -72,10 +72,7 @@ pub(super) async fn run(
     if items.is_empty() {
         return Ok(result);
     }
-    let settle = Command::Settle(Settle { queue: queue.id, items });
-    let Reply::Settled(settled) = call.broker.submit(settle).await? else {
-        return Err(Error::Internal);
-    };
+    let settled = call.broker.ask(Settle { queue: queue.id, items }).await?;
     for ((id, handle), settled) in asked.into_iter().zip(settled) {
         match delete_message::answer(settled, &handle, &queue) {
             Ok(()) => result.successful.push(DeleteMessageBatchResultEntry { id }),

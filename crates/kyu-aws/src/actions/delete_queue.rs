@@ -1,6 +1,6 @@
 //! DeleteQueue: removes a queue and its messages.
 
-use kyu_broker::{Command, DeleteQueue};
+use kyu_broker::DeleteQueue;
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -16,7 +16,7 @@ pub(super) struct DeleteQueueRequest<'a> {
 
 pub(super) async fn run(call: &Call<'_>, request: DeleteQueueRequest<'_>) -> Result<Empty, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    call.broker.submit(Command::DeleteQueue(DeleteQueue { queue: queue.id })).await?;
+    call.broker.ask(DeleteQueue { queue: queue.id }).await?;
     Ok(Empty {})
 }
 

@@ -1,7 +1,7 @@
 //! GetQueueAttributes: settings and counts of a queue. The counts that AWS calls approximate are
 //! exact here.
 
-use kyu_broker::{Answer, Query, QueueConfig, QueueStats};
+use kyu_broker::{QueueConfig, QueueStats, StatsOf};
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
@@ -36,10 +36,7 @@ pub(super) async fn run(
     let names = request.attribute_names.unwrap_or_default().within("AttributeNames")?;
     let wanted = wanted(names, &queue.config)?;
     let stats = if wanted.iter().any(|attribute| attribute.is_count()) {
-        match call.broker.query(Query::Stats(queue.id)).await? {
-            Answer::Stats(stats) => stats,
-            _ => return Err(Error::Internal),
-        }
+        call.broker.look_up(StatsOf(queue.id)).await?
     } else {
         QueueStats::default()
     };

@@ -1,6 +1,6 @@
 //! ListDeadLetterSourceQueues: the URLs of the queues whose dead letters come to this one.
 
-use kyu_broker::{Answer, Query};
+use kyu_broker::DeadLetterSourcesOf;
 use serde::{Deserialize, Serialize};
 
 use super::page;
@@ -34,10 +34,7 @@ pub(super) async fn run(
     request: ListDeadLetterSourceQueuesRequest<'_>,
 ) -> Result<ListDeadLetterSourceQueuesResult, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
-    let question = Query::DeadLetterSources(queue.name.clone());
-    let Answer::DeadLetterSources(sources) = call.broker.query(question).await? else {
-        return Err(Error::Internal);
-    };
+    let sources = call.broker.look_up(DeadLetterSourcesOf(queue.name.clone())).await?;
     let token = request.next_token.as_deref();
     let (sources, next_token) =
         page::cut(sources, |source| &source.name, request.max_results, token)?;

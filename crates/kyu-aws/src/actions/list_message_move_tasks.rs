@@ -1,6 +1,6 @@
 //! ListMessageMoveTasks: the latest tasks of a source queue, newest first.
 
-use kyu_broker::{Answer, MoveFailure, MoveStatus, MoveTask, Query};
+use kyu_broker::{MoveFailure, MoveStatus, MoveTask, MoveTasksOf};
 use serde::{Deserialize, Serialize};
 
 use super::move_task::{self, TaskHandle};
@@ -53,9 +53,7 @@ pub(super) async fn run(
     if !(1..=MAX_MOVE_TASKS).contains(&limit) {
         return Err(Error::invalid(limit, "MaxResults", "Must be between 1 and 10, if provided."));
     }
-    let Answer::MoveTasks(tasks) = call.broker.query(Query::MoveTasks(source.id)).await? else {
-        return Err(Error::Internal);
-    };
+    let tasks = call.broker.look_up(MoveTasksOf(source.id)).await?;
     let source_arn = call.arn_of(&source.name);
     let limit = usize::try_from(limit).unwrap_or(1);
     let results = tasks.into_iter().take(limit).map(|task| entry(call, &source_arn, task));

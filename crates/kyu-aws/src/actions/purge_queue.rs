@@ -1,7 +1,7 @@
 //! PurgeQueue: drops all messages of a queue, also those in flight, and what it remembers of
 //! deduplication ids.
 
-use kyu_broker::{Command, PurgeQueue, Refusal};
+use kyu_broker::{PurgeQueue, Refusal};
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -18,8 +18,7 @@ pub(super) struct PurgeQueueRequest<'a> {
 pub(super) async fn run(call: &Call<'_>, request: PurgeQueueRequest<'_>) -> Result<Empty, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let cooldown_ms = call.options.purge_cooldown_ms;
-    let purge = Command::PurgeQueue(PurgeQueue { queue: queue.id, cooldown_ms });
-    match call.broker.submit(purge).await {
+    match call.broker.ask(PurgeQueue { queue: queue.id, cooldown_ms }).await {
         Ok(_) => Ok(Empty {}),
         Err(kyu_broker::Error::Refused(Refusal::PurgeInProgress)) => {
             Err(Error::PurgeQueueInProgress {

@@ -1,6 +1,6 @@
 //! SendMessage: adds one message. When it answers, the message is on disk.
 
-use kyu_broker::{Command, Enqueue, Reply};
+use kyu_broker::Enqueue;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
@@ -58,10 +58,7 @@ pub(super) async fn run(
         group_id: request.message_group_id,
     };
     let prepared = sent.prepare(&queue, call)?;
-    let enqueue = Command::Enqueue(Enqueue { messages: vec![prepared.message] });
-    let Reply::Enqueued(results) = call.broker.submit(enqueue).await? else {
-        return Err(Error::Internal);
-    };
+    let results = call.broker.ask(Enqueue { messages: vec![prepared.message] }).await?;
     let enqueued = results.into_iter().next().ok_or(Error::Internal)??;
     Ok(SendMessageResult {
         message_id: Uuid(enqueued.message_id),

@@ -1,7 +1,7 @@
 //! SendMessageBatch: adds up to ten messages. Each succeeds or fails by itself; the batch as a
 //! whole fails for its number of entries, their ids, its size, and what FIFO demands of all.
 
-use kyu_broker::{Command, Enqueue, QueueInfo, QueueKind, Reply};
+use kyu_broker::{Enqueue, QueueInfo, QueueKind};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{self, FailedEntry};
@@ -103,10 +103,7 @@ pub(super) async fn run(
     if messages.is_empty() {
         return Ok(SendMessageBatchResult { successful: Vec::new(), failed });
     }
-    let enqueue = Command::Enqueue(Enqueue { messages });
-    let Reply::Enqueued(results) = call.broker.submit(enqueue).await? else {
-        return Err(Error::Internal);
-    };
+    let results = call.broker.ask(Enqueue { messages }).await?;
     let mut successful = Vec::with_capacity(prepared.len());
     for (mut entry, result) in prepared.into_iter().zip(results) {
         match result {

@@ -1,7 +1,7 @@
 //! StartMessageMoveTask: moves the messages of a dead-letter queue back to where they came from, or
 //! to another queue, in the background.
 
-use kyu_broker::{Answer, Command, Query, QueueInfo, Reply, StartMoveTask};
+use kyu_broker::{DeadLetterSourcesOf, QueueInfo, StartMoveTask};
 use serde::{Deserialize, Serialize};
 
 use super::move_task::{self, TaskHandle};
@@ -51,27 +51,19 @@ pub(super) async fn run(
         destination: destination.map(|queue| queue.id),
         max_per_second: check_rate(request.max_number_of_messages_per_second)?,
     };
-    match call.broker.submit(Command::StartMoveTask(command)).await? {
-        Reply::MoveTaskStarted { task } => {
-            let source_arn = call.arn_of(&source.name);
-            let task_handle = TaskHandle::new(task, source_arn).to_text();
-            Ok(StartMessageMoveTaskResult { task_handle })
-        }
-        _ => Err(Error::Internal),
-    }
+    let task = call.broker.ask(command).await?;
+    let task_handle = TaskHandle::new(task, call.arn_of(&source.name)).to_text();
+    Ok(StartMessageMoveTaskResult { task_handle })
 }
 
 async fn check_is_dead_letter_queue(call: &Call<'_>, source: &QueueInfo) -> Result<(), Error> {
-    let question = Query::DeadLetterSources(source.name.clone());
-    match call.broker.query(question).await? {
-        Answer::DeadLetterSources(sources) if sources.is_empty() => {
-            Err(Error::InvalidParameterValue(
-                "Source queue must be configured as a Dead Letter Queue.".into(),
-            ))
-        }
-        Answer::DeadLetterSources(_) => Ok(()),
-        _ => Err(Error::Internal),
+    let sources = call.broker.look_up(DeadLetterSourcesOf(source.name.clone())).await?;
+    if sources.is_empty() {
+        return Err(Error::InvalidParameterValue(
+            "Source queue must be configured as a Dead Letter Queue.".into(),
+        ));
     }
+    Ok(())
 }
 
 fn check_rate(rate: Option<i64>) -> Result<Option<u32>, Error> {

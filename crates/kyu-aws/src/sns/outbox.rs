@@ -1,4 +1,4 @@
-//! What would have gone to people: messages for phones, mailboxes and apps. This server reaches none
+//! The messages that would have gone to people: to phones, mailboxes and apps. This server reaches none
 //! of them; it keeps the last ones in a queue of each account and region, for a day, and shows them
 //! at [`PATH`]. Tests of a whole stack look there for the code that a user was sent.
 
@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kyu_broker::{
-    Acquire, Answer, Attribute, AttributeValue, Broker, Command, Content, CreateQueue, Lease,
-    MessageId, Order, Peek, Property, Query, QueueConfig, QueueInfo, QueueName, Received, Refusal,
-    Reply,
+    Acquire, Attribute, AttributeValue, Broker, Content, CreateQueue, Lease, MessageId, Order,
+    Peek, Property, QueueConfig, QueueInfo, QueueName, Received, Refusal, StatsOf,
 };
 use kyu_door::calendar::rfc3339;
 use serde::Serialize;
@@ -45,9 +44,8 @@ pub(super) async fn open(call: &Call<'_>) -> Result<Arc<QueueInfo>, Error> {
     }
     let config = Box::new(QueueConfig { retention_ms: RETENTION_MS, ..QueueConfig::default() });
     let create = CreateQueue { name, config, name_reuse_wait_ms: 0 };
-    match call.broker.submit(Command::CreateQueue(create)).await {
-        Ok(Reply::QueueCreated(queue)) => Ok(queue),
-        Ok(_) => Err(Error::internal()),
+    match call.broker.ask(create).await {
+        Ok(queue) => Ok(queue),
         Err(kyu_broker::Error::Refused(Refusal::QueueExists(queue))) => Ok(queue),
         Err(error) => Err(error.into()),
     }
@@ -98,16 +96,13 @@ struct Shown {
     message: String,
 }
 
-/// What is kept for the caller's account and region, oldest first, as JSON.
+/// The messages that are kept for the caller's account and region, oldest first, as JSON.
 pub(crate) async fn list(call: &Call<'_>) -> Result<Bytes, Error> {
     let name = queue_of(call.namespace());
     let mut messages = Vec::new();
     if let Some(queue) = call.broker.directory().by_name(&name) {
-        let query =
-            Query::Peek(Peek { queue: queue.id, max_messages: u32::try_from(KEPT).unwrap_or(0) });
-        let (Answer::Peeked(found), pin) = call.broker.query_pinned(query).await? else {
-            return Err(Error::internal());
-        };
+        let peek = Peek { queue: queue.id, max_messages: u32::try_from(KEPT).unwrap_or(0) };
+        let (found, pin) = call.broker.look_up_pinned(peek).await?;
         for received in call.broker.resolve(found, &pin).await? {
             messages.push(shown(call, &received).await?);
         }
@@ -147,9 +142,7 @@ async fn shown(call: &Call<'_>, received: &Received) -> Result<Shown, Error> {
 pub(super) async fn trim(broker: &Broker) -> Result<(), kyu_broker::Error> {
     for queue in broker.directory().list(NAMESPACE, "") {
         loop {
-            let Answer::Stats(stats) = broker.query(Query::Stats(queue.id)).await? else {
-                return Err(kyu_broker::Error::Internal);
-            };
+            let stats = broker.look_up(StatsOf(queue.id)).await?;
             let surplus = u32::try_from(stats.ready.saturating_sub(KEPT)).unwrap_or(u32::MAX);
             if surplus == 0 {
                 break;

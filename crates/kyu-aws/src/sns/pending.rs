@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, BindingId, BindingInfo, Command, ConfigureBinding, Content, CreateQueue, Query,
-    QueueConfig, QueueInfo, QueueKind, Refusal, Reply,
+    BindingId, BindingInfo, BindingOf, ConfigureBinding, Content, CreateQueue, QueueConfig,
+    QueueInfo, QueueKind, Refusal,
 };
 
 use super::confirmation::{self, AUTHENTICATED, GUARDED, ORIGIN};
@@ -69,8 +69,8 @@ async fn activate(call: &Call<'_>, info: &BindingInfo, guarded: bool) -> Result<
     }
     let expected_version = info.version;
     let command = ConfigureBinding { binding: info.id, config, expected_version };
-    match call.broker.submit(Command::ConfigureBinding(command)).await {
-        Ok(_) => Ok(true),
+    match call.broker.ask(command).await {
+        Ok(()) => Ok(true),
         Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -81,9 +81,8 @@ pub(super) async fn binding(
     call: &Call<'_>,
     id: BindingId,
 ) -> Result<Option<Arc<BindingInfo>>, Error> {
-    match call.broker.query(Query::Binding(id)).await {
-        Ok(Answer::Binding(info)) => Ok(Some(info)),
-        Ok(_) => Err(Error::internal()),
+    match call.broker.look_up(BindingOf(id)).await {
+        Ok(info) => Ok(Some(info)),
         Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -122,9 +121,8 @@ async fn queue(call: &Call<'_>, info: &BindingInfo) -> Result<Arc<QueueInfo>, Er
     let mut config = Box::new(QueueConfig { retention_ms: RETENTION_MS, ..defaults });
     config.attributes.insert(http::BINDING.into(), info.id.to_string());
     let create = CreateQueue { name, config, name_reuse_wait_ms: 0 };
-    match call.broker.submit(Command::CreateQueue(create)).await {
-        Ok(Reply::QueueCreated(queue)) => Ok(queue),
-        Ok(_) => Err(Error::internal()),
+    match call.broker.ask(create).await {
+        Ok(queue) => Ok(queue),
         Err(kyu_broker::Error::Refused(Refusal::QueueExists(queue))) => Ok(queue),
         Err(error) => Err(error.into()),
     }

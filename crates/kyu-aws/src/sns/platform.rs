@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, ExchangeInfo,
-    ListBindings, ListExchanges, Matcher, Query, QueueName, Refusal, Reply,
+    Bind, BindingConfig, BindingId, BindingInfo, ConfigureBinding, ExchangeInfo, ListBindings,
+    ListExchanges, Matcher, QueueName, Refusal,
 };
 
 use super::error::{Code, Error};
@@ -176,10 +176,8 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     let after = parameters.text("NextToken").map(input::token).transpose()?;
     let namespace = format!("{NAMESPACE}{}", call.namespace());
-    let query = Query::Exchanges(ListExchanges { namespace, after, max: PAGE + 1 });
-    let Answer::Exchanges(mut applications) = call.broker.query(query).await? else {
-        return Err(Error::internal());
-    };
+    let page = ListExchanges { namespace, after, max: PAGE + 1 };
+    let mut applications = call.broker.look_up(page).await?;
     let more = applications.len() > PAGE;
     applications.truncate(PAGE);
     out.nested("PlatformApplications", |out| {
@@ -264,10 +262,9 @@ pub(super) async fn create_endpoint(
         dead_letter: None,
         attributes: attributes.clone(),
     };
-    let bind = Command::Bind(Bind { exchange: record.name.clone(), config });
-    let info = match call.broker.submit(bind).await {
-        Ok(Reply::Bound(info)) => info,
-        Ok(_) => return Err(Error::internal()),
+    let bind = Bind { exchange: record.name.clone(), config };
+    let info = match call.broker.ask(bind).await {
+        Ok(info) => info,
         Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing))) => existing,
         Err(error) => return Err(error.into()),
     };
@@ -321,11 +318,8 @@ pub(super) async fn list_endpoints(
     let token = parameters.text("NextToken").map(input::token).transpose()?;
     let after = token.map(|uuid| BindingId::from_uuid(&uuid).ok_or(Error::invalid("NextToken")));
     let exchange = Some(record.name.clone());
-    let query =
-        Query::Bindings(ListBindings { exchange, after: after.transpose()?, max: PAGE + 1 });
-    let Answer::Bindings(mut endpoints) = call.broker.query(query).await? else {
-        return Err(Error::internal());
-    };
+    let page = ListBindings { exchange, after: after.transpose()?, max: PAGE + 1 };
+    let mut endpoints = call.broker.look_up(page).await?;
     let more = endpoints.len() > PAGE;
     endpoints.truncate(PAGE);
     out.nested("Endpoints", |out| {
@@ -366,8 +360,8 @@ pub(super) async fn set_endpoint_attributes(
         config.attributes.extend(attributes);
         let expected_version = info.version;
         let command = ConfigureBinding { binding: info.id, config, expected_version };
-        match call.broker.submit(Command::ConfigureBinding(command)).await {
-            Ok(_) => return Ok(()),
+        match call.broker.ask(command).await {
+            Ok(()) => return Ok(()),
             Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
             Err(error) => return Err(error.into()),
         }

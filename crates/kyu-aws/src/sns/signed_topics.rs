@@ -1,11 +1,11 @@
-//! How the messages of topics are signed in SQS envelopes: what their `SignatureVersion` says. Asked
-//! of the broker once for each topic, then kept up to date by the actions that change it: topics are
-//! changed through this door only.
+//! The signatures of messages of topics in SQS envelopes, as each topic's `SignatureVersion` says.
+//! The broker is asked once for each topic, and the actions that change a topic keep the answer up to
+//! date: topics are changed through this door only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use kyu_broker::{Answer, ExchangeConfig, Query, QueueName, Refusal};
+use kyu_broker::{ExchangeConfig, ExchangeNamed, QueueName, Refusal};
 
 use super::address;
 use super::signing::Hash;
@@ -30,9 +30,8 @@ impl SignedTopics {
         }
         let hash = match address::topic_anywhere(topic_arn, call.options) {
             None => None,
-            Some(topic) => match call.broker.query(Query::Exchange(topic)).await {
-                Ok(Answer::Exchange(topic, _)) => stated(&topic.config),
-                Ok(_) => return Err(kyu_broker::Error::Internal),
+            Some(topic) => match call.broker.look_up(ExchangeNamed(topic)).await {
+                Ok((topic, _)) => stated(&topic.config),
                 Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => None,
                 Err(error) => return Err(error),
             },

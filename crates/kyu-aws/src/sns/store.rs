@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, BindingId, Command, ConfigureExchange, Content, CreateExchange, DeleteExchange,
-    Enqueue, ExchangeConfig, ExchangeInfo, MessageId, NewMessage, Query, QueueInfo, QueueName,
-    Refusal, Reply, Unbind,
+    BindingId, ConfigureExchange, Content, CreateExchange, DeleteExchange, Enqueue, ExchangeConfig,
+    ExchangeInfo, ExchangeNamed, MessageId, NewMessage, QueueInfo, QueueName, Refusal, Unbind,
 };
 
 use super::error::{Code, Error};
@@ -19,9 +18,8 @@ pub(super) async fn read(
     call: &Call<'_>,
     name: &QueueName,
 ) -> Result<Option<Arc<ExchangeInfo>>, Error> {
-    match call.broker.query(Query::Exchange(name.clone())).await {
-        Ok(Answer::Exchange(record, _)) => Ok(Some(record)),
-        Ok(_) => Err(Error::internal()),
+    match call.broker.look_up(ExchangeNamed(name.clone())).await {
+        Ok((record, _)) => Ok(Some(record)),
         Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -35,21 +33,23 @@ pub(super) async fn change(
     change: impl Fn(&mut ExchangeConfig) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for _ in 0..MAX_RECONFIGURE_TRIES {
-        let command = match read(call, name).await? {
+        let changed = match read(call, name).await? {
             Some(record) => {
                 let mut config = record.config.clone();
                 change(&mut config)?;
                 let (exchange, expected_version) = (name.clone(), record.version);
-                Command::ConfigureExchange(ConfigureExchange { exchange, config, expected_version })
+                let configure = ConfigureExchange { exchange, config, expected_version };
+                call.broker.ask(configure).await
             }
             None => {
                 let mut config = ExchangeConfig::default();
                 change(&mut config)?;
-                Command::CreateExchange(CreateExchange { name: name.clone(), config })
+                let create = CreateExchange { name: name.clone(), config };
+                call.broker.ask(create).await.map(drop)
             }
         };
-        match call.broker.submit(command).await {
-            Ok(_) => return Ok(()),
+        match changed {
+            Ok(()) => return Ok(()),
             Err(kyu_broker::Error::Refused(
                 Refusal::VersionConflict | Refusal::ExchangeExists(_) | Refusal::ExchangeNotFound,
             )) => {}
@@ -61,16 +61,16 @@ pub(super) async fn change(
 
 /// Deletes a topic or a record and all that is bound to it. Deleting what is not there succeeds.
 pub(super) async fn delete(call: &Call<'_>, exchange: QueueName) -> Result<(), Error> {
-    match call.broker.submit(Command::DeleteExchange(DeleteExchange { exchange })).await {
-        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
+    match call.broker.ask(DeleteExchange { exchange }).await {
+        Ok(()) | Err(kyu_broker::Error::Refused(Refusal::ExchangeNotFound)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Ends a subscription, or what else is bound. Ending what is not there succeeds.
 pub(super) async fn unbind(call: &Call<'_>, binding: BindingId) -> Result<(), Error> {
-    match call.broker.submit(Command::Unbind(Unbind { binding })).await {
-        Ok(_) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
+    match call.broker.ask(Unbind { binding }).await {
+        Ok(()) | Err(kyu_broker::Error::Refused(Refusal::BindingNotFound)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -91,12 +91,9 @@ pub(super) async fn enqueue(
         dedup_id: None,
         unique: None,
     };
-    let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
-    match call.broker.submit(enqueue).await? {
-        Reply::Enqueued(results) => match results.first() {
-            Some(Ok(enqueued)) => Ok(enqueued.message_id),
-            _ => Err(Error::internal()),
-        },
-        _ => Err(Error::internal()),
+    let results = call.broker.ask(Enqueue { messages: vec![message] }).await?;
+    match results.first() {
+        Some(Ok(enqueued)) => Ok(enqueued.message_id),
+        Some(Err(_)) | None => Err(Error::internal()),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Bind, BindingConfig, BindingId, BindingInfo, Command, ConfigureBinding, ListBindings,
-    Matcher, Query, QueueName, Refusal, Reply,
+    Bind, BindingConfig, BindingId, BindingInfo, BindingOf, ConfigureBinding, ListBindings,
+    Matcher, QueueName, Refusal,
 };
 
 use super::confirmation;
@@ -60,10 +60,9 @@ pub(super) async fn subscribe(
     config.attributes.insert(confirmation::PRINCIPAL.to_owned(), sts::arn_of_caller(call));
     let mut asked = config.clone();
     set_all(call, &mut asked, &topic, &attributes)?;
-    let bind = Command::Bind(Bind { exchange: topic.clone(), config: asked.clone() });
-    let info = match call.broker.submit(bind).await {
-        Ok(Reply::Bound(info)) => info,
-        Ok(_) => return Err(Error::internal()),
+    let bind = Bind { exchange: topic.clone(), config: asked.clone() };
+    let info = match call.broker.ask(bind).await {
+        Ok(info) => info,
         Err(kyu_broker::Error::Refused(Refusal::BindingExists(existing))) => {
             let same = |name: &String| match name.as_str() {
                 "RawMessageDelivery" => is_raw(&existing.config) == is_raw(&asked),
@@ -250,11 +249,8 @@ async fn page(
     let mut bindings = Vec::new();
     // Those of other regions are passed over.
     while bindings.len() <= PAGE {
-        let query =
-            Query::Bindings(ListBindings { exchange: exchange.clone(), after, max: PAGE + 1 });
-        let Answer::Bindings(mut some) = call.broker.query(query).await? else {
-            return Err(Error::internal());
-        };
+        let page = ListBindings { exchange: exchange.clone(), after, max: PAGE + 1 };
+        let mut some = call.broker.look_up(page).await?;
         let is_last = some.len() <= PAGE;
         after = some.last().map(|info| info.id);
         let namespace = call.namespace();
@@ -314,8 +310,8 @@ pub(super) async fn set_attributes(call: &Call<'_>, parameters: &Node<'_>) -> Re
         subscription_attributes::set(&mut config, topic, name, value, "", call.options)?;
         let expected_version = info.version;
         let command = ConfigureBinding { binding: info.id, config, expected_version };
-        match call.broker.submit(Command::ConfigureBinding(command)).await {
-            Ok(_) => return Ok(()),
+        match call.broker.ask(command).await {
+            Ok(()) => return Ok(()),
             Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -327,9 +323,6 @@ async fn find(call: &Call<'_>, parameters: &Node<'_>) -> Result<Arc<BindingInfo>
     let arn = input::required(parameters, "SubscriptionArn")?;
     let found = address::subscription_of(arn, call)?;
     let (topic, id) = found.ok_or_else(Error::subscription_not_found)?;
-    match call.broker.query(Query::Binding(id)).await? {
-        Answer::Binding(info) if info.exchange == topic => Ok(info),
-        Answer::Binding(_) => Err(Error::subscription_not_found()),
-        _ => Err(Error::internal()),
-    }
+    let info = call.broker.look_up(BindingOf(id)).await?;
+    if info.exchange == topic { Ok(info) } else { Err(Error::subscription_not_found()) }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kyu_broker::{
-    Answer, Command, ConfigureExchange, CreateExchange, ExchangeConfig, ExchangeInfo,
-    ExchangeStats, ListExchanges, Query, QueueName, Refusal, Reply,
+    ConfigureExchange, CreateExchange, ExchangeConfig, ExchangeInfo, ExchangeNamed, ExchangeStats,
+    ListExchanges, QueueName, Refusal,
 };
 
 use super::error::{Code, Error};
@@ -32,7 +32,7 @@ pub(super) async fn create(
     }
     let name = QueueName { namespace: call.namespace(), name: name.to_owned() };
     let create = CreateExchange { name: name.clone(), config: config.clone() };
-    match call.broker.submit(Command::CreateExchange(create)).await {
+    match call.broker.ask(create).await {
         Ok(_) => call.sns.signed.note(call, &name, Some(&config)),
         Err(kyu_broker::Error::Refused(Refusal::ExchangeExists(existing))) => {
             check_same(&existing.config, &config, &attributes)?;
@@ -43,7 +43,7 @@ pub(super) async fn create(
     Ok(())
 }
 
-/// Whether a topic is what a second CreateTopic asks for: only what it names is compared.
+/// Refuses a second CreateTopic that asks for another topic: only what it names is compared.
 fn check_same(
     existing: &ExchangeConfig,
     asked: &ExchangeConfig,
@@ -80,10 +80,8 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     let after = parameters.text("NextToken").map(input::token).transpose()?;
     let namespace = call.namespace();
-    let query = Query::Exchanges(ListExchanges { namespace, after, max: PAGE + 1 });
-    let Answer::Exchanges(mut topics) = call.broker.query(query).await? else {
-        return Err(Error::internal());
-    };
+    let page = ListExchanges { namespace, after, max: PAGE + 1 };
+    let mut topics = call.broker.look_up(page).await?;
     let more = topics.len() > PAGE;
     topics.truncate(PAGE);
     out.nested("Topics", |out| {
@@ -129,10 +127,7 @@ pub(super) async fn find(
     call: &Call<'_>,
     name: QueueName,
 ) -> Result<(Arc<ExchangeInfo>, ExchangeStats), Error> {
-    match call.broker.query(Query::Exchange(name)).await? {
-        Answer::Exchange(topic, stats) => Ok((topic, stats)),
-        _ => Err(Error::internal()),
-    }
+    Ok(call.broker.look_up(ExchangeNamed(name)).await?)
 }
 
 /// Changes a topic's settings: reads, lets `change` edit, and writes only if nobody else wrote in
@@ -148,12 +143,11 @@ pub(super) async fn reconfigure(
         change(&mut config)?;
         let (exchange, expected_version) = (name.clone(), topic.version);
         let command = ConfigureExchange { exchange, config: config.clone(), expected_version };
-        match call.broker.submit(Command::ConfigureExchange(command)).await {
-            Ok(Reply::ExchangeConfigured) => {
+        match call.broker.ask(command).await {
+            Ok(()) => {
                 call.sns.signed.note(call, &name, Some(&config));
                 return Ok(());
             }
-            Ok(_) => return Err(Error::internal()),
             Err(kyu_broker::Error::Refused(Refusal::VersionConflict)) => {}
             Err(error) => return Err(error.into()),
         }

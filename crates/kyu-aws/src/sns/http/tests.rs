@@ -246,10 +246,7 @@ async fn a_retry_with_a_delay_waits_in_the_queue() {
     publish(&door, "m", &[]).await;
     endpoint.next().await.answer(500).await;
     let queue = door.broker().directory().list(NAMESPACE, "")[0].id;
-    let delayed = async || match door.broker().query(kyu_broker::Query::Stats(queue)).await {
-        Ok(kyu_broker::Answer::Stats(stats)) => stats.delayed,
-        other => panic!("{other:?}"),
-    };
+    let delayed = async || door.broker().look_up(kyu_broker::StatsOf(queue)).await.unwrap().delayed;
     while delayed().await != 1 {
         tokio::task::yield_now().await;
     }
@@ -318,12 +315,10 @@ async fn an_address_that_is_not_allowed_is_not_asked() {
     // The question is dropped at the first try: nobody will ever answer it.
     let empty = async || match door.broker().directory().list(NAMESPACE, "").first() {
         None => false,
-        Some(queue) => match door.broker().query(kyu_broker::Query::Stats(queue.id)).await {
-            Ok(kyu_broker::Answer::Stats(stats)) => {
-                stats.ready + stats.in_flight + stats.delayed == 0
-            }
-            other => panic!("{other:?}"),
-        },
+        Some(queue) => {
+            let stats = door.broker().look_up(kyu_broker::StatsOf(queue.id)).await.unwrap();
+            stats.ready + stats.in_flight + stats.delayed == 0
+        }
     };
     while !empty().await {
         tokio::task::yield_now().await;
@@ -349,10 +344,7 @@ async fn a_subscription_that_nobody_confirms_ends() {
     let deliveries = door.start_deliveries();
     endpoint.next().await.answer(200).await;
     let id = kyu_broker::BindingId::from_uuid(arn.rsplit(':').next().unwrap()).unwrap();
-    let info = match door.broker().query(kyu_broker::Query::Binding(id)).await {
-        Ok(kyu_broker::Answer::Binding(info)) => info,
-        other => panic!("{other:?}"),
-    };
+    let info = door.broker().look_up(kyu_broker::BindingOf(id)).await.unwrap();
     let lapses_at_ms = info.created_at_ms + 48 * 3_600_000;
     let has_lapsed = crate::sns::confirmation::has_lapsed;
     assert!(!has_lapsed(&info, lapses_at_ms - 1));

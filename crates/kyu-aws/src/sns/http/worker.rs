@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use kyu_broker::{
-    Acquire, Answer, Attribute, AttributeValue, BindingId, BindingInfo, Command, Content,
-    DeleteQueue, Delivery, EndSession, Enqueue, Lease, NewMessage, Order, Outcome, Query,
-    QueueInfo, QueueKind, QueueName, Received, SessionId, Settle, Unbind,
+    Acquire, Attribute, AttributeValue, BindingId, BindingInfo, BindingOf, Content, DeleteQueue,
+    Delivery, EndSession, Enqueue, ExchangeNamed, Group, Lease, NewMessage, Order, Outcome,
+    QueueInfo, QueueKind, QueueName, Received, SessionId, Settle, StatsOf, Unbind,
 };
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -99,8 +99,7 @@ impl Worker {
         if lost {
             let old = std::mem::replace(&mut self.session, self.office.broker.new_session());
             self.pause(PAUSE).await;
-            let end = Command::EndSession(EndSession { session: old });
-            if let Err(error) = self.office.broker.submit(end).await {
+            if let Err(error) = self.office.broker.ask(EndSession { session: old }).await {
                 tracing::warn!(%error, "messages stay away until the next start");
             }
         }
@@ -222,14 +221,12 @@ impl Worker {
             binding.take_if(|info| confirmation::has_lapsed(info, broker.now_ms()))
         {
             tracing::info!(endpoint = lapsed.config.address, "was never confirmed; it ends");
-            broker.submit(Command::Unbind(Unbind { binding: lapsed.id })).await?;
+            broker.ask(Unbind { binding: lapsed.id }).await?;
         }
         let mut topic = None;
         if let Some(binding) = &binding {
-            topic = match broker.query(Query::Exchange(binding.exchange.clone())).await {
-                Ok(Answer::Exchange(topic, _)) => Some(topic),
-                _ => None,
-            };
+            let found = broker.look_up(ExchangeNamed(binding.exchange.clone())).await;
+            topic = found.ok().map(|(topic, _)| topic);
         }
         let of_topic = |name: &str| topic.as_ref().and_then(|t| t.config.attributes.get(name));
         let own = binding.as_ref().and_then(|b| b.config.attributes.get("DeliveryPolicy"));
@@ -240,9 +237,8 @@ impl Worker {
 
     async fn binding(&self, id: BindingId) -> Result<Option<Arc<BindingInfo>>, kyu_broker::Error> {
         use kyu_broker::{Error, Refusal};
-        match self.office.broker.query(Query::Binding(id)).await {
-            Ok(Answer::Binding(info)) => Ok(Some(info)),
-            Ok(_) => Err(Error::Internal),
+        match self.office.broker.look_up(BindingOf(id)).await {
+            Ok(info) => Ok(Some(info)),
             Err(Error::Refused(Refusal::BindingNotFound)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -251,18 +247,16 @@ impl Worker {
     /// Deletes the queue of a subscription that is gone, once it is empty.
     async fn is_over(&mut self, queue: &QueueInfo) -> Result<bool, kyu_broker::Error> {
         let broker = &self.office.broker;
-        let Answer::Stats(stats) = broker.query(Query::Stats(queue.id)).await? else {
-            return Err(kyu_broker::Error::Internal);
-        };
+        let stats = broker.look_up(StatsOf(queue.id)).await?;
         if stats.ready + stats.delayed + stats.in_flight > 0 {
             return Ok(false);
         }
-        broker.submit(Command::DeleteQueue(DeleteQueue { queue: queue.id })).await?;
+        broker.ask(DeleteQueue { queue: queue.id }).await?;
         Ok(true)
     }
 }
 
-/// How a try ended, and what follows from it.
+/// The end of a try, and what follows from it.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Done,
@@ -293,7 +287,7 @@ struct Job {
 }
 
 impl Job {
-    /// Whether the message was settled, one way or another.
+    /// Delivers a message and settles it, one way or another; `false` if it could not be settled.
     async fn deliver(self, received: Received) -> bool {
         let done = self.try_deliver(&received).await;
         if let Err(error) = &done {
@@ -343,7 +337,7 @@ impl Job {
         self.settle(delivery, verdict).await
     }
 
-    /// Whether this is about the end of a subscription that has not come.
+    /// Tells whether a letter is about the end of a subscription that has not come.
     fn is_early(&self, control: &Control) -> bool {
         control.kind == Confirmation::UnsubscribeConfirmation && self.terms.binding.is_some()
     }
@@ -357,14 +351,13 @@ impl Job {
                 (Outcome::Release { to_tail: false, delay_ms, counted: true }, &counts.retried)
             }
         };
-        self.office.broker.submit(self.settling(delivery, outcome)).await?;
+        self.office.broker.ask(self.settling(delivery, outcome)).await?;
         count.fetch_add(1, Relaxed);
         Ok(())
     }
 
-    fn settling(&self, delivery: &Delivery, outcome: Outcome) -> Command {
-        let items = vec![(delivery.receipt, outcome)];
-        Command::Settle(Settle { queue: self.terms.queue.id, items })
+    fn settling(&self, delivery: &Delivery, outcome: Outcome) -> Settle {
+        Settle { queue: self.terms.queue.id, items: vec![(delivery.receipt, outcome)] }
     }
 
     /// Moves what the endpoint did not take to the subscription's dead-letter queue, as it was
@@ -409,9 +402,10 @@ impl Job {
             dedup_id: fifo.then_some(id),
             unique: None,
         };
-        let enqueue = Command::Enqueue(Enqueue { messages: vec![message] });
-        let both = vec![enqueue, self.settling(&received.delivery, Outcome::Ack)];
-        self.office.broker.submit(Command::Atomic(both)).await?;
+        let mut both = Group::new();
+        both.push(Enqueue { messages: vec![message] });
+        both.push(self.settling(&received.delivery, Outcome::Ack));
+        self.office.broker.ask(both).await?;
         self.office.sns.deliveries.dead_lettered.fetch_add(1, Relaxed);
         Ok(())
     }
