@@ -1,8 +1,8 @@
 //! `create...`, `drop_queue`, `purge_queue`, `list_queues`, `metrics`: queues as wholes.
 
 use kyu_broker::{
-    Answer, Command, CreateQueue, DeleteQueue, Error, PurgeQueue, Query, QueueConfig, QueueId,
-    QueueName, QueueStats, Refusal, Reply, UnixMs, archive_name,
+    CreateQueue, DeleteQueue, Error, Group, PurgeQueue, QueueConfig, QueueId, QueueName,
+    QueueStats, Refusal, StatsOf, UnixMs, archive_name,
 };
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::value::{Row, Value};
@@ -125,15 +125,15 @@ impl QueueSession {
                 return Ok(());
             }
             let orphan = broker.directory().by_name(&archive_name(name));
-            let drop = orphan.map(|queue| Command::DeleteQueue(DeleteQueue { queue: queue.id }));
-            let mut commands: Vec<Command> = drop.into_iter().collect();
-            commands.push(Command::CreateQueue(CreateQueue {
+            let mut group = Group::new();
+            group.extend(orphan.map(|queue| DeleteQueue { queue: queue.id }));
+            group.push(CreateQueue {
                 name: name.clone(),
                 config: Box::new(config.clone()),
                 name_reuse_wait_ms: 0,
-            }));
-            commands.push(archive_command(name));
-            match broker.submit(Command::Atomic(commands)).await {
+            });
+            group.push(archive_command(name));
+            match broker.ask(group).await {
                 Ok(_) => return Ok(()),
                 Err(Error::Refused(Refusal::Atomic { .. })) => {}
                 Err(error) => return Err(failure::broker(error, &name.name)),
@@ -236,8 +236,9 @@ impl QueueSession {
             }
             let archive = broker.directory().by_name(&archive_name(&info.name));
             let ids = std::iter::once(info.id).chain(archive.map(|archive| archive.id));
-            let commands = ids.map(|queue| Command::DeleteQueue(DeleteQueue { queue })).collect();
-            match broker.submit(Command::Atomic(commands)).await {
+            let mut group = Group::new();
+            group.extend(ids.map(|queue| DeleteQueue { queue }));
+            match broker.ask(group).await {
                 Err(Error::Refused(Refusal::Atomic { .. })) => {}
                 Err(error) => return Err(failure::broker(error, &info.name.name)),
                 Ok(_) => {
@@ -272,12 +273,8 @@ impl QueueSession {
 
     /// Empties a queue, or an archive, at once; how many messages it had.
     pub(super) async fn purge_outside(&self, queue: QueueId, name: &str) -> Result<i64, PgError> {
-        let purge = Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 });
-        match self.shared.broker.submit(purge).await {
-            Ok(Reply::QueuePurged { messages }) => Ok(count(messages)),
-            Ok(_) => Err(failure::broker(Error::Internal, name)),
-            Err(error) => Err(failure::broker(error, name)),
-        }
+        let purged = self.shared.broker.ask(PurgeQueue { queue, cooldown_ms: 0 }).await;
+        purged.map(count).map_err(|error| failure::broker(error, name))
     }
 
     pub(super) async fn stats_outside(
@@ -285,11 +282,8 @@ impl QueueSession {
         queue: QueueId,
         name: &str,
     ) -> Result<QueueStats, PgError> {
-        match self.shared.broker.query(Query::Stats(queue)).await {
-            Ok(Answer::Stats(stats)) => Ok(stats),
-            Ok(_) => Err(failure::broker(Error::Internal, name)),
-            Err(error) => Err(failure::broker(error, name)),
-        }
+        let stats = self.shared.broker.look_up(StatsOf(queue)).await;
+        stats.map_err(|error| failure::broker(error, name))
     }
 
     /// Counts as the transaction sees them.

@@ -1,8 +1,8 @@
 //! `delete`, `archive` and `set_vt`: messages named by `msg_id`, in whatever state they are.
 
 use kyu_broker::{
-    BySeq, Command, DeleteQueue, Delivery, Error, Pin, QueueId, QueueInfo, Refusal, Reply, Seq,
-    SeqAction, SeqResult, SessionId, archive_name,
+    BySeq, DeleteQueue, Delivery, Error, Group, Pin, QueueId, QueueInfo, Refusal, Seq, SeqAction,
+    SeqResult, SessionId, archive_name,
 };
 use kyu_model::limits::MAX_BATCH;
 use kyu_pgsql::error::PgError;
@@ -60,12 +60,9 @@ impl QueueSession {
         seqs: &[Seq],
         action: SeqAction,
     ) -> Result<(Vec<SeqResult>, Pin), PgError> {
-        let command = Command::BySeq(BySeq { queue: info.id, seqs: seqs.to_vec(), action });
-        let submitted = self.shared.broker.submit_pinned(command).await;
-        match submitted.map_err(|error| failure::broker(error, &info.name.name))? {
-            (Reply::BySeq(results), pin) => Ok((results, pin)),
-            _ => Err(failure::broker(Error::Internal, &info.name.name)),
-        }
+        let command = BySeq { queue: info.id, seqs: seqs.to_vec(), action };
+        let answered = self.shared.broker.ask_pinned(command).await;
+        answered.map_err(|error| failure::broker(error, &info.name.name))
     }
 
     /// One step, however many there are; the messages that were there. `None` if a transaction has
@@ -82,20 +79,20 @@ impl QueueSession {
             let free = !results.iter().any(is_busy);
             return Ok(free.then(|| (results.into_iter().filter_map(done).collect(), pin)));
         }
-        let command =
-            |seqs: &[Seq]| Command::BySeq(BySeq { queue: info.id, seqs: seqs.to_vec(), action });
-        let group = Command::Atomic(seqs.chunks(MAX_BATCH).map(command).collect());
-        let (replies, pin) = match self.shared.broker.submit_pinned(group).await {
-            Ok((Reply::Atomic(replies), pin)) => (replies, pin),
+        let mut group = Group::new();
+        let part = |seqs: &[Seq]| BySeq { queue: info.id, seqs: seqs.to_vec(), action };
+        let places: Vec<_> = seqs.chunks(MAX_BATCH).map(|seqs| group.push(part(seqs))).collect();
+        let failed = |error| failure::broker(error, &info.name.name);
+        let (mut replies, pin) = match self.shared.broker.ask_pinned(group).await {
+            Ok(answered) => answered,
             Err(Error::Refused(Refusal::Atomic { refusal: None, .. })) => return Ok(None),
-            Ok(_) => return Err(failure::broker(Error::Internal, &info.name.name)),
-            Err(error) => return Err(failure::broker(error, &info.name.name)),
+            Err(error) => return Err(failed(error)),
         };
-        let results = replies.into_iter().flat_map(|reply| match reply {
-            Reply::BySeq(results) => results,
-            _ => Vec::new(),
-        });
-        Ok(Some((results.filter_map(done).collect(), pin)))
+        let mut deliveries = Vec::with_capacity(seqs.len());
+        for at in places {
+            deliveries.extend(replies.take(at).map_err(failed)?.into_iter().filter_map(done));
+        }
+        Ok(Some((deliveries, pin)))
     }
 
     /// Claims messages in order of their numbers. Where another transaction has claimed one, this
@@ -273,26 +270,26 @@ impl QueueSession {
     pub(super) async fn archive_of(&self, info: &QueueInfo) -> Result<QueueId, PgError> {
         let broker = &self.shared.broker;
         let name = archive_name(&info.name);
-        let mut commands = Vec::new();
+        let mut group = Group::new();
         if let Some(known) = broker.directory().by_name(&name) {
             if known.created_at_ms >= info.created_at_ms {
                 return Ok(known.id);
             }
             // It belonged to an earlier queue of the name, which SQS deleted.
-            commands.push(Command::DeleteQueue(DeleteQueue { queue: known.id }));
+            group.push(DeleteQueue { queue: known.id });
         }
-        commands.push(archive_command(&info.name));
-        match broker.submit(Command::Atomic(commands)).await {
-            Ok(Reply::Atomic(replies)) => match replies.last() {
-                Some(Reply::QueueCreated(made)) => Ok(made.id),
-                _ => Err(failure::broker(Error::Internal, &info.name.name)),
-            },
+        let archive = group.push(archive_command(&info.name));
+        let made = match broker.ask(group).await {
+            Ok(mut replies) => replies.take(archive),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(made) => Ok(made.id),
             // Somebody else was faster.
             Err(Error::Refused(Refusal::Atomic { .. })) => {
                 let made = broker.directory().by_name(&name);
                 made.map(|made| made.id).ok_or_else(|| failure::conflict("the archive"))
             }
-            Ok(_) => Err(failure::broker(Error::Internal, &info.name.name)),
             Err(error) => Err(failure::broker(error, &info.name.name)),
         }
     }

@@ -1,10 +1,7 @@
 //! The cursor of an outbox relay: a record of the engine's ledger that moves in the same atomic
 //! group as the messages that are relayed. See the crate `kyu-outbox`.
 
-use kyu_broker::{
-    Answer, Command, Error, LedgerAnswer, LedgerCommand, LedgerKey, LedgerPut, LedgerQuery,
-    LedgerRefusal, LedgerState, Query, Refusal,
-};
+use kyu_broker::{Error, LedgerEntryOf, LedgerKey, LedgerPut, LedgerRefusal, LedgerState, Refusal};
 use kyu_pgsql::error::PgError;
 
 use super::failure;
@@ -27,15 +24,12 @@ impl QueueSession {
 
     /// Version and text of a cursor, as it is outside.
     async fn cursor(&self, source: &str) -> Result<Option<(u64, String)>, PgError> {
-        let query = Query::Ledger(LedgerQuery::Get(self.cursor_key(source)));
-        match self.shared.broker.query(query).await {
-            Ok(Answer::Ledger(LedgerAnswer::Entry(entry))) => Ok(entry.and_then(|entry| {
-                let LedgerState::Record { value, .. } = entry.state else { return None };
-                Some((entry.token, String::from_utf8_lossy(&value).into_owned()))
-            })),
-            Ok(_) => Err(failure::broker(Error::Internal, "")),
-            Err(error) => Err(failure::broker(error, "")),
-        }
+        let entry = self.shared.broker.look_up(LedgerEntryOf(self.cursor_key(source))).await;
+        let entry = entry.map_err(|error| failure::broker(error, ""))?;
+        Ok(entry.and_then(|entry| {
+            let LedgerState::Record { value, .. } = entry.state else { return None };
+            Some((entry.token, String::from_utf8_lossy(&value).into_owned()))
+        }))
     }
 
     /// `pgmq.outbox_position`; NULL if the source was never relayed.
@@ -64,7 +58,7 @@ impl QueueSession {
             let rest = rest.map_or("0 0", |(_, rest)| rest);
             let moved = CursorMove { expected, position: format!("{relay} {rest}") };
             let position = moved.position.clone();
-            match self.shared.broker.submit(moved.command(self.cursor_key(source))).await {
+            match self.shared.broker.ask(moved.command(self.cursor_key(source))).await {
                 Ok(_) => return Ok(position),
                 Err(Error::Refused(Refusal::Ledger(LedgerRefusal::Conflict { .. }))) => {}
                 Err(error) => return Err(failure::broker(error, "")),
@@ -93,7 +87,7 @@ impl QueueSession {
             transaction.state.cursors.insert(source.to_owned(), moved);
             return Ok(());
         }
-        match self.shared.broker.submit(moved.command(self.cursor_key(source))).await {
+        match self.shared.broker.ask(moved.command(self.cursor_key(source))).await {
             Ok(_) => Ok(()),
             Err(Error::Refused(Refusal::Ledger(LedgerRefusal::Conflict { .. }))) => {
                 Err(taken_over(source, None))
@@ -103,16 +97,16 @@ impl QueueSession {
     }
 
     /// The moves of the open transaction, for its atomic group.
-    pub(super) fn cursor_commands(&self) -> Vec<Command> {
+    pub(super) fn cursor_commands(&self) -> Vec<LedgerPut> {
         let cursors = self.transaction.iter().flat_map(|open| &open.state.cursors);
         cursors.map(|(source, moved)| moved.clone().command(self.cursor_key(source))).collect()
     }
 }
 
 impl CursorMove {
-    fn command(self, key: LedgerKey) -> Command {
+    fn command(self, key: LedgerKey) -> LedgerPut {
         let (expected, value) = (self.expected, self.position.into());
-        Command::Ledger(LedgerCommand::Put(LedgerPut { key, expected, value, keep_ms: None }))
+        LedgerPut { key, expected, value, keep_ms: None }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kyu_broker::{
-    Acquire, Answer, Browse, Command, Conclude, Delivery, Fate, Lease, Order, Pin, Query,
-    QueueInfo, QueueRef, SeqAction, SessionId, UnixMs,
+    Acquire, Browse, Conclude, Delivery, Fate, Lease, Order, Pin, QueueInfo, QueueRef, SeqAction,
+    SessionId, UnixMs,
 };
 use kyu_model::limits::MAX_ACQUIRE;
 use kyu_pgsql::error::PgError;
@@ -246,12 +246,10 @@ impl QueueSession {
         max_messages: u32,
         only_ready: bool,
     ) -> Result<(Vec<MessageRow>, Option<u64>), PgError> {
-        let query = Query::Browse(Browse { queue: info.id, from, max_messages, only_ready });
+        let question = Browse { queue: info.id, from, max_messages, only_ready };
         let failed = |error| failure::broker(error, &info.name.name);
-        let (answer, pin) = self.shared.broker.query_pinned(query).await.map_err(failed)?;
-        let Answer::Browsed { mut messages, mut next } = answer else {
-            return Ok((Vec::new(), None));
-        };
+        let found = self.shared.broker.look_up_pinned(question).await.map_err(failed)?;
+        let ((mut messages, mut next), pin) = found;
         let mut bytes = 0;
         let fits = messages.iter().take_while(|delivery| {
             bytes += delivery.frame_bytes as usize;
@@ -404,8 +402,7 @@ impl QueueSession {
         for seqs in seqs.chunks(MAX_ACQUIRE as usize) {
             let items = seqs.iter().map(|seq| (*seq, Fate::Untouched)).collect();
             let queue = QueueRef::Id(queue);
-            let conclude = Command::Conclude(Conclude { session, queue, items });
-            let concluded = self.shared.broker.submit(conclude).await;
+            let concluded = self.shared.broker.ask(Conclude { session, queue, items }).await;
             concluded.map_err(|error| failure::broker(error, ""))?;
         }
         self.shared.locks.let_go(session, &[]);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kyu_broker::{
-    Command, Enqueue, NewMessage, QueueInfo, QueueKind, Refusal, Reply, Reserve, Seq, UnixMs,
+    Enqueue, EnqueueRefusal, Enqueued, Error, Group, NewMessage, QueueInfo, QueueKind, Refusal,
+    Reserve, Seq, UnixMs,
 };
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::value::{Row, Value};
@@ -130,30 +131,31 @@ impl QueueSession {
             delay_ms: vt_us.map(|us| from_pg(us).saturating_sub(now_ms)),
             ..out.to(info.id, is_fifo)
         };
-        let mut commands: Vec<Command> = messages
-            .chunks(MAX_BATCH)
-            .map(|chunk| Command::Enqueue(Enqueue { messages: chunk.iter().map(new).collect() }))
-            .collect();
+        let enqueue = |some: &[Outgoing]| Enqueue { messages: some.iter().map(new).collect() };
         // A batch is all or nothing; a single message is that anyway.
-        let command = match commands.len() {
-            1 if messages.len() == 1 => commands.remove(0),
-            _ => Command::Atomic(commands),
+        let results = match messages {
+            [_] => self.shared.broker.ask(enqueue(messages)).await,
+            _ => self.enqueue_all(messages.chunks(MAX_BATCH).map(enqueue)).await,
         };
-        let reply = self.shared.broker.submit(command).await;
-        let reply = reply.map_err(|error| failure::broker(error, name))?;
-        let replies = match reply {
-            Reply::Atomic(replies) => replies,
-            single => vec![single],
-        };
+        let results = results.map_err(|error| failure::broker(error, name))?;
         let mut seqs = Vec::with_capacity(messages.len());
-        for reply in replies {
-            let Reply::Enqueued(results) = reply else { continue };
-            for result in results {
-                seqs.push(result.map_err(|refusal| failure::not_enqueued(refusal, name))?.seq);
-            }
+        for result in results {
+            seqs.push(result.map_err(|refusal| failure::not_enqueued(refusal, name))?.seq);
         }
         self.shared.hub.inserted(info, self.process, now_ms);
         Ok(seqs)
+    }
+
+    /// Adds all messages or none.
+    async fn enqueue_all(
+        &self,
+        parts: impl Iterator<Item = Enqueue>,
+    ) -> Result<Vec<Result<Enqueued, EnqueueRefusal>>, Error> {
+        let mut group = Group::new();
+        let places: Vec<_> = parts.map(|part| group.push(part)).collect();
+        let mut replies = self.shared.broker.ask(group).await?;
+        let results: Result<Vec<_>, _> = places.into_iter().map(|at| replies.take(at)).collect();
+        Ok(results?.into_iter().flatten().collect())
     }
 
     async fn send_inside(
@@ -197,12 +199,8 @@ impl QueueSession {
             let refusal = Refusal::LimitExceeded("messages of one batch");
             return Err(failure::refused(refusal, name));
         }
-        let reserve = Command::Reserve(Reserve { queue: info.id, count });
-        match self.shared.broker.submit(reserve).await {
-            Ok(Reply::Reserved { first }) => Ok(first),
-            Ok(_) => Err(failure::broker(kyu_broker::Error::Internal, name)),
-            Err(error) => Err(failure::broker(error, name)),
-        }
+        let reserved = self.shared.broker.ask(Reserve { queue: info.id, count }).await;
+        reserved.map_err(|error| failure::broker(error, name))
     }
 
     /// `send_topic`: how many queues it went to.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kyu_broker::{Command, Error, GiveBack, QueueName, Refusal, Reply, UnixMs, archive_name};
+use kyu_broker::{Error, GiveBack, Group, QueueName, Refusal, UnixMs, archive_name};
 use kyu_budget::Budget;
 use kyu_pgsql::error::{Notice, PgError};
 use kyu_pgsql::functions::Functions;
@@ -129,16 +129,14 @@ impl QueueSession {
             broker.directory().by_name(&archive_name(name)).map(|archive| archive.id)
         };
         let namespace = &self.shared.namespace;
-        let mut commands =
-            transaction.state.commands(transaction.session, namespace, archive_of)?;
-        commands.extend(self.cursor_commands());
-        if commands.is_empty() { Ok(()) } else { self.submit_group(commands).await }
+        let mut group = transaction.state.group(transaction.session, namespace, archive_of)?;
+        group.extend(self.cursor_commands());
+        if group.is_empty() { Ok(()) } else { self.submit_group(group).await }
     }
 
-    async fn submit_group(&self, commands: Vec<Command>) -> Result<(), PgError> {
-        match self.shared.broker.submit(Command::Atomic(commands)).await {
-            Ok(Reply::Atomic(_)) => Ok(()),
-            Ok(_) => Err(failure::broker(Error::Internal, "")),
+    async fn submit_group(&self, group: Group) -> Result<(), PgError> {
+        match self.shared.broker.ask(group).await {
+            Ok(_) => Ok(()),
             Err(Error::Refused(Refusal::Atomic { refusal: Some(inner), .. })) => {
                 Err(match *inner {
                     Refusal::QueueNotFound | Refusal::QueueExists(_) => {

@@ -1,7 +1,7 @@
 //! Settings of queues: notifications, dead-letter rule, retention, and the marks of what Postgres
 //! would have made beside a queue (indexes).
 
-use kyu_broker::{Command, ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, Refusal};
+use kyu_broker::{ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, Refusal};
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::value::{Row, Value};
 
@@ -48,7 +48,7 @@ impl QueueSession {
             }
             let (queue, expected_version) = (info.id, info.version);
             let configure = ConfigureQueue { queue, config, expected_version };
-            match self.shared.broker.submit(Command::ConfigureQueue(configure)).await {
+            match self.shared.broker.ask(configure).await {
                 Err(Error::Refused(Refusal::VersionConflict)) => {}
                 Err(error) => return Err(failure::broker(error, &info.name.name)),
                 Ok(_) => return Ok(()),

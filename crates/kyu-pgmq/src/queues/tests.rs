@@ -79,10 +79,7 @@ impl Rig {
         let config = kyu_broker::QueueConfig { kind, ..Default::default() };
         let create =
             kyu_broker::CreateQueue { name, config: Box::new(config), name_reuse_wait_ms: 0 };
-        match self.broker.submit(kyu_broker::Command::CreateQueue(create)).await.unwrap() {
-            kyu_broker::Reply::QueueCreated(info) => info.id,
-            other => panic!("{other:?}"),
-        }
+        self.broker.ask(create).await.unwrap().id
     }
 }
 
@@ -625,7 +622,7 @@ async fn lists_and_settings() {
 
 #[tokio::test]
 async fn queues_of_sqs_are_queues_here() {
-    use kyu_broker::{Command, Content, Enqueue, NewMessage, QueueKind};
+    use kyu_broker::{Content, Enqueue, NewMessage, QueueKind};
     let rig = Rig::new();
     let mut c = rig.session();
     let standard = rig.sqs_queue("From-SQS", QueueKind::Standard).await;
@@ -633,8 +630,7 @@ async fn queues_of_sqs_are_queues_here() {
     let mut grouped = NewMessage::new(fifo, Content::of("1").encode());
     grouped.lane = Some("g".into());
     let plain = NewMessage::new(standard, Content::of("no json").encode());
-    let enqueue = Command::Enqueue(Enqueue { messages: vec![plain, grouped] });
-    rig.broker.submit(enqueue).await.unwrap();
+    rig.broker.ask(Enqueue { messages: vec![plain, grouped] }).await.unwrap();
     assert_eq!(c.queues().await, ["From-SQS", "q.fifo"]);
     let row = c.read("from-sqs", 30, 1).await.remove(0);
     assert_eq!(row[5..], [json("\"no json\""), Value::Null]);

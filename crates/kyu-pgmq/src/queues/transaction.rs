@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_broker::{
-    BySeq, Command, Conclude, ConfigureQueue, CreateQueue, DeleteQueue, EnqueueReserved, Fate,
+    BySeq, Conclude, ConfigureQueue, CreateQueue, DeleteQueue, EnqueueReserved, Fate, Group,
     PurgeQueue, QueueConfig, QueueId, QueueInfo, QueueName, QueueRef, ReservedMessage, Seq,
     SeqAction, SessionId, UnixMs, archive_name,
 };
@@ -196,12 +196,12 @@ impl QueueChanges {
 }
 
 /// An archive of a queue.
-pub(super) fn archive_command(queue: &QueueName) -> Command {
-    Command::CreateQueue(CreateQueue {
+pub(super) fn archive_command(queue: &QueueName) -> CreateQueue {
+    CreateQueue {
         name: archive_name(queue),
         config: Box::new(super::queue_config()),
         name_reuse_wait_ms: 0,
-    })
+    }
 }
 
 impl OpenTransaction {
@@ -317,26 +317,26 @@ impl Pending {
 
     /// The one atomic group that makes it all so; empty if there is nothing to make so.
     ///
-    /// `archives` says which archive a queue has outside.
-    pub(super) fn commands(
+    /// `archive_of` says which archive a queue has outside.
+    pub(super) fn group(
         &self,
         session: SessionId,
         namespace: &str,
         archive_of: impl Fn(&QueueName) -> Option<QueueId>,
-    ) -> Result<Vec<Command>, PgError> {
-        let mut commands = Vec::new();
+    ) -> Result<Group, PgError> {
+        let mut group = Group::new();
         for (name, changes) in &self.queues {
             let name = QueueName { namespace: namespace.to_owned(), name: name.clone() };
-            directory_commands(&name, changes, archive_of(&name), &mut commands);
+            directory_commands(&name, changes, archive_of(&name), &mut group);
             if changes.standing != Standing::Dropped {
-                message_commands(&name, changes, session, &mut commands);
+                message_commands(&name, changes, session, &mut group);
             }
         }
-        if commands.len() > MAX_ATOMIC {
+        if group.len() > MAX_ATOMIC {
             let message = "too many queues and messages in one transaction";
             return Err(failure::too_much(message, COMMIT_EARLIER));
         }
-        Ok(commands)
+        Ok(group)
     }
 }
 
@@ -344,34 +344,36 @@ fn directory_commands(
     name: &QueueName,
     changes: &QueueChanges,
     archive: Option<QueueId>,
-    commands: &mut Vec<Command>,
+    group: &mut Group,
 ) {
     let archived = changes.local.values().any(|local| local.end == End::Archived);
     match (&changes.before, changes.standing) {
         (before, Standing::Made | Standing::Dropped) => {
             let dropped = before.as_ref().map(|info| info.id).into_iter().chain(archive);
-            commands.extend(dropped.map(|queue| Command::DeleteQueue(DeleteQueue { queue })));
+            group.extend(dropped.map(|queue| DeleteQueue { queue }));
             if changes.standing == Standing::Made {
-                commands.push(Command::CreateQueue(CreateQueue {
+                group.push(CreateQueue {
                     name: name.clone(),
                     config: changes.config.clone().unwrap_or_default(),
                     name_reuse_wait_ms: 0,
-                }));
-                commands.push(archive_command(name));
+                });
+                group.push(archive_command(name));
             }
         }
         (Some(info), Standing::Kept) => {
             if let Some(config) = &changes.config {
-                commands.push(Command::ConfigureQueue(ConfigureQueue {
+                group.push(ConfigureQueue {
                     queue: info.id,
                     config: config.clone(),
                     expected_version: info.version,
-                }));
+                });
             }
             match archive {
-                None if archived => commands.push(archive_command(name)),
+                None if archived => {
+                    group.push(archive_command(name));
+                }
                 None => {}
-                Some(queue) => unarchive_commands(queue, changes, commands),
+                Some(queue) => unarchive_commands(queue, changes, group),
             }
         }
         (None, Standing::Kept) => {}
@@ -379,20 +381,20 @@ fn directory_commands(
 }
 
 /// Comes before what is newly archived.
-fn unarchive_commands(queue: QueueId, changes: &QueueChanges, commands: &mut Vec<Command>) {
+fn unarchive_commands(queue: QueueId, changes: &QueueChanges, group: &mut Group) {
     if changes.archive_purged {
-        commands.push(Command::PurgeQueue(PurgeQueue { queue, cooldown_ms: 0 }));
+        group.push(PurgeQueue { queue, cooldown_ms: 0 });
     }
-    let remove = |seqs| Command::BySeq(BySeq { queue, seqs, action: SeqAction::Remove });
+    let remove = |seqs| BySeq { queue, seqs, action: SeqAction::Remove };
     let gone: Vec<Seq> = changes.unarchived.iter().copied().collect();
-    commands.extend(in_chunks(gone).map(remove));
+    group.extend(in_chunks(gone).map(remove));
 }
 
 fn message_commands(
     name: &QueueName,
     changes: &QueueChanges,
     session: SessionId,
-    commands: &mut Vec<Command>,
+    group: &mut Group,
 ) {
     let is_fifo = changes.config().is_some_and(|config| config.kind == kyu_broker::QueueKind::Fifo);
     let (mut claimed, mut sent, mut fates) = (Vec::new(), Vec::new(), Vec::new());
@@ -413,16 +415,16 @@ fn message_commands(
         }
     }
     let target = || changes.target(name);
-    let conclude = |items| Command::Conclude(Conclude { session, queue: target(), items });
-    commands.extend(in_chunks(claimed).map(conclude));
+    let conclude = |items| Conclude { session, queue: target(), items };
+    group.extend(in_chunks(claimed).map(conclude));
     // What was archived before the purge is in the archive by now; what was sent after it stays.
     if let (true, Some(info)) = (changes.purged, &changes.before) {
-        commands.push(Command::PurgeQueue(PurgeQueue { queue: info.id, cooldown_ms: 0 }));
+        group.push(PurgeQueue { queue: info.id, cooldown_ms: 0 });
     }
     for messages in in_chunks(sent) {
-        commands.push(Command::EnqueueReserved(EnqueueReserved { queue: target(), messages }));
+        group.push(EnqueueReserved { queue: target(), messages });
     }
-    commands.extend(in_chunks(fates).map(conclude));
+    group.extend(in_chunks(fates).map(conclude));
 }
 
 fn in_chunks<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {

@@ -215,8 +215,7 @@ async fn what_others_change_meanwhile_makes_the_commit_fail_as_a_whole() {
     a.send("other", "1").await;
     a.send("q", "1").await;
     // SQS knows no transactions that it could wait for.
-    let delete = kyu_broker::Command::DeleteQueue(kyu_broker::DeleteQueue { queue });
-    rig.broker.submit(delete).await.unwrap();
+    rig.broker.ask(kyu_broker::DeleteQueue { queue }).await.unwrap();
     assert_eq!(a.0.commit().await.unwrap_err().code, "40001");
     assert_eq!(b.table("other").await, []);
     // A read that only looked does not stand in anybody's way.
