@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_broker::{
-    Acquire, Answer, Attribute, AttributeValue, Broker, Claimed, Command, ConfigureQueue, Content,
-    CreateQueue, CreateSchedule, Enqueue, Extend, Extended, Lease, LedgerClaim, LedgerCommand,
-    LedgerComplete, LedgerKey, LedgerRefusal, LedgerRelease, LedgerReply, MessageTemplate,
-    NewMessage, Options, Outcome, Query, QueueConfig, QueueInfo, QueueName, Receipt, Refusal,
-    Reply, ScheduleCommand, ScheduleConfig, ScheduleRefusal, ScheduleRule, ScheduleTarget, Settle,
-    Settled, Unique, UniquePolicy, UniqueScope, UpdateSchedule,
+    Acquire, Attribute, AttributeValue, Broker, Claimed, ConfigureQueue, Content, CreateQueue,
+    CreateSchedule, DeleteSchedule, Enqueue, Extend, Extended, Group, Lease, LedgerClaim,
+    LedgerComplete, LedgerKey, LedgerRefusal, LedgerRelease, MessageTemplate, NewMessage, Options,
+    Outcome, QueueConfig, QueueInfo, QueueName, Receipt, Refusal, ScheduleConfig, ScheduleRefusal,
+    ScheduleRule, ScheduleTarget, Settle, Settled, StatsOf, Unique, UniquePolicy, UniqueScope,
+    UpdateSchedule,
 };
 
 use super::declared::{self, Plan};
@@ -68,7 +68,7 @@ impl Embedded {
             let config = with_settings(&info.config, declared::applied(&has, &patch))?;
             let (queue, config, expected_version) = (info.id, Box::new(config), info.version);
             let configure = ConfigureQueue { queue, config, expected_version };
-            match self.broker.submit(Command::ConfigureQueue(configure)).await {
+            match self.broker.ask(configure).await {
                 Ok(_) => {
                     super::say_applied(settings.queue, &patch);
                     return Ok(());
@@ -80,11 +80,11 @@ impl Embedded {
         Err(Error::Retry("others keep changing the settings of the queue".into()).into())
     }
 
-    /// False if it was there.
+    /// Creates a queue; `false` if it was there.
     async fn create(&self, name: &str, config: QueueConfig) -> Result<bool, Failure> {
         let create =
             CreateQueue { name: queue_name(name), config: Box::new(config), name_reuse_wait_ms: 0 };
-        match self.broker.submit(Command::CreateQueue(create)).await {
+        match self.broker.ask(create).await {
             Ok(_) => Ok(true),
             Err(kyu_broker::Error::Refused(Refusal::QueueExists(_))) => Ok(false),
             Err(error) => Err(failure(error)),
@@ -93,18 +93,13 @@ impl Embedded {
 
     pub(crate) async fn enqueue(&self, outgoing: &Outgoing) -> Result<Enqueued, Failure> {
         let messages = vec![self.message(outgoing)?];
-        match self.broker.submit(Command::Enqueue(Enqueue { messages })).await.map_err(failure)? {
-            Reply::Enqueued(results) => match results.into_iter().next() {
-                Some(Ok(enqueued)) => Ok(Enqueued {
-                    id: enqueued.message_id.to_string(),
-                    duplicate: enqueued.duplicate,
-                }),
-                Some(Err(kyu_broker::EnqueueRefusal::QueueNotFound(_))) => {
-                    Err(Failure::QueueNotFound)
-                }
-                other => Err(invalid(format!("{other:?}"))),
-            },
-            other => Err(unexpected(&other)),
+        let results = self.broker.ask(Enqueue { messages }).await.map_err(failure)?;
+        match results.into_iter().next() {
+            Some(Ok(enqueued)) => {
+                Ok(Enqueued { id: enqueued.message_id.to_string(), duplicate: enqueued.duplicate })
+            }
+            Some(Err(kyu_broker::EnqueueRefusal::QueueNotFound(_))) => Err(Failure::QueueNotFound),
+            other => Err(invalid(format!("{other:?}"))),
         }
     }
 
@@ -160,30 +155,25 @@ impl Embedded {
     ) -> Result<bool, Failure> {
         let items = vec![(receipt(handle)?, lease_ms)];
         let extend = Extend { queue: self.queue(queue)?.id, items };
-        match self.broker.submit(Command::Extend(extend)).await.map_err(failure)? {
-            Reply::Extended(results) => Ok(results.first() == Some(&Extended::Done)),
-            other => Err(unexpected(&other)),
-        }
+        let results = self.broker.ask(extend).await.map_err(failure)?;
+        Ok(results.first() == Some(&Extended::Done))
     }
 
     pub(crate) async fn finish(&self, finish: &Finish) -> Result<Finished, Failure> {
         let items = vec![(receipt(&finish.handle)?, outcome(&finish.ending))];
-        let settle = Command::Settle(Settle { queue: self.queue(finish.queue)?.id, items });
+        let settle = Settle { queue: self.queue(finish.queue)?.id, items };
         if finish.outgoing.is_empty() && finish.completions.is_empty() {
-            return match self.broker.submit(settle).await.map_err(failure)? {
-                Reply::Settled(results) if results.first() == Some(&Settled::Done) => {
-                    Ok(Finished::Done)
-                }
-                Reply::Settled(_) => Ok(Finished::Stale),
-                other => Err(unexpected(&other)),
-            };
+            let results = self.broker.ask(settle).await.map_err(failure)?;
+            let done = results.first() == Some(&Settled::Done);
+            return Ok(if done { Finished::Done } else { Finished::Stale });
         }
-        let mut commands = vec![settle];
-        commands.extend(finish.completions.iter().map(complete));
+        let mut group = Group::new();
+        group.push(settle);
+        group.extend(finish.completions.iter().map(complete));
         let messages: Result<Vec<_>, _> =
             finish.outgoing.iter().map(|outgoing| self.message(outgoing)).collect();
-        commands.push(Command::Enqueue(Enqueue { messages: messages? }));
-        match self.broker.submit(Command::Atomic(commands)).await {
+        group.push(Enqueue { messages: messages? });
+        match self.broker.ask(group).await {
             Ok(_) => Ok(Finished::Done),
             // The first command is the settle: the delivery no longer counts.
             Err(kyu_broker::Error::Refused(Refusal::Atomic { at: 0, refusal: None })) => {
@@ -194,15 +184,13 @@ impl Embedded {
     }
 
     pub(crate) async fn claim(&self, claim: &ClaimRequest) -> Result<LedgerClaimed, Failure> {
-        let command = LedgerCommand::Claim(LedgerClaim {
+        let command = LedgerClaim {
             key: ledger_key(&claim.key),
             fingerprint: claim.fingerprint.clone(),
             lease_ms: claim.lease_ms,
             holder: claim.holder.clone(),
-        });
-        let LedgerReply::Claimed(claimed) = self.ledger(command).await? else {
-            return Err(invalid("the ledger answered another question".into()));
         };
+        let claimed = self.broker.ask(command).await.map_err(failure)?;
         Ok(match claimed {
             Claimed::Run { token, .. } => LedgerClaimed::Run { token },
             Claimed::AlreadyDone { result, .. } => LedgerClaimed::Done { result },
@@ -214,20 +202,12 @@ impl Embedded {
     }
 
     pub(crate) async fn complete(&self, completion: &Completion) -> Result<(), Failure> {
-        let Command::Ledger(command) = complete(completion) else { return Ok(()) };
-        self.ledger(command).await.map(drop)
+        self.broker.ask(complete(completion)).await.map(drop).map_err(failure)
     }
 
     pub(crate) async fn release_claim(&self, key: &str, token: u64) -> Result<(), Failure> {
         let release = LedgerRelease { key: ledger_key(key), token };
-        self.ledger(LedgerCommand::Release(release)).await.map(drop)
-    }
-
-    async fn ledger(&self, command: LedgerCommand) -> Result<LedgerReply, Failure> {
-        match self.broker.submit(Command::Ledger(command)).await.map_err(failure)? {
-            Reply::Ledger(reply) => Ok(reply),
-            other => Err(unexpected(&other)),
-        }
+        self.broker.ask(release).await.map_err(failure)
     }
 
     pub(crate) async fn schedule(
@@ -239,39 +219,32 @@ impl Embedded {
         let name = queue_name(name);
         let config = schedule_config(schedule, job);
         let create = CreateSchedule { name: name.clone(), config: config.clone(), paused: false };
-        match self.schedules(ScheduleCommand::Create(Box::new(create))).await {
+        match self.broker.ask(create).await {
             Err(kyu_broker::Error::Refused(Refusal::Schedule(refusal))) => match refusal {
                 // Saying the same again must not move its next run.
                 ScheduleRefusal::Exists(found) if same(&config, &found.config) => Ok(()),
                 ScheduleRefusal::Exists(found) => {
                     let expected_version = found.version;
                     let update = UpdateSchedule { name, config, expected_version };
-                    let update = ScheduleCommand::Update(Box::new(update));
-                    self.schedules(update).await.map_err(failure)
+                    self.broker.ask(update).await.map(drop).map_err(failure)
                 }
                 refusal => Err(invalid(format!("{refusal:?}"))),
             },
-            result => result.map_err(failure),
+            result => result.map(drop).map_err(failure),
         }
     }
 
     pub(crate) async fn unschedule(&self, name: &str) -> Result<(), Failure> {
-        match self.schedules(ScheduleCommand::Delete(queue_name(name))).await {
+        match self.broker.ask(DeleteSchedule(queue_name(name))).await {
             Err(kyu_broker::Error::Refused(Refusal::Schedule(ScheduleRefusal::NotFound))) => Ok(()),
             result => result.map_err(failure),
         }
     }
 
-    async fn schedules(&self, command: ScheduleCommand) -> Result<(), kyu_broker::Error> {
-        self.broker.submit(Command::Schedule(command)).await.map(drop)
-    }
-
     pub(crate) async fn counts(&self, queue: &str) -> Result<(u64, u64, u64), Failure> {
-        let query = Query::Stats(self.queue(queue)?.id);
-        match self.broker.query(query).await.map_err(failure)? {
-            Answer::Stats(stats) => Ok((stats.ready, stats.delayed, stats.in_flight)),
-            other => Err(invalid(format!("unexpected answer: {other:?}"))),
-        }
+        let stats = StatsOf(self.queue(queue)?.id);
+        let stats = self.broker.look_up(stats).await.map_err(failure)?;
+        Ok((stats.ready, stats.delayed, stats.in_flight))
     }
 }
 
@@ -302,7 +275,7 @@ fn schedule_config(schedule: &Schedule, job: &Outgoing) -> ScheduleConfig {
     }
 }
 
-/// Whether a schedule is what was asked for. The anchor of an interval was chosen by the engine.
+/// Tells whether a schedule is what was asked for. The anchor of an interval was chosen by the engine.
 fn same(asked: &ScheduleConfig, found: &ScheduleConfig) -> bool {
     let mut found = found.clone();
     if let (ScheduleRule::Every { anchor_ms: None, .. }, ScheduleRule::Every { anchor_ms, .. }) =
@@ -317,13 +290,13 @@ fn ledger_key(key: &str) -> LedgerKey {
     LedgerKey { namespace: NAMESPACE.into(), key: key.into() }
 }
 
-fn complete(completion: &Completion) -> Command {
-    Command::Ledger(LedgerCommand::Complete(LedgerComplete {
+fn complete(completion: &Completion) -> LedgerComplete {
+    LedgerComplete {
         key: ledger_key(&completion.key),
         token: completion.token,
         result: completion.result.clone(),
         keep_ms: completion.keep_ms,
-    }))
+    }
 }
 
 fn outcome(ending: &Ending) -> Outcome {
@@ -367,10 +340,6 @@ fn failure(error: kyu_broker::Error) -> Failure {
 
 fn invalid(text: String) -> Failure {
     Failure::Other(Error::Invalid(text))
-}
-
-fn unexpected(reply: &Reply) -> Failure {
-    invalid(format!("unexpected reply: {reply:?}"))
 }
 
 /// The same as the admin API makes of a message with these attributes.
