@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kyu_broker::{Broker, Options as BrokerOptions};
-use kyu_broker::{Command, Enqueue, QueueId, Reply};
+use kyu_broker::{Enqueue, QueueId};
 
 use super::{bench_queue, message};
 use crate::Error;
@@ -31,10 +31,8 @@ pub(crate) fn run(options: &Options, directory: &Path, report: &mut Report) -> R
 
 async fn measure(data: &Path, options: &Options, tasks: usize) -> Result<Outcome, Error> {
     let broker = Broker::open(BrokerOptions::new(data)).map_err(|error| error.to_string())?;
-    let created = broker.submit(Command::CreateQueue(bench_queue())).await;
-    let Ok(Reply::QueueCreated(queue)) = created else {
-        return Err(format!("CreateQueue: {created:?}").into());
-    };
+    let created = broker.ask(bench_queue()).await;
+    let queue = created.map_err(|error| format!("CreateQueue: {error}"))?;
     let recorder = Arc::new(Mutex::new(Recorder::new(&["enqueue"])));
     let began = Instant::now();
     let body = Bytes::from(vec![b'x'; options.size]);
@@ -85,8 +83,8 @@ async fn send_for_ever(
     loop {
         let due = began.elapsed().as_nanos() as u64;
         let messages = vec![message(queue, &body)];
-        match broker.submit(Command::Enqueue(Enqueue { messages })).await {
-            Ok(Reply::Enqueued(results)) if results.iter().all(Result::is_ok) => {}
+        match broker.ask(Enqueue { messages }).await {
+            Ok(results) if results.iter().all(Result::is_ok) => {}
             other => return Err(format!("enqueue: {other:?}").into()),
         }
         let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);

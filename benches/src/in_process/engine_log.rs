@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kyu_broker::{
-    Acquire, Command, Delivery, Enqueue, Lease, Order, Outcome as Ending, QueueId, Reply, Settle,
-    Settled,
+    Acquire, Ask, Command, CreateQueue, Delivery, Enqueue, Lease, Order, Outcome as Ending,
+    QueueId, Reply, Settle, Settled,
 };
 use kyu_broker::{Completion, Core, CoreOptions, Deliver, Policy, ReceiveId, Response, Work};
 use kyu_engine::Frozen;
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options, directory: &Path, report: &mut Report) -> R
     Ok(())
 }
 
-/// What a request was, so that its completion starts the next step of its batch.
+/// The step that a request was, so that its completion starts the next one of its batch.
 struct Ticket {
     step: Step,
     /// When its batch was enqueued, in nanoseconds of the recorder's clock.
@@ -58,6 +58,11 @@ enum Step {
 }
 
 type Done = Vec<Completion<Ticket>>;
+
+/// The reply to a command of this type.
+fn reply_to<A: Ask>(reply: Reply) -> Result<A::Reply, Error> {
+    A::unwrap(reply).ok_or_else(|| "the reply to another command".into())
+}
 
 /// The core and its surroundings.
 struct Spine {
@@ -200,17 +205,26 @@ impl Spine {
         let Response::Reply(reply) = result.map_err(|error| error.to_string())? else {
             return Err("an answer to a command".into());
         };
-        match (ticket.step, reply) {
-            (Step::Create, Reply::QueueCreated(info)) => self.queue = info.id,
-            (Step::Enqueue, Reply::Enqueued(results)) if results.iter().all(Result::is_ok) => {
+        match ticket.step {
+            Step::Create => self.queue = reply_to::<CreateQueue>(reply)?.id,
+            Step::Enqueue => {
+                let results = reply_to::<Enqueue>(reply)?;
+                if results.iter().any(Result::is_err) {
+                    return Err(format!("a message was refused: {results:?}").into());
+                }
                 self.recorder.record(ENQUEUE, ticket.began);
                 self.acquire(ticket.began);
             }
-            // Perhaps those of another batch, but never fewer: every batch takes what it put in.
-            (Step::Acquire, Reply::Acquired(deliveries)) if deliveries.len() == self.batch => {
+            Step::Acquire => {
+                let deliveries = reply_to::<Acquire>(reply)?;
+                // Perhaps those of another batch, but never fewer: every batch takes what it put in.
+                if deliveries.len() != self.batch {
+                    return Err(format!("{} messages of {}", deliveries.len(), self.batch).into());
+                }
                 self.settle(&deliveries, ticket.began)?;
             }
-            (Step::Settle, Reply::Settled(results)) => {
+            Step::Settle => {
+                let results = reply_to::<Settle>(reply)?;
                 if results.iter().any(|result| *result != Settled::Done) {
                     return Err(format!("an acknowledgement failed: {results:?}").into());
                 }
@@ -218,7 +232,6 @@ impl Spine {
                 self.recorder.count(results.len() as u64);
                 self.enqueue();
             }
-            (_, reply) => return Err(format!("unexpected reply {reply:?}").into()),
         }
         drop(pin);
         Ok(())
