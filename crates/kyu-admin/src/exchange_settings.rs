@@ -9,9 +9,9 @@ use crate::problem::{Code, Problem};
 /// An exchange's settings, to be shown.
 pub(crate) fn of(config: &ExchangeConfig) -> ExchangeSettings {
     ExchangeSettings {
-        kind: config.kind.into(),
+        kind: config.kind,
         content_based_deduplication: config.content_based_deduplication,
-        dedup_scope: config.dedup_scope.into(),
+        dedup_scope: config.dedup_scope,
         max_message_bytes: config.max_message_bytes,
         tags: config.tags.clone(),
     }
@@ -26,9 +26,9 @@ pub(crate) fn apply(
         let detail = format!("max_message_bytes may be from 1 to {MAX_MESSAGE_BYTES}.");
         return Err(Problem::new(Code::InvalidSetting, detail).below("/max_message_bytes"));
     }
-    config.kind = settings.kind.into();
+    config.kind = settings.kind;
     config.content_based_deduplication = settings.content_based_deduplication;
-    config.dedup_scope = settings.dedup_scope.into();
+    config.dedup_scope = settings.dedup_scope;
     config.max_message_bytes = settings.max_message_bytes;
     config.tags = settings.tags;
     Ok(())
