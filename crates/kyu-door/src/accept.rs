@@ -29,7 +29,7 @@ pub struct Bounds {
     pub shutdown_grace: Duration,
 }
 
-/// What a port has seen of connections, for metrics.
+/// The counters of a port's connections, for metrics.
 #[derive(Debug, Default)]
 pub struct ConnectionCounts {
     /// Accepted, with refused ones.
@@ -52,7 +52,7 @@ impl Stopping {
     }
 }
 
-/// What is said on the connections of a port.
+/// The protocol that is spoken on the connections of a port.
 pub trait Dialogue: Send + Sync + 'static {
     /// Bounds of the port.
     fn bounds(&self) -> Bounds;

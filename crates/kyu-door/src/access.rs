@@ -65,7 +65,7 @@ pub enum Denied {
     Expired(String),
 }
 
-/// What a [`Denied::ForeignHost`] says to people, in every dialect.
+/// The words of a [`Denied::ForeignHost`] for people, in every dialect.
 pub fn foreign_host_text(host: &str) -> String {
     format!(
         "This server has no credentials configured, and it knows no name \"{host}\" of its machine. \

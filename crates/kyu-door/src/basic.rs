@@ -16,7 +16,7 @@ impl Secret {
         Self(secret.to_owned())
     }
 
-    /// Whether that is the secret. MACs are compared and not texts, so that neither content nor
+    /// True if that is the secret. MACs are compared and not texts, so that neither content nor
     /// length of the secret is in the time it takes.
     pub(crate) fn is(&self, given: &str) -> bool {
         let mac = |key: &str| keyed(key.as_bytes(), b"kyu basic credentials");

@@ -1,4 +1,4 @@
-//! What counts as a credential: a name and a secret that somebody else would have to guess.
+//! The rule for credentials: a name and a secret that somebody else would have to guess.
 
 use std::fmt;
 

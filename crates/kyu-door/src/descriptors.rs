@@ -28,8 +28,8 @@ pub fn limit() -> usize {
     current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// What `limit` descriptors leave for connections of all doors: all but [`RESERVED`], and but an
-/// eighth for those that are being refused and for connections to others.
+/// The descriptors of `limit` that are left for connections of all doors: all but [`RESERVED`], and
+/// but an eighth for those that are being refused and for connections to others.
 pub fn for_connections(limit: usize) -> usize {
     limit.saturating_sub(RESERVED).saturating_sub(limit / 8)
 }

@@ -1,8 +1,8 @@
-//! What every front door needs and none should write twice: the accept loop of a port
-//! ([`accept`]), what counts as a credential
-//! ([`credentials`]), how many descriptors connections may take ([`descriptors`]) and the calendar ([`calendar`]); and, with the feature `http`, who is calling ([`access`]), whether the signature is
-//! theirs ([`sigv4`]), and an HTTP/1.1 server whose every buffer, wait and connection count has a
-//! bound ([`http`]).
+//! The parts that every front door needs and none should write twice: the accept loop of a port
+//! ([`accept`]), what counts as a credential ([`credentials`]), how many descriptors connections may
+//! take ([`descriptors`]), memory ([`budget`]) and how times are written ([`calendar`]); and, with
+//! the feature `http`, who is calling ([`access`]), whether the signature is theirs ([`sigv4`]), and
+//! an HTTP/1.1 server whose every buffer, wait and connection count has a bound ([`http`]).
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 pub mod accept;

@@ -12,8 +12,8 @@ const MAX_AUTHORITY_BYTES: usize = 261;
 /// Longest `--public-url`.
 const MAX_URL_BYTES: usize = 2_048;
 
-/// What URLs begin with: `https://queue.example:8443`, and of a configured one the path before ours.
-/// It has no slash at its end.
+/// The beginning of URLs: `https://queue.example:8443`, and of a configured one the path before
+/// ours. It has no slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(String);
 
@@ -101,7 +101,7 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// This end; `None` if the system did not say.
     pub local: Option<SocketAddr>,
-    /// Whether TLS ended here.
+    /// True if TLS ended here.
     pub secure: bool,
 }
 
@@ -151,7 +151,7 @@ impl Origins {
     }
 }
 
-/// What a proxy says about the call that it passes on.
+/// The words of a proxy about the call that it passes on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Forwarded<'h> {
     scheme: Option<&'h str>,
@@ -198,7 +198,7 @@ fn host(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::HOST)?.to_str().ok()
 }
 
-/// Whether a URL with this host must name the port.
+/// True if a URL with this host must name the port.
 fn needs_port(host: &str, port: u16, is_secure: bool) -> bool {
     let has_port = host
         .rsplit_once(':')
@@ -206,7 +206,7 @@ fn needs_port(host: &str, port: u16, is_secure: bool) -> bool {
     !has_port && port != if is_secure { 443 } else { 80 }
 }
 
-/// Whether a text is a host, perhaps with a port, that can stand in a URL as it is.
+/// True if a text is a host, perhaps with a port, that can stand in a URL as it is.
 fn is_authority(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
     if text.is_empty() || text.len() > MAX_AUTHORITY_BYTES || !text.bytes().all(allowed) {

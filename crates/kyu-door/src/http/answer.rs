@@ -10,8 +10,8 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::budget::Share;
 
-/// What hyper is given at a time: it takes the next piece when most of the last one is written, so
-/// that the end of the body is near the end of its writing.
+/// The size that hyper is given at a time: it takes the next piece when most of the last one is
+/// written, so that the end of the body is near the end of its writing.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// A body in memory that gives its share back when it has been written, or when its connection ends.

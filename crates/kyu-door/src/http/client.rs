@@ -1,5 +1,5 @@
-//! What a handler knows of the client that it answers, beside the request: whether it is still there,
-//! and how much may be loaded for it.
+//! The client that a handler answers, as far as it is known beside the request: if it is still
+//! there, and how much may be loaded for it.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Client {
         &self.standing
     }
 
-    /// Whether the client has ended its side: it sends nothing more, and perhaps is not there.
+    /// True if the client has ended its side: it sends nothing more, and perhaps is not there.
     pub fn has_half_closed(&self) -> bool {
         *self.half_closed.borrow()
     }

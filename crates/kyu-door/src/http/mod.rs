@@ -34,7 +34,7 @@ pub struct Request {
     pub peer: SocketAddr,
     /// This end; `None` if the system did not say.
     pub local: Option<SocketAddr>,
-    /// Whether it came over TLS that ended here.
+    /// True if it came over TLS that ended here.
     pub secure: bool,
 }
 
@@ -44,7 +44,7 @@ impl Request {
         Arrival { peer: self.peer, local: self.local, secure: self.secure }
     }
 
-    /// Whether the client is still there, and what may be loaded for it.
+    /// The client: if it is still there, and what may be loaded for it.
     pub fn client(&self) -> Client {
         self.head.extensions.get().cloned().unwrap_or_else(Client::unbounded)
     }
@@ -72,7 +72,7 @@ pub enum Rejection {
     Busy,
 }
 
-/// What a port answers.
+/// The handler of a port's requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. The future is dropped when the connection breaks; a client that has only
     /// ended its side gets its answer. Handlers that wait look at [`Client::half_closed`], those that

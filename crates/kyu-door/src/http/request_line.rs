@@ -16,7 +16,7 @@ pub(super) struct RequestLine(Arc<AtomicUsize>);
 const IN_REQUEST: usize = usize::MAX;
 
 impl RequestLine {
-    /// What is read from now on is the next request.
+    /// The bytes that are read from now on are the next request.
     pub(super) fn begin(&self) {
         self.0.store(0, Relaxed);
     }
@@ -26,7 +26,7 @@ impl RequestLine {
         self.0.store(IN_REQUEST, Relaxed);
     }
 
-    /// Whether it is longer than `max_bytes`.
+    /// True if it is longer than `max_bytes`.
     pub(super) fn exceeds(&self, max_bytes: usize) -> bool {
         let bytes = self.0.load(Relaxed);
         bytes != IN_REQUEST && bytes > max_bytes

@@ -30,7 +30,7 @@ use crate::accept::{Bounds, ConnectionCounts, Dialogue, Stopping, accept};
 use crate::limits::Limits;
 use crate::origin::Arrival;
 
-/// What a port has seen, for metrics.
+/// The counters of a port, for metrics.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Of its connections.
@@ -47,7 +47,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const URI_TOO_LONG: &[u8] =
     b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// What all connections of a port share.
+/// The state that all connections of a port share.
 struct Port<H> {
     handler: Arc<H>,
     limits: Limits,
@@ -118,7 +118,7 @@ impl<H: Handler> Dialogue for Port<H> {
     }
 }
 
-/// What the requests of one connection share.
+/// The state that the requests of one connection share.
 struct Connection<'p, H> {
     port: &'p Port<H>,
     wire: Wire,
@@ -217,7 +217,7 @@ impl<'p, H: Handler> Connection<'p, H> {
         }
     }
 
-    /// What is answered to a request that is not read to its end.
+    /// The answer to a request that is not read to its end.
     fn rejected(&self, head: &Head, reason: Rejection) -> hyper::Response<Paid> {
         self.port.counts.requests_rejected.fetch_add(1, Relaxed);
         let mut response = self.port.handler.reject(head, reason);

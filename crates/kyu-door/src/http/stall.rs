@@ -20,7 +20,7 @@ pub(super) struct StallGuard<S> {
     pace: Option<Pace>,
 }
 
-/// What the answer that is being written was paid from; of a small one, nothing.
+/// The budget that the answer being written was paid from; of a small one, none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written(Arc<Mutex<Option<Budget>>>);
 

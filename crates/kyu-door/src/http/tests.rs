@@ -256,7 +256,8 @@ async fn bodies_that_are_announced_and_not_sent_keep_nothing_from_others() {
     assert_eq!(server.memory.bodies().refusals(), 0);
 }
 
-/// What has arrived is held; who then stands still loses it as soon as others want the room.
+/// A body that has arrived in part is held; who then stands still loses it as soon as others want
+/// the room.
 #[tokio::test]
 async fn a_body_that_stands_still_makes_room_for_others() {
     let limits = Limits { large_body_budget_bytes: 0, ..Limits::default() };

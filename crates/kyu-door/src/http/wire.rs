@@ -18,10 +18,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a client may go on sending after an answer that ends the connection. A socket that is
 /// closed with unread bytes in it resets the connection, and then the answer is lost on its way.
 const LINGER: Duration = Duration::from_secs(2);
-/// What is read and thrown away in that time.
+/// The bytes that are read and thrown away in that time.
 const LINGER_BYTES: usize = 16 << 20;
 
-/// What has become of the client's side of a connection.
+/// The state of the client's side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Departure {
     /// It sends no more, and may still read: so do programs that send one request and close their
@@ -40,7 +40,7 @@ impl Wire {
         Self(Arc::new(stream))
     }
 
-    /// Whether the client has departed already.
+    /// True if the client has departed already.
     pub(super) async fn has_departed(&self) -> bool {
         let mut departure = std::pin::pin!(self.departure(false));
         poll_fn(|cx| Poll::Ready(departure.as_mut().poll(cx).is_ready())).await
@@ -71,7 +71,8 @@ impl Wire {
         }
     }
 
-    /// Whether a byte is there to be read, which is left there; 0 at the end of the stream.
+    /// Looks for a byte to be read, which is left there: 1, or 0 at the end of the stream;
+    /// `WouldBlock` while there is none.
     fn peek(&self) -> io::Result<usize> {
         let mut byte = [0; 1];
         let peek = || Ok(rustix::net::recv(&*self.0, &mut byte, RecvFlags::PEEK)?.0);

@@ -1,4 +1,4 @@
-//! What a request claims about its signer, and whether that holds.
+//! The claim of a request about its signer, and the check that it holds.
 
 use std::borrow::Cow;
 
@@ -118,7 +118,7 @@ impl<'a> Claim<'a> {
         self.credential.split('/').next().unwrap_or_default()
     }
 
-    /// Whether the signature covers a header, whose name is in lower case.
+    /// True if the signature covers a header, whose name is in lower case.
     pub fn signs(&self, name: &str) -> bool {
         self.signed_headers.split(';').any(|signed| signed == name)
     }

@@ -57,7 +57,7 @@ impl Signer {
     }
 }
 
-/// What a signature is limited to.
+/// The scope that a signature is limited to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Scope<'a> {
     date: &'a str,

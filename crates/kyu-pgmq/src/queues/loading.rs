@@ -19,7 +19,7 @@ pub(super) struct Loading {
 }
 
 /// A running call. When it ends, or is dropped, it holds nothing any more.
-pub(super) struct Running(Loading);
+pub(super) struct LoadingCall(Loading);
 
 impl Loading {
     pub(super) fn new(memory: &Budget) -> Self {
@@ -27,8 +27,8 @@ impl Loading {
     }
 
     /// A call begins.
-    pub(super) fn begin(&self) -> Running {
-        Running(self.clone())
+    pub(super) fn begin(&self) -> LoadingCall {
+        LoadingCall(self.clone())
     }
 
     /// Pays for so many bytes, which are loaded next.
@@ -55,7 +55,7 @@ impl Loading {
     }
 }
 
-impl Drop for Running {
+impl Drop for LoadingCall {
     fn drop(&mut self) {
         let Loading { memory, held } = &self.0;
         *held.lock().unwrap_or_else(PoisonError::into_inner) = Held::new(memory);

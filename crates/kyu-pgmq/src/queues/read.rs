@@ -58,7 +58,7 @@ impl Read {
 }
 
 /// The messages that a pop has claimed, by number.
-type Taken = BTreeMap<u64, MessageRow>;
+type Popped = BTreeMap<u64, MessageRow>;
 
 /// A read with its arguments checked.
 struct Asked {
@@ -302,7 +302,7 @@ impl QueueSession {
         let own = changes.local.values().any(|local| local.end == End::Live);
         let engine_queue = changes.engine_queue().cloned();
         let session = self.claim_in(engine_queue.as_deref());
-        let mut taken = Taken::new();
+        let mut taken = Popped::new();
         let chosen = match engine_queue {
             Some(info) if asked.condition.is_some() => {
                 self.choose_where(name, &info, asked, session, &mut taken).await?
@@ -333,7 +333,7 @@ impl QueueSession {
         name: &str,
         asked: &Asked,
         mut rows: Vec<MessageRow>,
-        taken: &mut Taken,
+        taken: &mut Popped,
     ) -> Result<(), PgError> {
         if asked.pop {
             for row in &mut rows {
@@ -367,7 +367,7 @@ impl QueueSession {
         info: &QueueInfo,
         asked: &Asked,
         claimed: Vec<MessageRow>,
-        taken: &mut Taken,
+        taken: &mut Popped,
     ) -> Result<Vec<u64>, PgError> {
         let now_us = to_pg(self.shared.broker.now_ms());
         let new: Vec<u64> = claimed.iter().map(|row| row.seq).collect();
@@ -415,7 +415,7 @@ impl QueueSession {
         info: &QueueInfo,
         asked: &Asked,
         session: SessionId,
-        taken: &mut Taken,
+        taken: &mut Popped,
     ) -> Result<Vec<u64>, PgError> {
         let now_us = to_pg(self.shared.broker.now_ms());
         let claimed = self.acquire_where(info, asked, Lease::Claim(session)).await?;
@@ -446,7 +446,7 @@ impl QueueSession {
         info: Option<Arc<QueueInfo>>,
         asked: &Asked,
         session: SessionId,
-        taken: &mut Taken,
+        taken: &mut Popped,
     ) -> Result<Vec<u64>, PgError> {
         let now_us = to_pg(self.shared.broker.now_ms());
         let table = self.table(name, usize::MAX).await?;
@@ -478,7 +478,7 @@ impl QueueSession {
         name: &str,
         asked: &Asked,
         chosen: &[u64],
-        mut taken: Taken,
+        mut taken: Popped,
     ) -> Result<Vec<MessageRow>, PgError> {
         let now_ms = self.shared.broker.now_ms();
         let vt_us = asked.vt_us(now_ms);
