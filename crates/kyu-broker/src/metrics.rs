@@ -108,7 +108,30 @@ impl Metrics {
             }
             Reply::Relocated { moved: true } => self.add(Counter::RelocatedMessages, 1),
             Reply::Atomic(replies) => replies.iter().for_each(|reply| self.count_reply(reply)),
-            _ => {}
+            Reply::Relocated { moved: false }
+            | Reply::QueueCreated(_)
+            | Reply::QueueConfigured(_)
+            | Reply::QueueDeleted
+            | Reply::QueuePurged { .. }
+            | Reply::PausedSet { .. }
+            | Reply::Extended(_)
+            | Reply::SessionEnded { .. }
+            | Reply::MoveTaskStarted { .. }
+            | Reply::MoveTaskCancelled(_)
+            | Reply::Ticked { .. }
+            | Reply::ExchangeCreated(_)
+            | Reply::ExchangeConfigured
+            | Reply::ExchangeDeleted
+            | Reply::Bound(_)
+            | Reply::BindingConfigured
+            | Reply::Unbound
+            | Reply::Ledger(_)
+            | Reply::Reserved { .. }
+            | Reply::BySeq(_)
+            | Reply::Intervened(_)
+            | Reply::Concluded { .. }
+            | Reply::GivenBack { .. }
+            | Reply::Schedule(_) => {}
         }
     }
 }

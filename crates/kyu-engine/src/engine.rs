@@ -2,8 +2,8 @@
 
 use kyu_model::{
     Address, Answer, BindingId, BindingInfo, Browse, Command, Context, ExchangeInfo, Explain,
-    HistoryOf, ListBindings, ListExchanges, ListGuards, ListLanes, MoveTask, Peek, Query, QueueId,
-    QueueInfo, QueueName, Refusal, Seq, SessionId, UnixMs,
+    HistoryOf, LedgerStats, ListBindings, ListExchanges, ListGuards, ListLanes, MoveTask, Peek,
+    Query, QueueId, QueueInfo, QueueName, QueueStats, QueueTotals, Refusal, Seq, SessionId, UnixMs,
 };
 use std::io;
 use std::sync::Arc;
@@ -82,12 +82,27 @@ impl Engine {
         Ok(Answer::Explained(Box::new(explain(&self.state, *queue, *seq, now_ms)?)))
     }
 
+    /// The counts of a queue.
+    pub fn stats(&self, queue: QueueId) -> Result<QueueStats, Refusal> {
+        Ok(self.state.queue(queue)?.stats())
+    }
+
+    /// The totals of a queue since it was created.
+    pub fn totals(&self, queue: QueueId) -> Result<QueueTotals, Refusal> {
+        Ok(*self.state.queue(queue)?.totals)
+    }
+
+    /// The entries of the ledger, counted.
+    pub fn ledger_stats(&self) -> LedgerStats {
+        self.state.ledger.stats()
+    }
+
     /// Answers a question. [`Query::Explain`] is answered as of the last command that changed
     /// something.
     pub fn query(&self, query: &Query) -> Result<Answer, Refusal> {
         Ok(match query {
-            Query::Stats(id) => Answer::Stats(self.state.queue(*id)?.stats()),
-            Query::Totals(id) => Answer::Totals(*self.state.queue(*id)?.totals),
+            Query::Stats(id) => Answer::Stats(self.stats(*id)?),
+            Query::Totals(id) => Answer::Totals(self.totals(*id)?),
             Query::DeadLetterSources(name) => {
                 let sources = self.queues().filter(|info| {
                     info.config.dead_letter.as_ref().is_some_and(|rule| rule.target == *name)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kyu_broker::{
-    Acquire, Answer, Command, Lease, OpenError, Outcome, PurgeQueue, Query, QueueId, Receipt,
+    Acquire, Command, Lease, OpenError, Outcome, PurgeQueue, QueueId, Receipt,
     Settle, StartMoveTask,
 };
 use kyu_log::Log;
@@ -281,10 +281,7 @@ impl Run {
     /// Dead letters that are kept in their queues begin anew.
     fn bring_back_dead(&mut self) -> Result<(), Violation> {
         let engine = self.world.core.engine();
-        let keeps = |id: &QueueId| match engine.query(&Query::Stats(*id)) {
-            Ok(Answer::Stats(stats)) => stats.dead > 0,
-            _ => false,
-        };
+        let keeps = |id: &QueueId| engine.stats(*id).is_ok_and(|stats| stats.dead > 0);
         let queues: Vec<QueueId> = self.auditor.queues.keys().copied().filter(keeps).collect();
         for source in queues {
             let (destination, max_per_second) = (None, None);

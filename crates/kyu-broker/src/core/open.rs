@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kyu_engine::{
-    Address, Answer, Command, EndSession, Engine, Frozen, LedgerAnswer, LedgerQuery, LedgerStats,
-    LiveFrame, Query, QueueId,
+    Address, Command, EndSession, Engine, Frozen,
+    LiveFrame, QueueId,
 };
 use kyu_log::{
     Disk, FileLog, History, Log, Lsn, MissingSegment, Opened, ReplayError, SnapshotError,
@@ -255,10 +255,7 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
     /// The current values of all counters and gauges.
     pub fn measure(&self) -> MetricsSnapshot {
         let space = self.log.space().ok();
-        let ledger = match self.engine.query(&Query::Ledger(LedgerQuery::Stats)) {
-            Ok(Answer::Ledger(LedgerAnswer::Stats(stats))) => stats,
-            _ => LedgerStats::default(),
-        };
+        let ledger = self.engine.ledger_stats();
         let gauges = Gauges {
             clock_off_seconds: 0,
             queues: self.directory.len() as u64,
@@ -280,14 +277,8 @@ impl<T: Send + 'static, L: Log> Core<T, L> {
     /// The current measurements of these queues; `None` for a queue that does not exist.
     pub fn measure_queues(&self, queues: &[QueueId]) -> Vec<Option<QueueMetrics>> {
         let measure = |queue: &QueueId| {
-            let stats = self.engine.query(&Query::Stats(*queue)).ok()?;
-            let totals = self.engine.query(&Query::Totals(*queue)).ok()?;
-            match (stats, totals) {
-                (Answer::Stats(stats), Answer::Totals(totals)) => {
-                    Some(QueueMetrics { stats, totals })
-                }
-                _ => None,
-            }
+            let (stats, totals) = (self.engine.stats(*queue), self.engine.totals(*queue));
+            Some(QueueMetrics { stats: stats.ok()?, totals: totals.ok()? })
         };
         queues.iter().map(measure).collect()
     }

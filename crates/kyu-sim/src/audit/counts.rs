@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kyu_broker::{Answer, Query, QueueId, QueueStats, QueueTotals};
+use kyu_broker::{QueueId, QueueStats, QueueTotals};
 use kyu_engine::Engine;
 
 use super::{Auditor, Wish};
@@ -144,8 +144,8 @@ impl Auditor {
 }
 
 fn ask(engine: &Engine, queue: QueueId) -> Result<(QueueStats, QueueTotals), Violation> {
-    match (engine.query(&Query::Stats(queue)), engine.query(&Query::Totals(queue))) {
-        (Ok(Answer::Stats(stats)), Ok(Answer::Totals(totals))) => Ok((stats, totals)),
+    match (engine.stats(queue), engine.totals(queue)) {
+        (Ok(stats), Ok(totals)) => Ok((stats, totals)),
         other => Err(Violation(format!("{queue:?} has no counts: {other:?}"))),
     }
 }

@@ -474,10 +474,8 @@ struct Found {
 
 impl Found {
     fn of(engine: &Engine, queue: QueueId, archive: QueueId) -> Result<Self, Violation> {
-        let next_seq = match engine.query(&Query::Stats(queue)) {
-            Ok(Answer::Stats(stats)) => stats.last_seq + 1,
-            other => return Err(Violation(format!("{queue:?} has no counts: {other:?}"))),
-        };
+        let no_counts = |refusal| Violation(format!("{queue:?} has no counts: {refusal:?}"));
+        let next_seq = engine.stats(queue).map_err(no_counts)?.last_seq + 1;
         Ok(Self { rows: browse(engine, queue)?, archived: browse(engine, archive)?, next_seq })
     }
 
