@@ -27,27 +27,47 @@ use super::transaction::{End, Local};
 #[derive(Clone, Debug)]
 pub(super) struct Read {
     /// Seconds; may be negative.
-    pub(super) vt_s: Option<i64>,
+    vt_s: Option<i64>,
     /// NULL is all.
-    pub(super) qty: Option<i64>,
-    pub(super) order: Order,
+    qty: Option<i64>,
+    order: Order,
     /// `{}` and NULL take all.
-    pub(super) conditional: Option<Arc<str>>,
-    pub(super) poll: Option<Poll>,
+    conditional: Option<Arc<str>>,
+    poll: Option<Poll>,
     /// True if messages are removed as they are read.
-    pub(super) pop: bool,
+    pop: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Poll {
-    pub(super) max_s: Option<i64>,
-    pub(super) interval_ms: Option<i64>,
+struct Poll {
+    max_s: Option<i64>,
+    interval_ms: Option<i64>,
 }
 
 impl Read {
     pub(super) fn new(vt_s: Option<i64>, qty: Option<i64>) -> Self {
         let (order, conditional, poll, pop) = (Order::OfQueue, None, None, false);
         Self { vt_s, qty, order, conditional, poll, pop }
+    }
+
+    /// In this order instead of the queue's.
+    pub(super) fn by(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// Only messages that contain this document.
+    pub(super) fn only(self, conditional: Option<Arc<str>>) -> Self {
+        Self { conditional, ..self }
+    }
+
+    /// Waits for the first message.
+    pub(super) fn polling(self, max_s: Option<i64>, interval_ms: Option<i64>) -> Self {
+        Self { poll: Some(Poll { max_s, interval_ms }), ..self }
+    }
+
+    /// Removes the messages as they are read.
+    pub(super) fn removing(self) -> Self {
+        Self { pop: true, ..self }
     }
 
     /// The document that a message must contain; `None` if any message will do.

@@ -1,7 +1,7 @@
 //! The table: pgmq 1.13.0's functions, aliases, and what is Kyu's own. Names, types and defaults of
 //! arguments are as `pg_proc` has them after pgmq's own script ran.
 
-use kyu_broker::Order;
+use kyu_broker::Order::{LaneByLane, LaneHeads, RoundRobin};
 use kyu_pgsql::error::PgError;
 use kyu_pgsql::functions::Effect::{Inserts, Reads, Takes, Writes};
 use kyu_pgsql::functions::{Argument, Function};
@@ -9,7 +9,7 @@ use kyu_pgsql::functions::{Argument, Function};
 use super::super::admin::QueueForm;
 use super::super::by_id::Show;
 use super::super::names;
-use super::super::read::{Poll, Read};
+use super::super::read::Read;
 use super::super::send::Delay;
 use super::super::topics;
 use super::types::{
@@ -96,7 +96,8 @@ fn any(done: Vec<i64>) -> bool {
     !done.is_empty()
 }
 
-/// A lock's and a comparison's NULL is nothing, a LIMIT's is all: these two compare.
+/// The quantity of the two reads by groups that compare with it: NULL is nothing there, and all
+/// where it is a LIMIT.
 fn compared(qty: Option<i64>) -> Option<i64> {
     qty.or(Some(0))
 }
@@ -177,50 +178,48 @@ functions! {
     25 METRICS_ALL = pgmq.metrics_all() -> Set<Metrics>, Reads,
         |s| s.metrics_all().await;
     26 POP = pgmq.pop(queue_name: Text, qty: Int4 => "1") -> Set<Message>, Takes,
-        |s| s.read(queue_name, Read { pop: true, ..Read::new(Some(0), qty) }).await;
+        |s| s.read(queue_name, Read::new(Some(0), qty).removing()).await;
     27 PURGE_QUEUE = pgmq.purge_queue(queue_name: Text) -> One<Int8>, Writes("TRUNCATE TABLE"),
         |s| s.purge_queue(queue_name).await;
     28 READ = pgmq.read(queue_name: Text, vt: Int4, qty: Int4, conditional: Jsonb => "{}") -> Set<Message>, Writes("UPDATE"),
-        |s| s.read(queue_name, Read { conditional, ..Read::new(vt, qty) }).await;
+        |s| s.read(queue_name, Read::new(vt, qty).only(conditional)).await;
     29 READ_GROUPED = pgmq.read_grouped(queue_name: Text, vt: Int4, qty: Int4) -> Set<Message>, Writes("UPDATE"),
-        |s| s.read(queue_name, Read { order: Order::LaneByLane, ..Read::new(vt, compared(qty)) }).await;
+        |s| s.read(queue_name, Read::new(vt, compared(qty)).by(LaneByLane)).await;
     30 READ_GROUPED_HEAD = pgmq.read_grouped_head(queue_name: Text, vt: Int4, qty: Int4) -> Set<Message>, Writes("UPDATE"),
-        |s| s.read(queue_name, Read { order: Order::LaneHeads, ..Read::new(vt, qty) }).await;
+        |s| s.read(queue_name, Read::new(vt, qty).by(LaneHeads)).await;
     31 READ_GROUPED_HEAD_WITH_POLL = pgmq.read_grouped_head_with_poll(
         queue_name: Text, vt: Int4, qty: Int4,
         max_poll_seconds: Int4 => "5", poll_interval_ms: Int4 => "100"
     ) -> Set<Message>, Writes("UPDATE"),
         |s| {
-            let poll = Some(Poll { max_s: max_poll_seconds, interval_ms: poll_interval_ms });
-            s.read(queue_name, Read { order: Order::LaneHeads, poll, ..Read::new(vt, qty) }).await
+            let read = Read::new(vt, qty).by(LaneHeads);
+            s.read(queue_name, read.polling(max_poll_seconds, poll_interval_ms)).await
         };
     32 READ_GROUPED_RR = pgmq.read_grouped_rr(queue_name: Text, vt: Int4, qty: Int4) -> Set<Message>, Writes("UPDATE"),
-        |s| s.read(queue_name, Read { order: Order::RoundRobin, ..Read::new(vt, compared(qty)) }).await;
+        |s| s.read(queue_name, Read::new(vt, compared(qty)).by(RoundRobin)).await;
     33 READ_GROUPED_RR_WITH_POLL = pgmq.read_grouped_rr_with_poll(
         queue_name: Text, vt: Int4, qty: Int4,
         max_poll_seconds: Int4 => "5", poll_interval_ms: Int4 => "100"
     ) -> Set<Message>, Writes("UPDATE"),
         |s| {
-            let poll = Some(Poll { max_s: max_poll_seconds, interval_ms: poll_interval_ms });
-            let read = Read { order: Order::RoundRobin, poll, ..Read::new(vt, compared(qty)) };
-            s.read(queue_name, read).await
+            let read = Read::new(vt, compared(qty)).by(RoundRobin);
+            s.read(queue_name, read.polling(max_poll_seconds, poll_interval_ms)).await
         };
     34 READ_GROUPED_WITH_POLL = pgmq.read_grouped_with_poll(
         queue_name: Text, vt: Int4, qty: Int4,
         max_poll_seconds: Int4 => "5", poll_interval_ms: Int4 => "100"
     ) -> Set<Message>, Writes("UPDATE"),
         |s| {
-            let poll = Some(Poll { max_s: max_poll_seconds, interval_ms: poll_interval_ms });
-            let read = Read { order: Order::LaneByLane, poll, ..Read::new(vt, compared(qty)) };
-            s.read(queue_name, read).await
+            let read = Read::new(vt, compared(qty)).by(LaneByLane);
+            s.read(queue_name, read.polling(max_poll_seconds, poll_interval_ms)).await
         };
     35 READ_WITH_POLL = pgmq.read_with_poll(
         queue_name: Text, vt: Int4, qty: Int4,
         max_poll_seconds: Int4 => "5", poll_interval_ms: Int4 => "100", conditional: Jsonb => "{}"
     ) -> Set<Message>, Writes("UPDATE"),
         |s| {
-            let poll = Some(Poll { max_s: max_poll_seconds, interval_ms: poll_interval_ms });
-            s.read(queue_name, Read { poll, conditional, ..Read::new(vt, qty) }).await
+            let read = Read::new(vt, qty).only(conditional);
+            s.read(queue_name, read.polling(max_poll_seconds, poll_interval_ms)).await
         };
     36 SEND = pgmq.send(queue_name: Text, msg: Jsonb) -> Set<Int8>, Inserts,
         |s| s.send_one(queue_name, msg, None, Delay::OfQueue).await;
