@@ -10,6 +10,7 @@ mod licences;
 mod run;
 mod suite;
 mod tidy;
+mod walls;
 
 use run::{Failure, Run};
 
@@ -18,6 +19,7 @@ cargo xtask VERB
 
   test                     everything CI checks; installs what the tests need
   tidy                     the rules of the tree: sizes, names, reasons, numbering
+  walls                    what crates must not be built from
   licences                 licences and sources of all dependencies
   conform sqs [ARGS]       real clients against the SQS door; ARGS go to pytest, and then only pytest runs
   conform sns [ARGS]       the same for SNS
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
 fn dispatch(verb: &str, rest: &[String]) -> Result<(), Failure> {
     match verb {
         "test" | "ci" => suite::test(),
+        "walls" => walls::step(),
         "tidy" => tidy::step(),
         "licences" => licences::step(),
         "conform" => match rest.split_first() {

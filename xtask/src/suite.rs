@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use crate::run::{self, Failure, Run};
-use crate::{clients, conform, licences, tidy};
+use crate::{clients, conform, licences, tidy, walls};
 
 /// Long enough for tens of thousands of commands with faults, short enough for every push.
 const SIMULATION_SECONDS: u32 = 60;
@@ -12,8 +12,14 @@ const SIMULATION_SECONDS: u32 = 60;
 pub(crate) fn test() -> Result<(), Failure> {
     Run::cargo(["fmt", "--all", "--check"]).step("format")?;
     tidy::step()?;
+    walls::step()?;
     let lint = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     Run::cargo(lint).step("clippy")?;
+    for feature in ["embedded", "remote"] {
+        let alone = ["clippy", "--package", "kyu-sdk", "--no-default-features", "--features"];
+        let deny = ["--locked", "--", "-D", "warnings"];
+        Run::cargo(alone).arg(feature).args(deny).step(&format!("the SDK with {feature} alone"))?;
+    }
     licences::step()?;
     unit_tests()?;
     simulation(&[])?;

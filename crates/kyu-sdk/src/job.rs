@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kyu_broker::{Breaker, RateLimit, RetryBudget};
+use kyu_model::{Breaker, RateLimit, RetryBudget};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

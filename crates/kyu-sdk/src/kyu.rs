@@ -1,11 +1,17 @@
 //! The handle.
 
+#[cfg(feature = "embedded")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(feature = "remote")]
 use kyu_client::ClientOptions as ConnectOptions;
 
-use crate::backend::{Backend, Embedded, Failure, Outgoing, QueueSettings, Remote};
+#[cfg(feature = "embedded")]
+use crate::backend::Embedded;
+#[cfg(feature = "remote")]
+use crate::backend::Remote;
+use crate::backend::{Backend, Failure, Outgoing, QueueSettings};
 use crate::error::Error;
 use crate::job::{EnqueueOptions, Enqueued, Job};
 use crate::schedule::Schedule;
@@ -18,6 +24,7 @@ pub struct Kyu {
 
 impl Kyu {
     /// Opens (or makes) a store in a directory, in this process. One process at a time.
+    #[cfg(feature = "embedded")]
     pub async fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
         let embedded = Embedded::open(dir.into()).await?;
         Ok(Self { backend: Arc::new(Backend::Embedded(embedded)) })
@@ -25,12 +32,14 @@ impl Kyu {
 
     /// Uses the server at a URL such as `http://127.0.0.1:9324`, without credentials. Connects when
     /// first used.
+    #[cfg(feature = "remote")]
     pub fn connect(url: &str) -> Result<Self, Error> {
         Self::connect_with(&ConnectOptions::new(url))
     }
 
     /// As [`Kyu::connect`], with credentials, with certificate authorities of one's own for
     /// `https://` (without: those that the machine believes), in another namespace.
+    #[cfg(feature = "remote")]
     pub fn connect_with(options: &ConnectOptions) -> Result<Self, Error> {
         Ok(Self { backend: Arc::new(Backend::Remote(Box::new(Remote::new(options)?))) })
     }

@@ -32,7 +32,13 @@
 //! enqueues or remembers through its [`Context`] becomes true in the same step as its
 //! acknowledgement, or not at all. What it does to the world outside can be recorded with
 //! [`Context::once`]: see there for what that can and cannot prevent.
+//!
+//! **Features**, both on unless turned off: `embedded` is an engine in the process, `remote` a server.
+//! With `remote` alone a program links neither engine nor log nor time zones.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+#[cfg(not(any(feature = "embedded", feature = "remote")))]
+compile_error!("kyu-sdk needs one of its features: `embedded` or `remote`");
 
 mod backend;
 mod context;
@@ -48,9 +54,10 @@ pub use context::Context;
 pub use error::{Error, JobError};
 pub use job::{EnqueueOptions, Enqueued, Job, Limits, Retry};
 pub use kyu::Kyu;
-/// Settings that the engine keeps.
-pub use kyu_broker::{Breaker, CatchUp, OverlapPolicy, RateLimit, RetryBudget};
+#[cfg(feature = "remote")]
 pub use kyu_client::{ClientOptions as ConnectOptions, Credentials};
+/// Settings that the engine keeps.
+pub use kyu_model::{Breaker, CatchUp, OverlapPolicy, RateLimit, RetryBudget};
 pub use once::{Claim, Claimed};
 pub use schedule::Schedule;
 pub use worker::{Layer, Next, Summary, Worker};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kyu_broker::{CatchUp, OverlapPolicy, ScheduleRule};
+use kyu_model::{CatchUp, OverlapPolicy, ScheduleRule};
 
 /// When a job is enqueued over and over.
 #[derive(Clone, Debug, PartialEq, Eq)]

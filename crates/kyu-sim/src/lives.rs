@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kyu_broker::{
-    Acquire, Command, Lease, OpenError, Outcome, PurgeQueue, QueueId, Receipt,
-    Settle, StartMoveTask,
+    Acquire, Command, Lease, OpenError, Outcome, PurgeQueue, QueueId, Receipt, Settle,
+    StartMoveTask,
 };
 use kyu_log::Log;
 

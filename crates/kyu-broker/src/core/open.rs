@@ -6,10 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kyu_engine::{
-    Address, Command, EndSession, Engine, Frozen,
-    LiveFrame, QueueId,
-};
+use kyu_engine::{Address, Command, EndSession, Engine, Frozen, LiveFrame, QueueId};
 use kyu_log::{
     Disk, FileLog, History, Log, Lsn, MissingSegment, Opened, ReplayError, SnapshotError,
     SnapshotStore, StoppedLog, SyncMode,

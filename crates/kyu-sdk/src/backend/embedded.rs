@@ -317,6 +317,7 @@ fn outcome(ending: &Ending) -> Outcome {
 fn receipt(handle: &Handle) -> Result<Receipt, Failure> {
     match handle {
         Handle::Embedded(receipt) => Ok(*receipt),
+        #[cfg(feature = "remote")]
         Handle::Remote(_) => Err(invalid("the delivery came from a server".into())),
     }
 }

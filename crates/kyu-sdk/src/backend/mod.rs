@@ -2,14 +2,16 @@
 //! between an engine in this process and a server.
 
 mod declared;
+#[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "remote")]
 mod remote;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use kyu_broker::{
+use kyu_model::{
     Backoff, DeadLetter, Guard, GuardKey, LaneLimits, QueueConfig, QueueName, RetryPolicy,
 };
 
@@ -17,13 +19,17 @@ use crate::error::Error;
 use crate::job::{EnqueueOptions, Enqueued, Job, Limits, Retry};
 use crate::schedule::Schedule;
 
+#[cfg(feature = "embedded")]
 pub(crate) use embedded::Embedded;
+#[cfg(feature = "remote")]
 pub(crate) use remote::Remote;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) enum Backend {
+    #[cfg(feature = "embedded")]
     Embedded(Embedded),
+    #[cfg(feature = "remote")]
     Remote(Box<Remote>),
 }
 
@@ -141,7 +147,9 @@ impl QueueSettings {
 /// Proof of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Handle {
-    Embedded(kyu_broker::Receipt),
+    #[cfg(feature = "embedded")]
+    Embedded(kyu_model::Receipt),
+    #[cfg(feature = "remote")]
     Remote(String),
 }
 
@@ -258,7 +266,9 @@ pub(crate) struct ClaimRequest {
 macro_rules! either {
     ($self:ident, $backend:ident => $call:expr) => {
         match $self {
+            #[cfg(feature = "embedded")]
             Backend::Embedded($backend) => $call.await,
+            #[cfg(feature = "remote")]
             Backend::Remote($backend) => $call.await,
         }
     };
@@ -330,8 +340,11 @@ impl Backend {
     }
 
     pub(crate) async fn close(&self) {
-        if let Self::Embedded(embedded) = self {
-            embedded.close().await;
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => embedded.close().await,
+            #[cfg(feature = "remote")]
+            Self::Remote(_) => {}
         }
     }
 }
@@ -342,6 +355,7 @@ pub(crate) fn millis(time: Duration) -> u64 {
     if time.is_zero() { 0 } else { ms.max(1) }
 }
 
+#[cfg(feature = "remote")]
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
 //! A server: its admin API (`/v1`, JSON over HTTP/1.1).
 
-use kyu_broker::{CatchUp, OverlapPolicy, ScheduleRule};
 use kyu_client::{Call, Client, ClientOptions, Method, Problem, encoded};
+use kyu_model::{CatchUp, OverlapPolicy, ScheduleRule};
 use serde_json::{Value, json};
 
 use super::declared::{self, Plan};
@@ -314,6 +314,7 @@ fn complete(completion: &Completion) -> Value {
 fn receipt(handle: &Handle) -> Result<&str, Failure> {
     match handle {
         Handle::Remote(receipt) => Ok(receipt),
+        #[cfg(feature = "embedded")]
         Handle::Embedded(_) => {
             Err(Failure::Other(Error::Invalid("the delivery came from this process".into())))
         }
@@ -335,7 +336,7 @@ fn misunderstood(answer: &Value) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use kyu_broker::QueueConfig;
+    use kyu_model::QueueConfig;
 
     use super::*;
     use crate::job::{Limits, Retry};
