@@ -34,7 +34,7 @@ const WALLS: &[Wall] = &[
     Wall {
         package: "kyu-pgsql",
         arguments: ALL,
-        absent: &["kyu-broker", "kyu-engine", "kyu-door"],
+        absent: &["kyu-broker", "kyu-engine", "kyu-model", "kyu-door"],
     },
     Wall { package: "kyu-aws", arguments: OWN, absent: BELOW_THE_DOORS },
     Wall { package: "kyu-admin", arguments: OWN, absent: BELOW_THE_DOORS },
