@@ -1,4 +1,4 @@
-//! Which days of a month an expression names.
+//! The days of a month that an expression names.
 
 use jiff::civil::{Date, Weekday};
 

@@ -74,9 +74,9 @@ impl Cron {
         u64::try_from(next_s?).ok()?.checked_mul(1_000)
     }
 
-    /// By the clock on the wall. The instant of a local time never falls as local times rise (a
-    /// skipped one is that of the jump, a repeated one its first), so the first local time with a
-    /// later instant is the answer.
+    /// Returns the next match by the wall clock. The instant of a local time never falls as local
+    /// times rise (a skipped one is that of the jump, a repeated one its first), so the first local
+    /// time with a later instant is the answer.
     fn next_local(&self, after_s: i64, zone: &Zone) -> Option<i64> {
         let mut local = zone.local(after_s)?;
         loop {
@@ -88,8 +88,8 @@ impl Cron {
         }
     }
 
-    /// By elapsed time: within a stretch of one offset, instants are local times. A stretch that
-    /// ends before the next match hands over to the following one.
+    /// Returns the next match by elapsed time: within a stretch of one offset, instants are local
+    /// times. A stretch that ends before the next match hands over to the following one.
     fn next_elapsed(&self, after_s: i64, zone: &Zone) -> Option<i64> {
         let mut from_s = after_s + 1;
         // Zones change a few times a year.

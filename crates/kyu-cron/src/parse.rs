@@ -5,7 +5,7 @@ use std::fmt;
 use crate::days::{DayOfMonth, DayOfWeek, Days};
 use crate::{Cron, Zone};
 
-/// What is wrong with an expression, for people.
+/// An error in a cron expression, as a text for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronError(String);
 
@@ -29,7 +29,7 @@ struct Field {
     name: &'static str,
     min: u8,
     max: u8,
-    /// Where `*` and open steps end: Sunday has two numbers, but comes once a week.
+    /// The last value of `*` and of open steps: Sunday has two numbers, but comes once a week.
     last: u8,
     names: &'static [&'static str],
 }

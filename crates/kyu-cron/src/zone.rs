@@ -48,7 +48,7 @@ impl Zone {
         }
     }
 
-    /// When the offset may next change, after this instant.
+    /// Returns the first time after this instant at which the offset may change.
     pub(crate) fn next_change(&self, instant_s: i64) -> Option<i64> {
         let from = Timestamp::from_second(instant_s).ok()?;
         Some(self.zone.following(from).next()?.timestamp().as_second())

@@ -212,7 +212,7 @@ pub struct JournaledMembers<K, V> {
     trial: Option<Steps<K, V>>,
 }
 
-/// What happened in a trial.
+/// The changes that a trial has made, for taking them back.
 struct Steps<K, V> {
     in_order: Vec<Step<K, V>>,
     /// Members that began a trial of their own, or whose successors need none.

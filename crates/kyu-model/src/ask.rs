@@ -30,22 +30,23 @@ use crate::schedule::{
 
 /// A command, with the type of its reply.
 pub trait Ask: Into<Command> {
-    /// What the command is answered with.
+    /// The type of the command's reply.
     type Reply;
 
-    /// The reply in the form that all commands share.
+    /// Wraps the reply into the enum that all commands share.
     fn wrap(reply: Self::Reply) -> Reply;
 
-    /// The reply to this command; `None` if it is another command's.
+    /// Takes the reply to this command out of that enum; `None` if it is another command's.
     fn unwrap(reply: Reply) -> Option<Self::Reply>;
 }
 
 /// A question, with the type of its answer.
 pub trait Question: Into<Query> {
-    /// What the question is answered with.
+    /// The type of the question's answer.
     type Answer;
 
-    /// The answer to this question; `None` if it is another question's.
+    /// Takes the answer to this question out of the enum that all questions share; `None` if it is
+    /// another question's.
     fn unwrap(answer: Answer) -> Option<Self::Answer>;
 }
 
@@ -95,27 +96,27 @@ commands_of! {
     Atomic(it) = Self::Atomic(it.0);
 }
 
-/// See [`ScheduleCommand::Delete`].
+/// The command [`ScheduleCommand::Delete`].
 #[derive(Clone, Debug)]
 pub struct DeleteSchedule(pub QueueName);
 
-/// See [`ScheduleCommand::Pause`].
+/// The command [`ScheduleCommand::Pause`].
 #[derive(Clone, Debug)]
 pub struct PauseSchedule(pub QueueName);
 
-/// See [`ScheduleCommand::Resume`].
+/// The command [`ScheduleCommand::Resume`].
 #[derive(Clone, Debug)]
 pub struct ResumeSchedule(pub QueueName);
 
-/// See [`ScheduleCommand::RunNow`].
+/// The command [`ScheduleCommand::RunNow`].
 #[derive(Clone, Debug)]
 pub struct RunSchedule(pub QueueName);
 
-/// See [`Command::Tick`].
+/// The command [`Command::Tick`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tick;
 
-/// See [`Command::Atomic`].
+/// The command [`Command::Atomic`].
 #[derive(Clone, Debug)]
 pub struct Atomic(pub Vec<Command>);
 
@@ -217,7 +218,8 @@ impl Ask for DeleteSchedule {
     }
 }
 
-/// Declares questions: what they become, the type of the answer, and its form.
+/// Declares questions: each with its variant of [`Query`], the type of its answer, and the variant
+/// of [`Answer`] that holds it.
 macro_rules! questions {
     ($( $question:ident($it:ident) = $query:expr => $answer:ty as $out:tt in ($($form:tt)*); )*) => { $(
         impl From<$question> for Query {
@@ -278,82 +280,82 @@ questions! {
         => Vec<NextRun> as runs in (Answer::Schedule(ScheduleAnswer::Runs(runs)));
 }
 
-/// See [`Query::Stats`].
+/// The question [`Query::Stats`].
 #[derive(Clone, Copy, Debug)]
 pub struct StatsOf(pub QueueId);
 
-/// See [`Query::Totals`].
+/// The question [`Query::Totals`].
 #[derive(Clone, Copy, Debug)]
 pub struct TotalsOf(pub QueueId);
 
-/// See [`Query::DeadLetterSources`].
+/// The question [`Query::DeadLetterSources`].
 #[derive(Clone, Debug)]
 pub struct DeadLetterSourcesOf(pub QueueName);
 
-/// See [`Query::MoveTasks`].
+/// The question [`Query::MoveTasks`].
 #[derive(Clone, Copy, Debug)]
 pub struct MoveTasksOf(pub QueueId);
 
-/// See [`Query::Exchange`].
+/// The question [`Query::Exchange`].
 #[derive(Clone, Debug)]
 pub struct ExchangeNamed(pub QueueName);
 
-/// See [`Query::Binding`].
+/// The question [`Query::Binding`].
 #[derive(Clone, Copy, Debug)]
 pub struct BindingOf(pub BindingId);
 
-/// See [`Query::PausedLanes`].
+/// The question [`Query::PausedLanes`].
 #[derive(Clone, Copy, Debug)]
 pub struct PausedLanesOf(pub QueueId);
 
-/// See [`LedgerQuery::Get`].
+/// The question [`LedgerQuery::Get`].
 #[derive(Clone, Debug)]
 pub struct LedgerEntryOf(pub LedgerKey);
 
-/// See [`LedgerQuery::List`].
+/// The question [`LedgerQuery::List`].
 #[derive(Clone, Debug)]
 pub struct ListLedger {
     /// The namespace.
     pub namespace: String,
-    /// Only keys that begin so.
+    /// The prefix that the listed keys have.
     pub prefix: String,
-    /// Only keys greater than this.
+    /// The key after which the list begins; `None` begins at the first.
     pub after: Option<String>,
-    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    /// The most to list, up to [`crate::limits::MAX_LISTED`].
     pub max: usize,
 }
 
-/// See [`ScheduleQuery::Get`].
+/// The question [`ScheduleQuery::Get`].
 #[derive(Clone, Debug)]
 pub struct ScheduleNamed(pub QueueName);
 
-/// See [`ScheduleQuery::List`].
+/// The question [`ScheduleQuery::List`].
 #[derive(Clone, Debug)]
 pub struct ListSchedules {
     /// The namespace.
     pub namespace: String,
-    /// Only names greater than this.
+    /// The name after which the list begins; `None` begins at the first.
     pub after: Option<String>,
-    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    /// The most to list, up to [`crate::limits::MAX_LISTED`].
     pub max: usize,
 }
 
-/// See [`ScheduleQuery::Preview`].
+/// The question [`ScheduleQuery::Preview`].
 #[derive(Clone, Debug)]
 pub struct PreviewRuns {
     /// The settings.
     pub config: ScheduleConfig,
-    /// Only runs due after this.
+    /// The time after which the listed runs are due.
     pub after_ms: UnixMs,
-    /// At most this many, to [`crate::limits::MAX_PREVIEW`].
+    /// The most to list, up to [`crate::limits::MAX_PREVIEW`].
     pub max: usize,
 }
 
-/// See [`ScheduleQuery::NextRuns`].
+/// The question [`ScheduleQuery::NextRuns`].
 #[derive(Clone, Debug)]
 pub struct NextRunsOf {
     /// The schedule.
     pub name: QueueName,
-    /// At most this many, to [`crate::limits::MAX_PREVIEW`].
+    /// The most to list, up to [`crate::limits::MAX_PREVIEW`].
     pub max: usize,
 }

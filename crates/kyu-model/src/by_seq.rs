@@ -1,5 +1,5 @@
-//! Commands that name messages by their sequence numbers, and what SQL transactions need of the
-//! engine: reserved numbers, claims, and their conclusion.
+//! Commands that name messages by their sequence numbers, and the engine's part of SQL
+//! transactions: reserved numbers, claims, and their conclusion.
 //!
 //! A transaction of a door lives in the door. Its claims are here: a claimed message is held by
 //! the transaction's session and remembers the phase that it was in. Nobody else is given it. The
@@ -10,28 +10,29 @@ use crate::command::{Lease, NewMessage};
 use crate::ids::{QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::reply::Delivery;
 
-/// See [`crate::Command::Reserve`].
+/// The parameters of [`crate::Command::Reserve`].
 #[derive(Clone, Copy, Debug)]
 pub struct Reserve {
     /// The queue.
     pub queue: QueueId,
-    /// How many numbers, from 1 to [`crate::limits::MAX_RESERVED`].
+    /// The count of numbers to reserve, from 1 to [`crate::limits::MAX_RESERVED`].
     pub count: u32,
 }
 
-/// A queue that a group may have made itself, so that its identifier is not known yet.
+/// A reference to a queue by identifier or by name; by name for a queue that the same atomic group
+/// creates, whose identifier is not known yet.
 #[derive(Clone, Debug)]
 pub enum QueueRef {
-    /// This one, and no successor of the same name.
+    /// The queue with this identifier, and no later queue of the same name.
     Id(QueueId),
-    /// The one that has this name now.
+    /// The queue that has this name now.
     Name(QueueName),
 }
 
-/// See [`crate::Command::EnqueueReserved`].
+/// The parameters of [`crate::Command::EnqueueReserved`].
 #[derive(Clone, Debug)]
 pub struct EnqueueReserved {
-    /// The queue; `NewMessage::queues` is not looked at.
+    /// The queue; `NewMessage::queues` is ignored.
     pub queue: QueueRef,
     /// The messages, to [`crate::limits::MAX_BATCH`].
     pub messages: Vec<ReservedMessage>,
@@ -42,13 +43,13 @@ pub struct EnqueueReserved {
 pub struct ReservedMessage {
     /// Its sequence number.
     pub seq: Seq,
-    /// When it becomes ready; at once if that is past.
+    /// The time at which the message becomes ready; a time in the past means at once.
     pub ready_at_ms: UnixMs,
-    /// The message. Its `delay_ms` is not looked at.
+    /// The message. Its `delay_ms` is ignored.
     pub message: NewMessage,
 }
 
-/// See [`crate::Command::BySeq`]. One result for each number, in order.
+/// The parameters of [`crate::Command::BySeq`]. One result for each number, in order.
 ///
 /// Where a transaction has claimed one of them: an acquire passes over it, a claim ends before it,
 /// and anything else is not done at all, so that a statement that waits has done all or nothing.
@@ -59,11 +60,11 @@ pub struct BySeq {
     /// The messages, to [`crate::limits::MAX_BATCH`]; one that is named twice is missing the
     /// second time.
     pub seqs: Vec<Seq>,
-    /// What happens to them.
+    /// The action on each of them.
     pub action: SeqAction,
 }
 
-/// What happens to messages that are named by their numbers.
+/// An action on messages that are named by their sequence numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeqAction {
     /// Lease those that an acquire might return now; others are missing.
@@ -87,61 +88,63 @@ pub enum SeqAction {
 /// Result for one sequence number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SeqResult {
-    /// Done; the message as it is now, or was last.
+    /// The action was done; this is the message as it is now, or was last.
     Done(Delivery),
-    /// There is no such message, or not one that the action is for.
+    /// There is no such message, or the action does not apply to it.
     Missing,
     /// This session's transaction has claimed it, or one before it (see [`BySeq`]); nothing was
     /// done. Try again when that has ended.
     Busy(SessionId),
 }
 
-/// See [`crate::Command::Conclude`].
+/// The parameters of [`crate::Command::Conclude`].
 #[derive(Clone, Debug)]
 pub struct Conclude {
-    /// Whose claims end.
+    /// The session whose claims end.
     pub session: SessionId,
     /// The queue.
     pub queue: QueueRef,
-    /// Claimed messages, or such that the same group enqueued, to [`crate::limits::MAX_BATCH`].
+    /// The claimed messages, or messages that the same group enqueued, to
+    /// [`crate::limits::MAX_BATCH`].
     pub items: Vec<(Seq, Fate)>,
 }
 
-/// How a transaction leaves a message.
+/// The state in which a transaction leaves a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// As it was.
+    /// The message is as it was before the claim.
     Untouched,
-    /// It was received so often, the last time then, and is to be ready at a time.
+    /// The message was received a number of times and becomes ready at a given time.
     Received {
-        /// Receives of the transaction; 0 if only the time was changed.
+        /// The number of receives in the transaction; 0 if only the time was changed.
         times: u32,
-        /// When it received it last.
+        /// The time of the transaction's last receive of the message.
         at_ms: UnixMs,
-        /// When it is to be ready again; at once if that is past.
+        /// The time at which the message becomes ready again; a time in the past means at once.
         ready_at_ms: UnixMs,
     },
-    /// Gone.
+    /// The message is removed.
     Removed,
-    /// In the archive of this name; with the receives of the transaction.
+    /// The message is in the archive of this name, and the transaction's receives are counted.
     Archived {
-        /// Receives of the transaction.
+        /// The number of receives in the transaction.
         times: u32,
-        /// When it received it last.
+        /// The time of the transaction's last receive of the message.
         at_ms: UnixMs,
     },
 }
 
-/// See [`crate::Command::GiveBack`].
+/// The parameters of [`crate::Command::GiveBack`].
 #[derive(Clone, Debug)]
 pub struct GiveBack {
-    /// Whose claims end.
+    /// The session whose claims end.
     pub session: SessionId,
     /// The queues in which it may have claims.
     pub queues: Vec<QueueId>,
 }
 
-/// Where archived messages of a queue go: a queue of the same name in a namespace beside its own.
+/// Returns the name of a queue's archive, which is a queue of the same name in a namespace beside
+/// its own.
 pub fn archive_name(queue: &QueueName) -> QueueName {
     QueueName { namespace: format!("{}/archive", queue.namespace), name: queue.name.clone() }
 }

@@ -1,4 +1,5 @@
-//! What doors may ask for. A command is a wish; [`crate::Effect`]s are the facts that follow.
+//! The commands and queries that doors may send to the engine. A command is a request;
+//! [`crate::Effect`]s are the facts that follow.
 
 use bytes::Bytes;
 
@@ -12,13 +13,13 @@ use crate::matcher::Facts;
 use crate::schedule::{ScheduleCommand, ScheduleQuery};
 use crate::unique::Unique;
 
-/// Circumstances of a command: all that the engine knows of the outside world.
+/// A command's context: all that the engine knows of the outside world.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
     /// Current time; never smaller than in the command before. Leases, delays and all that lasts go
     /// by it, and so do the times in the log.
     pub now_ms: UnixMs,
-    /// What the wall clock says. Schedules go by it: it may be far from `now_ms`, and step either way,
+    /// The wall clock's time. Schedules go by it: it may be far from `now_ms`, and step either way,
     /// after the machine's clock was wrong and has been put right.
     pub wall_ms: UnixMs,
     /// Fresh random bits for this command.
@@ -93,7 +94,7 @@ pub enum Command {
     Atomic(Vec<Command>),
 }
 
-/// See [`Command::CreateQueue`].
+/// The parameters of [`Command::CreateQueue`].
 #[derive(Clone, Debug)]
 pub struct CreateQueue {
     /// Namespace and name.
@@ -104,7 +105,7 @@ pub struct CreateQueue {
     pub name_reuse_wait_ms: u64,
 }
 
-/// See [`Command::ConfigureQueue`].
+/// The parameters of [`Command::ConfigureQueue`].
 #[derive(Clone, Debug)]
 pub struct ConfigureQueue {
     /// The queue.
@@ -115,14 +116,14 @@ pub struct ConfigureQueue {
     pub expected_version: u64,
 }
 
-/// See [`Command::DeleteQueue`].
+/// The parameters of [`Command::DeleteQueue`].
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteQueue {
     /// The queue.
     pub queue: QueueId,
 }
 
-/// See [`Command::PurgeQueue`].
+/// The parameters of [`Command::PurgeQueue`].
 #[derive(Clone, Copy, Debug)]
 pub struct PurgeQueue {
     /// The queue.
@@ -131,9 +132,9 @@ pub struct PurgeQueue {
     pub cooldown_ms: u64,
 }
 
-/// See [`Command::SetPaused`]. While a queue is paused, receives get nothing and long polls wait;
-/// everything else works: sends, settling, retention, move tasks. Lives until it is resumed, across
-/// restarts and purges. Idempotent.
+/// The parameters of [`Command::SetPaused`]. While a queue is paused, receives get nothing and long
+/// polls wait; everything else works: sends, settling, retention, move tasks. Lives until it is
+/// resumed, across restarts and purges. Idempotent.
 #[derive(Clone, Debug)]
 pub struct SetPaused {
     /// The queue.
@@ -143,11 +144,12 @@ pub struct SetPaused {
     pub lane: Option<String>,
     /// Pause, or resume.
     pub paused: bool,
-    /// When the pause ends by itself; `None` for never. Not for a resume. Pausing again sets it anew.
+    /// The time at which the pause ends by itself; `None` for never. Not for a resume. Pausing
+    /// again sets it anew.
     pub until_ms: Option<UnixMs>,
 }
 
-/// See [`Command::Enqueue`]. Entries succeed or fail one by one; the order is kept.
+/// The parameters of [`Command::Enqueue`]. Entries succeed or fail one by one; the order is kept.
 #[derive(Clone, Debug)]
 pub struct Enqueue {
     /// The messages.
@@ -159,7 +161,7 @@ pub struct Enqueue {
 pub struct NewMessage {
     /// Target queues, at least one; a message goes to all of them or to none.
     pub queues: Vec<QueueId>,
-    /// What [`crate::Content::encode`] made.
+    /// The content, encoded by [`crate::Content::encode`].
     pub content: Bytes,
     /// Delay; `None` for each queue's own default.
     pub delay_ms: Option<u64>,
@@ -191,29 +193,30 @@ impl NewMessage {
     }
 }
 
-/// Who holds a lease, and until when.
+/// The holder of a lease and the time at which it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// The queue's own visibility timeout.
+    /// The lease lasts for the queue's own visibility timeout.
     QueueDefault,
-    /// For this many milliseconds from now.
+    /// The lease lasts for this many milliseconds from now.
     For(u64),
-    /// Until the session ends.
+    /// The lease lasts until the session ends.
     Session(SessionId),
-    /// Until the session's transaction ends, without a trace if it rolls back: not a receive yet.
+    /// A claim: it lasts until the session's transaction ends, leaves no trace if that rolls back,
+    /// and is not a receive yet.
     Claim(SessionId),
-    /// None: removed as it is handed out (at most once).
+    /// There is no lease: the message is removed as it is handed out (at most once).
     Take,
 }
 
-/// In which order an acquire takes messages.
+/// The order in which an acquire takes messages.
 ///
 /// All but [`Order::OfQueue`] keep the order within each lane, also in standard queues: the messages
 /// behind one that is leased or delayed stay where they are. Messages without a lane form one lane
 /// of their own. Lanes come in the order of their first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Order {
-    /// As the queue is configured (kind and [`crate::Fairness`]).
+    /// The order that the queue's settings give (kind and [`crate::Fairness`]).
     #[default]
     OfQueue,
     /// All of the first lane, then all of the next one (`pgmq.read_grouped`).
@@ -224,31 +227,31 @@ pub enum Order {
     LaneHeads,
 }
 
-/// See [`Command::Acquire`].
+/// The parameters of [`Command::Acquire`].
 #[derive(Clone, Debug)]
 pub struct Acquire {
     /// The queue.
     pub queue: QueueId,
-    /// At most this many messages, from 1 to [`crate::limits::MAX_ACQUIRE`].
+    /// The most messages to return, from 1 to [`crate::limits::MAX_ACQUIRE`].
     pub max_messages: u32,
-    /// At most this many frame bytes (the first message is exempt).
+    /// The most frame bytes to return (the first message is exempt).
     pub max_bytes: u64,
     /// Lease of the returned messages.
     pub lease: Lease,
-    /// In which order, and which messages may be taken.
+    /// The order in which messages are taken.
     pub order: Order,
     /// Key of this attempt on a FIFO queue: the same key within five minutes returns the same
     /// messages and receipts (SQS ReceiveRequestAttemptId).
     pub attempt_id: Option<String>,
-    /// Who takes the messages, for the history of attempts of queues that keep one: a name, an
-    /// address. At most [`crate::limits::MAX_CONSUMER_BYTES`] are kept.
+    /// The consumer, by name or address, for the history of attempts of queues that keep one. At
+    /// most [`crate::limits::MAX_CONSUMER_BYTES`] are kept.
     pub consumer: Option<String>,
-    /// Whether the deliveries shall name the past attempts.
+    /// True if the deliveries shall name the past attempts.
     pub with_history: bool,
 }
 
 impl Acquire {
-    /// Up to so many messages of a queue, under its own visibility timeout.
+    /// Acquires up to this many messages of a queue, under its own visibility timeout.
     pub fn new(queue: QueueId, max_messages: u32) -> Self {
         Self {
             queue,
@@ -263,38 +266,40 @@ impl Acquire {
     }
 }
 
-/// How a delivery ended.
+/// The outcome of a delivery, as its consumer reports it. See [`crate::AttemptEnd`] for how that
+/// differs from the end that history records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done: the message is removed.
+    /// The work is done: the message is removed.
     Ack,
-    /// Not done: the message goes back.
+    /// The work is not done: the message goes back.
     Release {
-        /// To the end of the queue instead of its original place.
+        /// True for the end of the queue instead of the message's original place.
         to_tail: bool,
-        /// Not before this many milliseconds; 0 for what the queue's retry policy says if the
-        /// attempt counts.
+        /// The delay before the next delivery, in milliseconds; 0 stands for the delay of the
+        /// queue's retry policy if the attempt counts.
         delay_ms: u64,
-        /// Whether the attempt counts: otherwise the receive count is taken back.
+        /// True if the attempt counts; otherwise the receive count is taken back.
         counted: bool,
     },
-    /// Tried and failed, with a word on why.
+    /// The work was tried and failed, with a reason.
     Failed {
-        /// What went wrong, for the history of attempts of queues that keep one. At most
+        /// The error, for the history of attempts of queues that keep one. At most
         /// [`crate::limits::MAX_ERROR_BYTES`] are kept.
         error: String,
-        /// Not again before this many milliseconds; `None` for what the queue's retry policy says,
-        /// or at once.
+        /// The delay before the next attempt, in milliseconds; `None` for the delay of the queue's
+        /// retry policy, or at once if there is none.
         delay_ms: Option<u64>,
-        /// Whether another attempt may succeed: otherwise as [`Outcome::Dead`].
+        /// True if another attempt may succeed; otherwise the message is treated as with
+        /// [`Outcome::Dead`].
         retry: bool,
     },
-    /// Never to be tried again: to the dead-letter queue, or kept as [`crate::Phase::Dead`] while
-    /// there is none.
+    /// The message must never be tried again: it goes to the dead-letter queue, or is kept as
+    /// [`crate::Phase::Dead`] while there is none.
     Dead,
 }
 
-/// See [`Command::Settle`]. One result for each item.
+/// The parameters of [`Command::Settle`]. One result for each item.
 #[derive(Clone, Debug)]
 pub struct Settle {
     /// The queue that the receipts must belong to.
@@ -303,7 +308,7 @@ pub struct Settle {
     pub items: Vec<(Receipt, Outcome)>,
 }
 
-/// See [`Command::Extend`]. One result for each item.
+/// The parameters of [`Command::Extend`]. One result for each item.
 #[derive(Clone, Debug)]
 pub struct Extend {
     /// The queue that the receipts must belong to.
@@ -312,32 +317,32 @@ pub struct Extend {
     pub items: Vec<(Receipt, u64)>,
 }
 
-/// See [`Command::EndSession`].
+/// The parameters of [`Command::EndSession`].
 #[derive(Clone, Copy, Debug)]
 pub struct EndSession {
     /// The session.
     pub session: SessionId,
 }
 
-/// See [`Command::StartMoveTask`].
+/// The parameters of [`Command::StartMoveTask`].
 #[derive(Clone, Debug)]
 pub struct StartMoveTask {
     /// The queue to empty.
     pub source: QueueId,
-    /// Where to; `None` for the queue each message came from.
+    /// The destination; `None` for the queue that each message came from.
     pub destination: Option<QueueId>,
-    /// Most messages a second; `None` for as fast as possible.
+    /// The most messages per second; `None` for as fast as possible.
     pub max_per_second: Option<u32>,
 }
 
-/// See [`Command::CancelMoveTask`].
+/// The parameters of [`Command::CancelMoveTask`].
 #[derive(Clone, Copy, Debug)]
 pub struct CancelMoveTask {
     /// The task.
     pub task: u64,
 }
 
-/// See [`Command::CreateExchange`].
+/// The parameters of [`Command::CreateExchange`].
 #[derive(Clone, Debug)]
 pub struct CreateExchange {
     /// Namespace and name.
@@ -346,7 +351,7 @@ pub struct CreateExchange {
     pub config: ExchangeConfig,
 }
 
-/// See [`Command::ConfigureExchange`].
+/// The parameters of [`Command::ConfigureExchange`].
 #[derive(Clone, Debug)]
 pub struct ConfigureExchange {
     /// The exchange.
@@ -357,14 +362,14 @@ pub struct ConfigureExchange {
     pub expected_version: u64,
 }
 
-/// See [`Command::DeleteExchange`].
+/// The parameters of [`Command::DeleteExchange`].
 #[derive(Clone, Debug)]
 pub struct DeleteExchange {
     /// The exchange.
     pub exchange: QueueName,
 }
 
-/// See [`Command::Bind`].
+/// The parameters of [`Command::Bind`].
 #[derive(Clone, Debug)]
 pub struct Bind {
     /// The exchange.
@@ -373,7 +378,7 @@ pub struct Bind {
     pub config: BindingConfig,
 }
 
-/// See [`Command::ConfigureBinding`].
+/// The parameters of [`Command::ConfigureBinding`].
 #[derive(Clone, Debug)]
 pub struct ConfigureBinding {
     /// The binding.
@@ -384,14 +389,15 @@ pub struct ConfigureBinding {
     pub expected_version: u64,
 }
 
-/// See [`Command::Unbind`].
+/// The parameters of [`Command::Unbind`].
 #[derive(Clone, Copy, Debug)]
 pub struct Unbind {
     /// The binding.
     pub binding: BindingId,
 }
 
-/// See [`Command::Publish`]. Publications succeed or fail one by one; the order is kept.
+/// The parameters of [`Command::Publish`]. Publications succeed or fail one by one; the order is
+/// kept.
 #[derive(Clone, Debug)]
 pub struct Publish {
     /// The exchange.
@@ -403,13 +409,13 @@ pub struct Publish {
 /// One message to publish; its content is stored once, however many queues it goes to.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// What [`crate::Content::encode`] made.
+    /// The content, encoded by [`crate::Content::encode`].
     pub content: Bytes,
-    /// Its size, as the door counts it.
+    /// The size, as the door counts it.
     pub size_bytes: u32,
-    /// What matchers may look at.
+    /// The facts about the publication that matchers may look at.
     pub facts: Facts,
-    /// Whether the content may go to bindings that deliver it bare.
+    /// True if the content may go to bindings that deliver it bare.
     pub bare_allowed: bool,
     /// Lane. At most [`crate::limits::MAX_KEY_BYTES`].
     pub lane: Option<String>,
@@ -419,23 +425,23 @@ pub struct Publication {
     pub content_dedup_id: Option<String>,
 }
 
-/// See [`Command::Relocate`].
+/// The parameters of [`Command::Relocate`].
 #[derive(Clone, Debug)]
 pub struct Relocate {
-    /// Address of the frame now.
+    /// The address of the frame now.
     pub from: Address,
     /// The frame, byte for byte.
     pub frame: Bytes,
-    /// Every message that needs it, as [`crate::Engine::live_frames`] gave them.
+    /// All messages that need the frame, as [`crate::Engine::live_frames`] gave them.
     pub owners: Vec<(QueueId, Seq)>,
 }
 
-/// A question that changes nothing.
+/// A question about the state; it changes nothing.
 #[derive(Clone, Debug)]
 pub enum Query {
     /// Counts of a queue.
     Stats(QueueId),
-    /// What has happened in a queue since it was created.
+    /// Totals of a queue since it was created.
     Totals(QueueId),
     /// Queues whose dead-letter target is this one.
     DeadLetterSources(QueueName),
@@ -449,19 +455,19 @@ pub enum Query {
     Binding(BindingId),
     /// Bindings in order of identifier, from the first after one.
     Bindings(ListBindings),
-    /// What the ledger holds.
+    /// Entries of the ledger.
     Ledger(LedgerQuery),
     /// Messages in order of their sequence numbers, in any phase.
     Browse(Browse),
     /// Lanes that have messages, by key.
     Lanes(ListLanes),
-    /// Budgets and breakers of a queue, by what they are for.
+    /// Budgets and breakers of a queue, by the key that each protects.
     Guards(ListGuards),
-    /// Why a message is not delivered now, and when it could be.
+    /// The reasons why a message is not delivered now, and the time at which it could be.
     Explain(Explain),
     /// Keys of the lanes that are paused, whether or not they have messages.
     PausedLanes(QueueId),
-    /// Schedules, and when they run.
+    /// Schedules and their runs.
     Schedule(ScheduleQuery),
     /// The first messages in order of delivery, without leasing them, whatever is paused or limited.
     Peek(Peek),
@@ -469,65 +475,65 @@ pub enum Query {
     History(HistoryOf),
 }
 
-/// See [`Query::Exchanges`].
+/// The parameters of [`Query::Exchanges`].
 #[derive(Clone, Debug)]
 pub struct ListExchanges {
     /// The namespace.
     pub namespace: String,
-    /// Only names greater than this.
+    /// The name after which the list begins; `None` begins at the first.
     pub after: Option<String>,
-    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    /// The most to return, up to [`crate::limits::MAX_LISTED`].
     pub max: usize,
 }
 
-/// See [`Query::Bindings`].
+/// The parameters of [`Query::Bindings`].
 #[derive(Clone, Debug)]
 pub struct ListBindings {
-    /// Only those of this exchange.
+    /// The exchange whose bindings are listed; `None` for all.
     pub exchange: Option<QueueName>,
-    /// Only identifiers greater than this.
+    /// The identifier after which the list begins; `None` begins at the first.
     pub after: Option<BindingId>,
-    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    /// The most to return, up to [`crate::limits::MAX_LISTED`].
     pub max: usize,
 }
 
-/// See [`Query::Browse`].
+/// The parameters of [`Query::Browse`].
 #[derive(Clone, Debug)]
 pub struct Browse {
     /// The queue.
     pub queue: QueueId,
-    /// From this number on.
+    /// The number at which the page begins.
     pub from: Seq,
-    /// At most this many, to [`crate::limits::MAX_ACQUIRE`]. A page may have fewer, even none,
+    /// The most to return, up to [`crate::limits::MAX_ACQUIRE`]. A page may have fewer, even none,
     /// before the last.
     pub max_messages: u32,
-    /// Only ready ones.
+    /// True if only ready messages are listed.
     pub only_ready: bool,
 }
 
-/// See [`Query::Lanes`].
+/// The parameters of [`Query::Lanes`].
 #[derive(Clone, Debug)]
 pub struct ListLanes {
     /// The queue.
     pub queue: QueueId,
-    /// Only keys greater than this.
+    /// The key after which the list begins; `None` begins at the first.
     pub after: Option<String>,
-    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    /// The most to return, up to [`crate::limits::MAX_LISTED`].
     pub max: usize,
 }
 
-/// See [`Query::Guards`].
+/// The parameters of [`Query::Guards`].
 #[derive(Clone, Debug)]
 pub struct ListGuards {
     /// The queue.
     pub queue: QueueId,
-    /// Only keys greater than this.
+    /// The key after which the list begins; `None` begins at the first.
     pub after: Option<String>,
-    /// At most this many, to [`crate::limits::MAX_LISTED`].
+    /// The most to return, up to [`crate::limits::MAX_LISTED`].
     pub max: usize,
 }
 
-/// See [`Query::Explain`].
+/// The parameters of [`Query::Explain`].
 #[derive(Clone, Debug)]
 pub struct Explain {
     /// The queue.
@@ -536,16 +542,16 @@ pub struct Explain {
     pub seq: Seq,
 }
 
-/// See [`Query::Peek`].
+/// The parameters of [`Query::Peek`].
 #[derive(Clone, Debug)]
 pub struct Peek {
     /// The queue.
     pub queue: QueueId,
-    /// At most this many, to [`crate::limits::MAX_ACQUIRE`].
+    /// The most to return, up to [`crate::limits::MAX_ACQUIRE`].
     pub max_messages: u32,
 }
 
-/// See [`Query::History`].
+/// The parameters of [`Query::History`].
 #[derive(Clone, Debug)]
 pub struct HistoryOf {
     /// The queue.

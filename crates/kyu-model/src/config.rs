@@ -1,4 +1,4 @@
-//! What a queue promises: its configuration, in protocol-free terms.
+//! A queue's configuration, in protocol-free terms.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::lane_policy::{Fairness, LaneLimits, RateLimit};
 use crate::retention::RetentionFrom;
 use crate::retry::{ExpiredTo, Fencing, Guard, RetryPolicy};
 
-/// How messages of one lane (message group) are ordered and locked.
+/// A queue's kind: how messages of one lane (message group) are ordered and locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
@@ -20,7 +20,7 @@ pub enum QueueKind {
     Fifo = 1,
 }
 
-/// What a deduplication id is unique within.
+/// The scope within which a deduplication id is unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
@@ -33,7 +33,7 @@ pub enum DedupScope {
     Lane = 1,
 }
 
-/// What happens to a send at `max_messages` or `max_bytes`.
+/// The policy for a send to a queue that is at `max_messages` or `max_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
@@ -46,7 +46,7 @@ pub enum Overflow {
     DropHead = 1,
 }
 
-/// Where messages go that were received too often.
+/// A dead-letter rule: the queue that takes messages which were received too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The target queue by name: it may be deleted and come back. While it does not exist,
@@ -68,11 +68,12 @@ pub struct QueueConfig {
     pub visibility_timeout_ms: u64,
     /// Delay of an enqueue that names none.
     pub delay_ms: u64,
-    /// How long a message is kept that nobody fetches; [`FOREVER`] for as long as it takes.
+    /// The retention: the time for which a message is kept that nobody fetches; [`FOREVER`] for no
+    /// end.
     pub retention_ms: u64,
-    /// From when on that counts.
+    /// The moment from which the retention counts.
     pub retention_from: RetentionFrom,
-    /// How long a receive waits that names no time; used by doors.
+    /// The time for which a receive waits that names no time; used by doors.
     pub receive_wait_ms: u64,
     /// Largest message, as the door counts it.
     pub max_message_bytes: u32,
@@ -82,38 +83,40 @@ pub struct QueueConfig {
     pub max_messages: Option<u64>,
     /// Most bytes of message frames in the queue.
     pub max_bytes: Option<u64>,
-    /// What happens at `max_messages` or `max_bytes`.
+    /// The policy at `max_messages` or `max_bytes`.
     pub overflow: Overflow,
     /// Deduplication id from the content's hash when the sender gives none; used by doors.
     pub content_based_deduplication: bool,
-    /// What deduplication ids are unique within.
+    /// The scope within which deduplication ids are unique.
     pub dedup_scope: DedupScope,
-    /// How long a deduplication id is remembered, in RAM: about 145 bytes and the id for each
-    /// (`examples/key_memory.rs`). Thirty days are fine for a million ids.
+    /// The time for which a deduplication id is remembered, in RAM: about 145 bytes and the id for
+    /// each (`examples/key_memory.rs`). Thirty days are fine for a million ids.
     pub dedup_window_ms: u64,
     /// Dead-letter rule.
     pub dead_letter: Option<DeadLetter>,
-    /// Which lane comes next.
+    /// The rule by which the next lane is chosen.
     pub fairness: Fairness,
-    /// Deliveries of the whole queue.
+    /// The rate of deliveries of the whole queue.
     pub rate: Option<RateLimit>,
     /// Limits of each lane.
     pub lanes: LaneLimits,
-    /// When and how often failed messages are tried again; `None` for at once, as SQS does.
+    /// The retry policy: when and how often failed messages are tried again; `None` for at once, as
+    /// SQS does.
     pub retry: Option<RetryPolicy>,
     /// A message of a standard queue that was received this often without being acknowledged goes
     /// to the back when it becomes visible again, so that it does not hold up the others (SQS: 3).
     /// `None` keeps every message in its place. At least 1.
     pub back_after_receives: Option<u32>,
-    /// Keep the past attempts of messages; a queue with a retry policy does so in any case.
+    /// True if past attempts of messages are kept; a queue with a retry policy keeps them in any
+    /// case.
     pub keep_history: bool,
-    /// Where messages go whose time is over.
+    /// The place that takes messages whose time is over.
     pub expired_to: ExpiredTo,
     /// Retry budget and breaker.
     pub guard: Option<Guard>,
     /// The attribute of messages whose values have guards, with [`crate::GuardKey::Attribute`].
     pub guard_attribute: Option<String>,
-    /// What receipts of earlier deliveries may do.
+    /// The rights of receipts of earlier deliveries.
     pub fencing: Fencing,
     /// Settings that only doors understand (policies, encryption keys), stored verbatim.
     pub attributes: BTreeMap<String, String>,
@@ -121,20 +124,20 @@ pub struct QueueConfig {
     pub tags: BTreeMap<String, String>,
 }
 
-/// From this many receives on a message of a standard queue goes to the back (Amazon SQS metrics
-/// guide, on the age of the oldest message).
+/// The number of receives from which on a message of a standard queue goes to the back (Amazon SQS
+/// metrics guide, on the age of the oldest message).
 pub const BACK_AFTER_RECEIVES: u32 = 3;
 
 impl QueueConfig {
-    /// The first setting that is out of bounds, said for people; settings that doors alone understand
-    /// are not looked at.
+    /// Returns the first setting that is out of bounds, as a text for people; settings that doors
+    /// alone understand are not looked at.
     pub fn check(&self) -> Result<(), &'static str> {
         crate::retry::check(self)?;
         crate::lane_policy::check(self)
     }
 
-    /// What is meant where nothing is written: a configuration's later sections are left out while
-    /// they hold this. Frozen, whatever the defaults of new queues become.
+    /// Returns the values that omitted sections stand for: a configuration's later sections are not
+    /// written while they hold these. Frozen, whatever the defaults of new queues become.
     pub fn unwritten() -> Self {
         Self {
             retention_ms: 345_600_000,
@@ -144,20 +147,20 @@ impl QueueConfig {
         }
     }
 
-    /// Whether dead letters, or messages whose time is over, go to a queue of this name.
+    /// Returns true if dead letters, or messages whose time is over, go to a queue of this name.
     pub fn dead_go_to(&self, name: &QueueName) -> bool {
         let by_rule = self.dead_letter.as_ref().is_some_and(|rule| rule.target == *name);
         by_rule || matches!(&self.expired_to, ExpiredTo::Queue(target) if target == name)
     }
 
-    /// Whether past attempts of messages are kept.
+    /// Returns true if past attempts of messages are kept.
     pub fn keeps_history(&self) -> bool {
         self.keep_history || self.retry.is_some()
     }
 }
 
 impl Default for QueueConfig {
-    /// The numbers of the SQS API reference (CreateQueue), except that nothing is lost to time and
+    /// The defaults of the SQS API reference (CreateQueue), except that nothing is lost to time and
     /// that overtaken receipts decide nothing.
     fn default() -> Self {
         Self {
@@ -203,9 +206,9 @@ pub struct QueueInfo {
     pub config: QueueConfig,
     /// Rises by one with every change of `config`; guards read-modify-write.
     pub version: u64,
-    /// When the queue was created.
+    /// The time at which the queue was created.
     pub created_at_ms: UnixMs,
-    /// When `config` last changed.
+    /// The time at which `config` last changed.
     pub modified_at_ms: UnixMs,
 }
 
@@ -216,7 +219,7 @@ pub struct QueueStats {
     pub ready: u64,
     /// Messages whose delay has not passed, or that are held.
     pub delayed: u64,
-    /// Of the delayed, those that wait for a token of the retry budget.
+    /// The delayed messages that wait for a token of the retry budget.
     pub held: u64,
     /// Messages under lease.
     pub in_flight: u64,
@@ -224,25 +227,24 @@ pub struct QueueStats {
     pub bytes: u64,
     /// Lanes with a message under lease.
     pub lanes_in_flight: u64,
-    /// Receives get nothing until the queue is resumed.
+    /// True if the queue is paused: receives get nothing until it is resumed.
     pub paused: bool,
-    /// When the pause ends by itself.
+    /// The time at which the pause ends by itself.
     pub paused_until_ms: Option<UnixMs>,
-    /// When the oldest message was first enqueued.
+    /// The time at which the oldest message was first enqueued.
     pub oldest_enqueued_at_ms: Option<UnixMs>,
-    /// When the newest message was first enqueued.
+    /// The time at which the newest message was first enqueued.
     pub newest_enqueued_at_ms: Option<UnixMs>,
-    /// Messages kept in this archive.
+    /// The number of messages that are kept in this archive.
     pub archived: u64,
-    /// Dead letters kept here, because there was nowhere to move them.
+    /// The number of dead letters that are kept here because there was nowhere to move them.
     pub dead: u64,
     /// The last sequence number that was given out; 0 if none was.
     pub last_seq: u64,
 }
 
-/// What has happened in a queue since it was created. Every message that came in (sent, moved in)
-/// is still there or went out once (acked, expired, dropped, rejected, moved out, purged,
-/// cancelled).
+/// A queue's totals since it was created. Every message that came in (sent, moved in) is still
+/// there or went out once (acked, expired, dropped, rejected, moved out, purged, cancelled).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct QueueTotals {
     /// Messages enqueued.
@@ -265,30 +267,31 @@ pub struct QueueTotals {
     pub purged: u64,
     /// Messages that a person removed one by one.
     pub cancelled: u64,
-    /// Of the expired, those past their own expiry.
+    /// The expired messages that were past their own expiry.
     pub expired_by_deadline: u64,
-    /// Of the moved out, those that were received too often.
+    /// The messages that were moved out because they were received too often.
     pub dead_by_receives: u64,
-    /// Of the moved out, those that a consumer rejected.
+    /// The messages that were moved out because a consumer rejected them.
     pub dead_by_rejection: u64,
-    /// Of the moved out, those past their own expiry.
+    /// The messages that were moved out past their own expiry.
     pub dead_by_deadline: u64,
-    /// Of the moved out, those past their retention.
+    /// The messages that were moved out past their retention.
     pub dead_by_retention: u64,
     /// Acknowledgements by deliveries that a later delivery had followed, refused or accepted.
     pub stale_acks: u64,
-    /// Of the stale acknowledgements, those that were accepted ([`Fencing::accept_late_acks`]).
+    /// The stale acknowledgements that were accepted ([`Fencing::accept_late_acks`]).
     pub late_acks: u64,
-    /// Messages of which two deliveries were acknowledged, whatever the answers were: the work was
-    /// done twice. Once a message; looked for while a message is there and among the last
-    /// [`crate::limits::MAX_FINISHED_KEPT`] that were acknowledged after more than one delivery.
+    /// The messages of which two deliveries were acknowledged, whatever the answers were: the work
+    /// was done twice. A message counts once; it is detected while the message is there or among
+    /// the last [`crate::limits::MAX_FINISHED_KEPT`] that were acknowledged after more than one
+    /// delivery.
     pub double_executions: u64,
     /// Failed attempts that had to wait for a token of the retry budget.
     pub held: u64,
-    /// How often a breaker opened.
+    /// The number of times that a breaker opened.
     pub breaker_opened: u64,
     /// Dead letters that were kept here, because there was nowhere to move them.
     pub kept_dead: u64,
-    /// Of those, the ones that a move task brought back in this queue.
+    /// The kept dead letters that a move task brought back in this queue.
     pub revived: u64,
 }

@@ -1,4 +1,4 @@
-//! What a message carries: body and attributes, in one encoding that every door reads, so that a
+//! A message's content: body and attributes, in one encoding that every door reads, so that a
 //! message sent through one door can be received through another.
 
 use bytes::Bytes;
@@ -41,7 +41,7 @@ pub enum AttributeValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Property {
-    /// Who sent it (SQS SenderId).
+    /// The sender (SQS SenderId).
     SenderId = 16,
     /// Trace context (SQS AWSTraceHeader).
     TraceHeader = 17,
@@ -55,11 +55,12 @@ pub enum Property {
     HttpBody = 21,
     /// The text for subscribers by HTTPS, where it is another (SNS MessageStructure).
     HttpsBody = 22,
-    /// When a schedule's run was due, Unix time in milliseconds, decimal.
+    /// The time at which a schedule's run was due, Unix time in milliseconds, decimal.
     ScheduledAt = 23,
 }
 
-/// The attribute by which doors that have no field for [`Property::ScheduledAt`] show it.
+/// The name of the attribute that shows [`Property::ScheduledAt`] at doors that have no field for
+/// it.
 pub const SCHEDULED_AT: &str = "kyu.scheduled_at_ms";
 
 const VERSION: u8 = 1;
@@ -68,18 +69,19 @@ const TAG_TEXT: u8 = 1;
 const TAG_BINARY: u8 = 2;
 
 impl Content {
-    /// Only a body.
+    /// Makes content with a body and nothing else.
     pub fn of(body: impl Into<Bytes>) -> Self {
         Self { body: body.into(), ..Self::default() }
     }
 
-    /// A property's value.
+    /// Returns a property's value.
     pub fn property(&self, property: Property) -> Option<&str> {
         self.properties.iter().find(|(p, _)| *p == property).map(|(_, v)| v.as_str())
     }
 
-    /// The time at which the run of the schedule was due that sent the message, in Unix milliseconds;
-    /// `None` if no schedule sent it. Runs that are caught up late are told apart by it.
+    /// Returns the time at which the schedule's run that sent the message was due, in Unix
+    /// milliseconds; `None` if no schedule sent it. Runs that are caught up late are told apart by
+    /// it.
     pub fn scheduled_at_ms(&self) -> Option<UnixMs> {
         self.property(Property::ScheduledAt)?.parse().ok()
     }
@@ -98,7 +100,8 @@ impl Content {
         }
     }
 
-    /// The frozen binary form: version, tagged fields, and last the body to the end.
+    /// Encodes the content in its frozen binary form: version, tagged fields, and last the body to
+    /// the end.
     pub fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.body.len() + 16 + 64 * self.attributes.len());
         out.u8(VERSION);
@@ -127,7 +130,7 @@ impl Content {
         out.into()
     }
 
-    /// The binary form with one property more.
+    /// Returns the binary form with one property added.
     pub fn add_property(encoded: &Bytes, property: Property, value: &str) -> Bytes {
         let Some((version, rest)) = encoded.split_first() else { return encoded.clone() };
         let mut out = Vec::with_capacity(encoded.len() + value.len() + 4);
@@ -138,7 +141,7 @@ impl Content {
         out.into()
     }
 
-    /// A text attribute's value in the binary form, of which nothing else is read.
+    /// Reads one text attribute's value from the binary form, and nothing else.
     pub fn attribute_in(encoded: &Bytes, name: &str) -> Option<String> {
         let mut reader = Reader::new(encoded.clone());
         reader.u8().ok()?;

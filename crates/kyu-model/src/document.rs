@@ -29,15 +29,15 @@ pub struct Document {
     list_paths: BTreeMap<String, u32>,
 }
 
-/// A value, and where it stands.
+/// A value and its place in the document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Leaf {
     pub value: Value,
     place: Place,
 }
 
-/// What a test asks of a document: one of these leaves, or, where that will do, that no leaf of the
-/// path is there.
+/// A test's demand on a document: one of these leaves, or, if absence is allowed, that the path has
+/// no leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish<'d> {
     pub path: &'d str,
@@ -63,7 +63,7 @@ struct ListInfo {
 /// A set of tests, by their places in the order of paths.
 type Tests = u128;
 
-/// How a wish is to come true in one attempt.
+/// The way in which a wish is to be fulfilled in one attempt.
 #[derive(Clone, Copy)]
 enum Sought<'w, 'd> {
     OneOf(&'w [&'d Leaf]),
@@ -71,7 +71,7 @@ enum Sought<'w, 'd> {
 }
 
 impl Document {
-    /// A list that stands in `around`, at a path.
+    /// Adds a list that stands in `around`, at a path.
     pub fn list(&mut self, around: Place, path: &str) -> List {
         let paths = u32::try_from(self.list_paths.len()).unwrap_or(u32::MAX);
         let path = match self.list_paths.get(path) {
@@ -83,15 +83,15 @@ impl Document {
         List(number)
     }
 
-    /// The next element of a list that is an object or a list. Other values are leaves of the place
-    /// around the list.
+    /// Adds the next element of a list that is an object or a list. Other values are leaves of the
+    /// place around the list.
     pub fn element(&mut self, list: List) -> Place {
         let number = u32::try_from(self.elements.len()).ok()?;
         self.elements.push(list);
         Some(number)
     }
 
-    /// A leaf at a path.
+    /// Adds a leaf at a path.
     pub fn leaf(&mut self, path: &str, place: Place, value: Value) {
         self.leaf_count += 1;
         match self.leaves.get_mut(path) {
@@ -106,14 +106,15 @@ impl Document {
         self.leaves.get(path).map(Vec::as_slice)
     }
 
-    /// Leaves and elements: the most that one test can make a filter look at.
+    /// Returns the number of leaves and elements, which is the most that one test can make a filter
+    /// look at.
     pub(crate) fn size(&self) -> usize {
         self.leaf_count + self.elements.len()
     }
 
-    /// Whether one leaf can be taken for each wish such that all agree: no two of them stand in
-    /// different elements of the same list, and what shall be absent is not in the elements that
-    /// were chosen for the paths that sort before it.
+    /// Returns true if one leaf can be taken for each wish such that all agree: no two of them
+    /// stand in different elements of the same list, and what shall be absent is not in the
+    /// elements that were chosen for the paths that sort before it.
     ///
     /// Takes time in proportion to the leaves asked for and to [`Self::size`], for each way to
     /// choose between a value and its absence.
@@ -159,7 +160,7 @@ struct Attempt<'a> {
     below: Vec<Tests>,
     /// For each test, those of a later path.
     after: Vec<Tests>,
-    /// Of each place (the last is that of no list): tests whose leaves stand directly there or
+    /// For each place (the last stands for no list): the tests whose leaves stand directly there or
     /// around it.
     around: Vec<Tests>,
     /// Tests that it, or one element of each list in it, has a leaf for.
@@ -215,7 +216,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Places without a number are that of no list.
+    /// Returns a place's index; the last index stands for no list.
     fn index(&self, place: Place) -> usize {
         place.map_or(self.document.elements.len(), |number| number as usize)
     }
@@ -280,18 +281,18 @@ fn at(tests: &[Tests], index: usize) -> Tests {
     tests.get(index).copied().unwrap_or(0)
 }
 
-/// Whether a path is another, or leads on from it.
+/// Returns true if a path equals another or continues it.
 fn is_below(path: &str, other: &str) -> bool {
     path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The order in which AWS' rule engine asks: that of UTF-16 units.
+/// Compares paths in the order of AWS' rule engine, by UTF-16 units.
 fn by_path(a: &str, b: &str) -> Ordering {
     a.encode_utf16().cmp(b.encode_utf16())
 }
 
 impl From<Properties> for Document {
-    /// Of values that stand in no list.
+    /// Makes a document of values that stand in no list.
     fn from(properties: Properties) -> Self {
         let mut document = Self::default();
         for (path, values) in properties {

@@ -1,17 +1,18 @@
-//! How messages left their queue without an acknowledgement.
+//! The ends of messages that left their queue without an acknowledgement.
 
 use std::sync::Arc;
 
 use crate::ids::{QueueName, Seq, UnixMs};
 use crate::retry::DeadReason;
 
-/// How a message left its queue without an acknowledgement. Numbers are frozen: they are on disk.
+/// The kind of a message's end, other than an acknowledgement. Numbers are frozen: they are on
+/// disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum EndKind {
     /// The queue's retention ended.
     Expired = 0,
-    /// Its own time was over.
+    /// The message's own expiry had passed.
     Deadline = 1,
     /// It made room in a full queue, or for a message with its unique key.
     Dropped = 2,
@@ -28,16 +29,16 @@ pub enum EndKind {
 pub struct End {
     /// Its number.
     pub seq: Seq,
-    /// When it went.
+    /// The time at which it left.
     pub at_ms: UnixMs,
-    /// How.
+    /// The kind of its end.
     pub kind: EndKind,
-    /// Where to, and its number there, if it was moved.
+    /// The queue that it moved to and its number there, if it was moved.
     pub to: Option<(Arc<QueueName>, Seq)>,
-    /// Why it was dead, if it was moved as a dead letter.
+    /// The reason why it was dead, if it was moved as a dead letter.
     pub dead_reason: Option<DeadReason>,
-    /// Who had it last, if that is known.
+    /// Its last consumer, if that is known.
     pub consumer: Option<Arc<str>>,
-    /// What went wrong last, if that is known; at most [`crate::limits::MAX_END_TEXT_BYTES`] of it.
+    /// The last error, if one is known; at most [`crate::limits::MAX_END_TEXT_BYTES`] of it.
     pub error: Option<Arc<str>>,
 }

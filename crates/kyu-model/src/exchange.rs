@@ -19,21 +19,22 @@ pub struct ExchangeId(pub u32);
 pub struct BindingId(NonZeroU64);
 
 impl BindingId {
-    /// How many bits it has; with them it fits into a UUID beside version and variant.
+    /// The number of bits that an identifier has, so that it fits into a UUID beside version and
+    /// variant.
     pub const BITS: u32 = 62;
     const MASK: u64 = (1 << Self::BITS) - 1;
 
-    /// From random bits, or from [`BindingId::get`]; `None` if they give 0.
+    /// Makes an identifier from random bits, or from [`BindingId::get`]; `None` if they give 0.
     pub fn new(bits: u64) -> Option<Self> {
         NonZeroU64::new(bits & Self::MASK).map(Self)
     }
 
-    /// The number.
+    /// Returns the identifier as a number.
     pub fn get(self) -> u64 {
         self.0.get()
     }
 
-    /// The binding that [`fmt::Display`] wrote so.
+    /// Reads an identifier in the form that [`fmt::Display`] writes.
     pub fn from_uuid(text: &str) -> Option<Self> {
         let low = u64::from_str_radix(&text.get(19..)?.replace('-', ""), 16).ok()?;
         Self::new(low).filter(|id| id.to_string() == text)
@@ -59,9 +60,9 @@ pub struct ExchangeConfig {
     /// [`QueueKind::Fifo`]: every publication needs a lane and a deduplication id, and gets a
     /// sequence number.
     pub kind: QueueKind,
-    /// Take the content's hash where the publisher gives no deduplication id.
+    /// True if the content's hash serves as deduplication id where the publisher gives none.
     pub content_based_deduplication: bool,
-    /// What deduplication ids are unique within.
+    /// The scope within which deduplication ids are unique.
     pub dedup_scope: DedupScope,
     /// Largest publication, as the door counts it.
     pub max_message_bytes: u32,
@@ -96,38 +97,40 @@ pub struct ExchangeInfo {
     pub config: ExchangeConfig,
     /// Rises by one with every change of `config`; guards read-modify-write.
     pub version: u64,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at_ms: UnixMs,
 }
 
-/// Bindings of an exchange, counted.
+/// Counts of an exchange's bindings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExchangeStats {
-    /// That receive.
+    /// The number of bindings that receive.
     pub active: u64,
-    /// That wait to be confirmed.
+    /// The number of bindings that wait to be confirmed.
     pub pending: u64,
-    /// That were removed since the exchange was created.
+    /// The number of bindings that were removed since the exchange was created.
     pub removed: u64,
 }
 
 /// A binding's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BindingConfig {
-    /// How the subscriber is reached, in the door's words. With `address` unique in the exchange.
+    /// The protocol by which the subscriber is reached, in the door's words. Together with
+    /// `address` it is unique in the exchange.
     pub protocol: String,
-    /// Where the subscriber is, in the door's words.
+    /// The subscriber's address, in the door's words.
     pub address: String,
-    /// The queue that receives, by name: it may be deleted and come back.
+    /// The name of the queue that receives; the queue may be deleted and come back.
     pub target: QueueName,
-    /// Which publications it wants.
+    /// The matcher that chooses the publications which the binding receives.
     pub matcher: Matcher,
-    /// Deliver the content bare. Otherwise each message knows the binding it came by, so that the
-    /// receiving door can say so around the content.
+    /// True if the content is delivered bare. Otherwise each message knows the binding it came by,
+    /// so that the receiving door can say so around the content.
     pub bare: bool,
-    /// Whether it receives; a binding to a foreign endpoint waits until that agrees.
+    /// True if the binding receives; a binding to a foreign endpoint waits until that endpoint
+    /// agrees.
     pub active: bool,
-    /// Where publications go that the target cannot take because it does not exist.
+    /// The queue for publications that the target cannot take because it does not exist.
     pub dead_letter: Option<QueueName>,
     /// Settings that only doors understand, stored verbatim.
     pub attributes: BTreeMap<String, String>,
@@ -144,7 +147,7 @@ pub struct BindingInfo {
     pub config: BindingConfig,
     /// Rises by one with every change of `config`; guards read-modify-write.
     pub version: u64,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at_ms: UnixMs,
 }
 

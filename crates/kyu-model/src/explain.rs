@@ -1,4 +1,4 @@
-//! What [`crate::Query::Explain`] tells of a message.
+//! The answer of [`crate::Query::Explain`]: why a message is not delivered now.
 
 use crate::config::QueueStats;
 use crate::ends::End;
@@ -7,7 +7,7 @@ use crate::reply::Delivery;
 use crate::retry::{DeadReason, Hold, PastAttempt};
 use std::sync::Arc;
 
-/// Why a message is not delivered now, and when it could be.
+/// An explanation of why a message is not delivered now, and of when it could be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// The queue.
@@ -16,35 +16,38 @@ pub struct Explanation {
     pub seq: Seq,
     /// The time for which this holds.
     pub at_ms: UnixMs,
-    /// In short.
+    /// The explanation in short.
     pub verdict: Verdict,
     /// Everything that holds it back by itself; empty unless [`Verdict::HeldBack`].
     pub reasons: Vec<Reason>,
-    /// When time next takes one of the reasons away; `None` if only somebody's act can.
+    /// The time at which the passing of time next removes one of the reasons; `None` if time alone
+    /// removes none.
     pub next_event_ms: Option<UnixMs>,
-    /// From when on nothing would hold it back, if nobody did anything; `None` if that never comes.
+    /// The time from which nothing would hold it back if nobody did anything; `None` if there is
+    /// none.
     pub possible_from_ms: Option<UnixMs>,
-    /// What is known of it; `None` if it is not there.
+    /// The message as it is; `None` if it is not in the queue.
     pub message: Option<Box<ExplainedMessage>>,
-    /// How it went, as far as that is known; with [`Verdict::Gone`] only.
+    /// The message's end, as far as that is known; only with [`Verdict::Gone`].
     pub gone: Option<Gone>,
     /// Counts of its queue.
     pub stats: QueueStats,
 }
 
-/// See [`Explanation::verdict`].
+/// The short form of an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The next receive of one message, in the queue's own order, returns it.
     DeliverableNow,
     /// Nothing holds it back but its turn: others come first.
     Behind {
-        /// How many are ready before it (some of them may have to wait themselves).
+        /// The number of messages that are ready before it (some of them may have to wait
+        /// themselves).
         ahead: u64,
-        /// It was counted to the end; otherwise there are at least so many.
+        /// True if all were counted; otherwise `ahead` is a lower bound.
         exact: bool,
     },
-    /// See [`Explanation::reasons`].
+    /// Something holds it back: see [`Explanation::reasons`].
     HeldBack,
     /// It was there and is no more: see [`Explanation::gone`].
     Gone,
@@ -52,7 +55,7 @@ pub enum Verdict {
     NeverSent,
 }
 
-/// How a message went that is no more.
+/// The end of a message that is no longer in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
     /// It was acknowledged: every other end in this queue is remembered, and this is not one.
@@ -61,7 +64,7 @@ pub enum Gone {
     Ended(End),
     /// It was acknowledged, or went in the purge of this time.
     Purged {
-        /// When the queue was purged last.
+        /// The time of the queue's last purge.
         at_ms: UnixMs,
     },
     /// It was acknowledged, or went so long ago that nobody remembers.
@@ -73,14 +76,14 @@ pub enum Gone {
 pub enum Reason {
     /// Its delay is not over.
     Delayed {
-        /// When it is.
+        /// The time at which the delay is over.
         until_ms: UnixMs,
     },
     /// It is being worked on.
     Leased {
         /// Number of the delivery.
         delivery: u32,
-        /// When the lease ends.
+        /// The time at which the lease ends.
         until_ms: UnixMs,
     },
     /// It is held by a session, such as a connection, until that ends or gives it back.
@@ -99,62 +102,62 @@ pub enum Reason {
     Archived,
     /// It is dead, and kept because there was nowhere to move it.
     Dead {
-        /// Since when.
+        /// The time since which this holds.
         since_ms: UnixMs,
-        /// Why.
+        /// The reason, if it is known.
         reason: Option<DeadReason>,
     },
     /// Its time is over before it could be delivered.
     ExpiresBeforeDue {
-        /// When its time is over.
+        /// The time at which the message expires.
         expires_at_ms: UnixMs,
-        /// When it could have been delivered.
+        /// The time at which it could have been delivered.
         due_at_ms: UnixMs,
     },
     /// It is past its retention or its own expiry; it will be removed.
     Expired {
-        /// Since when.
+        /// The time since which this holds.
         since_ms: UnixMs,
     },
     /// It was received as often as the dead-letter rule allows: the next receive moves it.
     ReceivedTooOften {
         /// Times received.
         receives: u32,
-        /// As often as that is allowed.
+        /// The most receives that the rule allows.
         max_receives: u32,
     },
     /// The queue is paused.
     QueuePaused {
-        /// When the pause ends by itself.
+        /// The time at which the pause ends by itself.
         until_ms: Option<UnixMs>,
     },
-    /// As many messages of the queue are in flight as may be.
+    /// The queue has as many messages in flight as it allows.
     QueueInFlight {
-        /// In flight now.
+        /// The number of messages that are in flight now.
         in_flight: u64,
         /// The limit.
         max_in_flight: u64,
     },
     /// The queue's rate allows no delivery now.
     QueueRate {
-        /// When it allows the next.
+        /// The time at which the rate allows the next delivery.
         next_token_ms: UnixMs,
     },
     /// The lane is paused.
     LanePaused {
-        /// When the pause ends by itself.
+        /// The time at which the pause ends by itself.
         until_ms: Option<UnixMs>,
     },
-    /// As many messages of the lane are in flight as may be.
+    /// The lane has as many messages in flight as it allows.
     LaneInFlight {
-        /// In flight now.
+        /// The number of messages that are in flight now.
         in_flight: u64,
         /// The limit.
         max_in_flight: u64,
     },
     /// The lane's rate allows no delivery now.
     LaneRate {
-        /// When it allows the next.
+        /// The time at which the rate allows the next delivery.
         next_token_ms: UnixMs,
     },
     /// FIFO: a message that stands before it in its lane is in flight, or waits for its next attempt
@@ -162,15 +165,16 @@ pub enum Reason {
     BehindInFlight {
         /// The first such message.
         seq: Seq,
-        /// When its lease ends; `None` if a session holds it.
+        /// The time at which its lease ends; `None` if a session holds it.
         until_ms: Option<UnixMs>,
     },
-    /// Retry policy, budget or breaker.
+    /// The retry policy, the retry budget or the breaker holds it back.
     Retry(Hold),
 }
 
 impl Reason {
-    /// When time alone takes this reason away.
+    /// Returns the time at which this reason ends if nobody does anything; `None` if time alone
+    /// does not end it.
     pub fn until_ms(&self) -> Option<UnixMs> {
         match self {
             Self::Delayed { until_ms } | Self::Leased { until_ms, .. } => Some(*until_ms),
@@ -199,35 +203,36 @@ impl Reason {
     }
 }
 
-/// What is known of a message that is there.
+/// A message that is in the queue, as an explanation shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExplainedMessage {
     /// Its lane.
     pub lane: Option<String>,
-    /// What its budget and breaker are for, such as `dependency=stripe`; `None` for the whole queue.
+    /// The key that its budget and breaker protect, such as `dependency=stripe`; `None` for the
+    /// whole queue.
     pub guarded_by: Option<String>,
     /// 0 to 255 (first).
     pub priority: u8,
     /// Its own expiry.
     pub expires_at_ms: Option<UnixMs>,
-    /// When the queue's retention ends for it; `None` for never.
+    /// The time at which the queue's retention ends for it; `None` for never.
     pub retained_until_ms: Option<UnixMs>,
     /// Its last delivery, or how it stands when there was none; the frame's place, counts, phase.
     pub last: Delivery,
-    /// What has happened to it so far, in order.
+    /// The events of its life so far, in order.
     pub timeline: Vec<Event>,
 }
 
 /// Something that has happened to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When.
+    /// The time of the event.
     pub at_ms: UnixMs,
-    /// What.
+    /// The event.
     pub what: Happened,
 }
 
-/// See [`Event::what`].
+/// A kind of event in a message's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// Sent; after a redrive or in a FIFO dead-letter queue: moved here.
@@ -238,7 +243,7 @@ pub enum Happened {
     Attempt(PastAttempt),
     /// Attempts that were not kept, before those that are.
     Forgotten {
-        /// How many.
+        /// The number of such attempts.
         attempts: u64,
     },
     /// Received for the last time so far; under way if the message is in flight. Left out where
@@ -246,14 +251,14 @@ pub enum Happened {
     LastReceived {
         /// Number of the delivery.
         delivery: u32,
-        /// Who has it, if that is known.
+        /// The consumer that has it, if that is known.
         consumer: Option<String>,
     },
     /// It was moved here as a dead letter; when, is not kept.
     DeadLettered {
-        /// From this queue.
+        /// The queue that it came from.
         from: Arc<QueueName>,
-        /// Why, where that is known.
+        /// The reason, if it is known.
         reason: Option<DeadReason>,
     },
 }

@@ -12,7 +12,7 @@ use crate::wire::{Malformed, Reader, Write};
 pub struct Frame {
     /// Identifier that clients see.
     pub message_id: MessageId,
-    /// When it was enqueued first.
+    /// The time at which it was enqueued first.
     pub sent_at_ms: UnixMs,
     /// Lane.
     pub lane: Option<String>,

@@ -20,14 +20,14 @@ pub struct GuardStats {
     pub held: u64,
 }
 
-/// What a breaker does.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
     /// It lets everybody through.
     Closed,
     /// It lets nobody through.
     Open {
-        /// When it tries again.
+        /// The time at which the breaker tries again.
         until_ms: UnixMs,
     },
     /// It lets probes through.
@@ -41,7 +41,7 @@ pub enum BreakerState {
     SlowStart {
         /// Attempts under way.
         in_flight: u32,
-        /// As many as may be.
+        /// The most that may be under way.
         allowed: u32,
     },
 }

@@ -8,7 +8,7 @@ pub type UnixMs = u64;
 /// Position of a message in its queue's order of arrival; unique within the queue, never reused.
 pub type Seq = u64;
 
-/// Where a message's frame begins in the log (`kyu_log::Lsn` as a bare number).
+/// The address at which a message's frame begins in the log (`kyu_log::Lsn` as a bare number).
 pub type Address = u64;
 
 /// Identifier of a queue; never reused, so that a receipt of a deleted queue cannot name a new one.

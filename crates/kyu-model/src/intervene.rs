@@ -1,16 +1,16 @@
-//! What people do to messages that nobody works on: cancel, run now, postpone, change the priority,
-//! move.
+//! Interventions by people on messages that nobody works on: cancel, run now, postpone, change the
+//! priority, move.
 
 use crate::ids::{QueueId, Seq, UnixMs};
 
-/// See [`crate::Command::Intervene`]. One result for each message, in order.
+/// The parameters of [`crate::Command::Intervene`]. One result for each message, in order.
 #[derive(Clone, Debug)]
 pub struct Intervene {
     /// The queue.
     pub queue: QueueId,
     /// The messages, to [`crate::limits::MAX_BATCH`].
     pub messages: Vec<Chosen>,
-    /// What happens to them.
+    /// The action on each of them.
     pub action: Intervention,
 }
 
@@ -19,12 +19,12 @@ pub struct Intervene {
 pub struct Chosen {
     /// Its number.
     pub seq: Seq,
-    /// How often it had been delivered then: one that was delivered since is left alone. `None`
-    /// takes it as it is.
+    /// The number of deliveries that the person saw: a message that was delivered since is left
+    /// alone. `None` applies the action in any case.
     pub deliveries: Option<u32>,
 }
 
-/// What happens to chosen messages.
+/// An intervention: an action on chosen messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intervention {
     /// They are removed, and counted as cancelled.
@@ -46,7 +46,7 @@ pub enum Intervention {
     MoveBack,
 }
 
-/// What became of a chosen message.
+/// The result of an intervention for one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intervened {
     /// It was done.

@@ -1,5 +1,5 @@
-//! How a queue shares what it gives between its lanes: fairness, rates, and limits of each lane.
-//! Sections 10 to 14 of a queue's configuration.
+//! The policy by which a queue shares its deliveries between its lanes: fairness, rates, and limits
+//! of each lane. Sections 10 to 14 of a queue's configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::limits::{
     MAX_KEY_BYTES, MAX_RATE, MAX_RATE_FILL_MS, MAX_RATE_INTERVAL_MS, MAX_WEIGHT, MAX_WEIGHTS,
 };
 
-/// Which lane comes next.
+/// The rule by which the next lane is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Fairness {
-    /// As SQS fair queues: a lane with more than 30 messages and more than a tenth of all in
-    /// flight stands behind the others.
+    /// Lanes are served as in SQS fair queues: a lane with more than 30 messages and more than a
+    /// tenth of all in flight stands behind the others.
     #[default]
     QuietFirst = 0,
     /// Lanes do not matter. Standard queues only.
@@ -84,7 +84,7 @@ impl RateLimit {
     }
 }
 
-/// What is wrong with the settings of this file, if anything is.
+/// Checks the settings of this file and returns a text for people about the first that is wrong.
 pub(crate) fn check(config: &QueueConfig) -> Result<(), &'static str> {
     use crate::config::QueueKind;
     let lanes = &config.lanes;
@@ -138,7 +138,7 @@ impl RateLimit {
         full_at_ns.max(at_ms.saturating_mul(NS_PER_MS)).saturating_add(self.token_ns())
     }
 
-    /// From when on the bucket has a token; in the past if it has one.
+    /// Returns the time from which the bucket has a token; a time in the past if it has one.
     pub fn next_token_ms(&self, full_at_ns: u64) -> UnixMs {
         full_at_ns.saturating_sub(self.fill_ns() - self.token_ns()).div_ceil(NS_PER_MS)
     }

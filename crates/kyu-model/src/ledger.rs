@@ -21,8 +21,9 @@ pub struct LedgerKey {
     pub key: String,
 }
 
-/// What is asked of the ledger. All of it may stand in an atomic group; there, whatever does not
-/// succeed (a claim that is not [`Claimed::Run`], a conflict, a lost token) refuses the whole group.
+/// A command to the ledger. Every one may stand in an atomic group; there, a command that does not
+/// succeed (a claim that is not [`Claimed::Run`], a conflict, a lost token) refuses the whole
+/// group.
 #[derive(Clone, Debug)]
 pub enum LedgerCommand {
     /// Ask to do the work of a key. Answer: [`LedgerReply::Claimed`].
@@ -30,7 +31,7 @@ pub enum LedgerCommand {
     /// Let a claim run for longer. Answer: [`LedgerReply::Extended`], or
     /// [`LedgerRefusal::TokenLost`].
     Extend(LedgerExtend),
-    /// Save what came of the work. Answer: [`LedgerReply::Completed`], or
+    /// Save the result of the work. Answer: [`LedgerReply::Completed`], or
     /// [`LedgerRefusal::TokenLost`].
     Complete(LedgerComplete),
     /// Forget an entry of either kind. Answer: [`LedgerReply::Released`], or
@@ -41,51 +42,51 @@ pub enum LedgerCommand {
     Put(LedgerPut),
 }
 
-/// See [`LedgerCommand::Claim`].
+/// The parameters of [`LedgerCommand::Claim`].
 #[derive(Clone, Debug)]
 pub struct LedgerClaim {
     /// The key.
     pub key: LedgerKey,
-    /// What the work is done on, usually a hash of the input; at most
+    /// The fingerprint of the work's input, usually a hash; at most
     /// [`crate::limits::MAX_FINGERPRINT_BYTES`].
     pub fingerprint: Bytes,
-    /// After this time without completion another may claim; from 1 to
+    /// The lease, in milliseconds: without completion within it, another may claim; from 1 to
     /// [`crate::limits::MAX_LEASE_MS`].
     pub lease_ms: u64,
-    /// Who asks, for people, and to recognise a claim that is repeated because its answer was lost:
-    /// the holder of a running claim gets its token again and the lease anew. It should name the
-    /// attempt (a delivery), not the process. Empty: nobody in particular, never recognised. At
-    /// most [`crate::limits::MAX_KEY_BYTES`].
+    /// The holder's name, for people, and to recognise a claim that is repeated because its answer
+    /// was lost: the holder of a running claim gets its token again and the lease anew. It should
+    /// name the attempt (a delivery), not the process. Empty: nobody in particular, never
+    /// recognised. At most [`crate::limits::MAX_KEY_BYTES`].
     pub holder: String,
 }
 
-/// See [`LedgerCommand::Extend`].
+/// The parameters of [`LedgerCommand::Extend`].
 #[derive(Clone, Debug)]
 pub struct LedgerExtend {
     /// The key.
     pub key: LedgerKey,
     /// Token of the claim.
     pub token: u64,
-    /// From now; from 1 to [`crate::limits::MAX_LEASE_MS`].
+    /// The new lease from now, in milliseconds; from 1 to [`crate::limits::MAX_LEASE_MS`].
     pub lease_ms: u64,
 }
 
-/// See [`LedgerCommand::Complete`]. A claim whose time is over can still be completed as long as
-/// nobody else has taken it, for [`LAPSED_CLAIM_KEPT_MS`]. Completing again with the same token and
-/// result changes nothing and succeeds.
+/// The parameters of [`LedgerCommand::Complete`]. A claim whose time is over can still be completed
+/// as long as nobody else has taken it, for [`LAPSED_CLAIM_KEPT_MS`]. Completing again with the
+/// same token and result changes nothing and succeeds.
 #[derive(Clone, Debug)]
 pub struct LedgerComplete {
     /// The key.
     pub key: LedgerKey,
     /// Token of the claim.
     pub token: u64,
-    /// What later claims are told; at most [`crate::limits::MAX_LEDGER_VALUE_BYTES`].
+    /// The result that later claims are told; at most [`crate::limits::MAX_LEDGER_VALUE_BYTES`].
     pub result: Bytes,
-    /// How long it is remembered; at most [`crate::limits::MAX_LEDGER_KEEP_MS`].
+    /// The time for which the result is remembered; at most [`crate::limits::MAX_LEDGER_KEEP_MS`].
     pub keep_ms: u64,
 }
 
-/// See [`LedgerCommand::Release`].
+/// The parameters of [`LedgerCommand::Release`].
 #[derive(Clone, Debug)]
 pub struct LedgerRelease {
     /// The key.
@@ -94,32 +95,33 @@ pub struct LedgerRelease {
     pub token: u64,
 }
 
-/// See [`LedgerCommand::Put`].
+/// The parameters of [`LedgerCommand::Put`].
 #[derive(Clone, Debug)]
 pub struct LedgerPut {
     /// The key.
     pub key: LedgerKey,
-    /// The version that is replaced; `None`: there must be no record.
+    /// The version that is replaced; `None` if there must be no record.
     pub expected: Option<u64>,
     /// The new value; at most [`crate::limits::MAX_LEDGER_VALUE_BYTES`].
     pub value: Bytes,
-    /// How long it is remembered, at most [`crate::limits::MAX_LEDGER_KEEP_MS`]; `None`: for ever.
+    /// The time for which the record is remembered, at most [`crate::limits::MAX_LEDGER_KEEP_MS`];
+    /// `None` for ever.
     pub keep_ms: Option<u64>,
 }
 
 /// Answer to a [`LedgerCommand`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerReply {
-    /// What the one who claims is to do.
+    /// The claim's answer: what the claimant is to do.
     Claimed(Claimed),
-    /// The claim runs until then.
+    /// The claim runs until a new time.
     Extended {
         /// New end of the claim.
         until_ms: UnixMs,
     },
     /// The result is saved.
     Completed {
-        /// Until when it is remembered.
+        /// The time until which it is remembered.
         until_ms: UnixMs,
     },
     /// The entry is forgotten.
@@ -136,32 +138,33 @@ pub enum LedgerReply {
 pub enum Claimed {
     /// Do the work, and complete or release it under this token.
     Run {
-        /// Greater than every token before: pass it to what is fenced outside, too.
+        /// The claim's token, greater than every token before: pass it on to outside systems that
+        /// fence.
         token: u64,
-        /// When others may take it over.
+        /// The time from which others may take the claim over.
         until_ms: UnixMs,
     },
     /// It has been done; do nothing.
     AlreadyDone {
-        /// What came of it.
+        /// The result of the work.
         result: Bytes,
         /// Token of its completion: releasing with it forgets the result.
         token: u64,
-        /// Until when it is remembered.
+        /// The time until which it is remembered.
         until_ms: UnixMs,
     },
     /// Somebody is doing it.
     HeldBySomebodyElse {
-        /// Who.
+        /// The holder.
         holder: String,
-        /// When the claim lapses, unless it is extended.
+        /// The time at which the claim lapses, unless it is extended.
         until_ms: UnixMs,
     },
-    /// The key stands for other input: most likely a mistake of the one who claims.
+    /// The key was claimed for other input before, most likely a mistake of the claimant.
     KeyReusedWithOtherInput,
 }
 
-/// Why a ledger command was refused; nothing has changed.
+/// The reason why a ledger command was refused; nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerRefusal {
     /// The token is not the entry's (another has taken the claim, or it is completed), or there is
@@ -187,11 +190,11 @@ pub enum LedgerQuery {
     List {
         /// The namespace.
         namespace: String,
-        /// Only keys that begin so.
+        /// The prefix that the listed keys have.
         prefix: String,
-        /// Only keys greater than this.
+        /// The key after which the list begins; `None` begins at the first.
         after: Option<String>,
-        /// At most this many, to [`crate::limits::MAX_LISTED`].
+        /// The most to list, up to [`crate::limits::MAX_LISTED`].
         max: usize,
     },
     /// Counts. Answer: [`LedgerAnswer::Stats`].
@@ -218,54 +221,55 @@ pub struct LedgerStats {
     pub bytes: u64,
 }
 
-/// An entry as those outside see it.
+/// A ledger entry as doors see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// The key.
     pub key: LedgerKey,
     /// Token or version.
     pub token: u64,
-    /// When it was last changed.
+    /// The time at which the entry was last changed.
     pub at_ms: UnixMs,
-    /// What it is.
+    /// The entry's kind and state.
     pub state: LedgerState,
 }
 
-/// Kind and standing of an entry.
+/// An entry's kind and state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerState {
-    /// Somebody does it, or did not finish in time.
+    /// The work is claimed: somebody does it, or did not finish in time.
     Claimed {
-        /// What on.
+        /// The fingerprint of the work's input.
         fingerprint: Bytes,
-        /// Who.
+        /// The holder.
         holder: String,
-        /// When the claim lapses or lapsed.
+        /// The time at which the claim lapses or lapsed.
         until_ms: UnixMs,
     },
-    /// It is done.
+    /// The work is done.
     Done {
-        /// What on.
+        /// The fingerprint of the work's input.
         fingerprint: Bytes,
-        /// What came of it.
+        /// The result of the work.
         result: Bytes,
-        /// Until when it is remembered.
+        /// The time until which it is remembered.
         until_ms: UnixMs,
     },
     /// A record.
     Record {
         /// Its value.
         value: Bytes,
-        /// Until when it is remembered; `None`: for ever.
+        /// The time until which it is remembered; `None` for ever.
         until_ms: Option<UnixMs>,
     },
 }
 
-/// How long a lapsed claim is remembered, so that it can still be completed.
+/// The time for which a lapsed claim is remembered, so that it can still be completed, in
+/// milliseconds.
 pub const LAPSED_CLAIM_KEPT_MS: u64 = 3_600_000;
 
 impl LedgerEntry {
-    /// When time removes it.
+    /// Returns the time at which the entry expires; `None` if it never does.
     pub fn due_ms(&self) -> Option<UnixMs> {
         match &self.state {
             LedgerState::Claimed { until_ms, .. } => {

@@ -33,7 +33,8 @@ pub const MAX_MATCHER_CONDITIONS: usize = 1_000;
 /// Comparisons of leaves of bodies with conditions of filters in one publish: about a second of the
 /// engine's thread. `LimitExceeded`.
 pub const MAX_FILTER_WORK: usize = 200_000_000;
-/// How long an exchange remembers deduplication ids (SNS FIFO topics: five minutes).
+/// The time for which an exchange remembers deduplication ids, in milliseconds (SNS FIFO topics:
+/// five minutes).
 pub const DEDUP_WINDOW_MS: u64 = 300_000;
 /// Exchanges or bindings of one answer. `Refusal::LimitExceeded`.
 pub const MAX_LISTED: usize = 1_000;
@@ -54,7 +55,7 @@ pub const MAX_EXPLAINED_AHEAD: usize = 1_000;
 pub const MAX_WEIGHT: u32 = 1_000;
 /// Lanes of a queue with a weight of their own, for the size of a record. `Refusal::InvalidConfig`.
 pub const MAX_WEIGHTS: usize = 1_000;
-/// What a ledger claim's work is done on, as a hash. `LedgerRefusal::Malformed`.
+/// The longest fingerprint of a ledger claim's input. `LedgerRefusal::Malformed`.
 pub const MAX_FINGERPRINT_BYTES: usize = 64;
 /// A saved result or a record of the ledger; it is in RAM. `LedgerRefusal::Malformed`.
 pub const MAX_LEDGER_VALUE_BYTES: usize = 64 << 10;
@@ -87,7 +88,8 @@ pub const MAX_TICK_RUNS: usize = 100;
 pub const MAX_PREVIEW: usize = 1_000;
 /// A lease ends at the latest 12 hours after its receive (SQS ChangeMessageVisibility). `Extended::TooLong`.
 pub const MAX_LEASE_MS: u64 = 43_200_000;
-/// How long a receive attempt can be replayed (SQS ReceiveRequestAttemptId).
+/// The time for which a receive attempt can be replayed, in milliseconds (SQS
+/// ReceiveRequestAttemptId).
 pub const ATTEMPT_WINDOW_MS: u64 = 300_000;
 /// Move tasks remembered for a source (SQS ListMessageMoveTasks shows ten). The oldest is forgotten.
 pub const MAX_MOVE_TASKS_KEPT: usize = 10;
@@ -102,14 +104,14 @@ pub const MAX_ATTEMPTS_KEPT: usize = 32;
 /// Texts of the attempts kept of a message together, for RAM and snapshots; the oldest texts are
 /// forgotten first.
 pub const MAX_ATTEMPT_TEXT_BYTES: usize = 4_096;
-/// What a consumer says went wrong; the rest is cut off.
+/// The longest error text of a consumer; the rest is cut off.
 pub const MAX_ERROR_BYTES: usize = 1_024;
 /// A consumer's name; the rest is cut off.
 pub const MAX_CONSUMER_BYTES: usize = 128;
 /// Messages that went without an acknowledgement of which a queue remembers how: about 100 bytes
 /// each and their texts, at most 40 KiB together. The oldest is forgotten.
 pub const MAX_ENDS_KEPT: usize = 100;
-/// What went wrong last with such a message; the rest is cut off.
+/// The longest text of such a message's last error; the rest is cut off.
 pub const MAX_END_TEXT_BYTES: usize = 200;
 /// Lanes of a queue with a budget and breaker, for RAM; others are not guarded meanwhile.
 pub const MAX_GUARDED_LANES: usize = 10_000;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::document::{Document, Leaf, Wish};
 
-/// What a publication must be like for a binding.
+/// A matcher: the condition under which a binding receives a publication.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Matcher {
     /// Every publication.
@@ -84,7 +84,7 @@ pub struct Range {
 pub struct Bound {
     /// The number.
     pub value: f64,
-    /// Whether the number itself is inside.
+    /// True if the number itself is inside the range.
     pub inclusive: bool,
 }
 
@@ -93,7 +93,7 @@ pub struct Bound {
 pub struct Network {
     /// Its first address.
     pub first: std::net::IpAddr,
-    /// How many leading bits are the same in all its addresses.
+    /// The number of leading bits that all its addresses share.
     pub prefix_bits: u8,
 }
 
@@ -108,7 +108,7 @@ pub enum Value {
     Number {
         /// The number.
         value: f64,
-        /// As it was written.
+        /// The number as it was written.
         text: Option<String>,
     },
     /// Text.
@@ -118,7 +118,7 @@ pub enum Value {
 /// Properties of a publication, each with its values: several where the publication has a list.
 pub type Properties = BTreeMap<String, Vec<Value>>;
 
-/// What matchers may look at.
+/// The facts about a publication that matchers may look at.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Attributes by name.
@@ -127,7 +127,7 @@ pub struct Facts {
     pub body: BodyFacts,
 }
 
-/// What is known of a publication's body.
+/// A publication's body, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum BodyFacts {
     /// It was not looked at; a publish that needs it is refused, and then it must be.
@@ -140,8 +140,8 @@ pub enum BodyFacts {
 }
 
 impl Matcher {
-    /// Whether a publication is wanted. A body that was not read passes no filter: a publish makes
-    /// sure that it was.
+    /// Returns true if the publication is wanted. A body that was not read passes no filter;
+    /// publishing makes sure that it was read.
     pub fn wants(&self, facts: &Facts) -> bool {
         match (self, &facts.body) {
             (Self::Everything, _) => true,
@@ -165,7 +165,7 @@ impl Matcher {
         }
     }
 
-    /// How many conditions it has: its share of the work of a publish.
+    /// Returns the number of conditions, which is the matcher's share of the work of a publish.
     pub fn conditions(&self) -> usize {
         match self {
             Self::Everything => 0,
@@ -181,8 +181,8 @@ impl Filter {
         self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(properties)))
     }
 
-    /// As [`Filter::passes`], and what the tests of an alternative find in one list must stand in
-    /// the same element of it.
+    /// Returns true if the body passes, as in [`Filter::passes`], and all that the tests of an
+    /// alternative find in one list stands in the same element of it.
     fn passes_body(&self, document: &Document) -> bool {
         self.alternatives.iter().any(|tests| {
             let wishes: Option<Vec<_>> = tests.iter().map(|test| test.wish(document)).collect();

@@ -1,41 +1,42 @@
-//! Where a message is in its life.
+//! The phases of a message's life.
 
 use crate::ids::{SessionId, UnixMs};
 
-/// Where a message is in its life. ARCHITECTURE.md draws the transitions.
+/// A message's phase: the state it has in its life. ARCHITECTURE.md draws the transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// An acquire may return it (if its lane allows).
+    /// The message is ready: an acquire may return it if its lane allows.
     Ready,
-    /// Becomes ready at this time.
+    /// The message is delayed and becomes ready at this time.
     Delayed(UnixMs),
-    /// Under lease until this time.
+    /// The message is under lease until this time.
     Leased(UnixMs),
-    /// Under lease until the session ends.
+    /// The message is under lease until the session ends.
     Held(SessionId),
-    /// Kept in an archive since this time: never delivered, never expires.
+    /// The message has been in an archive since this time: it is never delivered and never expires.
     Archived(UnixMs),
-    /// Failed; it may be tried again at this time. Blocks its FIFO lane.
+    /// The last attempt failed; the next may begin at this time. The message blocks its FIFO lane.
     Backoff(UnixMs),
-    /// Failed, and waits for a token of the retry budget. Blocks its FIFO lane.
+    /// The message waits for its guard: for a token of the retry budget, or for the breaker. It
+    /// blocks its FIFO lane.
     Parked,
-    /// Dead since this time, and kept here because there was nowhere to move it: not delivered
-    /// until a move task brings it back. Blocks nothing.
+    /// The message has been dead since this time, and is kept here because there was nowhere to
+    /// move it: it is not delivered until a move task brings it back. It blocks nothing.
     Dead(UnixMs),
 }
 
 impl Phase {
-    /// Whether somebody has it under lease.
+    /// Returns true if the message is under lease.
     pub fn in_flight(self) -> bool {
         matches!(self, Self::Leased(_) | Self::Held(_))
     }
 
-    /// Whether it is kept in an archive.
+    /// Returns true if the message is kept in an archive.
     pub fn is_archived(self) -> bool {
         matches!(self, Self::Archived(_))
     }
 
-    /// When time alone moves the message on.
+    /// Returns the time at which the phase ends by itself; `None` if time alone does not end it.
     pub fn deadline(self) -> Option<UnixMs> {
         match self {
             Self::Delayed(until) | Self::Leased(until) | Self::Backoff(until) => Some(until),
@@ -43,7 +44,7 @@ impl Phase {
         }
     }
 
-    /// Whether the queue's retention may take a message in this phase.
+    /// Returns true if the queue's retention may take a message in this phase.
     pub fn is_retained(self) -> bool {
         match self {
             Self::Ready | Self::Dead(_) => true,

@@ -1,4 +1,4 @@
-//! What the engine answers.
+//! The engine's answers: replies to commands, and answers to queries.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ pub enum Reply {
     QueueConfigured(Arc<QueueInfo>),
     /// The queue is gone.
     QueueDeleted,
-    /// How many messages were dropped.
+    /// The queue was purged.
     QueuePurged {
-        /// Messages dropped.
+        /// The number of messages that were dropped.
         messages: u64,
     },
-    /// The queue or lane is paused, or it is not, as was asked.
+    /// The queue or lane is paused or running, as was asked.
     PausedSet {
-        /// Whether it was otherwise before.
+        /// True if the command changed that.
         changed: bool,
     },
     /// One result for each message, in order.
@@ -40,9 +40,9 @@ pub enum Reply {
     Settled(Vec<Settled>),
     /// One result for each item, in order.
     Extended(Vec<Extended>),
-    /// How many messages went back.
+    /// The messages were given back.
     SessionEnded {
-        /// Messages given back.
+        /// The number of messages that were given back.
         messages: u64,
     },
     /// Identifier of the new task.
@@ -52,14 +52,14 @@ pub enum Reply {
     },
     /// The task as it was when it stopped.
     MoveTaskCancelled(MoveTask),
-    /// Whether the frame was still live at that address.
+    /// The frame was moved, if it was still live at that address.
     Relocated {
-        /// Live and moved.
+        /// True if the frame was live and was moved.
         moved: bool,
     },
-    /// Time has been applied.
+    /// The engine did what was due.
     Ticked {
-        /// More work is due now.
+        /// True if more work is due now.
         more: bool,
     },
     /// The new exchange.
@@ -76,11 +76,11 @@ pub enum Reply {
     Unbound,
     /// One result for each publication, in order.
     Published(Vec<Result<Published, EnqueueRefusal>>),
-    /// What the ledger says.
+    /// The ledger's reply.
     Ledger(LedgerReply),
     /// The first of the reserved numbers.
     Reserved {
-        /// It, and the following ones.
+        /// The first number; the reserved numbers follow from it.
         first: Seq,
     },
     /// One result for each number, in order.
@@ -89,15 +89,15 @@ pub enum Reply {
     Intervened(Vec<Intervened>),
     /// The claims are over.
     Concluded {
-        /// Those that were not there any more, or not claimed by this session.
+        /// The messages that were no longer there, or not claimed by this session.
         missing: Vec<Seq>,
     },
-    /// How many messages went back.
+    /// The messages were given back.
     GivenBack {
-        /// Messages given back.
+        /// The number of messages that were given back.
         messages: u64,
     },
-    /// What became of a schedule.
+    /// The reply of the schedules.
     Schedule(ScheduleReply),
     /// Replies of the group's commands.
     Atomic(Vec<Reply>),
@@ -114,7 +114,7 @@ pub enum Answer {
     DeadLetterSources(Vec<QueueName>),
     /// Tasks, newest first.
     MoveTasks(Vec<MoveTask>),
-    /// Why a message is not delivered now.
+    /// The explanation of why a message is not delivered now.
     Explained(Box<Explanation>),
     /// Budgets and breakers, by key; first the one without.
     Guards(Vec<crate::GuardStats>),
@@ -124,13 +124,13 @@ pub enum Answer {
     PausedLanes(Vec<String>),
     /// Messages in order of delivery.
     Peeked(Vec<Delivery>),
-    /// What has happened to a message; `None` if it is not in the queue.
+    /// A message's history; `None` if it is not in the queue.
     History(Option<Box<MessageHistory>>),
     /// Messages in order of their sequence numbers.
     Browsed {
         /// The messages.
         messages: Vec<Delivery>,
-        /// Where the next page begins; `None` after the last.
+        /// The number at which the next page begins; `None` after the last.
         next: Option<Seq>,
     },
     /// An exchange and its bindings, counted.
@@ -141,7 +141,7 @@ pub enum Answer {
     Binding(Arc<BindingInfo>),
     /// Bindings, by identifier.
     Bindings(Vec<Arc<BindingInfo>>),
-    /// What the ledger holds.
+    /// The ledger's answer.
     Ledger(LedgerAnswer),
     /// Schedules, or their runs.
     Schedule(ScheduleAnswer),
@@ -156,9 +156,9 @@ pub struct LaneStats {
     pub messages: u64,
     /// Messages under lease.
     pub in_flight: u32,
-    /// Gives nothing until it is resumed.
+    /// True if the lane is paused: it gives nothing until it is resumed.
     pub paused: bool,
-    /// Out of tokens, and when it has one again.
+    /// The time at which the lane has a token again; `None` if it is not out of tokens.
     pub next_token_at_ms: Option<UnixMs>,
     /// Weight, for [`crate::Fairness::Weighted`].
     pub weight: u32,
@@ -171,11 +171,11 @@ pub struct Enqueued {
     pub message_id: MessageId,
     /// Position in the first target queue; the original's if this is a duplicate.
     pub seq: Seq,
-    /// Accepted, but not enqueued again, for this reason: see `duplicate_of`.
+    /// True if the message was accepted, but not enqueued again: see `duplicate_of`.
     pub duplicate: bool,
-    /// Why it is a duplicate of `message_id`; `None` if it is none.
+    /// The reason why it is a duplicate of `message_id`; `None` if it is not a duplicate.
     pub duplicate_of: Option<DuplicateOf>,
-    /// The waiting message that it took the place of ([`crate::UniquePolicy::Replace`]).
+    /// The waiting message that it replaced ([`crate::UniquePolicy::Replace`]).
     pub replaced: Option<MessageId>,
 }
 
@@ -185,14 +185,14 @@ impl Enqueued {
         Self { message_id, seq, duplicate: false, duplicate_of: None, replaced: None }
     }
 
-    /// One that did not, because of another.
+    /// A message that did not come in, because of another.
     pub fn duplicate(message_id: MessageId, seq: Seq, of: DuplicateOf) -> Self {
         let duplicate_of = Some(of);
         Self { message_id, seq, duplicate: true, duplicate_of, replaced: None }
     }
 }
 
-/// What a dropped message is a duplicate of.
+/// The earlier message that makes a new one a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateOf {
     /// A message with its deduplication id, within the queue's window.
@@ -216,11 +216,12 @@ pub struct Published {
     pub queues: u32,
     /// Bindings that wanted it and had neither their queue nor a dead-letter queue.
     pub undeliverable: u32,
-    /// Within the deduplication window of an equal id: accepted, but not published again.
+    /// True if an equal id was published within the deduplication window: accepted, but not
+    /// published again.
     pub duplicate: bool,
 }
 
-/// Why one message of an enqueue was not accepted.
+/// The reason why one message of an enqueue was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnqueueRefusal {
     /// A target does not exist.
@@ -238,37 +239,39 @@ pub enum EnqueueRefusal {
 /// One message under lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Proof of this delivery.
+    /// The receipt, which proves this delivery.
     pub receipt: Receipt,
-    /// Where the frame is in the log.
+    /// The address of the frame in the log.
     pub frame_at: Address,
     /// The frame's length in bytes.
     pub frame_bytes: u32,
-    /// Times acquired from this queue, with this one: what its rules go by.
+    /// The number of times the message was acquired from this queue, this time included; the
+    /// queue's rules go by it.
     pub receive_count: u32,
-    /// Times acquired in all, from the queues that it was dead-lettered from as well.
+    /// The number of times the message was acquired in all, also from the queues that it was
+    /// dead-lettered from.
     pub total_receive_count: u32,
-    /// When it was first acquired.
+    /// The time at which it was first acquired.
     pub first_received_at_ms: UnixMs,
     /// The queue it was dead-lettered from.
     pub dead_letter_source: Option<Arc<QueueName>>,
     /// The binding it came by, if that does not deliver bare.
     pub via: Option<BindingId>,
-    /// Why it was dead-lettered.
+    /// The reason why it was dead-lettered.
     pub dead_reason: Option<DeadReason>,
     /// Past attempts, oldest first, where they were asked for ([`crate::Acquire::with_history`], a
     /// peek) and are kept.
     pub past_attempts: Vec<PastAttempt>,
-    /// Its age counts from here.
+    /// The time from which its age counts.
     pub enqueued_at_ms: UnixMs,
-    /// When it was acquired last, with this one; 0 for never. Under [`crate::Lease::Take`] the time
-    /// before this one.
+    /// The time of its last acquire, this one included; 0 for never. Under [`crate::Lease::Take`]
+    /// the time before this one.
     pub last_received_at_ms: UnixMs,
-    /// Where it is in its life, after this; a message under a claim shows where it was before.
+    /// The phase after this delivery; a message under a claim shows the phase that it had before.
     pub phase: Phase,
 }
 
-/// What has happened to one message.
+/// The history of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageHistory {
     /// Times acquired since it came into the queue.
@@ -277,15 +280,15 @@ pub struct MessageHistory {
     pub total_receive_count: u32,
     /// The queue it was dead-lettered from.
     pub dead_letter_source: Option<Arc<QueueName>>,
-    /// Why it was dead-lettered.
+    /// The reason why it was dead-lettered.
     pub dead_reason: Option<DeadReason>,
     /// Past attempts that are kept, oldest first.
     pub past_attempts: Vec<PastAttempt>,
     /// Attempts that were forgotten before these.
     pub forgotten_attempts: u64,
-    /// Who has it under lease, if that is known.
+    /// The consumer that has it under lease, if that is known.
     pub consumer: Option<String>,
-    /// Why it is held back now, if it is.
+    /// The reason why it is held back now, if it is.
     pub hold: Option<Hold>,
 }
 
@@ -319,7 +322,7 @@ pub enum Extended {
     TooLong,
 }
 
-/// Why a move task left messages where they were. Numbers are frozen: they are on disk.
+/// The reason why a move task left messages where they were. Numbers are frozen: they are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MoveFailure {
@@ -352,21 +355,21 @@ pub struct MoveTask {
     pub id: u64,
     /// The queue being emptied.
     pub source: QueueId,
-    /// Where to; `None` for the queue each message came from.
+    /// The destination; `None` for the queue that each message came from.
     pub destination: Option<QueueName>,
     /// Most messages a second.
     pub max_per_second: Option<u32>,
     /// State.
     pub status: MoveStatus,
-    /// When it started.
+    /// The time at which it started.
     pub started_at_ms: UnixMs,
     /// Messages moved so far.
     pub moved: u64,
     /// Messages in the source when it started.
     pub to_move: u64,
-    /// Why it failed, or skipped messages, in words.
+    /// The reason why it failed or skipped messages, as a text.
     pub failure: Option<String>,
-    /// The same as a word.
+    /// The same reason as a value.
     pub reason: Option<MoveFailure>,
     /// Messages left where they are, because there is no queue to move them to.
     pub skipped: u64,
@@ -374,10 +377,10 @@ pub struct MoveTask {
     pub looked_at: Seq,
 }
 
-/// Why a whole command was refused. Nothing has changed.
+/// The reason why a whole command was refused. Nothing has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// No such queue.
+    /// There is no such queue.
     QueueNotFound,
     /// The name is taken.
     QueueExists(Arc<QueueInfo>),
@@ -392,19 +395,19 @@ pub enum Refusal {
     VersionConflict,
     /// A setting that cannot change was to change, or is out of bounds.
     InvalidConfig(&'static str),
-    /// As many messages are in flight as the queue allows.
+    /// The queue has as many messages in flight as it allows.
     TooManyInFlight,
     /// A limit of [`crate::limits`] would be passed.
     LimitExceeded(&'static str),
     /// A move task of this source is running.
     MoveTaskRunning,
-    /// No such task, or it has ended.
+    /// There is no such task, or it has ended.
     MoveTaskNotFound,
-    /// No such exchange.
+    /// There is no such exchange.
     ExchangeNotFound,
     /// The name is taken.
     ExchangeExists(Arc<ExchangeInfo>),
-    /// No such binding.
+    /// There is no such binding.
     BindingNotFound,
     /// The subscriber has a binding to this exchange.
     BindingExists(Arc<BindingInfo>),
@@ -421,7 +424,7 @@ pub enum Refusal {
     DedupIdNotAllowed,
     /// A matcher looks at bodies, and the publish says nothing of this one.
     BodyFactsRequired,
-    /// In an atomic group the command at this place was refused, so none was applied.
+    /// The command at this place of an atomic group was refused, so none was applied.
     Atomic {
         /// Index in the group.
         at: usize,

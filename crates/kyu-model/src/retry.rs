@@ -1,19 +1,27 @@
-//! What a queue does about attempts that fail: when a message is tried again, how often, how much
-//! of that a dependency must bear, what is remembered, and what becomes of what is too old.
+//! A queue's policies for attempts that fail: when and how often a message is tried again, how many
+//! attempts a dependency must bear, what history keeps, and where messages go that are too old.
+//!
+//! Four types say how something ended, each of something else:
+//! - [`crate::Outcome`]: the *outcome* of a delivery, which its consumer reports in a settle;
+//! - [`AttemptEnd`]: the *end* of an attempt, which the engine records in the message's history. An
+//!   attempt also ends without an outcome, when its lease lapses or its session ends;
+//! - [`crate::EndKind`]: the *end* of a message that left its queue without an acknowledgement;
+//! - [`crate::RunOutcome`]: the *outcome* of a schedule's run.
 
 use crate::config::QueueConfig;
 use crate::ids::{QueueName, UnixMs};
 use crate::limits::{MAX_KEY_BYTES, MAX_RETRY_DELAY_MS, MAX_RETRY_DELAYS};
 
-/// When a failed message is tried again, and how often. It counts when a lease lapses, and when a
-/// delivery fails or is released counted without a delay of its own.
+/// A retry policy: when a failed message is tried again, and how often. A failure counts when a
+/// lease lapses, and when a delivery fails or is released counted without a delay of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct RetryPolicy {
     /// Delays between attempts.
     pub backoff: Backoff,
-    /// How much of each delay is random: with 30, a delay of 10 s becomes one from 7 to 10 s.
+    /// The share of each delay that is random, in percent: with 30, a delay of 10 s becomes one
+    /// from 7 to 10 s.
     #[cfg_attr(feature = "serde", serde(default))]
     #[cfg_attr(feature = "serde", schemars(range(max = 100)))]
     pub jitter_percent: u8,
@@ -40,7 +48,7 @@ pub enum Backoff {
         /// The first delay.
         #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         first_ms: u64,
-        /// What each delay adds to the one before.
+        /// The time that each delay adds to the one before.
         #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         step_ms: u64,
         /// The longest delay.
@@ -59,7 +67,7 @@ pub enum Backoff {
         #[cfg_attr(feature = "serde", schemars(range(max = 2_592_000_000_u64)))]
         max_ms: u64,
     },
-    /// These in order; the last one repeats. 1 to 64.
+    /// The given delays in order, 1 to 64; the last one repeats.
     List {
         /// The delays.
         #[cfg_attr(
@@ -70,33 +78,34 @@ pub enum Backoff {
     },
 }
 
-/// What becomes of messages whose time is over: past the queue's retention, or past their own
+/// The place for messages whose time is over: past the queue's retention, or past their own
 /// `expires_at_ms`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum ExpiredTo {
-    /// Removed and counted ([`crate::QueueTotals::expired`]), as SQS does.
+    /// They are removed and counted ([`crate::QueueTotals::expired`]), as SQS does.
     #[default]
     Nowhere,
-    /// To the queue of the dead-letter rule, where they start a new retention period, with
-    /// [`DeadReason::Deadline`] or [`DeadReason::Retention`]. While that does not exist they are
-    /// kept as dead ([`crate::Phase::Dead`]) for one more retention period.
+    /// They move to the queue of the dead-letter rule, where they start a new retention period,
+    /// with [`DeadReason::Deadline`] or [`DeadReason::Retention`]. While that does not exist they
+    /// are kept as dead ([`crate::Phase::Dead`]) for one more retention period.
     DeadLetterQueue,
-    /// As `DeadLetterQueue`, to this queue.
+    /// They move as with `DeadLetterQueue`, but to this queue.
     Queue(QueueName),
 }
 
-/// Protects what the consumers of a queue depend on. Both parts are off unless given.
+/// A queue's guard protects the systems that its consumers depend on. Both parts are off unless
+/// given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Guard {
-    /// What is protected.
+    /// The key: the guard's unit of protection.
     pub key: GuardKey,
-    /// Bounds retries by successes.
+    /// The retry budget, which bounds retries by successes.
     pub budget: Option<RetryBudget>,
-    /// Stops deliveries while most attempts fail.
+    /// The breaker, which stops deliveries while most attempts fail.
     pub breaker: Option<Breaker>,
 }
 
-/// What one budget and one breaker are for.
+/// The key of a guard: the unit that has one budget and one breaker of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum GuardKey {
@@ -114,18 +123,19 @@ pub enum GuardKey {
     Attribute = 2,
 }
 
-/// A message is delivered again only for a token; without one it is held until there is one.
+/// A retry budget: a message is delivered again only for a token; without one it is held until
+/// there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RetryBudget {
-    /// Hundredths of a token that the acknowledgement of a first attempt earns.
+    /// The hundredths of a token that the acknowledgement of a first attempt earns.
     #[cfg_attr(feature = "serde", schemars(range(max = 1_000)))]
     pub earn_percent: u32,
-    /// Tokens that come each second, whatever happens.
+    /// The tokens that come each second in any case.
     #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 100_000)))]
     pub floor_per_second: u32,
-    /// Most tokens that are saved.
+    /// The most tokens that are saved.
     #[cfg_attr(feature = "serde", schemars(range(max = 1_000_000)))]
     pub max_tokens: u32,
 }
@@ -137,28 +147,30 @@ impl Default for RetryBudget {
     }
 }
 
-/// Opens when too many attempts fail: nothing is delivered for `open_ms`, then `probes` attempts.
+/// A breaker opens when too many attempts fail: nothing is delivered for `open_ms`, then `probes`
+/// attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Breaker {
-    /// Attempts are counted over windows of this length.
+    /// The length of the windows over which attempts are counted, in milliseconds.
     #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 3_600_000)))]
     pub window_ms: u64,
-    /// It does not open by fewer attempts in a window than this.
+    /// The fewest attempts in a window by which the breaker may open.
     #[cfg_attr(feature = "serde", schemars(range(min = 1)))]
     pub min_attempts: u32,
-    /// It opens when this many of a hundred attempts failed.
+    /// The percentage of failed attempts at which the breaker opens.
     #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 100)))]
     pub failure_percent: u8,
-    /// How long it stays open, and how long a probe may take.
+    /// The time for which the breaker stays open, and for which a probe may run, in milliseconds.
     #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 86_400_000)))]
     pub open_ms: u64,
-    /// Attempts that are let through half open.
+    /// The number of attempts that are let through while the breaker is half open.
     #[cfg_attr(feature = "serde", schemars(range(min = 1, max = 1_000)))]
     pub probes: u32,
-    /// After the probes it closes step by step: so many attempts may be under way as probes
-    /// succeeded, and by how many percent that grows with each good round; 0 closes it at once.
+    /// The percentage by which the limit of attempts under way grows with each good round after the
+    /// probes; the limit begins with the number of probes that succeeded. 0 closes the breaker at
+    /// once.
     #[cfg_attr(feature = "serde", schemars(range(max = 1_000)))]
     pub slow_start_percent: u32,
 }
@@ -177,16 +189,16 @@ impl Default for Breaker {
     }
 }
 
-/// What receipts may do of deliveries that a later delivery has followed.
+/// The fencing policy: the rights of receipts whose delivery was followed by a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Fencing {
-    /// Their acknowledgement removes the message, as with SQS; otherwise (the default) it is refused
-    /// as stale. Counted either way.
+    /// True if their acknowledgement removes the message, as with SQS; otherwise (the default) it
+    /// is refused as stale. It is counted either way.
     pub accept_late_acks: bool,
-    /// They do not move a lease (the default); otherwise they do in standard queues, but never end
-    /// it.
+    /// True (the default) if they do not move a lease; otherwise they move it in standard queues,
+    /// but never end it.
     pub refuse_stale_extends: bool,
 }
 
@@ -202,7 +214,7 @@ impl Default for Fencing {
     }
 }
 
-/// Why a message is in a dead-letter queue. Numbers are frozen: they are on disk.
+/// The reason why a message is in a dead-letter queue. Numbers are frozen: they are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum DeadReason {
@@ -216,7 +228,7 @@ pub enum DeadReason {
     Retention = 4,
 }
 
-/// How an attempt ended. Numbers are frozen: they are on disk.
+/// The end of an attempt, as history keeps it. Numbers are frozen: they are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AttemptEnd {
@@ -240,49 +252,50 @@ pub enum AttemptEnd {
 /// dead-letter queue and back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastAttempt {
-    /// When the message was handed out.
+    /// The time at which the message was handed out.
     pub started_at_ms: UnixMs,
-    /// When the attempt ended.
+    /// The time at which the attempt ended.
     pub ended_at_ms: UnixMs,
-    /// How it ended.
+    /// The end of the attempt.
     pub end: AttemptEnd,
-    /// Who it was handed to, if that was said ([`crate::Acquire::consumer`]).
+    /// The consumer that it was handed to, if that was given ([`crate::Acquire::consumer`]).
     pub consumer: Option<String>,
-    /// What went wrong, if that was said ([`crate::Outcome::Failed`]) and is still kept.
+    /// The error, if one was given ([`crate::Outcome::Failed`]) and is still kept.
     pub error: Option<String>,
 }
 
-/// Why a message is held back beyond its delay, and until when.
+/// The reason why a message is held back after a failure or by its guard, and the time until which
+/// it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
     /// It failed and waits for its next attempt.
     Backoff {
-        /// When its delay is over.
+        /// The time at which its delay is over.
         until_ms: UnixMs,
     },
     /// It waits for a token of the retry budget.
     Budget {
-        /// Messages that get a token before it.
+        /// The number of messages that get a token before it.
         ahead: u64,
-        /// When time alone brings its token; successes bring it earlier.
+        /// The time at which its token comes without any success; successes bring it earlier.
         until_ms: UnixMs,
     },
     /// The breaker is open, or half open with all its probes under way.
     Breaker {
-        /// When it lets attempts through again.
+        /// The time at which it lets attempts through again.
         until_ms: UnixMs,
     },
     /// The breaker is closing, and as many attempts are under way as it allows now.
     SlowStart {
         /// Attempts under way.
         in_flight: u32,
-        /// As many as may be.
+        /// The most that may be under way.
         allowed: u32,
     },
 }
 
 impl RetryPolicy {
-    /// The delay after the n-th failure, from 1, without jitter.
+    /// Returns the delay after the n-th failure, counted from 1, without jitter.
     pub fn delay_ms(&self, failures: u32) -> u64 {
         let n = failures.max(1) - 1;
         match &self.backoff {
@@ -308,7 +321,7 @@ impl RetryPolicy {
         }
     }
 
-    /// As [`RetryPolicy::delay_ms`], with the jitter that these random bits give.
+    /// Returns the delay of [`RetryPolicy::delay_ms`] with the jitter that these random bits give.
     pub fn jittered_ms(&self, failures: u32, random: u64) -> u64 {
         let delay_ms = self.delay_ms(failures);
         let most_less = delay_ms.saturating_mul(u64::from(self.jitter_percent.min(100))) / 100;
@@ -316,7 +329,8 @@ impl RetryPolicy {
     }
 }
 
-/// Why these settings of a queue cannot be.
+/// Checks a queue's settings of this file and returns a text for people about the first that is
+/// wrong.
 pub(crate) fn check(config: &QueueConfig) -> Result<(), &'static str> {
     if config.back_after_receives == Some(0) {
         return Err("back_after_receives must be at least 1");

@@ -14,24 +14,25 @@ use crate::ids::{MessageId, QueueName, UnixMs};
 /// A schedule's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleConfig {
-    /// When it runs.
+    /// The rule by which it runs.
     pub rule: ScheduleRule,
-    /// Where its messages go.
+    /// The queue or exchange that gets its messages.
     pub target: ScheduleTarget,
-    /// What its messages are.
+    /// The template of its messages.
     pub message: MessageTemplate,
-    /// Each run comes later by a time from 0 to this, to spread load; fixed for each run, so that
-    /// previews are right. At most [`crate::limits::MAX_JITTER_MS`], and the interval.
+    /// The most by which a run comes later, in milliseconds: each run has a delay from 0 to this,
+    /// to spread load, fixed for each run, so that previews are right. At most
+    /// [`crate::limits::MAX_JITTER_MS`], and the interval.
     pub jitter_ms: u64,
-    /// What becomes of runs that could not happen in time.
+    /// The policy for runs that could not happen in time.
     pub catch_up: CatchUp,
-    /// What happens while the message of an earlier run is still in the queue.
+    /// The policy for a run while the message of an earlier run is still in the queue.
     pub overlap: OverlapPolicy,
-    /// No run is due before.
+    /// The time before which no run is due.
     pub from_ms: Option<UnixMs>,
-    /// No run is due at this time or later.
+    /// The time from which on no run is due.
     pub until_ms: Option<UnixMs>,
-    /// What doors and users want to keep with it.
+    /// Attributes that doors and users keep with it.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -52,29 +53,30 @@ impl ScheduleConfig {
     }
 }
 
-/// When a schedule runs.
+/// The rule by which a schedule runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScheduleRule {
-    /// By a cron expression of five fields, or six with seconds first; see [`kyu_cron`] for its
-    /// form and for what happens when clocks are put forward and back.
+    /// The schedule runs by a cron expression of five fields, or six with seconds first; see
+    /// [`kyu_cron`] for its form and for what happens when clocks are put forward and back.
     Cron {
         /// The expression.
         expression: String,
         /// Name of an IANA time zone, such as `Europe/Berlin` or `UTC`.
         time_zone: String,
     },
-    /// At `anchor_ms`, and then every so many milliseconds.
+    /// The schedule runs at `anchor_ms`, and then every `interval_ms` milliseconds.
     Every {
-        /// From [`crate::limits::MIN_INTERVAL_MS`] to [`crate::limits::MAX_INTERVAL_MS`].
+        /// The interval, from [`crate::limits::MIN_INTERVAL_MS`] to
+        /// [`crate::limits::MAX_INTERVAL_MS`].
         interval_ms: u64,
-        /// A time of the row; `None` for the time of the command, so that the first run is one
-        /// interval later. A schedule that is read back always has it.
+        /// One of the times at which it runs; `None` for the time of the command, so that the first
+        /// run is one interval later. A schedule that is read back always has it.
         anchor_ms: Option<UnixMs>,
     },
 }
 
-/// Where a schedule's messages go, by name: it may be deleted and come back. While it does not
-/// exist, runs fail.
+/// A schedule's target, by name: it may be deleted and come back. While it does not exist, runs
+/// fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScheduleTarget {
     /// Into a queue.
@@ -83,11 +85,12 @@ pub enum ScheduleTarget {
     Exchange(QueueName),
 }
 
-/// What a schedule's messages are. Each also has the time at which it was due, as
+/// The template of a schedule's messages. Each also has the time at which it was due, as
 /// [`crate::Property::ScheduledAt`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageTemplate {
-    /// What [`crate::Content::encode`] made; at most [`crate::limits::MAX_SCHEDULE_CONTENT_BYTES`].
+    /// The content, encoded by [`crate::Content::encode`]; at most
+    /// [`crate::limits::MAX_SCHEDULE_CONTENT_BYTES`].
     pub content: Bytes,
     /// Its size as the door counts it; for exchanges.
     pub size_bytes: u32,
@@ -97,30 +100,30 @@ pub struct MessageTemplate {
     pub priority: u8,
     /// Delay; `None` for the queue's own. For queues.
     pub delay_ms: Option<u64>,
-    /// It expires this long after its run. For queues.
+    /// The time from a run to its message's expiry, in milliseconds. For queues.
     pub expires_after_ms: Option<u64>,
 }
 
-/// What becomes of runs whose time has passed: the server was down, or its clock jumped.
+/// The policy for runs whose time has passed because the server was down, or its clock jumped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CatchUp {
     /// Only the latest of the runs that are due happens, and only if it is at most this late; the
     /// others are counted as missed.
     Skip {
-        /// In milliseconds.
+        /// The most that a run may be late, in milliseconds.
         grace_ms: u64,
     },
     /// The latest happens, however late it is; the others are counted as missed.
     #[default]
     One,
-    /// All happen, in order, but only the latest so many; the others are counted as missed.
+    /// The latest runs happen, in order and up to `max`; the others are counted as missed.
     All {
-        /// From 1 to [`crate::limits::MAX_CATCH_UP`].
+        /// The most runs that happen, from 1 to [`crate::limits::MAX_CATCH_UP`].
         max: u32,
     },
 }
 
-/// What happens to a run while the message of an earlier run of the schedule is still in the queue
+/// The policy for a run while the message of an earlier run of the schedule is still in the queue
 /// (ready, delayed or in flight; a dead letter is not). Exchanges know only `Allow`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OverlapPolicy {
@@ -133,7 +136,7 @@ pub enum OverlapPolicy {
     Replace,
 }
 
-/// What is asked of schedules. None of it may stand in an atomic group.
+/// A command about schedules. None may stand in an atomic group.
 #[derive(Clone, Debug)]
 pub enum ScheduleCommand {
     /// A new schedule. Answer: [`ScheduleReply::Created`], or [`ScheduleRefusal::Exists`].
@@ -143,21 +146,21 @@ pub enum ScheduleCommand {
     Update(Box<UpdateSchedule>),
     /// Delete it; its messages stay. Answer: [`ScheduleReply::Deleted`].
     Delete(QueueName),
-    /// Let it not run. Answer: [`ScheduleReply::Changed`], also if it is paused already.
+    /// Pause the schedule. Answer: [`ScheduleReply::Changed`], also if it is paused already.
     Pause(QueueName),
-    /// Let it run again, from now on: what it missed while it was paused is not caught up. Answer:
-    /// [`ScheduleReply::Changed`], also if it is not paused.
+    /// Resume the schedule from now on: runs that were missed while it was paused are not caught
+    /// up. Answer: [`ScheduleReply::Changed`], also if it is not paused.
     Resume(QueueName),
-    /// One run now, also while it is paused, beside those that are due. The overlap policy counts.
-    /// Answer: [`ScheduleReply::Ran`].
+    /// Run the schedule once now, also while it is paused, in addition to the runs that are due.
+    /// The overlap policy applies. Answer: [`ScheduleReply::Ran`].
     RunNow(QueueName),
-    /// The runs that were due in a time that is past, now: whether they happened is not asked. They
-    /// are beside those that are due, also while it is paused. Answer:
+    /// Run now what was due in a span of the past, whether or not it ran then. These runs come in
+    /// addition to those that are due, also while the schedule is paused. Answer:
     /// [`ScheduleReply::Backfilled`].
     Backfill(Box<BackfillSchedule>),
 }
 
-/// See [`ScheduleCommand::Backfill`].
+/// The parameters of [`ScheduleCommand::Backfill`].
 #[derive(Clone, Debug)]
 pub struct BackfillSchedule {
     /// The schedule.
@@ -166,14 +169,14 @@ pub struct BackfillSchedule {
     pub from_ms: UnixMs,
     /// Runs due before this time; at most the time of the command and a millisecond.
     pub until_ms: UnixMs,
-    /// What happens while the message of an earlier run is still in the queue; `None` for the
-    /// schedule's own policy.
+    /// The policy for a run while the message of an earlier run is still in the queue; `None` for
+    /// the schedule's own policy.
     pub overlap: Option<OverlapPolicy>,
-    /// At most this many runs, to [`crate::limits::MAX_TICK_RUNS`].
+    /// The most runs, up to [`crate::limits::MAX_TICK_RUNS`].
     pub max: u32,
 }
 
-/// See [`ScheduleCommand::Create`].
+/// The parameters of [`ScheduleCommand::Create`].
 #[derive(Clone, Debug)]
 pub struct CreateSchedule {
     /// Namespace and name; schedules share names with nothing else.
@@ -184,7 +187,7 @@ pub struct CreateSchedule {
     pub paused: bool,
 }
 
-/// See [`ScheduleCommand::Update`].
+/// The parameters of [`ScheduleCommand::Update`].
 #[derive(Clone, Debug)]
 pub struct UpdateSchedule {
     /// The schedule.
@@ -202,24 +205,24 @@ pub enum ScheduleReply {
     Created(Arc<ScheduleInfo>),
     /// The schedule as it is now.
     Changed(Arc<ScheduleInfo>),
-    /// It is gone.
+    /// The schedule is deleted.
     Deleted,
-    /// What came of the run.
+    /// The run and its outcome.
     Ran(ScheduleRun),
-    /// What came of the runs that this command had room for.
+    /// The outcomes of the runs that this command had room for.
     Backfilled(Backfilled),
 }
 
-/// What came of a backfill, as far as one command had room.
+/// The outcomes of a backfill, as far as one command had room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backfilled {
     /// The runs, in order; at most as many as were asked for; to an exchange, one.
     pub runs: Vec<ScheduleRun>,
-    /// Where the next command goes on; `None` when all are done.
+    /// The time at which the next command continues; `None` when all runs are done.
     pub next_from_ms: Option<UnixMs>,
 }
 
-/// Why a schedule command was refused; nothing has changed.
+/// The reason why a schedule command was refused; nothing has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScheduleRefusal {
     /// No such schedule.
@@ -239,9 +242,9 @@ pub enum ScheduleQuery {
     List {
         /// The namespace.
         namespace: String,
-        /// Only names greater than this.
+        /// The name after which the list begins; `None` begins at the first.
         after: Option<String>,
-        /// At most this many, to [`crate::limits::MAX_LISTED`].
+        /// The most to list, up to [`crate::limits::MAX_LISTED`].
         max: usize,
     },
     /// The runs that settings would bring after a time, for a schedule that need not exist (jitter
@@ -249,9 +252,9 @@ pub enum ScheduleQuery {
     Preview {
         /// The settings.
         config: Box<ScheduleConfig>,
-        /// Only runs due after this.
+        /// The time after which the listed runs are due.
         after_ms: UnixMs,
-        /// At most this many, to [`crate::limits::MAX_PREVIEW`].
+        /// The most to list, up to [`crate::limits::MAX_PREVIEW`].
         max: usize,
     },
     /// The next runs of a schedule, from the one that it waits for; none while it is paused.
@@ -259,7 +262,7 @@ pub enum ScheduleQuery {
     NextRuns {
         /// The schedule.
         name: QueueName,
-        /// At most this many, to [`crate::limits::MAX_PREVIEW`].
+        /// The most to list, up to [`crate::limits::MAX_PREVIEW`].
         max: usize,
     },
 }
@@ -275,7 +278,7 @@ pub enum ScheduleAnswer {
     Runs(Vec<NextRun>),
 }
 
-/// A schedule as those outside see it.
+/// A schedule as doors see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleInfo {
     /// Identifier, never reused.
@@ -286,43 +289,44 @@ pub struct ScheduleInfo {
     pub config: ScheduleConfig,
     /// Rises by one with every change of `config`; guards read-modify-write.
     pub version: u64,
-    /// It does not run.
+    /// True if the schedule is paused: it does not run.
     pub paused: bool,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at_ms: UnixMs,
-    /// When `config` or `paused` last changed.
+    /// The time at which `config` or `paused` last changed.
     pub modified_at_ms: UnixMs,
     /// The run that it waits for; `None` while it is paused or has ended.
     pub next: Option<NextRun>,
     /// The last run that was due or asked for, missed ones excepted.
     pub last: Option<ScheduleRun>,
-    /// What has become of its runs.
+    /// Totals of its runs.
     pub totals: ScheduleTotals,
 }
 
-/// A run to come.
+/// A future run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextRun {
-    /// When the rule says.
+    /// The time that the rule gives.
     pub due_ms: UnixMs,
-    /// When it happens: `due_ms` and its share of the jitter.
+    /// The time at which it happens: `due_ms` plus its share of the jitter.
     pub at_ms: UnixMs,
 }
 
-/// A run that was.
+/// A past run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleRun {
-    /// When the rule said; for [`ScheduleCommand::RunNow`] when it was asked for.
+    /// The time that the rule gave; for [`ScheduleCommand::RunNow`], the time of the request.
     pub due_ms: UnixMs,
-    /// When it happened.
+    /// The time at which it happened.
     pub at_ms: UnixMs,
-    /// It was asked for, by [`ScheduleCommand::RunNow`] or [`ScheduleCommand::Backfill`].
+    /// True if the run was requested by [`ScheduleCommand::RunNow`] or
+    /// [`ScheduleCommand::Backfill`].
     pub manual: bool,
-    /// What came of it.
+    /// The outcome of the run.
     pub outcome: RunOutcome,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunOutcome {
     /// Its message is in the queue, or was published.
@@ -333,15 +337,15 @@ pub enum RunOutcome {
     Failed(String),
 }
 
-/// What has become of a schedule's runs; each is counted once.
+/// Totals of a schedule's runs; each is counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleTotals {
-    /// Sent a message.
+    /// Runs that sent a message.
     pub sent: u64,
-    /// Could not happen in time, and was not caught up.
+    /// Runs that could not happen in time, and were not caught up.
     pub missed: u64,
-    /// Did not happen because an earlier message was still there.
+    /// Runs that did not happen because an earlier message was still there.
     pub overlapped: u64,
-    /// Was refused by the target.
+    /// Runs whose message the target refused.
     pub failed: u64,
 }

@@ -3,7 +3,7 @@
 
 use bytes::{Buf, Bytes};
 
-/// Bytes that are not what this version writes.
+/// Bytes are malformed: this version does not write them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -106,12 +106,12 @@ impl Reader {
         Self { rest: bytes }
     }
 
-    /// What has not been read yet.
+    /// Returns the bytes that have not been read yet.
     pub fn rest(self) -> Bytes {
         self.rest
     }
 
-    /// Bytes not read yet.
+    /// Returns the number of bytes that have not been read yet.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -192,7 +192,7 @@ impl Reader {
         std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| Malformed("utf-8"))
     }
 
-    /// What [`Write::opt_varint`] wrote.
+    /// Reads what [`Write::opt_varint`] wrote.
     pub fn opt_varint(&mut self) -> Result<Option<u64>, Malformed> {
         match self.u8()? {
             0 => Ok(None),
@@ -201,7 +201,7 @@ impl Reader {
         }
     }
 
-    /// What [`Write::opt_str`] wrote.
+    /// Reads what [`Write::opt_str`] wrote.
     pub fn opt_string(&mut self) -> Result<Option<String>, Malformed> {
         match self.u8()? {
             0 => Ok(None),

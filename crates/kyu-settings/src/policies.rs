@@ -1,4 +1,4 @@
-//! What a queue does about failures, expired messages, and lanes that want too much.
+//! Policies of a queue for failures, expired messages, and lanes that take more than their share.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ pub use kyu_model::{
     Backoff, Breaker, Fairness, Fencing, LaneLimits, RateLimit, RetryBudget, RetryPolicy,
 };
 
-/// What becomes of messages past the retention or their own expiry.
+/// The place for messages past the retention or their own expiry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiredTo {
@@ -25,7 +25,7 @@ pub enum ExpiredTo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guard {
-    /// What one budget and one breaker are for.
+    /// The key of a guard: the unit that has one budget and one breaker of its own.
     pub key: GuardKey,
     /// Bounds retries by successes.
     pub budget: Option<RetryBudget>,
@@ -33,7 +33,7 @@ pub struct Guard {
     pub breaker: Option<Breaker>,
 }
 
-/// What one budget and one breaker are for.
+/// The key of a guard: the unit that has one budget and one breaker of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardKey {

@@ -9,7 +9,7 @@ pub use kyu_model::{DedupScope, Overflow, QueueKind, RetentionFrom};
 
 use crate::policies::{ExpiredTo, Fairness, Fencing, Guard, LaneLimits, RateLimit, RetryPolicy};
 
-/// Where messages go that were received too often.
+/// A dead-letter rule: the queue that takes messages which were received too often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetter {
@@ -34,14 +34,14 @@ pub struct QueueSettings {
     /// Delay of a send that names none.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: u64,
-    /// How long a message is kept that nobody fetches, to ten years; 0 (the default) for as long as
-    /// it takes. A message that is delayed, under lease, or waiting for its next attempt is never
-    /// taken.
+    /// The retention: the time for which a message is kept that nobody fetches, in milliseconds, at
+    /// most ten years; 0 (the default) for no end. A message that is delayed, under lease, or
+    /// waiting for its next attempt is never taken.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub retention_ms: u64,
-    /// From when on the retention counts.
+    /// The moment from which the retention counts.
     pub retention_from: RetentionFrom,
-    /// How long a receive waits that names no time.
+    /// The time for which a receive waits that names no time.
     #[schemars(range(max = 60_000))]
     pub receive_wait_ms: u64,
     /// Largest message: body and attributes.
@@ -53,35 +53,36 @@ pub struct QueueSettings {
     pub max_messages: Option<u64>,
     /// Most bytes in the queue.
     pub max_bytes: Option<u64>,
-    /// What happens to a send at these two limits.
+    /// The policy for a send at these two limits.
     pub overflow: Overflow,
     /// FIFO queues: the body's SHA-256 is the deduplication id where the sender gives none.
     pub content_based_deduplication: bool,
-    /// What deduplication ids are unique within.
+    /// The scope within which deduplication ids are unique.
     pub dedup_scope: DedupScope,
-    /// How long a deduplication id is remembered.
+    /// The time for which a deduplication id is remembered, in milliseconds.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub dedup_window_ms: u64,
     /// Dead-letter rule.
     pub dead_letter: Option<DeadLetter>,
-    /// Which lane comes next.
+    /// The rule by which the next lane is chosen.
     pub fairness: Fairness,
     /// Most deliveries of the whole queue in a time.
     pub rate: Option<RateLimit>,
     /// Limits of each lane.
     pub lanes: LaneLimits,
-    /// When and how often failed messages are tried again; `null` for at once, as SQS does.
+    /// The retry policy: when and how often failed messages are tried again; `null` for at once, as
+    /// SQS does.
     pub retry: Option<RetryPolicy>,
     /// A message of a standard queue that was received this often without being acknowledged goes
     /// to the back; 0 keeps every message in its place.
     pub back_after_receives: u32,
-    /// Keep the past attempts of messages; with `retry` they are kept in any case.
+    /// True if past attempts of messages are kept; with `retry` they are kept in any case.
     pub keep_history: bool,
-    /// What becomes of messages whose time is over.
+    /// The place for messages whose time is over.
     pub expired_to: ExpiredTo,
     /// Retry budget and breaker.
     pub guard: Option<Guard>,
-    /// What receipts of earlier deliveries may do.
+    /// The rights of receipts of earlier deliveries.
     pub fencing: Fencing,
     /// Tags, for people and programs beside the queue.
     pub tags: BTreeMap<String, String>,
