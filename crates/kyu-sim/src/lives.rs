@@ -31,9 +31,9 @@ const MAX_CLOSED_WHEN_EMPTY: usize = 2;
 const UPKEEP_ROUNDS: u32 = 50;
 const UPKEEP_STEP_MS: u64 = 100;
 
-/// How a life ends.
+/// The way in which a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum LifeEnd {
     Kill,
     PowerLoss,
     /// Within an operation of the disk.
@@ -46,7 +46,7 @@ pub(crate) enum Ending {
 /// What will happen in a life.
 pub(crate) struct LifePlan {
     pub(crate) rounds: u64,
-    pub(crate) ending: Ending,
+    pub(crate) ending: LifeEnd,
     /// The round in which the fault of the ending is armed.
     fault_at: u64,
     /// The rounds in which the disk is full.
@@ -57,11 +57,11 @@ impl Run {
     pub(crate) fn plan_life(&mut self) -> LifePlan {
         let random = &mut self.random;
         let endings = [
-            Ending::Kill,
-            Ending::PowerLoss,
-            Ending::PowerLossInOperation,
-            Ending::LogFailure,
-            Ending::Shutdown,
+            LifeEnd::Kill,
+            LifeEnd::PowerLoss,
+            LifeEnd::PowerLossInOperation,
+            LifeEnd::LogFailure,
+            LifeEnd::Shutdown,
         ];
         let ending = endings[random.weighted(&[20, 20, 30, 15, 15])];
         let rounds = random.between(20, 160);
@@ -84,9 +84,9 @@ impl Run {
             let within = self.random.between(1, FAULT_WITHIN_OPERATIONS);
             let at = Some(self.world.disk.operations() + within);
             match plan.ending {
-                Ending::PowerLossInOperation => self.world.faults.crash_at = at,
-                Ending::LogFailure => self.world.faults.fail_at = at,
-                Ending::Kill | Ending::PowerLoss | Ending::Shutdown => {}
+                LifeEnd::PowerLossInOperation => self.world.faults.crash_at = at,
+                LifeEnd::LogFailure => self.world.faults.fail_at = at,
+                LifeEnd::Kill | LifeEnd::PowerLoss | LifeEnd::Shutdown => {}
             }
             self.world.arm();
         }
@@ -108,35 +108,35 @@ impl Run {
         disk.files().iter().filter_map(|f| disk.contents(f)).map(|bytes| bytes.len() as u64).sum()
     }
 
-    pub(crate) fn cause_of_death(&self) -> Ending {
-        if self.world.power_is_off() { Ending::PowerLossInOperation } else { Ending::LogFailure }
+    pub(crate) fn cause_of_death(&self) -> LifeEnd {
+        if self.world.power_is_off() { LifeEnd::PowerLossInOperation } else { LifeEnd::LogFailure }
     }
 
-    pub(crate) fn end_life(&mut self, planned: Ending) -> Result<(), Violation> {
+    pub(crate) fn end_life(&mut self, planned: LifeEnd) -> Result<(), Violation> {
         let mut ending = planned;
-        if ending == Ending::Shutdown && !self.shut_down()? {
+        if ending == LifeEnd::Shutdown && !self.shut_down()? {
             ending = self.cause_of_death();
         }
-        if ending == Ending::PowerLossInOperation && !self.world.power_is_off() {
-            ending = Ending::PowerLoss;
+        if ending == LifeEnd::PowerLossInOperation && !self.world.power_is_off() {
+            ending = LifeEnd::PowerLoss;
         }
         self.trace.line(format_args!("ends by {ending:?} at {}", self.world.now_ms));
         self.slow_readers.clear();
         let coverage = &mut self.auditor.coverage;
-        if ending != Ending::Shutdown {
+        if ending != LifeEnd::Shutdown {
             self.world.count(coverage);
         }
         coverage.note(match ending {
-            Ending::Kill => Event::Kill,
-            Ending::PowerLoss => Event::PowerLoss,
-            Ending::PowerLossInOperation => Event::PowerLossInOperation,
-            Ending::LogFailure => Event::LogFailure,
-            Ending::Shutdown => Event::Shutdown,
+            LifeEnd::Kill => Event::Kill,
+            LifeEnd::PowerLoss => Event::PowerLoss,
+            LifeEnd::PowerLossInOperation => Event::PowerLossInOperation,
+            LifeEnd::LogFailure => Event::LogFailure,
+            LifeEnd::Shutdown => Event::Shutdown,
         });
         let power = match ending {
-            Ending::PowerLoss | Ending::PowerLossInOperation => true,
-            Ending::Kill => false,
-            Ending::LogFailure | Ending::Shutdown => self.random.percent(50),
+            LifeEnd::PowerLoss | LifeEnd::PowerLossInOperation => true,
+            LifeEnd::Kill => false,
+            LifeEnd::LogFailure | LifeEnd::Shutdown => self.random.percent(50),
         };
         if power {
             self.world.lose_power()
@@ -231,7 +231,7 @@ impl Run {
     pub(crate) fn end_run(&mut self) -> Result<(), Violation> {
         // A fault that was to strike while the log was opened may have struck just after.
         let power_is_off = self.world.power_is_off();
-        self.end_life(if power_is_off { Ending::PowerLossInOperation } else { Ending::Kill })?;
+        self.end_life(if power_is_off { LifeEnd::PowerLossInOperation } else { LifeEnd::Kill })?;
         self.world.faults = kyu_log::SimFaults::default();
         self.world.arm();
         self.be_reborn_in_peace()?;
@@ -250,7 +250,7 @@ impl Run {
         for _ in 0..2 {
             self.send_one()?;
             self.drain_round()?;
-            self.end_life(Ending::Shutdown)?;
+            self.end_life(LifeEnd::Shutdown)?;
             self.be_reborn_in_peace()?;
         }
         for _ in 0..UPKEEP_ROUNDS {

@@ -10,7 +10,7 @@ use crate::audit::{Auditor, Taken, Wish, deliveries_of};
 use crate::cast::Role;
 use crate::clients::{Action, Clients};
 use crate::coverage::{Coverage, Event};
-use crate::lives::Ending;
+use crate::lives::LifeEnd;
 use crate::random::Random;
 use crate::tables::Tables;
 use crate::timed::Timer;
@@ -139,7 +139,7 @@ impl Run {
     }
 
     /// Rounds until the life ends, one way or another.
-    fn live(&mut self) -> Result<Ending, Violation> {
+    fn live(&mut self) -> Result<LifeEnd, Violation> {
         let mut plan = self.plan_life();
         for round in 0..plan.rounds {
             self.strike(&mut plan, round);

@@ -247,12 +247,12 @@ impl Queue {
     }
 }
 
-/// What a change means for those who wait.
+/// The follow-up of a change to a message: the waiting receivers to wake, and the time to look again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effectuated {
-    /// A message may have become receivable.
+pub(crate) struct FollowUp {
+    /// True if a message may have become receivable.
     pub(crate) wakes: bool,
-    /// Time has work at this moment, at the latest.
+    /// The time by which a tick has work here; `None` if the change brings none.
     pub(crate) due_ms: Option<UnixMs>,
 }
 
@@ -315,29 +315,30 @@ impl Queue {
         &mut self,
         seq: Seq,
         new: Option<Message>,
-    ) -> (Option<Message>, Effectuated) {
-        let mut done = Effectuated::default();
+    ) -> (Option<Message>, FollowUp) {
+        let mut follow_up = FollowUp::default();
         let old = self.messages.replace(seq, new.as_ref());
         if let Some(before) = &mut self.before {
             before.messages.entry(seq).or_insert_with(|| old.clone());
         }
         if let Some(old) = &old {
-            done.wakes |= self.unindex(seq, old);
+            follow_up.wakes |= self.unindex(seq, old);
         }
         if let Some(new) = &new {
-            done.wakes |= self.index(seq, new);
-            done.due_ms = [new.phase.deadline(), new.expires_at_ms()].into_iter().flatten().min();
+            follow_up.wakes |= self.index(seq, new);
+            follow_up.due_ms =
+                [new.phase.deadline(), new.expires_at_ms()].into_iter().flatten().min();
             if let Some(expiry) = self.retention_ends(new) {
-                done.due_ms = Some(done.due_ms.map_or(expiry, |due| due.min(expiry)));
+                follow_up.due_ms = Some(follow_up.due_ms.map_or(expiry, |due| due.min(expiry)));
             }
-            done.due_ms =
-                [done.due_ms, self.lanes.limits.next_token_ms()].into_iter().flatten().min();
+            follow_up.due_ms =
+                [follow_up.due_ms, self.lanes.limits.next_token_ms()].into_iter().flatten().min();
             if new.phase == Phase::Parked {
                 let token = self.waiting_due_ms(&self.whose(seq, new.lane));
-                done.due_ms = [done.due_ms, token].into_iter().flatten().min();
+                follow_up.due_ms = [follow_up.due_ms, token].into_iter().flatten().min();
             }
         }
-        (old, done)
+        (old, follow_up)
     }
 
     fn index(&mut self, seq: Seq, message: &Message) -> bool {

@@ -61,14 +61,17 @@ impl HalfOpen {
     }
 }
 
-/// How an attempt ended, as far as guards care.
+/// The signal that the end of an attempt gives to its guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum AttemptSignal {
+    /// The attempt succeeded.
     Success {
+        /// True if it was the message's first attempt, which earns a share of a token.
         first: bool,
     },
+    /// The attempt failed.
     Failure,
-    /// It says nothing of the dependency.
+    /// The end of the attempt says nothing about the dependency.
     Neither,
 }
 
@@ -199,23 +202,29 @@ impl GuardState {
     }
 
     /// An attempt that began at that time is over.
-    pub(crate) fn end(&mut self, config: &Guard, started_ms: UnixMs, ended: Ended, now_ms: UnixMs) {
+    pub(crate) fn end(
+        &mut self,
+        config: &Guard,
+        started_ms: UnixMs,
+        signal: AttemptSignal,
+        now_ms: UnixMs,
+    ) {
         self.refill(config, now_ms);
-        if let (Ended::Success { first: true }, Some(budget)) = (ended, config.budget) {
+        if let (AttemptSignal::Success { first: true }, Some(budget)) = (signal, config.budget) {
             let earned = self.tokens.saturating_add(u64::from(budget.earn_percent) * TOKEN / 100);
             self.tokens = earned.min(cap(&budget)).max(self.tokens);
         }
         let Some(breaker) = config.breaker.filter(|_| started_ms >= self.since_ms) else { return };
         match &mut self.circuit {
             Circuit::Open { .. } => {}
-            Circuit::Closed => self.count(&breaker, ended, now_ms),
+            Circuit::Closed => self.count(&breaker, signal, now_ms),
             Circuit::HalfOpen(half) => {
                 half.out = half.out.saturating_sub(1);
                 let threshold = half.threshold;
-                match ended {
-                    Ended::Neither => {}
-                    Ended::Failure => self.open(&breaker, threshold, now_ms),
-                    Ended::Success { .. } => {
+                match signal {
+                    AttemptSignal::Neither => {}
+                    AttemptSignal::Failure => self.open(&breaker, threshold, now_ms),
+                    AttemptSignal::Success { .. } => {
                         half.succeeded += 1;
                         if half.succeeded >= breaker.probes {
                             self.prove(&breaker, threshold, now_ms);
@@ -223,7 +232,7 @@ impl GuardState {
                     }
                 }
             }
-            Circuit::SlowStart(slow) => match slow.end(&breaker, started_ms, ended, now_ms) {
+            Circuit::SlowStart(slow) => match slow.end(&breaker, started_ms, signal, now_ms) {
                 Step::GoOn => {}
                 Step::Close => self.close(now_ms),
                 Step::Open(threshold) => self.open(&breaker, threshold, now_ms),
@@ -231,15 +240,15 @@ impl GuardState {
         }
     }
 
-    fn count(&mut self, breaker: &Breaker, ended: Ended, now_ms: UnixMs) {
+    fn count(&mut self, breaker: &Breaker, signal: AttemptSignal, now_ms: UnixMs) {
         if now_ms >= self.window_start_ms.saturating_add(breaker.window_ms) {
             self.window_start_ms = now_ms;
             (self.successes, self.failures) = (0, 0);
         }
-        match ended {
-            Ended::Success { .. } => self.successes = self.successes.saturating_add(1),
-            Ended::Failure => self.failures = self.failures.saturating_add(1),
-            Ended::Neither => return,
+        match signal {
+            AttemptSignal::Success { .. } => self.successes = self.successes.saturating_add(1),
+            AttemptSignal::Failure => self.failures = self.failures.saturating_add(1),
+            AttemptSignal::Neither => return,
         }
         let all = u64::from(self.successes) + u64::from(self.failures);
         let failed = u64::from(self.failures) * 100 >= u64::from(breaker.failure_percent) * all;
@@ -443,18 +452,18 @@ mod tests {
         let mut guard = GuardState::new(&config, 0);
         while guard.take_token() {}
         for _ in 0..4 {
-            guard.end(&config, 0, Ended::Success { first: true }, 0);
+            guard.end(&config, 0, AttemptSignal::Success { first: true }, 0);
             assert!(!guard.has_token());
         }
-        guard.end(&config, 0, Ended::Success { first: false }, 0);
+        guard.end(&config, 0, AttemptSignal::Success { first: false }, 0);
         assert!(!guard.has_token(), "a retry that succeeds earns nothing");
-        guard.end(&config, 0, Ended::Success { first: true }, 0);
+        guard.end(&config, 0, AttemptSignal::Success { first: true }, 0);
         assert!(guard.take_token());
         assert_eq!(guard.token_at_ms(&config.budget.unwrap(), 3), 3_000);
         guard.refill(&config, 100_000);
         assert_eq!((0..).take_while(|_| guard.take_token()).count(), 10);
         for _ in 0..1_000 {
-            guard.end(&config, 0, Ended::Success { first: true }, 100_000);
+            guard.end(&config, 0, AttemptSignal::Success { first: true }, 100_000);
         }
         assert_eq!((0..).take_while(|_| guard.take_token()).count(), 50, "no more than are saved");
     }
@@ -463,23 +472,23 @@ mod tests {
     fn the_breaker_opens_probes_and_closes() {
         let config = config();
         let mut guard = GuardState::new(&config, 0);
-        let success = Ended::Success { first: true };
-        for ended in [success, success, Ended::Failure] {
-            guard.end(&config, 0, ended, 10);
+        let success = AttemptSignal::Success { first: true };
+        for signal in [success, success, AttemptSignal::Failure] {
+            guard.end(&config, 0, signal, 10);
         }
         assert!(!guard.is_open());
-        guard.end(&config, 0, Ended::Failure, 20);
+        guard.end(&config, 0, AttemptSignal::Failure, 20);
         assert_eq!(guard.hold(&config, false), shut(520));
         assert!(!guard.pass_time(&config, 0, 519));
         assert!(guard.pass_time(&config, 0, 520), "half open");
-        guard.end(&config, 15, Ended::Failure, 530);
+        guard.end(&config, 15, AttemptSignal::Failure, 530);
         assert!(!guard.is_open(), "an attempt from before says nothing");
         assert!(guard.begin(&config, 540));
         assert!(guard.begin(&config, 541));
         assert_eq!(guard.hold(&config, false), shut(1_041), "all probes are under way");
         guard.end(&config, 540, success, 600);
         assert!(guard.is_shut(&config), "one more must succeed");
-        guard.end(&config, 541, Ended::Failure, 700);
+        guard.end(&config, 541, AttemptSignal::Failure, 700);
         assert_eq!(guard.hold(&config, false), shut(1_200));
         guard.pass_time(&config, 0, 1_200);
         for _ in 0..2 {
@@ -493,7 +502,7 @@ mod tests {
     fn probes_that_never_end_are_given_up() {
         let config = config();
         let mut guard = GuardState::new(&config, 0);
-        (0..4).for_each(|_| guard.end(&config, 0, Ended::Failure, 0));
+        (0..4).for_each(|_| guard.end(&config, 0, AttemptSignal::Failure, 0));
         guard.pass_time(&config, 0, 500);
         (0..2).for_each(|_| {
             guard.begin(&config, 500);
@@ -506,11 +515,11 @@ mod tests {
     /// A guard whose probes have just succeeded.
     fn proven(config: &Guard) -> GuardState {
         let mut guard = GuardState::new(config, 0);
-        (0..4).for_each(|_| guard.end(config, 0, Ended::Failure, 0));
+        (0..4).for_each(|_| guard.end(config, 0, AttemptSignal::Failure, 0));
         assert!(guard.pass_time(config, 0, 500));
         for _ in 0..2 {
             guard.begin(config, 500);
-            guard.end(config, 500, Ended::Success { first: true }, 600);
+            guard.end(config, 500, AttemptSignal::Success { first: true }, 600);
         }
         guard
     }
@@ -529,9 +538,9 @@ mod tests {
         guard.begin(&config, 600);
         guard.begin(&config, 600);
         assert_eq!(guard.hold(&config, false), Some(Hold::SlowStart { in_flight: 2, allowed: 2 }));
-        guard.end(&config, 550, Ended::Failure, 610);
+        guard.end(&config, 550, AttemptSignal::Failure, 610);
         assert!(guard.is_shut(&config), "an attempt from before the probes' end says nothing");
-        guard.end(&config, 600, Ended::Failure, 620);
+        guard.end(&config, 600, AttemptSignal::Failure, 620);
         assert_eq!(guard.hold(&config, false), shut(1_120));
     }
 
@@ -554,7 +563,7 @@ mod tests {
         let config = config();
         let mut guard = GuardState::new(&config, 0);
         for at_ms in [0, 400, 800, 1_200, 1_600, 2_000] {
-            guard.end(&config, 0, Ended::Failure, at_ms);
+            guard.end(&config, 0, AttemptSignal::Failure, at_ms);
         }
         assert!(!guard.is_open());
     }
@@ -566,7 +575,7 @@ mod tests {
         let mut all = Vec::new();
         guard.encode(&mut all);
         assert_eq!(all, [0xac, 2, 0x90, 0x4e, 0xac, 2, 0, 0, 0, 0]);
-        (0..4).for_each(|_| guard.end(&config, 300, Ended::Failure, 300));
+        (0..4).for_each(|_| guard.end(&config, 300, AttemptSignal::Failure, 300));
         let at_ms = |guard: &mut GuardState, at_ms| assert!(guard.pass_time(&config, 0, at_ms));
         type Change<'a> = &'a dyn Fn(&mut GuardState);
         let states: [(&str, Change<'_>); 6] = [

@@ -3,7 +3,7 @@
 //! cuts it, until it holds nobody up any more. It is the way in which TCP finds out what a path
 //! bears (RFC 5681: slow start, congestion avoidance, threshold). Pure arithmetic, as `guard.rs`.
 
-use crate::retries::guard::Ended;
+use crate::retries::guard::AttemptSignal;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{Breaker, UnixMs};
 
@@ -74,18 +74,18 @@ impl SlowStart {
         &mut self,
         breaker: &Breaker,
         started_ms: UnixMs,
-        ended: Ended,
+        signal: AttemptSignal,
         now_ms: UnixMs,
     ) -> Step {
         self.note_bound(now_ms);
         self.out = self.out.saturating_sub(1);
         let counts = started_ms >= self.round_ms;
-        match ended {
-            Ended::Neither => return Step::GoOn,
-            Ended::Success { .. } => self.succeeded += u32::from(counts),
-            Ended::Failure => self.failed += u32::from(counts),
+        match signal {
+            AttemptSignal::Neither => return Step::GoOn,
+            AttemptSignal::Success { .. } => self.succeeded += u32::from(counts),
+            AttemptSignal::Failure => self.failed += u32::from(counts),
         }
-        if matches!(ended, Ended::Success { .. })
+        if matches!(signal, AttemptSignal::Success { .. })
             && now_ms >= self.bound_ms.saturating_add(breaker.window_ms)
         {
             return Step::Close;
@@ -183,7 +183,7 @@ mod tests {
         probes: 4,
         slow_start_percent: 100,
     };
-    const SUCCESS: Ended = Ended::Success { first: true };
+    const SUCCESS: AttemptSignal = AttemptSignal::Success { first: true };
 
     /// As many attempts as may be, which end in a while, so many of them with success.
     fn round(slow: &mut SlowStart, now_ms: &mut UnixMs, successes: u32) -> Step {
@@ -191,8 +191,8 @@ mod tests {
         (0..out).for_each(|_| slow.begin(&BREAKER, began_ms));
         *now_ms += 100;
         for n in 0..out {
-            let ended = if n < successes { SUCCESS } else { Ended::Failure };
-            match slow.end(&BREAKER, began_ms, ended, *now_ms) {
+            let signal = if n < successes { SUCCESS } else { AttemptSignal::Failure };
+            match slow.end(&BREAKER, began_ms, signal, *now_ms) {
                 Step::GoOn => {}
                 step => return step,
             }
@@ -235,7 +235,7 @@ mod tests {
         let mut slow = SlowStart { allowed: 8, ..SlowStart::new(&BREAKER, 0, 0) };
         (0..8).for_each(|_| slow.begin(&BREAKER, 1));
         for _ in 0..8 {
-            assert_eq!(slow.end(&BREAKER, 1, Ended::Failure, 100), Step::GoOn);
+            assert_eq!(slow.end(&BREAKER, 1, AttemptSignal::Failure, 100), Step::GoOn);
         }
         assert_eq!((slow.allowed, slow.out), (4, 0));
     }

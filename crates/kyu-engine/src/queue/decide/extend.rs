@@ -11,7 +11,7 @@ use crate::queue::decide::conclude::is_claimed;
 use crate::queue::decide::sequences::Sequences;
 use crate::queue::message::Standing;
 use crate::queue::message_record::MessageFact;
-use crate::retries::decide::retry::{Ending, Failure};
+use crate::retries::decide::retry::{Failure, RunningAttempts};
 use crate::state::State;
 use kyu_model::limits::{MAX_BATCH, MAX_LEASE_MS};
 use kyu_model::{AttemptEnd, Context, Extend, Extended, Phase, Receipt, Refusal};
@@ -27,24 +27,24 @@ pub(crate) fn decide(
         return Err(Refusal::LimitExceeded("items of one extend"));
     }
     let mut sequences = Sequences::default();
-    let mut ending = Ending::new(state, queue, ctx);
+    let mut attempts = RunningAttempts::new(state, queue, ctx);
     let results = command
         .items
         .iter()
-        .map(|(receipt, run_ms)| one(&mut ending, receipt, *run_ms, &mut sequences, effects));
+        .map(|(receipt, run_ms)| one(&mut attempts, receipt, *run_ms, &mut sequences, effects));
     let results = results.collect();
-    ending.guards.finish(effects);
+    attempts.guards.finish(effects);
     Ok((results, Wait::Record))
 }
 
 fn one(
-    ending: &mut Ending<'_>,
+    attempts: &mut RunningAttempts<'_>,
     receipt: &Receipt,
     run_ms: u64,
     sequences: &mut Sequences,
     effects: &mut Effects,
 ) -> Extended {
-    let (queue, ctx) = (ending.queue, ending.ctx);
+    let (queue, ctx) = (attempts.queue, attempts.ctx);
     if receipt.queue != queue.id() || receipt.seq >= *queue.next_seq {
         return Extended::Foreign;
     }
@@ -77,7 +77,7 @@ fn one(
         // The SQS way to say that it failed.
         let (end, error) = (AttemptEnd::Failed, None);
         let failure = Failure { end, error, delay_ms: None, to_tail: false };
-        ending.failed(receipt.seq, &message, &failure, sequences, effects);
+        attempts.failed(receipt.seq, &message, &failure, sequences, effects);
         return Extended::Done;
     }
     let until_ms = ctx.now_ms.saturating_add(run_ms);

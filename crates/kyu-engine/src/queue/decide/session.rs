@@ -3,7 +3,7 @@
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::decide::conclude::{claimed, unclaim};
-use crate::retries::decide::retry::Ending;
+use crate::retries::decide::retry::RunningAttempts;
 use crate::state::State;
 use kyu_model::{AttemptEnd, Context, EndSession};
 
@@ -18,14 +18,14 @@ pub(crate) fn decide(
         let Some(held) = queue.sessions.get(&command.session) else { continue };
         let claimed = claimed(queue, command.session);
         messages += claimed.len() as u64;
-        let mut ending = Ending::new(state, queue, ctx);
+        let mut attempts = RunningAttempts::new(state, queue, ctx);
         for seq in held.iter().filter(|seq| !queue.claims.contains_key(seq)) {
             let Some(message) = queue.messages.get(seq) else { continue };
             let end = AttemptEnd::Disconnected;
-            ending.given_back(seq, &message, end, (None, None), effects);
+            attempts.given_back(seq, &message, end, (None, None), effects);
             messages += 1;
         }
-        ending.guards.finish(effects);
+        attempts.guards.finish(effects);
         if !claimed.is_empty() {
             unclaim(queue, claimed, ctx, effects);
         }

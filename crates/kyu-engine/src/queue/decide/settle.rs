@@ -7,7 +7,7 @@ use crate::queue::decide::sequences::Sequences;
 use crate::queue::message::{Message, Standing};
 use crate::queue::message_record::{MessageFact, Removal};
 use crate::queue::store::Queue;
-use crate::retries::decide::retry::{Ending, Failure};
+use crate::retries::decide::retry::{Failure, RunningAttempts};
 use crate::retries::record::{RetryFact, StaleAck};
 use crate::state::State;
 use kyu_model::limits::MAX_BATCH;
@@ -24,7 +24,7 @@ pub(crate) fn decide(
         return Err(Refusal::LimitExceeded("items of one settle"));
     }
     let mut sequences = Sequences::default();
-    let mut ending = Ending::new(state, queue, ctx);
+    let mut attempts = RunningAttempts::new(state, queue, ctx);
     let mut acked: Vec<Seq> = Vec::with_capacity(command.items.len());
     let results = command.items.iter().map(|(receipt, outcome)| {
         let message = match find(queue, receipt) {
@@ -36,13 +36,13 @@ pub(crate) fn decide(
         };
         if *outcome == Outcome::Ack {
             acked.push(receipt.seq);
-            ending.succeeded(receipt.seq, &message, effects);
+            attempts.succeeded(receipt.seq, &message, effects);
             return Settled::Done;
         }
         if !message.phase.in_flight() {
             return Settled::Lapsed;
         }
-        unsuccessful(&mut ending, receipt.seq, &message, outcome, &mut sequences, effects);
+        unsuccessful(&mut attempts, receipt.seq, &message, outcome, &mut sequences, effects);
         Settled::Done
     });
     let results = results.collect();
@@ -50,12 +50,12 @@ pub(crate) fn decide(
         let (queue, reason) = (queue.id(), Removal::Acked);
         effects.push(MessageFact::Removed { queue, reason, seqs: acked, at_ms: None });
     }
-    ending.guards.finish(effects);
+    attempts.guards.finish(effects);
     Ok((results, Wait::Record))
 }
 
 fn unsuccessful(
-    ending: &mut Ending<'_>,
+    attempts: &mut RunningAttempts<'_>,
     seq: Seq,
     message: &Message,
     outcome: &Outcome,
@@ -63,8 +63,8 @@ fn unsuccessful(
     effects: &mut Effects,
 ) {
     let retried = !matches!(outcome, Outcome::Dead | Outcome::Failed { retry: false, .. });
-    if retried && is_claimed(ending.queue, seq, message) {
-        return unclaim(ending.queue, vec![seq], ending.ctx, effects);
+    if retried && is_claimed(attempts.queue, seq, message) {
+        return unclaim(attempts.queue, vec![seq], attempts.ctx, effects);
     }
     match outcome {
         Outcome::Ack => {}
@@ -73,35 +73,36 @@ fn unsuccessful(
             let (end, error) = (AttemptEnd::Failed, None);
             let failure = Failure { end, error, delay_ms, to_tail: *to_tail };
             // Without a policy the consumer alone says where the message goes.
-            if ending.queue.retries() {
-                return ending.failed(seq, message, &failure, sequences, effects);
+            if attempts.queue.retries() {
+                return attempts.failed(seq, message, &failure, sequences, effects);
             }
-            ending.remember(seq, end, None, effects);
+            attempts.remember(seq, end, None, effects);
             effects.push(MessageFact::Released {
-                queue: ending.queue.id(),
+                queue: attempts.queue.id(),
                 seq,
-                ready_at_ms: delay_ms.map(|delay_ms| ending.ctx.now_ms.saturating_add(delay_ms)),
-                order: to_tail.then(|| sequences.next(ending.queue)),
+                ready_at_ms: delay_ms.map(|delay_ms| attempts.ctx.now_ms.saturating_add(delay_ms)),
+                order: to_tail.then(|| sequences.next(attempts.queue)),
                 counted: true,
             });
             if delay_ms.is_none() {
-                ending.queue.note_receivable(&[seq], ending.ctx.now_ms, effects);
+                attempts.queue.note_receivable(&[seq], attempts.ctx.now_ms, effects);
             }
         }
         Outcome::Release { to_tail, delay_ms, counted: false } => {
-            let ready_at_ms = (*delay_ms > 0).then(|| ending.ctx.now_ms.saturating_add(*delay_ms));
-            let place = (ready_at_ms, to_tail.then(|| sequences.next(ending.queue)));
-            ending.given_back(seq, message, AttemptEnd::GivenBack, place, effects);
+            let ready_at_ms =
+                (*delay_ms > 0).then(|| attempts.ctx.now_ms.saturating_add(*delay_ms));
+            let place = (ready_at_ms, to_tail.then(|| sequences.next(attempts.queue)));
+            attempts.given_back(seq, message, AttemptEnd::GivenBack, place, effects);
         }
         Outcome::Failed { error, delay_ms, retry: true } => {
             let (end, error) = (AttemptEnd::Failed, Some(error.as_str()));
             let failure = Failure { end, error, delay_ms: *delay_ms, to_tail: false };
-            ending.failed(seq, message, &failure, sequences, effects);
+            attempts.failed(seq, message, &failure, sequences, effects);
         }
         Outcome::Failed { error, retry: false, .. } => {
-            ending.rejected(seq, message, Some(error), sequences, effects);
+            attempts.rejected(seq, message, Some(error), sequences, effects);
         }
-        Outcome::Dead => ending.rejected(seq, message, None, sequences, effects),
+        Outcome::Dead => attempts.rejected(seq, message, None, sequences, effects),
     }
 }
 

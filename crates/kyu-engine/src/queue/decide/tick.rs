@@ -9,7 +9,7 @@ use crate::move_task::decide as move_task;
 use crate::queue::decide::sequences::{Sequences, bury, moved};
 use crate::queue::message_record::{MessageFact, Removal};
 use crate::queue::record::QueueFact;
-use crate::retries::decide::retry::{Ending, Failure};
+use crate::retries::decide::retry::{Failure, RunningAttempts};
 use crate::schedule::decide::fire;
 use kyu_model::{AttemptEnd, Context, DeadReason, ExpiredTo, Fairness, Phase, QueueId, Seq, Tick};
 
@@ -61,10 +61,10 @@ fn one_queue(
     effects: &mut Effects,
 ) -> usize {
     let Ok(queue) = state.queue(id) else { return 0 };
-    let mut ending = Ending::new(state, queue, ctx);
+    let mut attempts = RunningAttempts::new(state, queue, ctx);
     let expired: Vec<Seq> = queue.expired(ctx.now_ms, budget).into_iter().take(budget).collect();
     let mut touched = expired.len();
-    touched += ending.guards.pass_time(budget - touched, effects);
+    touched += attempts.guards.pass_time(budget - touched, effects);
     let mut promoted = Vec::new();
     for seq in queue.due(ctx.now_ms).take(budget - touched) {
         touched += 1;
@@ -76,9 +76,9 @@ fn one_queue(
             Phase::Leased(_) => {
                 let (end, error) = (AttemptEnd::TimedOut, None);
                 let failure = Failure { end, error, delay_ms: None, to_tail: false };
-                ending.failed(seq, &message, &failure, sequences, effects);
+                attempts.failed(seq, &message, &failure, sequences, effects);
             }
-            Phase::Backoff(_) => match ending.guards.next(seq, &message) {
+            Phase::Backoff(_) => match attempts.guards.next(seq, &message) {
                 Next::Now => promoted.push(seq),
                 next => {
                     let retried = RetryFact::Retried { queue: id, seq, next, order: None };
@@ -93,7 +93,7 @@ fn one_queue(
             | Phase::Dead(_) => promoted.push(seq),
         }
     }
-    expire(&ending, &expired, sequences, effects);
+    expire(&attempts, &expired, sequences, effects);
     if !promoted.is_empty() {
         promote(queue, &promoted, sequences, effects);
         queue.note_receivable(&promoted, ctx.now_ms, effects);
@@ -116,7 +116,7 @@ fn one_queue(
     if forgettable.into_iter().flatten().any(|at_ms| at_ms + SWEEP_SLACK_MS <= ctx.now_ms) {
         effects.push(QueueFact::Swept { queue: id, at_ms: ctx.now_ms });
     }
-    ending.guards.finish(effects);
+    attempts.guards.finish(effects);
     touched
 }
 
@@ -148,8 +148,13 @@ fn promote(queue: &Queue, due: &[Seq], sequences: &mut Sequences, effects: &mut 
 }
 
 /// Messages whose time is over go where the queue says, or nowhere.
-fn expire(ending: &Ending<'_>, expired: &[Seq], sequences: &mut Sequences, effects: &mut Effects) {
-    let (state, queue, ctx) = (ending.state, ending.queue, ending.ctx);
+fn expire(
+    attempts: &RunningAttempts<'_>,
+    expired: &[Seq],
+    sequences: &mut Sequences,
+    effects: &mut Effects,
+) {
+    let (state, queue, ctx) = (attempts.state, attempts.queue, attempts.ctx);
     let nowhere = queue.info.config.expired_to == ExpiredTo::Nowhere;
     let (mut by_deadline, mut by_retention) = (Vec::new(), Vec::new());
     for seq in expired.iter().copied() {
@@ -165,7 +170,7 @@ fn expire(ending: &Ending<'_>, expired: &[Seq], sequences: &mut Sequences, effec
             continue;
         }
         if message.phase.in_flight() {
-            ending.remember(seq, AttemptEnd::Expired, None, effects);
+            attempts.remember(seq, AttemptEnd::Expired, None, effects);
         }
         let reason = if own { DeadReason::Deadline } else { DeadReason::Retention };
         bury(state, queue, seq, reason, ctx, sequences, effects);

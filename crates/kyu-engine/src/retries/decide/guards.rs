@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::effect::Effects;
 use crate::queue::message::Message;
 use crate::queue::store::Queue;
-use crate::retries::guard::{Ended, GuardState};
+use crate::retries::guard::{AttemptSignal, GuardState};
 use crate::retries::guard_keys::GuardValue;
 use crate::retries::queue_guards::Whose;
 use crate::retries::record::{Next, RetryFact};
@@ -77,11 +77,11 @@ impl<'a> Guards<'a> {
     }
 
     /// An attempt is over.
-    pub(crate) fn end(&mut self, seq: Seq, message: &Message, ended: Ended) {
+    pub(crate) fn end(&mut self, seq: Seq, message: &Message, signal: AttemptSignal) {
         let now_ms = self.now_ms;
         let whose = self.queue.whose(seq, message.lane);
         if let Some((config, guard)) = self.of(&whose) {
-            guard.end(&config, message.history.last_received_at_ms, ended, now_ms);
+            guard.end(&config, message.history.last_received_at_ms, signal, now_ms);
         }
     }
 

@@ -8,13 +8,13 @@ use crate::queue::message::Message;
 use crate::queue::message_record::{LeaseEnd, MessageFact};
 use crate::queue::store::Queue;
 use crate::retries::decide::guards::Guards;
-use crate::retries::guard::Ended;
+use crate::retries::guard::AttemptSignal;
 use crate::retries::record::{Next, RetryFact};
 use crate::state::State;
 use kyu_model::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
 use kyu_model::{Acquire, AttemptEnd, Context, DeadReason, Lease, Seq, UnixMs};
 
-/// How an attempt failed.
+/// A failed attempt: its end, and the wishes of its consumer.
 pub(crate) struct Failure<'f> {
     pub(crate) end: AttemptEnd,
     pub(crate) error: Option<&'f str>,
@@ -23,15 +23,15 @@ pub(crate) struct Failure<'f> {
     pub(crate) to_tail: bool,
 }
 
-/// Attempts of one queue that end in one command.
-pub(crate) struct Ending<'a> {
+/// The running attempts of one queue, of which one command ends some.
+pub(crate) struct RunningAttempts<'a> {
     pub(crate) state: &'a State,
     pub(crate) queue: &'a Queue,
     pub(crate) ctx: &'a Context,
     pub(crate) guards: Guards<'a>,
 }
 
-impl<'a> Ending<'a> {
+impl<'a> RunningAttempts<'a> {
     pub(crate) fn new(state: &'a State, queue: &'a Queue, ctx: &'a Context) -> Self {
         Self { state, queue, ctx, guards: Guards::new(queue, ctx.now_ms) }
     }
@@ -46,7 +46,7 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         self.remember(seq, failure.end, failure.error, effects);
-        self.guards.end(seq, message, Ended::Failure);
+        self.guards.end(seq, message, AttemptSignal::Failure);
         if self.was_last(message) {
             let reason = DeadReason::MaxReceives;
             return bury(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
@@ -77,7 +77,7 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         self.remember(seq, end, None, effects);
-        self.guards.end(seq, message, Ended::Neither);
+        self.guards.end(seq, message, AttemptSignal::Neither);
         self.release(seq, ready_at_ms, order, false, effects);
     }
 
@@ -91,7 +91,7 @@ impl<'a> Ending<'a> {
         effects: &mut Effects,
     ) {
         self.remember(seq, AttemptEnd::Rejected, error, effects);
-        self.guards.end(seq, message, Ended::Neither);
+        self.guards.end(seq, message, AttemptSignal::Neither);
         let reason = DeadReason::Rejected;
         bury(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
     }
@@ -99,7 +99,7 @@ impl<'a> Ending<'a> {
     /// The attempt succeeded; what waits for tokens may go on.
     pub(crate) fn succeeded(&mut self, seq: Seq, message: &Message, effects: &mut Effects) {
         let first = message.history.receives == 1;
-        self.guards.end(seq, message, Ended::Success { first });
+        self.guards.end(seq, message, AttemptSignal::Success { first });
         let whose = self.queue.whose(seq, message.lane);
         let most = kyu_model::limits::MAX_BATCH;
         self.guards.release_parked(&whose, most, effects);
