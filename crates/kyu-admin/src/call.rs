@@ -15,12 +15,13 @@ use crate::door::AdminOptions;
 use crate::limits::{DEFAULT_PAGE, MAX_ITEMS, MAX_NAME_BYTES};
 use crate::problem::{Code, Problem};
 
-/// What an operation may use.
+/// The circumstances that an operation may use.
 pub(crate) struct Call<'a> {
     pub(crate) broker: &'a Broker,
     pub(crate) options: &'a AdminOptions,
     pub(crate) principal: &'a Principal,
-    /// Whether whoever asks is still there, and what may be loaded for the answer.
+    /// The connection of the caller: it tells whether the caller is still there, and pays for what
+    /// is loaded for the answer.
     pub(crate) client: &'a Client,
     pub(crate) head: &'a Head,
     pub(crate) body: &'a Bytes,
@@ -88,7 +89,7 @@ pub(crate) fn within(
     }
 }
 
-/// How many items a page has.
+/// The number of items of a page.
 pub(crate) fn page_size(limit: Option<u32>, default: u32) -> Result<usize, Problem> {
     let size = limit.unwrap_or(default) as usize;
     match size {
@@ -102,7 +103,7 @@ pub(crate) fn list_size(limit: Option<u32>) -> Result<usize, Problem> {
     page_size(limit, DEFAULT_PAGE)
 }
 
-/// How many items a batch has.
+/// Checks the number of items of a batch.
 pub(crate) fn check_items(count: usize, field: &str) -> Result<(), Problem> {
     match count {
         1..=MAX_ITEMS => Ok(()),
@@ -118,7 +119,7 @@ pub(crate) fn cursor(last: &str) -> String {
     CURSOR.encode(last)
 }
 
-/// What a cursor goes on after.
+/// The name that a cursor goes on after.
 pub(crate) fn after(cursor: Option<&str>) -> Result<Option<String>, Problem> {
     let Some(cursor) = cursor else { return Ok(None) };
     let bytes = CURSOR.decode(cursor).ok();

@@ -216,7 +216,7 @@ fn unique(unique: Unique) -> Result<kyu_broker::Unique, Problem> {
     Ok(kyu_broker::Unique { key, scope, policy: policy.into() })
 }
 
-/// What has happened to a message as JSON has it.
+/// The history of a message as JSON has it.
 pub(crate) fn show_history(history: kyu_broker::MessageHistory) -> MessageHistory {
     MessageHistory {
         receive_count: history.receive_count,

@@ -16,10 +16,10 @@ use crate::operation::{Operation, Reply};
 use crate::operations::OPERATIONS;
 use crate::problem::{Code, Problem};
 
-/// Where the API begins.
+/// The beginning of the API's paths.
 const PREFIX: &str = "/v1/";
 
-/// What an operator may choose about the admin API.
+/// The options of the admin API that an operator may choose.
 #[derive(Clone, Debug)]
 pub struct AdminOptions {
     /// The namespace of requests that name none.
@@ -45,7 +45,7 @@ impl Admin {
         Self { broker, access, options }
     }
 
-    /// Whether a request is for the admin API.
+    /// Tells whether a request is for the admin API.
     pub fn is_addressed(head: &Head) -> bool {
         head.uri.path().starts_with(PREFIX)
     }

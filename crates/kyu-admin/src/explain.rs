@@ -264,7 +264,7 @@ fn words(reason: &Reason, shown: &Explanation) -> String {
     }
 }
 
-/// How long ago a time was.
+/// The time since an instant, in words.
 fn ago(at_ms: u64, shown: &Explanation) -> String {
     match shown.now_ms.saturating_sub(at_ms) {
         0 => "just now".to_owned(),
@@ -284,12 +284,12 @@ fn length(ms: u64) -> String {
     }
 }
 
-/// When a pause ends, if it does by itself.
+/// The end of a pause, if it ends by itself, in words.
 fn until(until_at_ms: Option<u64>, shown: &Explanation) -> String {
     until_at_ms.map_or(String::new(), |at_ms| format!(" and goes on {}", span(at_ms, shown)))
 }
 
-/// How far away a time is.
+/// The distance of an instant, in words.
 fn span(at_ms: u64, shown: &Explanation) -> String {
     match at_ms.saturating_sub(shown.now_ms) {
         0 => "now".to_owned(),

@@ -1,4 +1,4 @@
-//! What an operation is: a row of the table that routes requests and describes them.
+//! Operations: rows of the table that routes requests and describes them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::problem::{Code, Problem};
 use crate::{form, form_limits};
 
-/// What an operation does, in a box: the table has many of them.
+/// The work of an operation, in a box: the table has many of them.
 pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
 
 /// One operation.
@@ -23,7 +23,7 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// With parameters in braces.
     pub(crate) path: &'static str,
-    /// What it does: a sentence, and perhaps more.
+    /// The description: a sentence, and perhaps more.
     pub(crate) about: &'static str,
     pub(crate) tag: &'static str,
     /// The status of success.
@@ -54,7 +54,7 @@ pub(crate) struct Reply {
     pub(crate) location: Option<String>,
 }
 
-/// What an operation has come to.
+/// The outcome of an operation.
 pub(crate) struct Done<T> {
     pub(crate) value: T,
     pub(crate) status: Option<StatusCode>,
@@ -82,7 +82,7 @@ impl<T: Serialize> Done<T> {
     }
 }
 
-/// Where an operation's body comes from.
+/// The source of an operation's body.
 pub(crate) trait Body: Sized + Send {
     fn read(call: &Call<'_>) -> Result<Self, Problem>;
     fn schema(generator: &mut SchemaGenerator) -> Option<BodySchema>;

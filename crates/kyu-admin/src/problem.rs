@@ -1,4 +1,5 @@
-//! Why a request was not carried out, as the caller sees it (RFC 9457). The codes are stable.
+//! The reason why a request was not carried out, as the caller sees it (RFC 9457). The codes are
+//! stable.
 
 use std::borrow::Cow;
 

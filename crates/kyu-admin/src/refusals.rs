@@ -1,5 +1,5 @@
-//! What each refusal of the broker means to a caller. No arm for "the rest": a new refusal must be
-//! given an answer.
+//! The meaning of each refusal of the broker to a caller. No arm for "the rest": a new refusal must
+//! be given an answer.
 
 use kyu_broker::{EnqueueRefusal, Error, LedgerRefusal, PublishError, Refusal, ScheduleRefusal};
 

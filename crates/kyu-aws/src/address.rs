@@ -1,4 +1,4 @@
-//! How a queue is named: URLs, ARNs, and what a queue's name may be.
+//! The names of a queue: URLs, ARNs, and the rules for a queue's name.
 
 use kyu_broker::QueueName;
 use kyu_door::origin::Origin;
@@ -61,7 +61,7 @@ pub(crate) fn of_path(path: &str, region: &str, options: &SqsOptions) -> Option<
     Some(QueueName { namespace: namespace(account, region, options), name: name.to_owned() })
 }
 
-/// Whether a queue URL names an account before the queue.
+/// Tells whether a queue URL names an account before the queue.
 pub(crate) fn has_account(url: &str) -> bool {
     let mut segments = url.rsplit('/').filter(|segment| !segment.is_empty()).skip(1);
     segments.next().is_some_and(is_account)

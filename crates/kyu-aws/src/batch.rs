@@ -1,5 +1,5 @@
-//! What the three batch actions share: rules for the batch as a whole, and the answer entry by
-//! entry.
+//! The parts that the three batch actions share: rules for the batch as a whole, and the answer
+//! entry by entry.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What every action is given beside its request.
+//! The circumstances that every action is given beside its request.
 
 use std::sync::Arc;
 
@@ -20,10 +20,11 @@ pub(crate) struct Call<'r> {
     pub(crate) broker: &'r Broker,
     pub(crate) options: &'r SqsOptions,
     pub(crate) principal: &'r Principal,
-    /// Whether whoever asks is still there, and what may be loaded for the answer.
+    /// The connection of the caller: it tells whether the caller is still there, and pays for what
+    /// is loaded for the answer.
     pub(crate) client: &'r Client,
     pub(crate) protocol: Protocol,
-    /// Where the client reaches this server, for the URLs in its answers.
+    /// The origin at which the client reaches this server, for the URLs in its answers.
     pub(crate) origin: &'r Origin,
     /// The region that the client signs for: it has queues and topics of its own.
     pub(crate) region: &'r str,
@@ -31,11 +32,11 @@ pub(crate) struct Call<'r> {
     pub(crate) path_queue: Option<QueueName>,
     /// The HTTP header in which X-Ray names the trace that the request belongs to.
     pub(crate) trace_header: Option<&'r str>,
-    /// Whether somebody stands for the request with a signature; it need not have been checked.
+    /// The request is signed by somebody; the signature need not have been checked.
     pub(crate) signed: bool,
     /// The request has no right to be here but that it is a link from a message.
     pub(crate) is_stranger: bool,
-    /// What SNS knows beside the broker.
+    /// The state of SNS beside the broker's.
     pub(crate) sns: &'r Arc<Sns>,
     /// The request's body; what the broker keeps of it is sliced from here.
     pub(crate) body: &'r Bytes,

@@ -15,7 +15,7 @@ use kyu_door::http::{Head, Method, Response, StatusCode};
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const EXPOSED: HeaderValue = HeaderValue::from_static("x-amzn-requestid, x-amzn-query-error, date");
-/// How long a browser may remember the answer, in seconds: two days, as AWS has it.
+/// The time for which a browser may remember the answer, in seconds: two days, as AWS has it.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("172800");
 const VARIES: HeaderValue = HeaderValue::from_static(
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",

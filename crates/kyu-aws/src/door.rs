@@ -25,7 +25,7 @@ use crate::wire::{Input, Protocol, form};
 /// Service and action of a JSON request.
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TARGET_PREFIX: &str = "AmazonSQS.";
-/// How a Query request says what its body is.
+/// The content type of a Query request's body.
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 /// The trace of a request, as X-Ray puts it there.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-amzn-trace-id");
@@ -34,23 +34,23 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The Query code of a JSON error, for clients that were written when there was only Query.
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 
-/// What an operator may choose about SQS.
+/// The options of SQS that an operator may choose.
 #[derive(Clone, Debug)]
 pub struct SqsOptions {
     /// The account that owns all queues: 12 digits.
     pub account: String,
     /// The region in ARNs, and of clients that name none.
     pub region: String,
-    /// Whether there is only this region, whatever clients sign for. Otherwise each region has queues
-    /// and topics of its own.
+    /// There is only this region, whatever clients sign for. Otherwise each region has queues and
+    /// topics of its own.
     pub single_region: bool,
     /// Time between two purges of a queue; AWS has 60 s.
     pub purge_cooldown_ms: u64,
     /// Time before a deleted queue's name may be used again; AWS has 60 s.
     pub name_reuse_wait_ms: u64,
-    /// Where clients reach this server, for the URLs in answers.
+    /// The origins at which clients reach this server, for the URLs in answers.
     pub origins: Origins,
-    /// What concerns SNS alone.
+    /// The options of SNS alone.
     pub sns: SnsOptions,
 }
 
@@ -92,7 +92,7 @@ impl Sqs {
         Deliveries::start(self.broker.clone(), options, sns)
     }
 
-    /// How deliveries to HTTP endpoints have ended.
+    /// Counts of deliveries to HTTP endpoints, by how they ended.
     pub fn delivery_counts(&self) -> &DeliveryCounts {
         &self.sns.deliveries
     }
@@ -219,13 +219,13 @@ impl Handler for Sqs {
     }
 }
 
-/// Whether a request claims to be somebody's.
+/// Tells whether a request claims to be somebody's.
 fn is_signed(head: &Head) -> bool {
     head.headers.contains_key(AUTHORIZATION)
         || head.uri.query().is_some_and(|query| query.contains("X-Amz-Signature="))
 }
 
-/// Whether a request is a link from a message of SNS.
+/// Tells whether a request is a link from a message of SNS.
 fn is_link(protocol: Protocol, head: &Head, in_url: &[u8], body: &[u8]) -> bool {
     let in_body: &[u8] = if head.method == Method::POST { body } else { b"" };
     protocol != Protocol::Json

@@ -10,7 +10,7 @@ use kyu_door::http::{Rejection, StatusCode};
 
 use crate::limits::{MAX_BATCH_ENTRIES, MAX_MESSAGE_BYTES, MAX_QUOTED_BYTES};
 
-/// Why an action is not done.
+/// The reason why an action is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
     // What the request asks for is not there, or not so.
@@ -49,12 +49,12 @@ pub(crate) enum Error {
     Internal,
 }
 
-/// What an error is called on the wire.
+/// The names of an error on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     /// The shape's name in the service model, or the exception of the framework beneath it.
     pub(crate) name: &'static str,
-    /// Where that name is defined.
+    /// The namespace in which that name is defined.
     pub(crate) namespace: &'static str,
     /// `Error.Code` of the Query protocol, and of boto3 and Celery through `x-amzn-query-error`.
     pub(crate) query_code: &'static str,
@@ -76,7 +76,7 @@ impl Row {
         Self { name, namespace, query_code, status, bare_in_query: false }
     }
 
-    /// Whose fault it is, as Query says it.
+    /// The side whose fault it is, as Query says it.
     pub(crate) fn fault(&self) -> &'static str {
         if self.status.is_server_error() { "Receiver" } else { "Sender" }
     }

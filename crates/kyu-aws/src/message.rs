@@ -16,7 +16,7 @@ use crate::wire::Text;
 /// The sender of messages that name none: the user of a server without credentials.
 pub(crate) const LOCAL_SENDER_ID: &str = "AIDAIT2UOQQY3AUEKVGXU";
 
-/// What a client says of a message.
+/// A message as a client describes it.
 pub(crate) struct SentMessage<'a> {
     pub(crate) body: Option<Text<'a>>,
     pub(crate) delay_seconds: Option<i64>,
@@ -99,7 +99,7 @@ pub(crate) fn sequence_number(queue: &QueueInfo, seq: Seq) -> Option<String> {
     (queue.config.kind == QueueKind::Fifo).then(|| FIRST.saturating_add(seq).to_string())
 }
 
-/// Whether XML 1.0 can carry every character, which is SQS' rule for text.
+/// Tells whether XML 1.0 can carry every character, which is SQS' rule for text.
 pub(crate) fn is_xml_text(text: &str) -> bool {
     let bytes = text.as_bytes();
     let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');

@@ -179,7 +179,8 @@ fn check_type(name: &str, data_type: Option<&str>) -> Result<String, Error> {
 const MAX_NUMBER_DIGITS: usize = 38;
 const NUMBER_POWERS: std::ops::RangeInclusive<i64> = -128..=126;
 
-/// Whether a text is a decimal number, perhaps with sign, fraction and exponent, within AWS' bounds.
+/// Tells whether a text is a decimal number, perhaps with sign, fraction and exponent, within AWS'
+/// bounds.
 pub(crate) fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (decimal, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -210,7 +211,7 @@ fn invalid(text: &str) -> Error {
     Error::InvalidParameterValue(text.to_owned())
 }
 
-/// Which attributes a receive asks for.
+/// The attributes that a receive asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Selection<'a> {
     all: bool,
@@ -234,7 +235,7 @@ impl<'a> Selection<'a> {
         selection
     }
 
-    /// Whether an attribute is asked for.
+    /// Tells whether an attribute is asked for.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all
             || self.names.iter().any(|wanted| wanted == name)

@@ -69,7 +69,7 @@ pub(crate) fn statements(policy: &mut Map<String, Value>) -> Option<&mut Vec<Val
     entry.as_array_mut()
 }
 
-/// Whether a statement is the one of a label.
+/// Tells whether a statement is the one of a label.
 pub(crate) fn has_label(statement: &Value, label: &str) -> bool {
     statement.get("Sid").and_then(Value::as_str) == Some(label)
 }

@@ -17,7 +17,7 @@ const ACTION: &str = "GetCallerIdentity";
 /// The user of a server without credentials.
 const LOCAL_USER: &str = "local";
 
-/// Whether a Query request is for STS.
+/// Tells whether a Query request is for STS.
 pub(crate) fn is_addressed(parameters: &Node<'_>) -> bool {
     match parameters.text("Version") {
         Some(version) => version == VERSION,
@@ -34,7 +34,7 @@ pub(crate) fn arn_of_caller(call: &Call<'_>) -> String {
     format!("arn:aws:iam::{}:user/{user}", call.options.account)
 }
 
-/// Who is calling; the error is the answer to any other action.
+/// GetCallerIdentity: the caller's account and ARN; the error is the answer to any other action.
 pub(crate) fn run(call: &Call<'_>, parameters: &Node<'_>, id: &RequestId) -> Result<Bytes, Bytes> {
     let action = parameters.text("Action").unwrap_or_default();
     if action != ACTION {

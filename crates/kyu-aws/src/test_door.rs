@@ -96,7 +96,7 @@ impl Door {
         .await
     }
 
-    /// What is said of a request that could not be read.
+    /// The answer to a request that could not be read.
     pub(crate) async fn rejected(&self, head: &Head, reason: Rejection) -> Said {
         hear(self.sqs.reject(head, reason)).await
     }
@@ -203,7 +203,7 @@ async fn hear(response: Response) -> Said {
     Said { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
-/// What [`Door::fails`] returns for a parameter that is wrong.
+/// The failure that [`Door::fails`] returns for a parameter that is wrong.
 pub(crate) fn invalid_parameter(text: &str) -> (u16, String, String) {
     (400, "InvalidParameterValue".into(), text.into())
 }

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::instant::instant_ms;
 use crate::output::Format;
 
-/// Which server, and as whom.
+/// The server, and the caller's credentials.
 #[derive(Clone, Debug, Args)]
 pub struct Connection {
     /// The server's HTTP port, or the https:// URL of a proxy in front of it.
@@ -237,7 +237,7 @@ pub enum QueueVerb {
     },
 }
 
-/// What a message is.
+/// The content of a message.
 #[derive(Debug, Args)]
 pub struct MessageArgs {
     /// The body; standard input to its end if left out or `-`.
@@ -401,7 +401,7 @@ pub enum MessageVerb {
     },
 }
 
-/// What chosen messages have in common.
+/// The properties that chosen messages have in common.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FilterArgs {
     /// In this state: ready, delayed, leased, held, backoff, parked, dead, archived. May be repeated.
@@ -617,7 +617,7 @@ pub enum ScheduleVerb {
     },
 }
 
-/// What a schedule does.
+/// The settings of a schedule.
 #[derive(Debug, Args)]
 pub struct ScheduleArgs {
     /// A cron expression of five fields, or six with seconds first.

@@ -1,15 +1,16 @@
-//! Why a verb did not do what it was asked; each kind has an exit code that scripts rely on.
+//! The reasons why a verb did not do what it was asked; each kind has an exit code that scripts
+//! rely on.
 
 use std::fmt;
 
-/// Why a verb failed.
+/// The reason why a verb failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Anything else.
     Failed(String),
     /// The arguments, or what the server says of them.
     Usage(String),
-    /// What is named is not there.
+    /// The thing that is named is not there.
     NotFound(String),
     /// The state does not allow it: it exists already, was changed meanwhile, is at its limit.
     Conflict(String),

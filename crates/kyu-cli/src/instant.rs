@@ -50,7 +50,7 @@ pub(crate) fn in_words(at_ms: u64, zone: Option<&str>, now_ms: u64) -> String {
     format!("{clock} ({})", distance(at_ms, now_ms))
 }
 
-/// How far away an instant is, in its longest unit.
+/// The distance of an instant, in its longest unit.
 fn distance(at_ms: u64, now_ms: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];

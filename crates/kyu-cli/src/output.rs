@@ -1,4 +1,4 @@
-//! What goes to standard output: a table for people, JSON for programs.
+//! Standard output: a table for people, JSON for programs.
 
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-/// How an answer is shown.
+/// The form in which an answer is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     /// The field that has the items; empty if the answer is one item.
@@ -63,7 +63,7 @@ fn items(answer: &Value, view: View) -> Vec<&Value> {
     }
 }
 
-/// How the instants of an item are shown.
+/// The form in which the instants of an item are shown.
 #[derive(Clone, Copy)]
 struct Clock<'v> {
     now_ms: u64,

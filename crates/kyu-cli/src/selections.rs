@@ -11,7 +11,7 @@ use crate::requests::{attributes, queue_path};
 /// Messages of one request.
 const BATCH: u64 = 1_000;
 
-/// How chosen messages are shown.
+/// The form in which chosen messages are shown.
 pub(crate) const SELECTED: View = View {
     items: "items",
     columns: &[("SEQ", "/seq"), ("MESSAGE ID", "/message_id"), ("STATUS", "/status")],

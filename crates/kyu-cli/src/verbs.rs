@@ -84,7 +84,7 @@ pub(crate) async fn run(verb: Verb, connection: &Connection) -> Result<(), Failu
     }
 }
 
-/// What destroys something asks before anything else happens.
+/// Asks, before anything else happens, whether something may be destroyed.
 fn ask_first(verb: &Verb) -> Result<(), Failure> {
     match verb {
         Verb::Queue(QueueVerb::Delete { name, yes }) => {

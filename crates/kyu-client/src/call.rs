@@ -6,10 +6,10 @@ use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-/// What may stand in a path as it is (RFC 3986, unreserved).
+/// The characters that may stand in a path as they are (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// How long an answer may take beyond the wait that was asked for.
+/// The time that an answer may take beyond the wait that was asked for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A segment of a path, or a value of a query string.
@@ -29,7 +29,7 @@ pub struct Call {
     pub method: Method,
     /// Path and query, from `/v1` on.
     pub path: String,
-    /// What is sent, if anything.
+    /// The body that is sent, if any.
     pub body: Option<Value>,
     /// Header fields besides those that every request has.
     pub headers: Vec<(&'static str, String)>,

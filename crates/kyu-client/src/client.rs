@@ -43,7 +43,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Which server, and as whom.
+/// The server to call, and the caller's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
     /// `http://HOST:PORT` or `https://HOST:PORT`; with a path where a proxy wants one.

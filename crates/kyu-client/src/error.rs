@@ -1,17 +1,17 @@
-//! Why there is no answer, or none that helps.
+//! The reasons why there is no answer, or none that helps.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Why a call has no result.
+/// The reason why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// There can be no such client, or no such request: a URL, a file, credentials. Fix it.
     Invalid(String),
     /// Nobody answered, or not in time. Whether the server has done it is not known.
     Unreachable(String),
-    /// What answered is no Kyu server.
+    /// The answer came from no Kyu server.
     NotUnderstood(String),
     /// The server says no.
     Refused(Problem),
@@ -24,9 +24,9 @@ pub struct Problem {
     pub status: u16,
     /// The kind, for programs.
     pub code: String,
-    /// What is wrong, for people.
+    /// The mistake, in words for people.
     pub detail: String,
-    /// Which command of an atomic group.
+    /// The position of the command in an atomic group.
     pub at: Option<u64>,
     /// The field of the request that is wrong, as a JSON pointer.
     pub pointer: Option<String>,
@@ -44,7 +44,7 @@ impl Problem {
         }
     }
 
-    /// Whether the same call may succeed later: overload, shutdown, a full disk.
+    /// Tells whether the same call may succeed later: overload, shutdown, a full disk.
     pub fn is_temporary(&self) -> bool {
         self.status >= 500 || self.status == 408
     }

@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! The certificates that are believed.
 
 use std::path::Path;
 use std::sync::Arc;

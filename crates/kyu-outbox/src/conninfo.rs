@@ -1,4 +1,4 @@
-//! How to reach a Postgres: libpq's connection strings, the words about TLS included.
+//! Addresses of a Postgres: libpq's connection strings, the words about TLS included.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,7 +103,7 @@ fn pairs(text: &str) -> Result<Vec<(&str, &str, String)>, String> {
 }
 
 impl TlsWords {
-    /// Whether the word is about TLS.
+    /// Takes a word if it is about TLS; `false` if it is not.
     fn take(&mut self, key: &str, value: &str) -> Result<bool, String> {
         let path = || Some(PathBuf::from(value)).filter(|path| !path.as_os_str().is_empty());
         match key {

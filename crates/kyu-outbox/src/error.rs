@@ -1,4 +1,4 @@
-//! Why a relay ends or waits.
+//! The reasons why a relay ends or waits.
 
 use std::fmt;
 use std::io;
@@ -51,8 +51,8 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Whether an error of this SQLSTATE passes by itself. Classes 08, 53, 57 and 58: the server is
-/// ending, full or broken.
+/// Tells whether an error of this SQLSTATE passes by itself. Classes 08, 53, 57 and 58: the server
+/// is ending, full or broken.
 pub(crate) fn passes(sqlstate: &str) -> bool {
     ["08", "53", "57", "58"].iter().any(|class| sqlstate.starts_with(class))
 }

@@ -1,4 +1,4 @@
-//! Where a relay stands, as Kyu's ledger keeps it.
+//! The position of a relay, as Kyu's ledger keeps it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub(crate) struct Position {
 /// Before the identity of the outbox in a text.
 const SOURCE: &str = "source:";
 
-/// What of a source is in Kyu.
+/// The part of a source that is in Kyu.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// By polling: every row up to `(xid, id)`. Text: `XID ID`.
@@ -47,7 +47,7 @@ pub(crate) struct StreamPlace {
     pub(crate) timeline: u32,
     /// The record that committed a transaction.
     pub(crate) lsn: Lsn,
-    /// How many rows of it are in Kyu.
+    /// The number of its rows that are in Kyu.
     pub(crate) rows: u64,
 }
 
@@ -73,7 +73,7 @@ impl Position {
         Self { source: Some(source.to_owned()), ..self.clone() }
     }
 
-    /// Where it stands when these rows, which come next, are in Kyu.
+    /// The position when these rows, which come next, are in Kyu.
     pub(crate) fn after(&self, rows: &[OutboxRow]) -> Self {
         let place = match (&self.place, rows.last()) {
             (place, None) => place.clone(),

@@ -16,7 +16,7 @@ use crate::sink::{self, Failed, Sink};
 use crate::source::{self, OutboxRow, Schema, Target};
 use crate::wal::Replication;
 
-/// How a relay works.
+/// The options of a relay.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The user's Postgres, such as `postgresql://user:password@host/database`.
@@ -30,17 +30,17 @@ pub struct Options {
     pub name: String,
     /// Most rows of one step, from 1 to 1,000.
     pub batch_rows: u32,
-    /// How long to wait when no row is there.
+    /// The time to wait when no row is there.
     pub poll: Duration,
     /// Makes queues that do not exist; otherwise their rows wait for somebody to do it.
     pub create_queues: bool,
-    /// How long rows stay in the outbox after they were relayed; polling only.
+    /// The time for which rows stay in the outbox after they were relayed; polling only.
     pub keep: Duration,
     /// Reads the log, instead of polling the table.
     pub replication: Option<Replication>,
 }
 
-/// How far a relay is behind; shared, and updated about once a second.
+/// The backlog of a relay; shared, and updated about once a second.
 #[derive(Debug, Default)]
 pub struct Lag {
     /// Rows that wait, those of open transactions excepted: counted up to 10,000, estimated beyond.
@@ -85,7 +85,7 @@ impl Drop for Connection {
     }
 }
 
-/// What a try has done.
+/// The outcome of a try.
 enum Made {
     Step,
     Queue,
@@ -115,7 +115,7 @@ impl Relay {
         Self { options, id, lag: Arc::default(), stop, is_new_slot_due: AtomicBool::new(new_slot) }
     }
 
-    /// How far it is behind.
+    /// The backlog of the relay.
     pub fn lag(&self) -> Arc<Lag> {
         Arc::clone(&self.lag)
     }
@@ -229,7 +229,7 @@ impl Relay {
         )))
     }
 
-    /// Where we stand, unless another relay has come: then that one has the right.
+    /// The relay's position, unless another relay has come: then that one has the right.
     async fn held(&self, target: &Sink) -> Result<Position, Error> {
         match sink::position(&target.client, &self.options.name).await? {
             Some(found) if found.relay == self.id => Ok(found),

@@ -10,7 +10,7 @@ use crate::error::{Error, describe};
 use crate::position::Position;
 use crate::source::{OutboxRow, Target};
 
-/// Why a batch is not in Kyu. Nothing of it is.
+/// The reason why a batch is not in Kyu. Nothing of it is.
 pub(crate) enum Failed {
     /// A queue does not exist.
     NoQueue(String),
@@ -62,7 +62,7 @@ impl Sink {
     }
 }
 
-/// Where a source stands; `None` if it was never relayed.
+/// The position of a source; `None` if it was never relayed.
 pub(crate) async fn position(client: &Client, source: &str) -> Result<Option<Position>, Error> {
     let row = client.query_one("SELECT pgmq.outbox_position($1)", &[&source]).await?;
     let text: Option<String> = row.try_get(0)?;
@@ -164,7 +164,7 @@ async fn send(
     .map(drop)
 }
 
-/// What an error of a row's own statement means; 25P02 is the echo of another row's error.
+/// The meaning of an error of a row's own statement; 25P02 is the echo of another row's error.
 fn refused(at: usize, row: &OutboxRow, error: tokio_postgres::Error) -> Failed {
     if error.code() == Some(&SqlState::UNDEFINED_TABLE)
         && let Target::Queue(queue) = &row.to

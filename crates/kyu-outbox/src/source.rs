@@ -33,7 +33,7 @@ impl Schema {
         Err(format!("the schema {name:?}: names have a-z, 0-9 and _, and up to 63 characters"))
     }
 
-    /// What makes the outbox: run it once in the user's database.
+    /// The statements that make the outbox: run them once in the user's database.
     pub fn install_sql(&self) -> String {
         let mut sql = INSTALL_SQL.to_owned();
         for before in ["CREATE SCHEMA IF NOT EXISTS ", "ON SCHEMA "] {
@@ -56,7 +56,7 @@ impl Schema {
     }
 }
 
-/// What tells this outbox from every other.
+/// The query for what tells this outbox from every other.
 const IDENTITY_SQL: &str = "SELECT s.identity::text,
     s.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     FROM pgmq.outbox_source s";
@@ -106,8 +106,8 @@ pub(crate) async fn identity(client: &Client, schema: &Schema) -> Result<String,
     Ok(identity)
 }
 
-/// Whether transactions of this number can have been here: numbers only grow, until a database is
-/// restored from an older state.
+/// Tells whether transactions of this number can have been here: numbers only grow, until a
+/// database is restored from an older state.
 pub(crate) async fn has_reached(client: &Client, xid: u64) -> Result<bool, Error> {
     let query = "SELECT $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())";
     Ok(client.query_one(query, &[&xid.to_string()]).await?.try_get(0)?)
@@ -152,7 +152,7 @@ impl OutboxRow {
     }
 }
 
-/// Which rows are asked for.
+/// The rows that are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Within<'a> {
     /// Of transactions below the oldest that runs: no row can appear before them.
@@ -161,7 +161,7 @@ pub(crate) enum Within<'a> {
     Snapshot(&'a str),
 }
 
-/// Whether there is an outbox at all.
+/// Checks that there is an outbox at all.
 pub(crate) async fn check(client: &Client, schema: &Schema) -> Result<(), Error> {
     let query = schema.sql("SELECT to_regclass('pgmq.outbox') IS NOT NULL");
     let row = client.query_one(&query, &[]).await?;

@@ -58,7 +58,7 @@ impl FromStr for SslMode {
     }
 }
 
-/// What a connection string says about TLS.
+/// The words of a connection string about TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsWords {
     pub(crate) mode: Option<SslMode>,
@@ -69,7 +69,7 @@ pub(crate) struct TlsWords {
     pub(crate) key: Option<PathBuf>,
 }
 
-/// How to do TLS; for the driver and for the replication connection.
+/// The settings of TLS, for the driver and for the replication connection.
 #[derive(Clone)]
 pub(crate) struct Tls {
     mode: SslMode,

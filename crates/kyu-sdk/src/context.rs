@@ -1,4 +1,4 @@
-//! What a handler knows of its attempt, and what it may do as part of it.
+//! The attempt as its handler knows it, with what the handler may do as part of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,7 @@ pub(crate) struct Attempt {
     pub(crate) staged: Mutex<Staged>,
 }
 
-/// What becomes true with the acknowledgement.
+/// The effects that become true with the acknowledgement.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     pub(crate) outgoing: Vec<Outgoing>,
@@ -39,13 +39,13 @@ impl Context {
         &self.shared.id
     }
 
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.shared.number
     }
 
-    /// When the run of the schedule was due that enqueued the job, `None` if no schedule did. A run
-    /// that is caught up late has its own time here.
+    /// The time at which the run of the schedule was due that enqueued the job, `None` if no
+    /// schedule did. A run that is caught up late has its own time here.
     pub fn scheduled_at(&self) -> Option<SystemTime> {
         let since = Duration::from_millis(self.shared.scheduled_at_ms?);
         UNIX_EPOCH.checked_add(since)

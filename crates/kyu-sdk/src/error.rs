@@ -1,9 +1,9 @@
-//! What can go wrong: for callers of the handle, and for handlers of jobs.
+//! The errors: for callers of the handle, and for handlers of jobs.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a call failed, named by what the caller can do.
+/// The reason why a call failed, named by what the caller can do.
 #[derive(Debug)]
 pub enum Error {
     /// The request cannot be done as asked. Fix it.
@@ -43,7 +43,8 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// How a handler says that its job is not done. Every error turns into [`JobError::Failed`] by `?`.
+/// The words of a handler for a job that is not done. Every error turns into [`JobError::Failed`]
+/// by `?`.
 #[derive(Debug)]
 pub enum JobError {
     /// The attempt failed and counts. Tried again after the job type's own back-off, or dead-lettered

@@ -15,17 +15,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// stays. A queue that no worker made keeps its settings; differences are logged.
     const QUEUE: &'static str;
 
-    /// How failures are tried again.
+    /// The policy by which failures are tried again.
     const RETRY: Retry = Retry::DEFAULT;
 
-    /// What workers and what they depend on are spared.
+    /// The limits that spare workers and what they depend on.
     const LIMITS: Limits = Limits::NONE;
 
     /// Longest run of one attempt. While it runs its lease is extended; after this it has failed.
     const TIMEOUT: Duration = Duration::from_secs(300);
 }
 
-/// When a failed job is tried again.
+/// The policy by which a failed job is tried again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
     /// Attempts in all, at least 1. After the last the job goes to the dead-letter queue, with the
@@ -86,7 +86,7 @@ impl Limits {
     };
 }
 
-/// What may be said of one job when it is enqueued.
+/// The options of one job when it is enqueued.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnqueueOptions {
     /// Not before this time from now.
@@ -95,7 +95,7 @@ pub struct EnqueueOptions {
     pub not_after: Option<Duration>,
     /// 0 (default) to 255 (first).
     pub priority: u8,
-    /// Whose turn it counts for: tenant, customer. Lanes share a queue fairly.
+    /// The tenant or customer whose turn it counts for. Lanes share a queue fairly.
     pub lane: Option<String>,
     /// Enqueued again under the same id within the queue's window, the job is recognised and not
     /// added twice: makes enqueueing safe to repeat.

@@ -10,9 +10,9 @@ use crate::backend::{ClaimRequest, Completion, LedgerClaimed};
 use crate::context::Context;
 use crate::error::{Error, JobError};
 
-/// How long a claim holds others off while its holder says nothing.
+/// The time for which a claim holds others off while its holder says nothing.
 const CLAIM_LEASE: Duration = Duration::from_secs(60);
-/// How long a result is remembered: longer than any message lives by default (4 days).
+/// The time for which a result is remembered: longer than any message lives by default (4 days).
 const KEEP: Duration = Duration::from_secs(30 * 86_400);
 
 /// Answer to [`Context::claim`].

@@ -15,7 +15,7 @@ use crate::worker::Kind;
 /// Tries to tell the queue how an attempt ended, before its lease is left to lapse.
 const FINISH_TRIES: u32 = 5;
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Done,
@@ -93,7 +93,7 @@ async fn lost_lease(context: &Context, lease: Duration) {
     }
 }
 
-/// Whether this was the last attempt is for the queue to say; here it is only counted.
+/// The ending of an attempt. The queue says whether it was the last one; here it is only counted.
 fn ending_of(result: Result<(), JobError>, kind: &Kind, attempt: u32) -> (Ending, Ended) {
     let last = attempt >= kind.settings.retry.max_attempts;
     let failed = if last { Ended::Dead } else { Ended::Failed };

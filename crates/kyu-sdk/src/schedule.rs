@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kyu_model::{CatchUp, OverlapPolicy, ScheduleRule};
 
-/// When a job is enqueued over and over.
+/// A timetable by which a job is enqueued over and over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     pub(crate) rule: ScheduleRule,
@@ -39,13 +39,13 @@ impl Schedule {
         Self { jitter, ..self }
     }
 
-    /// What becomes of runs that could not happen in time; one for all of them unless said.
+    /// Sets what becomes of runs that could not happen in time; one for all of them unless said.
     #[must_use]
     pub fn catch_up(self, catch_up: CatchUp) -> Self {
         Self { catch_up, ..self }
     }
 
-    /// What happens while the job of an earlier run is still there; both unless said.
+    /// Sets what happens while the job of an earlier run is still there; both unless said.
     #[must_use]
     pub fn overlap(self, overlap: OverlapPolicy) -> Self {
         Self { overlap, ..self }

@@ -17,7 +17,7 @@ use crate::job::Job;
 use crate::kyu::Kyu;
 use crate::run::{Ended, run};
 
-/// How long one receive waits at the server.
+/// The time for which one receive waits at the server.
 const WAIT: Duration = Duration::from_secs(20);
 /// Jobs that one receive takes at most.
 const MAX_RECEIVE: usize = 10;
@@ -87,7 +87,7 @@ pub struct Worker {
     kinds: BTreeMap<&'static str, Kind>,
 }
 
-/// What a worker did.
+/// A worker's counts of what it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Attempts that succeeded.
@@ -128,16 +128,16 @@ impl Worker {
         self
     }
 
-    /// How long running jobs may go on once the worker is told to stop; 30 s unless said. What is
-    /// left is given back uncounted.
+    /// Sets the time for which running jobs may go on once the worker is told to stop; 30 s unless
+    /// said. What is left is given back uncounted.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// How soon another worker gets the jobs of one that died; 30 s unless said. A running job's
-    /// lease is extended at a third of this.
+    /// Sets the time after which another worker gets the jobs of one that died; 30 s unless said. A
+    /// running job's lease is extended at a third of this.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_secs(1));

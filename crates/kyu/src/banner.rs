@@ -1,15 +1,15 @@
-//! What a person who starts the server needs to see: lines to copy and paste.
+//! The lines that a person who starts the server needs to see, to copy and paste.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use kyu::Server;
 
-/// Who the lines name as the caller.
+/// The caller whom the lines name.
 pub(crate) struct Callers<'a> {
     /// AWS region.
     pub(crate) region: &'a str,
-    /// Whether requests must be signed.
+    /// Requests must be signed.
     pub(crate) signed: bool,
     /// The user of the pgmq door, if it demands one.
     pub(crate) pgmq_user: Option<&'a str>,

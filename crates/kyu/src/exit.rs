@@ -1,4 +1,4 @@
-//! How the command ends. The codes are stable: scripts rely on them.
+//! The end of the command. The exit codes are stable: scripts rely on them.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ pub(crate) const CODES: &str = "Exit codes:\n  0  ended in good order\n  1  fail
     directory is in use\n  5  what is named is not there\n  6  its state does not allow it\n  7  the \
     server refuses the caller\n  8  no server answers";
 
-/// Why the command did not do what it was asked.
+/// The reason why the command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Anything else.

@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, lookup_host};
 /// Connections that the system holds while the server is busy accepting others.
 const BACKLOG: u32 = 4_096;
 
-/// Why a server did not start.
+/// The reason why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
     /// Somebody else listens there.
@@ -38,13 +38,13 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
-    /// What is set as a credential is none.
+    /// The value set as a credential is no real credential.
     WeakCredential {
         /// The settings that name it.
         setting: &'static str,
         /// The address that it should guard.
         address: SocketAddr,
-        /// What is wrong with it.
+        /// The weakness.
         weakness: Weakness,
     },
     /// The process may open so few files that hardly a connection would be left.

@@ -1,4 +1,4 @@
-//! What is measured, in the text format of Prometheus (version 0.0.4).
+//! The measures of the server, in the text format of Prometheus (version 0.0.4).
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::OutboxArgs;
 use crate::exit::Failure;
 
-/// What clients of `/metrics` can make it hold: their requests.
+/// The memory that clients of `/metrics` can make it hold: their requests.
 const MEMORY_BYTES: usize = 16 << 20;
 
 /// For the step that a relay is in when it is told to stop.

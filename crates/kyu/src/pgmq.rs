@@ -14,7 +14,7 @@ pub(crate) const FLAG: &str = "--pgmq";
 const USER_SETTING: &str =
     "KYU_PGMQ_USER and KYU_PGMQ_PASSWORD (or KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY)";
 
-/// How the pgmq door is opened.
+/// The options of the pgmq door.
 #[derive(Debug)]
 pub struct PgmqOptions {
     /// Its address. Beyond loopback only with a user.

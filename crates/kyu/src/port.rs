@@ -19,7 +19,7 @@ pub(crate) struct Port {
     pub(crate) broker: Broker,
     pub(crate) admin: Admin,
     pub(crate) sqs: Sqs,
-    /// Who may read the names of queues in `/metrics`.
+    /// The rule for who may read the names of queues in `/metrics`.
     pub(crate) access: Access,
     /// Most queues with series of their own in `/metrics`.
     pub(crate) metrics_queues: usize,
@@ -57,7 +57,8 @@ impl Handler for Port {
 }
 
 impl Port {
-    /// Whether new messages are taken: a balancer should look elsewhere as long as they are not.
+    /// Tells whether new messages are taken: a balancer should look elsewhere as long as they are
+    /// not.
     async fn readiness(&self) -> Response {
         if !self.ready.load(Ordering::Relaxed) {
             return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");

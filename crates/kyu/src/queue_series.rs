@@ -1,4 +1,4 @@
-//! What is measured of each queue, in the text format of Prometheus.
+//! The measures of each queue, in the text format of Prometheus.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ const HTTP_FLAG: &str = "--http";
 const MEMORY_BYTES: usize = 1 << 30;
 const KEY_SETTING: &str = "KYU_ACCESS_KEY_ID and KYU_SECRET_ACCESS_KEY";
 
-/// How a server is started.
+/// The options of a server.
 #[derive(Debug)]
 pub struct ServerOptions {
     /// The broker: data directory, log, bounds.
@@ -39,7 +39,8 @@ pub struct ServerOptions {
     pub http_tls: Option<Tls>,
     /// The pgmq door; `None` for no such port.
     pub pgmq: Option<PgmqOptions>,
-    /// Who may call from anywhere; empty for everybody on this machine and nobody else.
+    /// The credentials of those who may call from anywhere; empty for everybody on this machine and
+    /// nobody else.
     pub credentials: Vec<Credential>,
     /// Without credentials: names by which clients may call this machine, besides `localhost`,
     /// `*.localhost` and addresses. Others could be those of web pages (DNS rebinding).
@@ -50,8 +51,8 @@ pub struct ServerOptions {
     /// Proxies whose forwarded headers are believed; `None` for those on this machine if only it can
     /// reach the HTTP port, and nobody else.
     pub trusted_proxies: Option<Vec<Network>>,
-    /// Which HTTP endpoints may subscribe to topics; `None` for all if only this machine can reach
-    /// the server, and else public ones.
+    /// The rule for HTTP endpoints that may subscribe to topics; `None` for all if only this
+    /// machine can reach the server, and else public ones.
     pub sns_endpoints: Option<EndpointRule>,
     /// Bounds of the HTTP port.
     pub limits: Limits,
@@ -170,7 +171,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Where the HTTP port listens.
+    /// The address on which the HTTP port listens.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(|http| http.address)
     }
@@ -181,7 +182,7 @@ impl Server {
         self.http_address().map(|address| format!("{scheme}://{address}"))
     }
 
-    /// Where the pgmq door listens.
+    /// The address on which the pgmq door listens.
     pub fn pgmq_address(&self) -> Option<SocketAddr> {
         self.pgmq.as_ref().map(|pgmq| pgmq.address)
     }
@@ -236,7 +237,7 @@ fn share_descriptors(options: &mut ServerOptions) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Where the doors will listen.
+/// The ports on which the doors will listen.
 struct Ports {
     http: Option<SocketAddr>,
     pgmq: Option<SocketAddr>,

@@ -233,7 +233,8 @@ async fn a_key_that_stands_for_another_input_is_refused() {
     .await;
 }
 
-/// What a handler enqueues and remembers becomes true with its acknowledgement, or not at all.
+/// Jobs that a handler enqueues and results that it remembers become true with its acknowledgement,
+/// or not at all.
 #[tokio::test]
 async fn what_a_handler_adds_is_there_if_and_only_if_its_job_is_done() {
     over_both(|kyu| async move {
@@ -596,7 +597,7 @@ async fn layers_wrap_around_every_attempt_the_first_outermost() {
     place.end().await;
 }
 
-/// What is enqueued is still there when the process comes back.
+/// Jobs that were enqueued are still there when the process comes back.
 #[tokio::test]
 async fn jobs_outlive_the_process_that_enqueued_them() {
     let dir = TestDir::new();

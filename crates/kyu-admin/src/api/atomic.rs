@@ -78,7 +78,7 @@ pub enum AtomicCommand {
     },
 }
 
-/// What one command of a group did.
+/// The outcome of one command of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum AtomicResult {
@@ -106,7 +106,7 @@ pub enum AtomicResult {
     Claim {
         /// Token of the claim.
         token: u64,
-        /// When others may take it over.
+        /// The time from which others may take it over.
         expires_at_ms: u64,
     },
     /// The completion.

@@ -15,7 +15,7 @@ pub struct ExchangeSettings {
     pub kind: QueueKind,
     /// FIFO: the body's SHA-256 is the deduplication id where the publisher gives none.
     pub content_based_deduplication: bool,
-    /// What deduplication ids are unique within.
+    /// The scope within which deduplication ids are unique.
     pub dedup_scope: DedupScope,
     /// Largest publication: body and attributes.
     #[schemars(range(min = 1, max = 1_048_576))]
@@ -43,7 +43,7 @@ pub struct Exchange {
     pub version: u64,
     /// For `If-Match`: id and version.
     pub etag: String,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at_ms: u64,
     /// Settings.
     pub settings: ExchangeSettings,
@@ -54,7 +54,7 @@ pub struct Exchange {
 pub struct ExchangePage {
     /// The exchanges.
     pub items: Vec<Exchange>,
-    /// Where the next page begins; `null` on the last.
+    /// The beginning of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
 
@@ -64,11 +64,10 @@ pub struct ExchangePage {
 pub struct NewBinding {
     /// The queue that receives; it may come into being later.
     pub queue: String,
-    /// Whether SQS clients get the bare body; otherwise the envelope of SNS around it. `true` if
-    /// left out.
+    /// SQS clients get the bare body; otherwise the envelope of SNS around it. `true` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bare: Option<bool>,
-    /// Where publications go while the queue does not exist.
+    /// The queue to which publications go while the queue does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<String>,
 }
@@ -82,19 +81,19 @@ pub struct Binding {
     pub exchange: String,
     /// The queue that receives.
     pub queue: String,
-    /// How the subscriber is reached, in the words of the door that made the binding.
+    /// The way to the subscriber, in the words of the door that made the binding.
     pub protocol: String,
-    /// Where the subscriber is, in the words of that door.
+    /// The subscriber's address, in the words of that door.
     pub address: String,
-    /// Whether the body is delivered bare.
+    /// The body is delivered bare.
     pub bare: bool,
-    /// Whether it receives.
+    /// It receives.
     pub active: bool,
-    /// Whether it wants only some publications.
+    /// It wants only some publications.
     pub filtered: bool,
-    /// Where publications go while the queue does not exist.
+    /// The queue to which publications go while the queue does not exist.
     pub dead_letter: Option<String>,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at_ms: u64,
 }
 
@@ -103,7 +102,7 @@ pub struct Binding {
 pub struct BindingPage {
     /// The bindings, in order of identifier.
     pub items: Vec<Binding>,
-    /// Where the next page begins; `null` on the last.
+    /// The beginning of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
 
@@ -153,7 +152,7 @@ pub struct Published {
     pub duplicate: bool,
 }
 
-/// How one message of a batch ended.
+/// The outcome of one message of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PublishResult {
@@ -161,7 +160,7 @@ pub enum PublishResult {
     Published(Published),
     /// It is not.
     Refused {
-        /// Why.
+        /// The reason.
         error: ItemError,
     },
 }

@@ -1,4 +1,4 @@
-//! Why a message is not delivered now, and when it could be.
+//! The reasons why a message is not delivered now, and when it could be.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,14 +27,14 @@ pub enum Verdict {
 pub enum Reason {
     /// Its delay is not over.
     Delayed {
-        /// When it is.
+        /// The end of the delay.
         until_at_ms: u64,
     },
     /// It is being worked on.
     Leased {
         /// Number of the delivery.
         delivery: u32,
-        /// When the lease ends.
+        /// The end of the lease.
         until_at_ms: u64,
     },
     /// It is held by a session, such as a connection, until that ends or gives it back.
@@ -48,22 +48,22 @@ pub enum Reason {
     Archived,
     /// It is dead, and kept because there was nowhere to move it.
     Dead {
-        /// Since when.
+        /// The time since which it is so.
         since_at_ms: u64,
-        /// Why.
+        /// The reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dead_reason: Option<DeadReason>,
     },
     /// Its time is over before it could be delivered.
     ExpiresBeforeDue {
-        /// When its time is over.
+        /// The end of its time.
         expires_at_ms: u64,
-        /// When it could have been delivered.
+        /// The time at which it could have been delivered.
         due_at_ms: u64,
     },
     /// It is past its retention or its own expiry; it will be removed.
     Expired {
-        /// Since when.
+        /// The time since which it is so.
         since_at_ms: u64,
     },
     /// It was received as often as the dead-letter rule allows: the next receive moves it.
@@ -75,7 +75,7 @@ pub enum Reason {
     },
     /// The queue is paused.
     QueuePaused {
-        /// When the pause ends by itself; `null` for never.
+        /// The time at which the pause ends by itself; `null` for never.
         until_at_ms: Option<u64>,
     },
     /// As many messages of the queue are in flight as may be.
@@ -87,12 +87,12 @@ pub enum Reason {
     },
     /// The queue's rate allows no delivery now.
     QueueRate {
-        /// When it allows the next.
+        /// The time at which it allows the next.
         until_at_ms: u64,
     },
     /// The lane is paused.
     LanePaused {
-        /// When the pause ends by itself; `null` for never.
+        /// The time at which the pause ends by itself; `null` for never.
         until_at_ms: Option<u64>,
     },
     /// As many messages of the lane are in flight as may be.
@@ -104,24 +104,24 @@ pub enum Reason {
     },
     /// The lane's rate allows no delivery now.
     LaneRate {
-        /// When it allows the next.
+        /// The time at which it allows the next.
         until_at_ms: u64,
     },
     /// FIFO: a message that stands before it in its lane is in flight.
     BehindInFlight {
         /// The first such message.
         seq: u64,
-        /// When its lease ends; `null` if a session holds it.
+        /// The end of its lease; `null` if a session holds it.
         until_at_ms: Option<u64>,
     },
     /// Retry policy, budget or breaker.
     Retry {
-        /// Which.
+        /// The reason for which it is held.
         hold: Hold,
     },
 }
 
-/// How a message went that is no more.
+/// The end of a message that is no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Gone {
@@ -129,50 +129,50 @@ pub enum Gone {
     Acknowledged,
     /// The queue's retention ended.
     Expired {
-        /// When it went.
+        /// The time at which it went.
         at_ms: u64,
     },
     /// Its own time was over.
     Deadline {
-        /// When it went.
+        /// The time at which it went.
         at_ms: u64,
     },
     /// It made room in a full queue, or for a message with its unique key.
     Dropped {
-        /// When it went.
+        /// The time at which it went.
         at_ms: u64,
     },
     /// Rejected for good, before such messages were kept.
     Rejected {
-        /// When it went.
+        /// The time at which it went.
         at_ms: u64,
     },
     /// A person removed it.
     Cancelled {
-        /// When it went.
+        /// The time at which it went.
         at_ms: u64,
     },
     /// It went to another queue: by a move task, or as a dead letter.
     Moved {
-        /// When it went.
+        /// The time at which it went.
         at_ms: u64,
         /// To this queue.
         to: String,
         /// Its number there.
         to_seq: u64,
-        /// Why, if it went as a dead letter.
+        /// The reason, if it went as a dead letter.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dead_reason: Option<DeadReason>,
-        /// Who had it last, if that is known.
+        /// The consumer that had it last, if that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         consumer: Option<String>,
-        /// What went wrong last, if that is known.
+        /// The last error, if that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
     /// It was acknowledged, or went when the queue was purged.
     Purged {
-        /// When that was.
+        /// The time of that.
         at_ms: u64,
     },
     /// It was acknowledged, or went so long ago that nobody remembers.
@@ -182,14 +182,14 @@ pub enum Gone {
 /// Something that has happened to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// When.
+    /// The time.
     pub at_ms: u64,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: Happened,
 }
 
-/// What has happened.
+/// An event in the life of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Happened {
@@ -204,14 +204,14 @@ pub enum Happened {
     },
     /// Attempts that were not kept.
     Forgotten {
-        /// How many.
+        /// The number of attempts.
         attempts: u64,
     },
     /// Received for the last time so far.
     LastReceived {
         /// Number of the delivery.
         delivery: u32,
-        /// Who has it, if that is known.
+        /// The consumer that has it, if that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         consumer: Option<String>,
     },
@@ -219,13 +219,13 @@ pub enum Happened {
     DeadLettered {
         /// From this queue.
         from: String,
-        /// Why, where that is known.
+        /// The reason, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<DeadReason>,
     },
 }
 
-/// Why a message is not delivered now, and when it could be.
+/// The reasons why a message is not delivered now, and when it could be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// All of it in a sentence, for people.
@@ -240,7 +240,8 @@ pub struct Explanation {
     pub ahead_is_exact: Option<bool>,
     /// Held back: everything that does it by itself.
     pub reasons: Vec<Reason>,
-    /// When time next takes one of the reasons away; `null` if only somebody's act can.
+    /// The time at which the next of the reasons ends by itself; `null` if only somebody's act can
+    /// end one.
     pub next_event_at_ms: Option<u64>,
     /// From when on nothing would hold it back, if nobody did anything; `null` if never, as when it
     /// expires before.
@@ -249,23 +250,24 @@ pub struct Explanation {
     pub now_ms: u64,
     /// Its lane.
     pub lane: Option<String>,
-    /// What its budget and breaker are for, such as `dependency=stripe`; `null` for the whole queue.
+    /// The dependency that its budget and breaker are for, such as `dependency=stripe`; `null` for
+    /// the whole queue.
     pub guarded_by: Option<String>,
     /// Its priority.
     pub priority: Option<u8>,
     /// Its own expiry.
     pub expires_at_ms: Option<u64>,
-    /// When the queue's retention ends for it, if everything goes its way in time.
+    /// The end of the queue's retention for it, if everything goes its way in time.
     pub retained_until_at_ms: Option<u64>,
     /// Times received from this queue.
     pub receive_count: Option<u32>,
     /// Times received, also from the queues that it was dead-lettered from.
     #[serde(default)]
     pub total_receive_count: Option<u32>,
-    /// How it went, if it is gone. The last 100 ends of a queue that were no acknowledgements are
-    /// remembered.
+    /// The way in which it went, if it is gone. The last 100 ends of a queue that were no
+    /// acknowledgements are remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Gone>,
-    /// What has happened to it so far, in order.
+    /// The events in its life so far, in order.
     pub timeline: Vec<Event>,
 }

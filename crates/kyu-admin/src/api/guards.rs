@@ -21,7 +21,7 @@ pub struct GuardStatus {
     pub held: u64,
 }
 
-/// What a breaker does.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum BreakerStatus {
@@ -29,7 +29,7 @@ pub enum BreakerStatus {
     Closed,
     /// It lets nobody through.
     Open {
-        /// When it tries again.
+        /// The time at which it tries again.
         until_at_ms: u64,
     },
     /// It lets probes through.
@@ -53,6 +53,6 @@ pub enum BreakerStatus {
 pub struct GuardPage {
     /// By key; first the one without.
     pub items: Vec<GuardStatus>,
-    /// Where the next page begins, if there is one.
+    /// The beginning of the next page, if there is one.
     pub next_cursor: Option<String>,
 }

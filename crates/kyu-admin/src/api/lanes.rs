@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What to pause or resume. May be left out.
+/// The lane or queue to pause or resume. May be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PauseTarget {
@@ -20,12 +20,12 @@ pub struct PauseTarget {
     pub until_at_ms: Option<u64>,
 }
 
-/// What a pause or a resume did.
+/// The outcome of a pause or a resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseState {
-    /// Whether it is paused now.
+    /// It is paused now.
     pub paused: bool,
-    /// Whether it was otherwise before.
+    /// It was otherwise before.
     pub changed: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Lane {
 pub struct LanePage {
     /// The lanes.
     pub items: Vec<Lane>,
-    /// Where the next page begins; `null` on the last.
+    /// The beginning of the next page; `null` on the last.
     pub next_cursor: Option<String>,
     /// All lanes that are paused, whether or not they have messages.
     pub paused_lanes: Vec<String>,

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClaim {
-    /// What the work is done on, usually a hash of the input; at most 64 bytes.
+    /// The input of the work, usually a hash of it; at most 64 bytes.
     #[serde(default)]
     pub fingerprint: String,
     /// After this time without completion another may claim; to 12 hours.
     #[schemars(range(min = 1, max = 43_200_000))]
     pub lease_ms: u64,
-    /// Who asks: the same holder, asking again, gets its claim again. It should name the attempt,
-    /// not the process.
+    /// The name of whoever asks: the same holder, asking again, gets its claim again. It should
+    /// name the attempt, not the process.
     #[serde(default)]
     pub holder: String,
 }
 
-/// What the one who claims is to do.
+/// The answer to a claim: what the one who claims is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Claimed {
@@ -27,15 +27,15 @@ pub enum Claimed {
     Run {
         /// Greater than every token before.
         token: u64,
-        /// When others may take it over.
+        /// The time from which others may take it over.
         expires_at_ms: u64,
     },
     /// It has been done; do nothing.
     AlreadyDone {
-        /// What came of it, if that is UTF-8.
+        /// The result, if that is UTF-8.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<String>,
-        /// What came of it in base64, if it is not UTF-8.
+        /// The result in base64, if it is not UTF-8.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result_base64: Option<String>,
         /// Releasing with it forgets the result.
@@ -45,9 +45,9 @@ pub enum Claimed {
     },
     /// Somebody is doing it.
     Held {
-        /// Who.
+        /// The holder.
         holder: String,
-        /// When the claim lapses, unless it is extended.
+        /// The time at which the claim lapses, unless it is extended.
         expires_at_ms: u64,
     },
     /// The key stands for other input: most likely a mistake of the one who claims.
@@ -71,13 +71,13 @@ pub struct ExtendClaim {
 pub struct CompleteClaim {
     /// Token of the claim.
     pub token: u64,
-    /// What later claims are told, as text; at most 64 KiB.
+    /// The result that later claims are told, as text; at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// The same in base64 (RFC 4648 section 4, with padding).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_base64: Option<String>,
-    /// How long it is remembered, to 366 days.
+    /// The time for which it is remembered, to 366 days.
     #[schemars(range(max = 31_622_400_000_u64))]
     pub keep_ms: u64,
 }
@@ -102,7 +102,7 @@ pub struct PutRecord {
     /// The value in base64 (RFC 4648 section 4, with padding).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_base64: Option<String>,
-    /// How long it is remembered, to 366 days; `null`: for ever.
+    /// The time for which it is remembered, to 366 days; `null`: for ever.
     #[schemars(range(max = 31_622_400_000_u64))]
     pub keep_ms: Option<u64>,
 }
@@ -121,7 +121,7 @@ pub struct RecordVersion {
     pub version: u64,
 }
 
-/// What an entry is.
+/// The state of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
@@ -138,18 +138,18 @@ pub enum EntryState {
 pub struct LedgerEntry {
     /// Its key.
     pub key: String,
-    /// What it is.
+    /// Its state.
     pub state: EntryState,
     /// Token of the claim or completion, or version of the record.
     pub token: u64,
-    /// When it last changed.
+    /// The time of its last change.
     pub changed_at_ms: u64,
-    /// When the claim lapses, or the entry is forgotten; `null`: never.
+    /// The time at which the claim lapses, or the entry is forgotten; `null`: never.
     pub expires_at_ms: Option<u64>,
-    /// Who claimed it.
+    /// The holder that claimed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
-    /// What the work is done on; in base64 unless it is text.
+    /// The fingerprint of the input of the work; in base64 unless it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// Result or value, if it is UTF-8. Lists leave it out.
@@ -160,7 +160,7 @@ pub struct LedgerEntry {
     pub value_base64: Option<String>,
 }
 
-/// Which entries to list.
+/// The entries to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListEntries {
@@ -180,6 +180,6 @@ pub struct ListEntries {
 pub struct LedgerPage {
     /// The entries, without values.
     pub items: Vec<LedgerEntry>,
-    /// Where the next page begins; `null` on the last.
+    /// The beginning of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }

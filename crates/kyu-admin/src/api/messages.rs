@@ -84,12 +84,12 @@ pub struct Unique {
     /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_done: Option<bool>,
-    /// What happens if another message holds the key.
+    /// The policy if another message holds the key.
     #[serde(default)]
     pub policy: UniquePolicy,
 }
 
-/// What happens to a new message whose unique key is held.
+/// The policy for a new message whose unique key is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UniquePolicy {
@@ -100,7 +100,7 @@ pub enum UniquePolicy {
     Replace,
 }
 
-/// What a dropped message is a duplicate of.
+/// The kind of message that a dropped one is a duplicate of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DuplicateOf {
@@ -136,7 +136,7 @@ pub struct Sent {
     pub seq: u64,
     /// It was accepted and not enqueued, because `message_id` is there.
     pub duplicate: bool,
-    /// Why it is a duplicate.
+    /// The reason why it is a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<DuplicateOf>,
     /// The waiting message that it took the place of.
@@ -144,7 +144,7 @@ pub struct Sent {
     pub replaced_message_id: Option<String>,
 }
 
-/// How one message of a batch ended.
+/// The outcome of one message of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum SendResult {
@@ -152,7 +152,7 @@ pub enum SendResult {
     Sent(Sent),
     /// It is not.
     Refused {
-        /// Why.
+        /// The reason.
         error: ItemError,
     },
 }
@@ -164,7 +164,7 @@ pub struct SendResults {
     pub results: Vec<SendResult>,
 }
 
-/// What to receive. All may be left out.
+/// The options of a receive. All may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Receive {
@@ -176,21 +176,22 @@ pub struct Receive {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4_194_304))]
     pub max_bytes: Option<u64>,
-    /// How long to wait for the first message, to 60 s; the queue's setting if left out.
+    /// The time to wait for the first message, to 60 s; the queue's setting if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 60_000))]
     pub wait_ms: Option<u64>,
-    /// How long the messages are leased, to 12 hours; the queue's visibility timeout if left out.
+    /// The time for which the messages are leased, to 12 hours; the queue's visibility timeout if
+    /// left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 43_200_000_u64))]
     pub lease_ms: Option<u64>,
     /// FIFO queues: the same key within five minutes gives the same messages and receipts again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_id: Option<String>,
-    /// Who receives, for the history of attempts; 128 bytes are kept.
+    /// The name of the receiver, for the history of attempts; 128 bytes are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
-    /// Whether the messages shall come with their past attempts.
+    /// The messages shall come with their past attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with_history: Option<bool>,
 }
@@ -200,7 +201,7 @@ pub struct Receive {
 pub struct ReceivedMessages {
     /// In order; empty when none came in time.
     pub messages: Vec<Message>,
-    /// How long they are leased.
+    /// The time for which they are leased.
     pub lease_ms: u64,
 }
 
@@ -229,36 +230,36 @@ pub struct Message {
     /// Deduplication id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_id: Option<String>,
-    /// Where it is in its life; after a receive, `leased`.
+    /// The place in its life; after a receive, `leased`.
     pub state: MessageState,
-    /// When that ends by itself: the delay, the lease, the backoff.
+    /// The time at which that ends by itself: the delay, the lease, the backoff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_until_at_ms: Option<u64>,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub sent_at_ms: u64,
     /// Deliveries by this queue that count, with this one.
     pub receive_count: u32,
     /// Deliveries that count, also by the queues that it was dead-lettered from.
     #[serde(default)]
     pub total_receive_count: u32,
-    /// When it was first received; `null` if never.
+    /// The time at which it was first received; `null` if never.
     pub first_received_at_ms: Option<u64>,
     /// The queue that it was dead-lettered from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_source: Option<String>,
-    /// Why it was dead-lettered.
+    /// The reason why it was dead-lettered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_reason: Option<DeadReason>,
     /// Past attempts, oldest first, where they were asked for and are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past_attempts: Vec<PastAttempt>,
-    /// When the run of the schedule was due that sent it.
+    /// The time at which the run of the schedule was due that sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at_ms: Option<u64>,
     /// The binding that it came by, unless that delivers bare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_id: Option<String>,
-    /// Who sent it, if the sender was known.
+    /// The sender, if it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
     /// Trace context.
@@ -272,7 +273,7 @@ pub struct Message {
     pub subject: Option<String>,
 }
 
-/// Why a message is in a dead-letter queue.
+/// The reason why a message is in a dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadReason {
@@ -286,7 +287,7 @@ pub enum DeadReason {
     Retention,
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptEnd {
@@ -307,39 +308,39 @@ pub enum AttemptEnd {
 /// One attempt that is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PastAttempt {
-    /// When the message was handed out.
+    /// The time at which the message was handed out.
     pub started_at_ms: u64,
-    /// When the attempt ended.
+    /// The time at which the attempt ended.
     pub ended_at_ms: u64,
-    /// How it ended.
+    /// Its end.
     pub end: AttemptEnd,
-    /// Who it was handed to, if that was said.
+    /// The consumer to which it was handed, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
-    /// What went wrong, if that was said and is still kept.
+    /// The error, if that was said and is still kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Why a message is held back beyond its delay.
+/// The reason why a message is held back beyond its delay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Hold {
     /// It failed and waits for its next attempt.
     Backoff {
-        /// When its delay is over.
+        /// The end of its delay.
         until_at_ms: u64,
     },
     /// It waits for a token of the retry budget.
     Budget {
         /// Messages that get a token before it.
         ahead: u64,
-        /// When time alone brings its token; successes bring it earlier.
+        /// The time at which its token comes by itself; successes bring it earlier.
         until_at_ms: u64,
     },
     /// The breaker is open, or half open with all its probes under way.
     Breaker {
-        /// When it lets attempts through again.
+        /// The time at which it lets attempts through again.
         until_at_ms: u64,
     },
     /// The breaker is closing, and as many attempts are under way as it allows now.
@@ -351,7 +352,7 @@ pub enum Hold {
     },
 }
 
-/// What has happened to one message.
+/// The history of one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageHistory {
     /// Times received from this queue.
@@ -361,19 +362,19 @@ pub struct MessageHistory {
     pub total_receive_count: u32,
     /// The queue that it was dead-lettered from.
     pub dead_letter_source: Option<String>,
-    /// Why it was dead-lettered.
+    /// The reason why it was dead-lettered.
     pub dead_reason: Option<DeadReason>,
     /// Past attempts that are kept, oldest first.
     pub past_attempts: Vec<PastAttempt>,
     /// Attempts that were forgotten before these.
     pub forgotten_attempts: u64,
-    /// Who has it under lease, if that is known.
+    /// The consumer that has it under lease, if that is known.
     pub consumer: Option<String>,
-    /// Why it is held back now, if it is.
+    /// The reason why it is held back now, if it is.
     pub hold: Option<Hold>,
 }
 
-/// Where a message is in its life.
+/// The place of a message in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageState {
@@ -397,7 +398,7 @@ pub enum MessageState {
     Dead,
 }
 
-/// Which messages to go through.
+/// The messages to go through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Browse {
@@ -421,7 +422,7 @@ pub struct BrowsedMessages {
     pub next_seq: Option<u64>,
 }
 
-/// How far to look into a queue.
+/// The number of messages to look at in a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peek {
@@ -439,7 +440,7 @@ pub struct PeekedMessages {
     pub items: Vec<Message>,
 }
 
-/// How a delivery ended.
+/// The end of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -459,7 +460,7 @@ pub enum Outcome {
 pub struct SettleItem {
     /// Its receipt.
     pub receipt: String,
-    /// How it ended.
+    /// Its end.
     pub outcome: Outcome,
     /// Release and failed only: not received again before this has passed; if left out, what the
     /// queue's retry policy says if the attempt counts, otherwise at once.
@@ -489,7 +490,7 @@ pub struct Settle {
     pub items: Vec<SettleItem>,
 }
 
-/// What became of a settle.
+/// The outcome of a settle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SettleStatus {
@@ -508,7 +509,7 @@ pub enum SettleStatus {
 /// One result of a settle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SettleResult {
-    /// What became of it.
+    /// The outcome.
     pub status: SettleStatus,
 }
 
@@ -538,7 +539,7 @@ pub struct Extend {
     pub items: Vec<ExtendItem>,
 }
 
-/// What became of an extend.
+/// The outcome of an extend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtendStatus {
@@ -557,7 +558,7 @@ pub enum ExtendStatus {
 /// One result of an extend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExtendResult {
-    /// What became of it.
+    /// The outcome.
     pub status: ExtendStatus,
 }
 

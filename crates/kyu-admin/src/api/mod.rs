@@ -63,12 +63,12 @@ pub struct Page {
 #[serde(deny_unknown_fields)]
 pub struct NoQuery {}
 
-/// What went wrong with one item of a request, the others being done.
+/// The problem of one item of a request, the others being done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemError {
     /// Stable name of the error; programs decide by it.
     pub code: String,
-    /// What to do about it, for people.
+    /// The advice on what to do about it, for people.
     pub detail: String,
     /// The field of the request that is wrong (JSON pointer, RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ pub struct ProblemBody {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What is wrong with this request, for people.
+    /// The mistake in this request, for people.
     pub detail: String,
     /// Stable name of the problem; programs decide by it.
     #[schemars(schema_with = "crate::openapi::code_schema")]
@@ -98,7 +98,7 @@ pub struct ProblemBody {
     /// In an atomic group: the command that was refused, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<u64>,
-    /// When it is worth trying again.
+    /// The time after which it is worth trying again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewMoveTask {
-    /// Where to; the queue that each message came from if left out.
+    /// The queue to move them to; the one that each message came from if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
     /// Most messages a second; as fast as possible if left out.
@@ -16,7 +16,7 @@ pub struct NewMoveTask {
     pub max_per_second: Option<u32>,
 }
 
-/// Where a move task is.
+/// The state of a move task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveStatus {
@@ -30,7 +30,7 @@ pub enum MoveStatus {
     Failed,
 }
 
-/// Why a move task left messages where they were.
+/// The reason why a move task left messages where they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveFailure {
@@ -49,13 +49,13 @@ pub struct MoveTask {
     pub id: u64,
     /// The queue that is emptied.
     pub source: String,
-    /// Where to; `null` for the queue that each message came from.
+    /// The queue to move them to; `null` for the one that each message came from.
     pub destination: Option<String>,
     /// Most messages a second.
     pub max_per_second: Option<u32>,
     /// State.
     pub status: MoveStatus,
-    /// When it started.
+    /// The time at which it started.
     pub started_at_ms: u64,
     /// Messages moved so far.
     pub moved: u64,
@@ -65,7 +65,7 @@ pub struct MoveTask {
     /// Messages left where they are, because there is no queue to move them to.
     #[serde(default)]
     pub skipped: u64,
-    /// Why it failed, or skipped the last message that it skipped.
+    /// The reason why it failed, or skipped the last message that it skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<MoveFailure>,
     /// The same in words.

@@ -18,16 +18,17 @@ pub struct Queue {
     pub version: u64,
     /// For `If-Match`: id and version.
     pub etag: String,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at_ms: u64,
-    /// When its settings last changed.
+    /// The time of the last change of its settings.
     pub modified_at_ms: u64,
     /// Settings.
     pub settings: QueueSettings,
     /// Counts, unless they were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<QueueStats>,
-    /// What is allowed and probably not meant, such as a dead-letter queue that does not exist.
+    /// Settings that are allowed and probably not meant, such as a dead-letter queue that does not
+    /// exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -35,7 +36,8 @@ pub struct Queue {
 /// A queue that was deleted, where there is something to say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletedQueue {
-    /// What is allowed and probably not meant: it was the dead-letter queue of others.
+    /// Consequences that are allowed and probably not meant: it was the dead-letter queue of
+    /// others.
     pub warnings: Vec<String>,
 }
 
@@ -56,11 +58,11 @@ pub struct QueueStats {
     pub lanes_in_flight: u64,
     /// Receives get nothing until the queue is resumed.
     pub paused: bool,
-    /// When the pause ends by itself; `null` for never.
+    /// The time at which the pause ends by itself; `null` for never.
     pub paused_until_at_ms: Option<u64>,
-    /// When the oldest message was sent.
+    /// The time at which the oldest message was sent.
     pub oldest_sent_at_ms: Option<u64>,
-    /// When the newest message was sent.
+    /// The time at which the newest message was sent.
     pub newest_sent_at_ms: Option<u64>,
     /// Messages kept in its archive (pgmq).
     pub archived: u64,
@@ -71,9 +73,8 @@ pub struct QueueStats {
     pub last_seq: u64,
 }
 
-/// What has happened in a queue since it was created. Every message that came in (sent, moved in)
-/// is there or went out once (acked, expired, dropped, rejected, moved out, purged,
-/// cancelled).
+/// The counts of events in a queue since it was created. Every message that came in (sent, moved
+/// in) is there or went out once (acked, expired, dropped, rejected, moved out, purged, cancelled).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueTotals {
     /// Messages sent.
@@ -114,7 +115,7 @@ pub struct QueueTotals {
     pub double_executions: u64,
     /// Failed attempts that had to wait for a token of the retry budget.
     pub held: u64,
-    /// How often a breaker opened.
+    /// The number of times that a breaker opened.
     pub breaker_opened: u64,
     /// Dead letters that were kept here, because there was nowhere to move them.
     #[serde(default)]
@@ -133,7 +134,7 @@ pub struct QueueStatistics {
     pub totals: QueueTotals,
 }
 
-/// Which queues to list.
+/// The queues to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListQueues {
@@ -141,7 +142,7 @@ pub struct ListQueues {
     pub namespace: Option<String>,
     /// Only names that begin so.
     pub prefix: Option<String>,
-    /// Whether to count messages; `true` if left out.
+    /// Count messages; `true` if left out.
     pub stats: Option<bool>,
     /// Most items of the answer, from 1 to 1000; 100 if left out.
     #[schemars(range(min = 1, max = 1000))]
@@ -155,7 +156,7 @@ pub struct ListQueues {
 pub struct QueuePage {
     /// The queues.
     pub items: Vec<Queue>,
-    /// Where the next page begins; `null` on the last.
+    /// The beginning of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
 
@@ -166,7 +167,7 @@ pub struct QueueNames {
     pub items: Vec<String>,
 }
 
-/// What a purge did.
+/// The outcome of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Purged {
     /// Messages dropped, also those in flight.

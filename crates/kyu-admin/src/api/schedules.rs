@@ -11,21 +11,21 @@ use super::AttributeValue;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// When it runs.
+    /// The times of its runs.
     pub rule: ScheduleRule,
-    /// Where its messages go.
+    /// The target of its messages.
     pub target: ScheduleTarget,
-    /// What its messages are.
+    /// The message of its runs.
     #[serde(default)]
     pub message: ScheduledMessage,
     /// Each run comes later by a time from 0 to this, to spread load.
     #[serde(default)]
     #[schemars(range(max = 86_400_000))]
     pub jitter_ms: u64,
-    /// What becomes of runs that could not happen in time.
+    /// The policy for runs that could not happen in time.
     #[serde(default)]
     pub catch_up: CatchUp,
-    /// What happens while the message of an earlier run is still in the queue.
+    /// The policy while the message of an earlier run is still in the queue.
     #[serde(default)]
     pub overlap: OverlapPolicy,
     /// No run is due before.
@@ -38,7 +38,7 @@ pub struct ScheduleSettings {
     pub until_at_ms: Option<u64>,
 }
 
-/// When a schedule runs.
+/// The times of the runs of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScheduleRule {
@@ -66,7 +66,7 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// Where a schedule's messages go. While it does not exist, runs fail.
+/// The target of a schedule's messages. While it does not exist, runs fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleTarget {
@@ -76,7 +76,7 @@ pub enum ScheduleTarget {
     Exchange(String),
 }
 
-/// What a schedule's messages are; at most one of `body` and `body_base64`.
+/// The message of a schedule's runs; at most one of `body` and `body_base64`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduledMessage {
@@ -104,7 +104,7 @@ pub struct ScheduledMessage {
     pub expires_after_ms: Option<u64>,
 }
 
-/// What becomes of runs whose time has passed: the server was down, or its clock jumped.
+/// The policy for runs whose time has passed: the server was down, or its clock jumped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CatchUp {
@@ -125,7 +125,7 @@ pub enum CatchUp {
     },
 }
 
-/// What happens to a run while the message of an earlier run is still in the queue.
+/// The policy for a run while the message of an earlier run is still in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
@@ -153,9 +153,9 @@ pub struct Schedule {
     pub etag: String,
     /// It does not run.
     pub paused: bool,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at_ms: u64,
-    /// When it last changed.
+    /// The time of its last change.
     pub modified_at_ms: u64,
     /// Settings.
     pub settings: ScheduleSettings,
@@ -163,20 +163,20 @@ pub struct Schedule {
     pub next: Option<NextRun>,
     /// The last run.
     pub last: Option<ScheduleRun>,
-    /// What has become of its runs.
+    /// The counts of its runs by outcome.
     pub totals: ScheduleTotals,
 }
 
 /// A run to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NextRun {
-    /// When the rule says.
+    /// The time that the rule says.
     pub due_at_ms: u64,
-    /// When it happens: its share of the jitter later.
+    /// The time at which it happens: its share of the jitter later.
     pub run_at_ms: u64,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
@@ -191,23 +191,23 @@ pub enum RunOutcome {
 /// A run that was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScheduleRun {
-    /// When the rule said, or when it was asked for.
+    /// The time that the rule said, or at which it was asked for.
     pub due_at_ms: u64,
-    /// When it happened.
+    /// The time at which it happened.
     pub run_at_ms: u64,
     /// It was asked for.
     pub manual: bool,
-    /// What came of it.
+    /// The outcome.
     pub outcome: RunOutcome,
     /// Its message, or the earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// Why it failed.
+    /// The reason why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
-/// What has become of a schedule's runs; each is counted once.
+/// The counts of a schedule's runs by outcome; each run is counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScheduleTotals {
     /// Sent a message.
@@ -225,11 +225,11 @@ pub struct ScheduleTotals {
 pub struct SchedulePage {
     /// The schedules.
     pub items: Vec<Schedule>,
-    /// Where the next page begins; `null` on the last.
+    /// The beginning of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
 
-/// How many runs to tell.
+/// The number of runs to tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunsQuery {
@@ -272,8 +272,8 @@ pub struct Backfill {
     #[serde(default)]
     #[schemars(range(max = 253_402_300_799_999_u64))]
     pub until_at_ms: Option<u64>,
-    /// What happens while the message of an earlier run is still in the queue; the schedule's own
-    /// policy if left out.
+    /// The policy while the message of an earlier run is still in the queue; the schedule's own if
+    /// left out.
     #[serde(default)]
     pub overlap: Option<OverlapPolicy>,
     /// Most runs of this request, to 1000; 1000 if left out.
@@ -286,7 +286,7 @@ pub struct Backfill {
 /// done the first of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Backfilled {
-    /// What came of each, in the order in which they were due.
+    /// The outcome of each run, in the order in which they were due.
     pub runs: Vec<ScheduleRun>,
     /// `from_at_ms` of a request that goes on; `null` if nothing is left.
     pub next_from_at_ms: Option<u64>,

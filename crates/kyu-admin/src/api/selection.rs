@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeadReason, MessageState};
 
-/// How to remove one message.
+/// The options of removing one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelQuery {
@@ -18,7 +18,7 @@ pub struct CancelQuery {
     pub in_flight: Option<bool>,
 }
 
-/// What is to change about a message that nobody works on. What is left out stays.
+/// The changes to a message that nobody works on. Fields that are left out stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageChange {
@@ -35,7 +35,7 @@ pub struct MessageChange {
     pub ready_at_ms: Option<u64>,
 }
 
-/// Where to move a message.
+/// The destination of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageMove {
@@ -44,7 +44,7 @@ pub struct MessageMove {
     pub destination: Option<String>,
 }
 
-/// What chosen messages have in common. What is left out does not matter.
+/// The properties that chosen messages have in common. Those that are left out do not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageFilter {
@@ -74,7 +74,7 @@ pub struct MessageFilter {
     pub error: Option<String>,
 }
 
-/// What happens to the chosen messages.
+/// The action on the chosen messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SelectionAction {
@@ -109,9 +109,9 @@ pub enum SelectionAction {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selection {
-    /// Which messages.
+    /// The filter that chooses messages.
     pub filter: MessageFilter,
-    /// What happens to them; nothing if left out, so that one can look first.
+    /// The action on them; nothing if left out, so that one can look first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<SelectionAction>,
     /// Most messages that are chosen, from 1 to 1000; 100 if left out.
@@ -123,7 +123,7 @@ pub struct Selection {
     pub from_seq: Option<u64>,
 }
 
-/// What became of a chosen message.
+/// The outcome for a chosen message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectedStatus {
@@ -150,7 +150,7 @@ pub struct SelectedMessage {
     pub seq: u64,
     /// UUID.
     pub message_id: String,
-    /// What became of it.
+    /// The outcome.
     pub status: SelectedStatus,
 }
 
@@ -159,7 +159,7 @@ pub struct SelectedMessage {
 pub struct SelectedMessages {
     /// In order of arrival.
     pub items: Vec<SelectedMessage>,
-    /// How many were looked at.
+    /// The number of messages that were looked at.
     pub looked_at: u64,
     /// `from_seq` of a request that goes on; `null` when the end of the queue was reached.
     pub next_seq: Option<u64>,

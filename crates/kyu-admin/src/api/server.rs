@@ -20,7 +20,7 @@ pub struct ServerInfo {
     pub queues: u64,
 }
 
-/// What the server has counted since it started, and what it measures now. Names as in `/metrics`.
+/// The counts of the server since it started, and its measures now. Names as in `/metrics`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerStats {
     /// Values that only rise.
@@ -34,7 +34,7 @@ pub struct ServerStats {
 pub struct Namespace {
     /// Its name.
     pub name: String,
-    /// Whether requests that name no namespace mean this one.
+    /// Requests that name no namespace mean this one.
     pub is_default: bool,
 }
 

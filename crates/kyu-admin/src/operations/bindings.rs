@@ -14,7 +14,7 @@ use crate::limits::MAX_ITEMS;
 use crate::operation::{Done, Empty, Json};
 use crate::problem::{Code, Problem};
 
-/// What bindings are called that were made here: the address is the name of the queue.
+/// The protocol of bindings that were made here: the address is the name of the queue.
 const PROTOCOL: &str = "queue";
 
 pub(super) async fn list(

@@ -163,7 +163,7 @@ pub(super) async fn browse(
     Ok(BrowsedMessages { items, next_seq }.into())
 }
 
-/// How many of these messages fit into one answer; the first always does.
+/// The number of these messages that fit into one answer; the first always does.
 fn fitting(found: &[Delivery]) -> usize {
     let mut bytes = 0;
     let fits = |one: &&Delivery| {

@@ -178,7 +178,7 @@ pub(super) async fn delete(
     }
 }
 
-/// What is said of a queue that is gone now.
+/// The warnings about a queue that is gone now.
 fn warnings_of_end(call: &Call<'_>, info: &QueueInfo) -> Vec<String> {
     let sources = call.broker.directory().dead_letter_sources(&info.name, MAX_NAMED + 1);
     let sources = sources.iter().filter(|source| source.id != info.id);
@@ -287,7 +287,7 @@ fn done(
     Done { status: Some(status), etag: Some(etag(info)), ..value.into() }
 }
 
-/// What these settings allow and probably do not mean.
+/// The warnings about settings that are allowed and probably not meant.
 fn warnings(call: &Call<'_>, info: &QueueInfo) -> Vec<String> {
     let config = &info.config;
     let is_there = |name: &QueueName| call.broker.directory().by_name(name).is_some();

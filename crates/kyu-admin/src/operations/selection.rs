@@ -238,7 +238,7 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// What the index knows.
+    /// Tells whether a message passes by what the index knows.
     fn by_index(&self, delivery: &Delivery) -> bool {
         let filter = self.filter;
         let (state, _) = content::state_of(delivery.phase);
@@ -251,7 +251,7 @@ impl Search<'_> {
         in_states && for_reasons && (!archived || !filter.states.is_empty())
     }
 
-    /// What stands in the message.
+    /// Tells whether a message passes by what stands in it.
     fn by_content(&self, message: &Frame) -> Result<bool, Problem> {
         let filter = self.filter;
         let age_ms = self.call.broker.now_ms().saturating_sub(message.sent_at_ms);
@@ -277,7 +277,7 @@ impl Search<'_> {
         Ok(filter.attributes.iter().all(has) && filter.text.as_ref().is_none_or(says))
     }
 
-    /// What its last attempt that said something said.
+    /// Tells whether a message passes by what its last attempt that said something said.
     async fn by_error(&self, seq: u64) -> Result<bool, Problem> {
         let Some(text) = &self.filter.error else { return Ok(true) };
         let question = HistoryOf { queue: self.queue.id, seq };

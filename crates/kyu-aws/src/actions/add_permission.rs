@@ -11,7 +11,7 @@ use crate::policy;
 use crate::queue_attributes::QueueAttribute;
 use crate::wire::{Empty, List, Text};
 
-/// What an owner may let others do.
+/// The actions that an owner may let others do.
 const GRANTABLE: &[&str] = &[
     "*",
     "ChangeMessageVisibility",

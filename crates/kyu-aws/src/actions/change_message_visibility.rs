@@ -49,7 +49,7 @@ pub(super) fn check_timeout(timeout_s: i64) -> Result<u64, Error> {
     }
 }
 
-/// What AWS answers. Recorded: after the timeout has passed, changing it succeeds on a standard
+/// The answer of AWS. Recorded: after the timeout has passed, changing it succeeds on a standard
 /// queue, and hides the message again. (Not in flight is here one that a crash gave back.)
 pub(super) fn answer(
     extended: Extended,

@@ -30,7 +30,7 @@ pub(super) async fn run(
     Ok(Empty {})
 }
 
-/// What AWS answers. A handle that a later delivery has overtaken deletes nothing; where order is
+/// The answer of AWS. A handle that a later delivery has overtaken deletes nothing; where order is
 /// promised that is an error, elsewhere AWS keeps silent.
 pub(super) fn answer(settled: Settled, handle: &str, queue: &QueueInfo) -> Result<(), Error> {
     match (settled, queue.config.kind) {

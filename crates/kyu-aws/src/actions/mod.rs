@@ -96,8 +96,8 @@ actions! {
     "UntagQueue" => untag_queue(UntagQueueRequest),
 }
 
-/// Whether Query may address an action to the URL of a queue. GetQueueUrl is among them and answers
-/// for the queue that it names (recorded from AWS).
+/// Tells whether Query may address an action to the URL of a queue. GetQueueUrl is among them and
+/// answers for the queue that it names (recorded from AWS).
 pub(crate) fn is_of_a_queue(action: &str) -> bool {
     !matches!(
         action,

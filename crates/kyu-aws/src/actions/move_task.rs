@@ -1,4 +1,4 @@
-//! What the three actions on message move tasks share: sources and task handles.
+//! Sources and task handles, which the three actions on message move tasks share.
 
 use std::sync::Arc;
 

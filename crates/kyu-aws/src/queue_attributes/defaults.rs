@@ -1,4 +1,4 @@
-//! What a queue has that SQS makes and that asks for nothing.
+//! The settings of a queue that SQS makes and that asks for nothing.
 
 use kyu_broker::{Fencing, QueueConfig, QueueKind, RetentionFrom};
 

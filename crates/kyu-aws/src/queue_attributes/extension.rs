@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::defaults;
 use crate::error::{Error, quoted};
 
-/// What the names of these attributes begin with.
+/// The beginning of the names of these attributes.
 pub(crate) const PREFIX: &str = "kyu:";
 
 /// One of them.
@@ -54,7 +54,7 @@ impl Extension {
         ALL.iter().find(|extension| extension.name == name).copied()
     }
 
-    /// Whether a queue has another value than one that SQS makes.
+    /// Tells whether a queue has another value than one that SQS makes.
     pub(crate) fn is_set(self, config: &QueueConfig) -> bool {
         self.of(config) != self.of(&defaults::of(config.kind))
     }
@@ -109,8 +109,8 @@ impl Extension {
     }
 }
 
-/// What a tag with such a name does: the same as the attribute, for tools that can only tag. It acts
-/// when it is set or taken away. Other tags do nothing.
+/// Applies a tag with such a name: it does the same as the attribute, for tools that can only tag.
+/// It acts when it is set or taken away. Other tags do nothing.
 pub(crate) fn apply_tag(
     key: &str,
     value: &str,

@@ -103,7 +103,7 @@ impl QueueAttribute {
         known.or_else(|| Extension::named(name).map(Self::Extension)).ok_or_else(|| unknown(name))
     }
 
-    /// Whether it counts messages, which takes a question to the engine.
+    /// Tells whether it counts messages, which takes a question to the engine.
     pub(crate) const fn is_count(self) -> bool {
         matches!(
             self,

@@ -1,5 +1,5 @@
-//! Who may use which dead-letter queue: `RedrivePolicy` of the source, `RedriveAllowPolicy` of the
-//! target.
+//! Permissions to use a dead-letter queue: `RedrivePolicy` of the source, `RedriveAllowPolicy` of
+//! the target.
 
 use kyu_broker::{DeadLetter, QueueInfo, QueueKind};
 use serde::Deserialize;
@@ -76,7 +76,7 @@ enum Permission {
     ByQueue,
 }
 
-/// Whether a queue lets another use it as its dead-letter queue.
+/// Tells whether a queue lets another use it as its dead-letter queue.
 fn allows(dead_letter_queue: &QueueInfo, source_arn: &str) -> bool {
     let name = QueueAttribute::RedriveAllowPolicy.name();
     let Some(text) = dead_letter_queue.config.attributes.get(name) else { return true };

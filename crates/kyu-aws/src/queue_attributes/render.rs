@@ -7,7 +7,7 @@ use super::QueueAttribute;
 use crate::address;
 use crate::door::SqsOptions;
 
-/// What attributes are read from.
+/// The sources from which attributes are read.
 pub(crate) struct Reading<'r> {
     pub(crate) queue: &'r QueueInfo,
     pub(crate) stats: QueueStats,

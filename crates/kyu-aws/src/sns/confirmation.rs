@@ -18,7 +18,7 @@ pub(super) const PRINCIPAL: &str = "kyu:principal";
 /// There if Unsubscribe must be signed.
 pub(super) const GUARDED: &str = "kyu:guarded";
 
-/// What the URLs in messages to an endpoint begin with: the configured origin, or else that of the
+/// The beginning of the URLs in messages to an endpoint: the configured origin, or else that of the
 /// call that subscribed it, for nobody calls when a message is delivered.
 pub(super) fn origin(stored: Option<&str>, options: &SqsOptions) -> String {
     if let Some(origin) = &options.origins.public_url {
@@ -31,7 +31,8 @@ pub(super) fn origin(stored: Option<&str>, options: &SqsOptions) -> String {
     }
 }
 
-/// How long an endpoint may take; then the subscription that waits for it ends, as AWS ends it.
+/// The time that an endpoint may take, in milliseconds; then the subscription that waits for it
+/// ends, as AWS ends it.
 pub(super) const PENDING_MS: u64 = 48 * 3_600_000;
 
 const SECRET_BYTES: usize = 32;
@@ -69,7 +70,7 @@ pub(super) fn subscription_of(token: &str) -> Option<BindingId> {
     BindingId::new(u64::from_str_radix(digits, 16).ok()?)
 }
 
-/// Whether a token is the one of a subscription.
+/// Tells whether a token is the one of a subscription.
 pub(super) fn is_token_of(token: &str, info: &BindingInfo) -> bool {
     let Some(expected) = self::token(info.id, &info.config) else { return false };
     // In a time that says nothing of where they differ.
@@ -77,7 +78,7 @@ pub(super) fn is_token_of(token: &str, info: &BindingInfo) -> bool {
     expected.len() == token.len() && differences == 0
 }
 
-/// Whether a subscription has waited too long.
+/// Tells whether a subscription has waited too long.
 pub(super) fn has_lapsed(info: &BindingInfo, now_ms: u64) -> bool {
     !info.config.active && now_ms >= info.created_at_ms.saturating_add(PENDING_MS)
 }

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 /// Longest delay between two tries, and all delays of a policy together, in seconds.
 const MAX_DELAY_S: u64 = 3_600;
 const MAX_RETRIES: u64 = 100;
-/// What a message is sent as unless a policy says otherwise.
+/// The content type of a message unless a policy says otherwise.
 pub(super) const DEFAULT_CONTENT_TYPE: &str = "text/plain; charset=UTF-8";
-/// What a policy may say.
+/// The content types that a policy may name.
 const CONTENT_TYPES: &[&str] = &[
     "application/atom+xml",
     "application/json",
@@ -25,8 +25,8 @@ const CONTENT_TYPES: &[&str] = &[
     DEFAULT_CONTENT_TYPE,
 ];
 
-/// How delays grow from the smallest to the largest in the backoff phase. AWS names the curves and
-/// draws them, but gives no formula; these have the drawn shapes.
+/// The curve on which delays grow from the smallest to the largest in the backoff phase. AWS names
+/// the curves and draws them, but gives no formula; these have the drawn shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Backoff {
     Arithmetic,
@@ -170,7 +170,7 @@ impl RetryPolicy {
     }
 }
 
-/// What one of the two kinds of policies says: a topic's or a subscription's.
+/// The contents of one of the two kinds of policies: a topic's or a subscription's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Stated {
     retry: Option<RetryPolicy>,
@@ -180,7 +180,7 @@ struct Stated {
     overrides_off: bool,
 }
 
-/// What holds for one subscription.
+/// The policy that holds for one subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeliveryPolicy {
     pub(super) retry: RetryPolicy,

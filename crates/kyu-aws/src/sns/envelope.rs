@@ -1,6 +1,6 @@
-//! What SQS hands out for a message that came by a subscription: SNS' envelope around it, for
-//! subscribers without raw delivery. The message is stored once and bare; it is wrapped when it is
-//! received, for the binding it came by.
+//! SNS' envelope, in which SQS hands out a message that came by a subscription without raw
+//! delivery. The message is stored once and bare; it is wrapped when it is received, for the
+//! binding it came by.
 
 use std::sync::Arc;
 

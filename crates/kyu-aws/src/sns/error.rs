@@ -1,5 +1,4 @@
-//! What SNS calls what went wrong: code, HTTP status and text, as recorded from AWS where a
-//! recording is public.
+//! The errors of SNS: code, HTTP status and text, as recorded from AWS where a recording is public.
 
 use bytes::Bytes;
 use kyu_broker::Refusal;
@@ -64,7 +63,7 @@ impl Code {
     }
 }
 
-/// Why an action is not done.
+/// The reason why an action is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Error {
     pub(crate) code: Code,

@@ -93,7 +93,7 @@ pub(super) fn make_token(name: &str) -> String {
     BASE64.encode(name)
 }
 
-/// What [`make_token`] was given.
+/// The text that [`make_token`] was given.
 pub(super) fn token(token: &str) -> Result<String, Error> {
     let name = BASE64.decode(token).ok().and_then(|name| String::from_utf8(name).ok());
     name.ok_or_else(|| Error::invalid("NextToken"))

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::signing::Signature;
 
-/// Who a message is for, and what the URLs of this server begin with for that one.
+/// The addressee of a message, and the beginning of this server's URLs for that one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addressee<'a> {
     pub(super) origin: &'a str,
@@ -68,7 +68,7 @@ impl<'a> Signed<'a> {
 }
 
 impl Notification<'_> {
-    /// What is signed: the same for all subscribers of a protocol.
+    /// The text that is signed: the same for all subscribers of a protocol.
     pub(super) fn text_to_sign(&self, topic_arn: &str) -> String {
         let id = self.message.message_id.to_string();
         let time = rfc3339(self.message.sent_at_ms);
@@ -114,7 +114,7 @@ fn attributes(content: &Content) -> Map<String, Value> {
     attributes.collect()
 }
 
-/// What an endpoint is asked to confirm.
+/// The act that an endpoint is asked to confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, Serialize)]
 pub(super) enum Confirmation {
     /// That it wants to be subscribed.
@@ -177,7 +177,7 @@ impl Question<'_> {
         format!("{origin}/?Action=ConfirmSubscription&TopicArn={topic_arn}&Token={token}")
     }
 
-    /// What is signed.
+    /// The text that is signed.
     pub(super) fn text_to_sign(&self, to: Addressee<'_>) -> String {
         text_of(&[
             ("Message", &self.kind.message(to)),

@@ -46,14 +46,14 @@ pub(crate) use error::Error;
 pub use http::{Deliveries, DeliveryCounts, EndpointRule};
 use output::Output;
 
-/// What an operator may choose about SNS.
+/// The options of SNS that an operator may choose.
 #[derive(Clone, Debug)]
 pub struct SnsOptions {
-    /// Which endpoints may subscribe by HTTP and HTTPS.
+    /// The endpoints that may subscribe by HTTP and HTTPS.
     pub endpoints: EndpointRule,
-    /// Where this server listens: no subscriber can make it call itself.
+    /// The addresses on which this server listens: no subscriber can make it call itself.
     pub own_addresses: Vec<SocketAddr>,
-    /// Where the key is kept that messages are signed with; `None` for a new one at each start.
+    /// The directory of the key that messages are signed with; `None` for a new key at each start.
     pub key_dir: Option<PathBuf>,
     /// Sign the messages of every standard topic for SQS subscribers too, as AWS does, not only of
     /// those that were given a `SignatureVersion`. A signature takes 2.3 ms of a core in version 1
@@ -78,7 +78,7 @@ impl SnsOptions {
     }
 }
 
-/// What the door knows about SNS beside what the broker keeps.
+/// The state of SNS that the door keeps beside the broker's.
 pub(crate) struct Sns {
     pub(crate) signer: signing::Signer,
     pub(crate) signed: signed_topics::SignedTopics,
@@ -97,15 +97,16 @@ impl Sns {
     }
 }
 
-/// Where what would have gone to people is listed.
+/// The path at which the messages for people are listed.
 pub(crate) use outbox::PATH as OUTBOX_PATH;
 
-/// What would have gone to people, as JSON.
+/// The messages that would have gone to people, as JSON.
 pub(crate) async fn outbox(call: &Call<'_>) -> Result<Bytes, Error> {
     outbox::list(call).await
 }
 
-/// Whether a request may come without a signature: the links in messages, whose secret is in them.
+/// Tells whether a request may come without a signature: the links in messages, whose secret is in
+/// them.
 pub(crate) fn is_link(parameters: &Node<'_>) -> bool {
     matches!(parameters.text("Action"), Some("ConfirmSubscription" | "Unsubscribe"))
 }
@@ -113,8 +114,8 @@ pub(crate) fn is_link(parameters: &Node<'_>) -> bool {
 /// The version of the API, which every SDK sends.
 const VERSION: &str = "2010-03-31";
 
-/// Whether a Query request is for SNS: it says so, or its action is known to SNS alone (links in
-/// messages name no version), or it is about a topic.
+/// Tells whether a Query request is for SNS: it says so, or its action is known to SNS alone (links
+/// in messages name no version), or it is about a topic.
 pub(crate) fn is_addressed(parameters: &Node<'_>) -> bool {
     match (parameters.text("Version"), parameters.text("Action")) {
         (Some(version), _) => version == VERSION,

@@ -16,13 +16,13 @@ use super::error::Error;
 use super::{pending, store};
 use crate::call::Call;
 
-/// Where the list is read, by GET.
+/// The path at which the list is read, by GET.
 pub(crate) const PATH: &str = "/_sns/outbox";
 /// The namespace of the queues. No account and no ARN can have a colon in it.
 const NAMESPACE: &str = "sns:outbox";
 /// Messages that are kept in each, after the next look.
 const KEPT: u64 = 1_000;
-/// How long they are kept at most.
+/// The time for which they are kept at most.
 const RETENTION_MS: u64 = 86_400_000;
 /// Messages that are dropped in one step, for latency.
 const STEP: u32 = 100;

@@ -18,7 +18,8 @@ use crate::limits::MAX_RECONFIGURE_TRIES;
 use crate::queue_attributes::defaults;
 use crate::wire::form::Node;
 
-/// How long an endpoint's messages are kept: far longer than the retries of any policy take.
+/// The time for which an endpoint's messages are kept: far longer than the retries of any policy
+/// take.
 const RETENTION_MS: u64 = 14 * 24 * 3_600_000;
 
 /// ConfirmSubscription: the subscription that waits for this token receives from now on. Confirming

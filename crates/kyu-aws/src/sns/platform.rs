@@ -291,7 +291,7 @@ pub(super) async fn endpoint(
     Ok(info.filter(|info| info.exchange.namespace == namespace && info.exchange.name == name))
 }
 
-/// Whether an ARN has the form of an endpoint's.
+/// Tells whether an ARN has the form of an endpoint's.
 pub(super) fn is_endpoint(call: &Call<'_>, arn: &str) -> bool {
     resource(call, arn, "endpoint").is_some_and(|(_, rest)| rest.split('/').count() == 3)
 }

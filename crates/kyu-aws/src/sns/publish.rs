@@ -181,7 +181,7 @@ async fn publish(
     }
 }
 
-/// Why a publication was not taken that is right in itself.
+/// The error for a publication that is right in itself and was not taken.
 fn refused(refusal: EnqueueRefusal) -> Error {
     match refusal {
         EnqueueRefusal::QueueFull(_) => {

@@ -22,7 +22,7 @@ const NAMES: &[&str] = &[
     "DefaultSMSType",
     "UsageReportS3Bucket",
 ];
-/// What is set if nobody has set it.
+/// The settings that hold if nobody has set them.
 const DEFAULTS: &[(&str, &str)] = &[("MonthlySpendLimit", "1")];
 /// Before the names of settings, and of phone numbers in the sandbox.
 const SETTING: &str = "setting:";

@@ -69,12 +69,12 @@ pub(super) fn set(
     Ok(())
 }
 
-/// Whether the subscriber is an endpoint outside.
+/// Tells whether the subscriber is an endpoint outside.
 pub(super) fn is_http(config: &BindingConfig) -> bool {
     matches!(config.protocol.as_str(), "http" | "https")
 }
 
-/// Whether the message alone is delivered, without what SNS says of it.
+/// Tells whether the message alone is delivered, without what SNS says of it.
 pub(super) fn is_raw(config: &BindingConfig) -> bool {
     config.bare || config.attributes.get("RawMessageDelivery").is_some_and(|raw| raw == "true")
 }
@@ -93,7 +93,7 @@ pub(super) fn shown_address(config: &BindingConfig) -> String {
     hidden.unwrap_or_else(|| address.clone())
 }
 
-/// What the filter policy and its scope, taken together, let pass.
+/// The matcher of the filter policy and its scope, taken together.
 fn matcher(attributes: &BTreeMap<String, String>) -> Result<Matcher, String> {
     let Some(policy) = attributes.get("FilterPolicy") else { return Ok(Matcher::Everything) };
     let in_body = attributes.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody");

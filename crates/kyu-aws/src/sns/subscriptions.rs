@@ -24,7 +24,7 @@ use crate::wire::form::Node;
 
 /// Subscriptions of one page (SNS API reference).
 const PAGE: usize = 100;
-/// What AWS puts before errors about the attributes of Subscribe.
+/// The words that AWS puts before errors about the attributes of Subscribe.
 const IN_SUBSCRIBE: &str = "Attributes Reason: ";
 
 /// Subscribe: a queue of this server receives what is published from now on, an HTTP endpoint once

@@ -14,7 +14,7 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub(crate) struct List<T, const MAX: usize> {
     pub(crate) kept: Vec<T>,
-    /// How many there were.
+    /// The number of entries that were sent.
     pub(crate) sent: usize,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct List<T, const MAX: usize> {
 #[derive(Clone, Debug)]
 pub(crate) struct Map<'a, V, const MAX: usize> {
     pub(crate) kept: BTreeMap<Text<'a>, V>,
-    /// How many there were.
+    /// The number of entries that were sent.
     pub(crate) sent: usize,
 }
 

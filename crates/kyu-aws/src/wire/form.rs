@@ -142,7 +142,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// What is wrong with a parameter.
+/// A mistake in a parameter.
 #[derive(Debug)]
 pub(crate) struct Problem {
     parameter: Option<String>,

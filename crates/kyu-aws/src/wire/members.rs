@@ -34,10 +34,10 @@ pub(super) fn flat_name(structure: &str, member: &'static str) -> &'static str {
     }
 }
 
-/// What a map entry calls its key.
+/// The name of the key in a map entry.
 pub(super) fn key_name(flat_name: &str) -> &'static str {
     if flat_name == "Tag" { "Key" } else { "Name" }
 }
 
-/// What a map entry calls its value.
+/// The name of the value in a map entry.
 pub(super) const VALUE_NAME: &str = "Value";

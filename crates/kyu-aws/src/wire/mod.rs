@@ -20,7 +20,7 @@ use crate::request_id::RequestId;
 pub(crate) use bounded::{List, Map};
 pub(crate) use text::{Blob, Pairs, Text, Utf8, Uuid};
 
-/// How a request came, and so how its answer goes.
+/// The protocol by which a request came, and in which its answer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// AWS JSON 1.0: what SDKs speak since 2023.
@@ -40,7 +40,7 @@ pub(crate) enum Input<'r> {
 
 /// A response of an action.
 pub(crate) trait Response: Serialize {
-    /// Whether the XML answer has a `...Result` element.
+    /// The XML answer has a `...Result` element.
     const HAS_RESULT: bool = true;
 }
 

@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(crate) struct Frame {
     pub(crate) tag: u8,
     pub(crate) body: Bytes,
-    /// Whether the body is only its beginning.
+    /// The body is only its beginning.
     pub(crate) cut: bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Frame {
 pub(crate) struct Receiver {
     stream: ReadHalf<Box<dyn Stream>>,
     buffer: BytesMut,
-    /// What remains of a frame that was cut.
+    /// The bytes that remain of a frame that was cut.
     skip: usize,
 }
 
@@ -272,7 +272,7 @@ impl ServerError {
 }
 
 impl From<ServerError> for Error {
-    /// What the source says to commands of replication, with what to do about it.
+    /// The source's errors to commands of replication, with what to do about them.
     fn from(ServerError { code, message }: ServerError) -> Self {
         let advice = match code.as_str() {
             // Before the others of its class: this one does not pass.

@@ -14,7 +14,7 @@ use crate::position::{Place, StreamPlace, WalPlace};
 use crate::relay::{LOGIN_TIMEOUT, Link, Relay};
 use crate::source::{self, Within};
 
-/// Which log it is.
+/// The identity of the log.
 struct System {
     identifier: u64,
     timeline: u32,
@@ -81,8 +81,8 @@ impl Relay {
         Ok((connection, system))
     }
 
-    /// Where to go on in the log; `None` if the slot is to be made. The cursor says the same, and
-    /// the table holds nothing that is in Kyu.
+    /// The place in the log to go on from; `None` if the slot is to be made. The cursor says the
+    /// same, and the table holds nothing that is in Kyu.
     async fn place_in(
         &self,
         link: &mut Link,

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::relay::{LOOK_AT_LAG_EVERY, Link, Relay};
 use stream::WalStream;
 
-/// How a relay reads the log.
+/// The way in which a relay reads the log.
 #[derive(Clone, Debug)]
 pub struct Replication {
     /// The replication slot, which is the relay's own. Made if it is not there.

@@ -13,7 +13,7 @@ use crate::source::{OutboxRow, Target};
 
 const POSTGRES_EPOCH: DateTime = date(2000, 1, 1).at(0, 0, 0, 0);
 
-/// What a message means here.
+/// The meaning of a message here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A transaction that committed at this place; its rows follow.

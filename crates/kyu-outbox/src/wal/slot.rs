@@ -16,14 +16,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// `NAMEDATALEN - 1` of Postgres.
 const MAX_NAME_BYTES: usize = 63;
 
-/// What is known of a slot.
+/// A slot as far as it is known.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Who reads it.
+    /// The process that reads it.
     pid: Option<i32>,
     /// `reserved`, `extended`, `unreserved` or `lost`.
     wal_status: Option<String>,
-    /// Whether it is one of this database for pgoutput.
+    /// The slot is one of this database for pgoutput.
     fits: bool,
     /// Log that nobody has confirmed, in bytes.
     pub(super) lag_bytes: i64,

@@ -33,11 +33,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Seconds from 1970 to 2000, where Postgres begins to count.
 const POSTGRES_EPOCH_S: u64 = 946_684_800;
 
-/// What came, in order.
+/// The rows that came, in order, and the place that may be confirmed with them.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) rows: Vec<OutboxRow>,
-    /// What may be confirmed once the rows are in Kyu.
+    /// The place that may be confirmed once the rows are in Kyu.
     pub(super) confirm: Option<Lsn>,
 }
 
@@ -106,7 +106,7 @@ struct Gathering {
     rows: Vec<OutboxRow>,
     bytes: usize,
     confirm: Option<Lsn>,
-    /// Where the transaction that is being read commits, and how many of its rows were read.
+    /// The commit of the transaction that is being read, and the number of its rows that were read.
     transaction: Option<(Lsn, u64)>,
     /// Up to here all is in Kyu.
     known: StreamPlace,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// The tag with what code last declared, as JSON.
 pub(super) const TAG: &str = "kyu.declared";
 
-/// What is to be done about a queue that is there.
+/// The change to a queue that is there.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Plan {
     /// It is as declared, or as somebody wanted it after that.

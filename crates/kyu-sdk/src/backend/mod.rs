@@ -33,7 +33,7 @@ pub(crate) enum Backend {
     Remote(Box<Remote>),
 }
 
-/// Why an operation failed, as far as the SDK itself reacts to it.
+/// The reason why an operation failed, as far as the SDK itself reacts to it.
 #[derive(Debug)]
 pub(crate) enum Failure {
     QueueNotFound,
@@ -161,7 +161,7 @@ pub(crate) struct Incoming {
     pub(crate) body: Bytes,
     /// From 1.
     pub(crate) attempt: u32,
-    /// When the run of its schedule was due, Unix time.
+    /// The time at which the run of its schedule was due, Unix time.
     pub(crate) scheduled_at_ms: Option<u64>,
 }
 
@@ -200,7 +200,7 @@ fn retain_changed(settings: &mut serde_json::Value) -> Result<(), Error> {
     Ok(())
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Ack,
@@ -237,7 +237,7 @@ pub(crate) struct Finish {
     pub(crate) completions: Vec<Completion>,
 }
 
-/// What a finish came to.
+/// The outcome of a finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
     Done,

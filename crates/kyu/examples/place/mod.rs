@@ -1,6 +1,6 @@
-//! Where the examples keep their jobs: by default in a directory of this process
-//! (`./example-data/NAME`); with `--url http://127.0.0.1:9324` at a running server; with `--dir DIR`
-//! elsewhere.
+//! The place where the examples keep their jobs: by default in a directory of this process
+//! (`./example-data/NAME`); with `--url http://127.0.0.1:9324` at a running server; with `--dir
+//! DIR` elsewhere.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use kyu::Kyu;
 pub(crate) struct Place {
     pub(crate) kyu: Kyu,
     pub(crate) dir: PathBuf,
-    /// What else stands on the command line.
+    /// The rest of the command line.
     pub(crate) arguments: Vec<String>,
 }
 

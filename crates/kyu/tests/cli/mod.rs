@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Dir;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,

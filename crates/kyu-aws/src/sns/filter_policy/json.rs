@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 const MAX_DEPTH: usize = 100;
 /// Of a source, an error repeats so many UTF-16 units.
 const MAX_SOURCE_UNITS: usize = 500;
-/// What SNS says, since 2025, instead of a source that is no JSON.
+/// The words that SNS has used since 2025 in place of a source that is no JSON.
 const REDACTED: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
 
 /// A value, and where the parser stands around it.

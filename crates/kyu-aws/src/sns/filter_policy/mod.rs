@@ -16,7 +16,7 @@ const MAX_COMBINATIONS: usize = 150;
 /// Bytes of a policy.
 const MAX_BYTES: usize = 262_144;
 
-/// What a filter policy looks at.
+/// The part of a message that a filter policy looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     MessageAttributes,
@@ -53,7 +53,7 @@ pub(super) fn compile(text: &str, scope: Scope) -> Result<Matcher, String> {
     })
 }
 
-/// Why a text is no JSON, if so: what SNS says after the attribute's name.
+/// Checks that a text is JSON; the error is what SNS says after the attribute's name.
 pub(super) fn check_json(text: &str) -> Result<(), String> {
     json::parse(text).map_or_else(|problem| Err(failed(&problem)), |_| Ok(()))
 }
@@ -82,7 +82,7 @@ fn is_nested(policy: &Policy) -> bool {
     })
 }
 
-/// How many combinations a policy has, counted as AWS does: the numbers of values times their
+/// The number of combinations of a policy, counted as AWS does: the numbers of values times their
 /// depths, multiplied; those of alternatives added.
 fn combinations(policy: &Policy, depth: usize, before: usize) -> usize {
     policy.0.iter().fold(before, |count, (_, part)| {

@@ -5,13 +5,14 @@ use kyu_broker::{Bound, Condition, Literal, Network, Range};
 
 use super::json::{Node, Value};
 
-/// What may stand inside an object of a list of rules, and so not in an alternative of a `$or`.
+/// The keys that may stand inside an object of a list of rules, and so not in an alternative of a
+/// `$or`.
 const OPERATORS: &[&str] =
     &["prefix", "suffix", "equals-ignore-case", "anything-but", "numeric", "exists", "cidr"];
 /// Numbers that the rule engine compares reach so far from zero.
 const MAX_NUMBER: f64 = 5.0e9;
 
-/// What is wrong, and the column after the token where that was noticed.
+/// A mistake, and the column after the token where it was noticed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) text: String,
@@ -192,7 +193,7 @@ fn literals(nodes: &[Node], ended: usize) -> Result<Vec<Literal>, Problem> {
     Ok(literals)
 }
 
-/// What the rule engine reads next in a list.
+/// The token that the rule engine reads next in a list.
 #[derive(Clone, Copy)]
 enum Token<'n> {
     Node(&'n Node),

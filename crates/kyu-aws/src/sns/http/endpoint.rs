@@ -1,5 +1,5 @@
-//! Where a subscriber is, and one POST to it: without redirects, in bounded time, with a bounded
-//! answer.
+//! The address of a subscriber, and one POST to it: without redirects, in bounded time, with a
+//! bounded answer.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -77,7 +77,7 @@ impl Endpoint {
         })
     }
 
-    /// Whether the URL's scheme is this one.
+    /// Tells whether the URL's scheme is this one.
     pub(crate) fn is(&self, scheme: &str) -> bool {
         scheme == if self.tls { "https" } else { "http" }
     }
@@ -108,14 +108,14 @@ impl Endpoint {
     }
 }
 
-/// What is posted.
+/// The headers and the body that are posted.
 #[derive(Clone, Debug)]
 pub(crate) struct Letter {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-/// Why there was no answer.
+/// The reason why there was no answer.
 #[derive(Debug)]
 pub(crate) enum PostError {
     Timeout,

@@ -37,7 +37,7 @@ pub(crate) struct Control {
     pub(crate) host: String,
 }
 
-/// What is posted, and where to.
+/// A letter and the endpoint that it is posted to.
 pub(super) struct Addressed {
     pub(super) endpoint: Endpoint,
     pub(super) letter: Letter,

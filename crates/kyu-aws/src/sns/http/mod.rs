@@ -38,9 +38,9 @@ pub(super) const BINDING: &str = "binding";
 const MAX_EXTRA: usize = 512;
 /// Pause before a worker that ended badly is replaced.
 const BREATH: Duration = Duration::from_secs(1);
-/// How often it is looked whether more is kept for people than is shown.
+/// The time between two looks at whether more is kept for people than is shown.
 const OUTBOX_LOOK: Duration = Duration::from_secs(5);
-/// How long deliveries may go on at shutdown; what is not done then is delivered again.
+/// The time for which deliveries may go on at shutdown; what is not done then is delivered again.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The queue of the subscription with this name.
@@ -48,7 +48,7 @@ pub(super) fn queue_of(name: String) -> QueueName {
     QueueName { namespace: NAMESPACE.into(), name }
 }
 
-/// Where actions tell that there is a queue with something to deliver.
+/// The place where actions tell that there is a queue with something to deliver.
 pub(crate) struct Posts {
     news: mpsc::UnboundedSender<QueueName>,
     /// Taken when deliveries begin.
@@ -68,7 +68,7 @@ impl Posts {
     }
 }
 
-/// How deliveries ended, for metrics.
+/// Counts of deliveries by how they ended, for metrics.
 #[derive(Debug, Default)]
 pub struct DeliveryCounts {
     /// Messages that endpoints took.
@@ -81,7 +81,7 @@ pub struct DeliveryCounts {
     pub dropped: AtomicU64,
 }
 
-/// What all workers share.
+/// The state that all workers share.
 pub(super) struct Office {
     pub(super) broker: Broker,
     pub(super) options: Arc<SqsOptions>,

@@ -1,11 +1,11 @@
-//! Which addresses this server connects to for its subscribers. Whoever may call Subscribe chooses
-//! them, so they must not lead to what only this machine can reach: the server's own ports, and the
-//! services that clouds keep on link-local addresses to hand out credentials.
+//! The addresses that this server connects to for its subscribers. Whoever may call Subscribe
+//! chooses them, so they must not lead to what only this machine can reach: the server's own ports,
+//! and the services that clouds keep on link-local addresses to hand out credentials.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Which addresses may be subscribed. Whatever the rule says, the server's own ports, link-local
-/// addresses and those of clouds' metadata services may not.
+/// The rule for the addresses that may be subscribed. Whatever it says, the server's own ports,
+/// link-local addresses and those of clouds' metadata services may not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndpointRule {
     /// Also this machine and private networks: the server stands beside what it serves.
@@ -39,7 +39,7 @@ impl Reach {
         Self { rule, own }
     }
 
-    /// Whether the server may connect there.
+    /// Tells whether the server may connect there.
     pub(crate) fn allows(&self, to: SocketAddr) -> bool {
         let address = to.ip().to_canonical();
         let inner = embedded(address).map(IpAddr::V4);
@@ -61,7 +61,7 @@ impl Reach {
     }
 }
 
-/// Whether an address is one of this machine: only those can be bound.
+/// Tells whether an address is one of this machine: only those can be bound.
 fn is_of_machine(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
@@ -105,7 +105,7 @@ fn is_link_local(v6: Ipv6Addr) -> bool {
     v6.segments()[0] & 0xffc0 == 0xfe80
 }
 
-/// Whether an address is reachable from everywhere (the IANA registries of special-purpose
+/// Tells whether an address is reachable from everywhere (the IANA registries of special-purpose
 /// addresses, as far as they name networks that a server may stand in).
 fn is_public(address: IpAddr) -> bool {
     match address {

@@ -43,11 +43,11 @@ pub(super) struct Worker {
     session: SessionId,
     /// Each says whether its message was settled.
     under_way: JoinSet<bool>,
-    /// When the throttle lets the next one pass.
+    /// The time at which the throttle lets the next one pass.
     next_at: Instant,
 }
 
-/// What is known about the subscription when messages are taken.
+/// The subscription as it is known when messages are taken.
 #[derive(Clone)]
 struct Terms {
     queue: Arc<QueueInfo>,

@@ -23,7 +23,7 @@ use tokio::sync::{OnceCell, Semaphore};
 /// AWS' certificates have this size; consumers are prepared for it.
 const KEY_BITS: usize = 2048;
 const KEY_FILE: &str = "sns-signing-key.pem";
-/// How the certificate's path begins: consumers check for the name that AWS uses.
+/// The beginning of the certificate's path: consumers check for the name that AWS uses.
 const PATH_START: &str = "/SimpleNotificationService-";
 const PATH_END: &str = ".pem";
 
@@ -66,7 +66,7 @@ pub(crate) struct Signature {
     pub(crate) certificate_path: Arc<str>,
 }
 
-/// Why there is no key.
+/// The reason why there is no key.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyError(String);
 
@@ -78,7 +78,7 @@ impl fmt::Display for KeyError {
 
 /// The key of a door, once it is needed.
 pub(crate) struct Signer {
-    /// Where the key is kept; `None` for a key that lives as long as the process.
+    /// The directory of the key; `None` for a key that lives as long as the process.
     dir: Option<PathBuf>,
     pair: OnceCell<Arc<KeyPair>>,
     made: Mutex<Made>,
