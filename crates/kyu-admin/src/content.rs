@@ -336,7 +336,7 @@ pub(crate) fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) 
 
 /// The receipt in a text; `None` for one that no server made.
 pub(crate) fn receipt(text: &str) -> Option<Receipt> {
-    /// Of 24 bytes in base64.
+    /// The length of 24 bytes in base64.
     const TEXT_BYTES: usize = 32;
     let bytes = (text.len() == TEXT_BYTES).then(|| BASE64.decode(text).ok())??;
     Receipt::from_bytes(&bytes)

@@ -21,7 +21,7 @@ pub(crate) struct Operation {
     /// `operationId`.
     pub(crate) id: &'static str,
     pub(crate) method: Method,
-    /// With parameters in braces.
+    /// The path, with parameters in braces.
     pub(crate) path: &'static str,
     /// The description: a sentence, and perhaps more.
     pub(crate) about: &'static str,
@@ -59,7 +59,7 @@ pub(crate) struct Done<T> {
     pub(crate) value: T,
     pub(crate) status: Option<StatusCode>,
     pub(crate) etag: Option<String>,
-    /// As in [`Reply`].
+    /// The location, as in [`Reply`].
     pub(crate) location: Option<String>,
 }
 

@@ -185,7 +185,7 @@ impl Problem {
         }
     }
 
-    /// As the result of one item of a batch.
+    /// The problem as the result of one item of a batch.
     pub(crate) fn item(&self) -> ItemError {
         ItemError {
             code: self.code.name().to_owned(),

@@ -43,14 +43,14 @@ impl Call {
         Self { method, path: path.into(), body: None, headers: Vec::new(), patience: PATIENCE }
     }
 
-    /// With this body.
+    /// The call with this body.
     #[must_use]
     pub fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
     }
 
-    /// With one header field more.
+    /// The call with one header field more.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

@@ -48,7 +48,7 @@ impl fmt::Debug for Credentials {
 pub struct ClientOptions {
     /// `http://HOST:PORT` or `https://HOST:PORT`; with a path where a proxy wants one.
     pub url: String,
-    /// Of a server that wants some.
+    /// The credentials for a server that wants some.
     pub credentials: Option<Credentials>,
     /// PEM file with the only certificate authorities that are believed; `None` for those of the
     /// machine.

@@ -53,7 +53,7 @@ fn of_machine() -> RootCertStore {
     roots
 }
 
-/// For connections that are not encrypted.
+/// The trust of connections that are not encrypted: nobody is believed.
 pub(crate) fn nobody() -> Result<ClientConfig, Error> {
     of_roots(RootCertStore::empty())
 }

@@ -16,15 +16,15 @@ pub(crate) struct Position {
     pub(crate) source: Option<String>,
 }
 
-/// Before the identity of the outbox in a text.
+/// The prefix of the identity of the outbox in a text.
 const SOURCE: &str = "source:";
 
 /// The part of a source that is in Kyu.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// By polling: every row up to `(xid, id)`. Text: `XID ID`.
+    /// The place of polling: every row up to `(xid, id)`. Text: `XID ID`.
     Polling { xid: u64, id: i64 },
-    /// By logical replication. Text: `wal SLOT SYSTEM TIMELINE LSN ROWS KEYS`.
+    /// The place of logical replication. Text: `wal SLOT SYSTEM TIMELINE LSN ROWS KEYS`.
     Wal(WalPlace),
 }
 

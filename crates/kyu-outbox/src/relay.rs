@@ -63,7 +63,7 @@ pub struct Relay {
     id: String,
     pub(crate) lag: Arc<Lag>,
     stop: watch::Sender<bool>,
-    /// Until it was done: [`Replication::new_slot`].
+    /// A new slot is still to be made: [`Replication::new_slot`].
     pub(crate) is_new_slot_due: AtomicBool,
 }
 
@@ -91,18 +91,18 @@ enum Made {
     Queue,
 }
 
-/// Between attempts to connect.
+/// The pauses between attempts to connect.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
-/// For a connection with all that belongs to it.
+/// The time for a connection with all that belongs to it.
 pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two looks at how far behind it is.
+/// The time between two looks at how far behind it is.
 pub(crate) const LOOK_AT_LAG_EVERY: Duration = Duration::from_secs(1);
-/// Between two tries of rows whose queue does not exist.
+/// The pause between two tries of rows whose queue does not exist.
 const NO_QUEUE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Relay {

@@ -30,7 +30,7 @@ impl From<tokio_postgres::Error> for Failed {
 }
 
 impl Failed {
-    /// Of a step that sent no row.
+    /// The error of a step that sent no row.
     pub(crate) fn without_rows(self) -> Error {
         match self {
             Self::Other(error) => error,

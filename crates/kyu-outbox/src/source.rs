@@ -61,7 +61,7 @@ const IDENTITY_SQL: &str = "SELECT s.identity::text,
     s.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     FROM pgmq.outbox_source s";
 
-/// As in `sql/outbox.sql`, for outboxes that are older.
+/// The statements for outboxes that are older, as in `sql/outbox.sql`.
 const MAKE_IDENTITY_SQL: &str = "CREATE TABLE IF NOT EXISTS pgmq.outbox_source (
         identity uuid    NOT NULL DEFAULT gen_random_uuid(),
         database oid     NOT NULL,
@@ -118,7 +118,7 @@ pub(crate) async fn has_reached(client: &Client, xid: u64) -> Result<bool, Error
 const MAX_ROW_BYTES: usize = 16 << 20;
 /// Up to so many waiting rows are counted; beyond, their number is an estimate.
 const MAX_COUNTED_ROWS: i64 = 10_000;
-/// Between two looks at what is not visible yet.
+/// The time between two looks at what is not visible yet.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// A row of the outbox.
@@ -132,7 +132,7 @@ pub(crate) struct OutboxRow {
     pub(crate) to: Target,
     pub(crate) message: Option<String>,
     pub(crate) headers: Option<String>,
-    /// As text, in UTC, and in whole seconds from now.
+    /// The time as text, in UTC, and in whole seconds from now.
     pub(crate) visible_at: Option<(String, i32)>,
     /// Its body is not worth sending, and perhaps not here.
     pub(crate) too_large: bool,
@@ -145,7 +145,7 @@ pub(crate) enum Target {
 }
 
 impl OutboxRow {
-    /// Of its body, about.
+    /// The size of its body, about.
     pub(crate) fn bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         length(&self.message) + length(&self.headers)
@@ -155,9 +155,9 @@ impl OutboxRow {
 /// The rows that are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Within<'a> {
-    /// Of transactions below the oldest that runs: no row can appear before them.
+    /// The rows of transactions below the oldest that runs: no row can appear before them.
     Finished,
-    /// Of transactions that this snapshot sees.
+    /// The rows of transactions that this snapshot sees.
     Snapshot(&'a str),
 }
 

@@ -62,7 +62,7 @@ impl Context {
         self.enqueue_with(job, &EnqueueOptions::default())
     }
 
-    /// As [`Context::enqueue`], with a delay, a deadline, a lane ...
+    /// Enqueues as [`Context::enqueue`] does, with a delay, a deadline, a lane ...
     pub fn enqueue_with<J: Job>(&self, job: &J, options: &EnqueueOptions) -> Result<(), Error> {
         let outgoing = Outgoing::new(job, options)?;
         self.stage(|staged| staged.outgoing.push(outgoing));

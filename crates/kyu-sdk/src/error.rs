@@ -50,7 +50,7 @@ pub enum JobError {
     /// The attempt failed and counts. Tried again after the job type's own back-off, or dead-lettered
     /// when that was the last attempt.
     Failed(String),
-    /// As `Failed`, but tried again after this time.
+    /// The job failed, and is tried again after this time.
     FailedRetryIn(String, Duration),
     /// Trying again is no use: to the dead-letter queue at once.
     Dead(String),

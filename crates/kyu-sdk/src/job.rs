@@ -89,9 +89,9 @@ impl Limits {
 /// The options of one job when it is enqueued.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnqueueOptions {
-    /// Not before this time from now.
+    /// The time from now before which it does not run.
     pub delay: Option<Duration>,
-    /// Not after this time from now: then it is no longer wanted and expires.
+    /// The time from now after which it is no longer wanted and expires.
     pub not_after: Option<Duration>,
     /// 0 (default) to 255 (first).
     pub priority: u8,

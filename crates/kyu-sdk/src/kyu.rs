@@ -37,8 +37,8 @@ impl Kyu {
         Self::connect_with(&ConnectOptions::new(url))
     }
 
-    /// As [`Kyu::connect`], with credentials, with certificate authorities of one's own for
-    /// `https://` (without: those that the machine believes), in another namespace.
+    /// Connects as [`Kyu::connect`] does, with credentials, with certificate authorities of one's
+    /// own for `https://` (without: those that the machine believes), in another namespace.
     #[cfg(feature = "remote")]
     pub fn connect_with(options: &ConnectOptions) -> Result<Self, Error> {
         Ok(Self { backend: Arc::new(Backend::Remote(Box::new(Remote::new(options)?))) })
@@ -49,7 +49,7 @@ impl Kyu {
         self.enqueue_with(job, &EnqueueOptions::default()).await
     }
 
-    /// As [`Kyu::enqueue`], with a delay, a deadline, a lane ...
+    /// Enqueues as [`Kyu::enqueue`] does, with a delay, a deadline, a lane ...
     pub async fn enqueue_with<J: Job>(
         &self,
         job: &J,

@@ -14,13 +14,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// By a cron expression of five fields (six: seconds first) in an IANA time zone, such as
-    /// `Schedule::cron("30 2 * * *", "Europe/Berlin")`.
+    /// A schedule by a cron expression of five fields (six: seconds first) in an IANA time zone,
+    /// such as `Schedule::cron("30 2 * * *", "Europe/Berlin")`.
     pub fn cron(expression: &str, time_zone: &str) -> Self {
         Self::by(ScheduleRule::Cron { expression: expression.into(), time_zone: time_zone.into() })
     }
 
-    /// At an interval, the first time one interval from now.
+    /// A schedule at an interval, the first time one interval from now.
     pub fn every(interval: Duration) -> Self {
         Self::by(ScheduleRule::Every {
             interval_ms: crate::backend::millis(interval),

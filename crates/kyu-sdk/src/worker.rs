@@ -21,7 +21,7 @@ use crate::run::{Ended, run};
 const WAIT: Duration = Duration::from_secs(20);
 /// Jobs that one receive takes at most.
 const MAX_RECEIVE: usize = 10;
-/// After a failed receive: no tight loop against a server that is away.
+/// The pause after a failed receive: no tight loop against a server that is away.
 const PAUSE: Duration = Duration::from_millis(500);
 
 type Boxed<'a> = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send + 'a>>;

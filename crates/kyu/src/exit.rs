@@ -62,7 +62,7 @@ impl From<kyu::StartError> for Failure {
 }
 
 impl Failure {
-    /// For errors of opening a data directory, or of looking at it.
+    /// The failure for errors of opening a data directory, or of looking at it.
     pub(crate) fn open(error: &kyu_broker::OpenError, text: String) -> Self {
         use kyu_broker::OpenError;
         match error {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::listen::{Reserved, StartError};
 
-/// Of one door. Dropping it ends the door as [`OpenPort::shutdown`] does, unheard.
+/// The open port of one door. Dropping it ends the door as [`OpenPort::shutdown`] does, unheard.
 #[derive(Debug)]
 pub(crate) struct OpenPort {
     flag: &'static str,

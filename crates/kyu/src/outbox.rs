@@ -22,7 +22,7 @@ use crate::exit::Failure;
 /// The memory that clients of `/metrics` can make it hold: their requests.
 const MEMORY_BYTES: usize = 16 << 20;
 
-/// For the step that a relay is in when it is told to stop.
+/// The time for the step that a relay is in when it is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Relays until it is told to stop, or another relay takes over.
@@ -119,7 +119,7 @@ impl Handler for Port {
     }
 }
 
-/// In the text format of Prometheus.
+/// The backlog in the text format of Prometheus.
 fn render(lag: &Lag) -> String {
     let samples = [
         (

@@ -55,7 +55,7 @@ const GAUGES: [Family; 7] = [
     },
 ];
 
-/// Only rise, from the creation of the queue.
+/// The counters, which only rise, from the creation of the queue.
 const COUNTERS: [Family; 5] = [
     Family {
         name: "kyu_queue_sent_messages_total",
@@ -114,7 +114,7 @@ pub(crate) fn render(text: &mut String, queues: &[(Arc<QueueInfo>, QueueMetrics)
     }
 }
 
-/// As the format wants label values.
+/// The name as the format wants label values.
 fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

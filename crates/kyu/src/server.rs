@@ -94,7 +94,7 @@ pub struct Server {
     ready: Arc<AtomicBool>,
     /// The HTTP port speaks TLS.
     secure: bool,
-    /// To the HTTP endpoints that are subscribed to topics.
+    /// The deliveries to the HTTP endpoints that are subscribed to topics.
     deliveries: Option<Deliveries>,
 }
 

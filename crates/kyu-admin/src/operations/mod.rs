@@ -91,10 +91,11 @@ operations! {
     /// looks at a bounded number of messages, and says where the next one goes on.
     select_messages: POST "/v1/queues/{queue}/messages/select",
         selection::select(api::InNamespace, Settings<api::Selection>) -> api::SelectedMessages, 200;
-    /// What has happened to a message so far: its attempts, and why it waits.
+    /// The history of a message: its attempts, and why it waits.
     get_message_history: GET "/v1/queues/{queue}/messages/{seq}/history",
         messages::history(api::InNamespace, Empty) -> api::MessageHistory, 200;
-    /// Why a message is not delivered now, and when it could be; what has happened to it so far.
+    /// The reasons why a message is not delivered now, and when it could be; the events in its life
+    /// so far.
     explain_message: GET "/v1/queues/{queue}/messages/{seq}/explain",
         messages::explain(api::InNamespace, Empty) -> api::Explanation, 200;
     /// Several commands together or not at all, in one record of the log.
@@ -242,10 +243,10 @@ operations! {
     preview_schedule: POST "/v1/schedule-previews",
         schedules::preview(api::RunsQuery, Settings<api::RunsPreview>) -> api::NextRuns, 200;
 
-    /// What runs here.
+    /// The server that runs here.
     get_server: GET "/v1/server",
         server::get(api::NoQuery, Empty) -> api::ServerInfo, 200;
-    /// What the server counts and measures.
+    /// The counts and measures of the server.
     get_server_stats: GET "/v1/server/stats",
         server::stats(api::NoQuery, Empty) -> api::ServerStats, 200;
     /// The namespaces.

@@ -34,7 +34,7 @@ struct Written {
 #[serde(untagged)]
 enum TaskId {
     Uuid(String),
-    /// As handles were written once.
+    /// The form in which handles were written once.
     Number(u64),
 }
 

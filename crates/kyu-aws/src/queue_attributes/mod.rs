@@ -39,7 +39,7 @@ pub(crate) enum QueueAttribute {
     CreatedTimestamp,
     LastModifiedTimestamp,
     QueueArn,
-    /// Not of AWS.
+    /// An attribute that AWS does not have.
     Extension(Extension),
 }
 

@@ -190,7 +190,7 @@ pub(super) struct DeliveryPolicy {
 }
 
 impl DeliveryPolicy {
-    /// Of what topic and subscription say. Both were checked when they were set.
+    /// The policy of what topic and subscription say. Both were checked when they were set.
     pub(super) fn effective(topic: Option<&String>, subscription: Option<&String>) -> Self {
         let topic = topic.and_then(|text| of_topic(text).ok()).unwrap_or_default();
         let own = subscription.filter(|_| !topic.overrides_off);
@@ -205,7 +205,7 @@ impl DeliveryPolicy {
         }
     }
 
-    /// As a subscription's attribute `EffectiveDeliveryPolicy`.
+    /// The policy as a subscription's attribute `EffectiveDeliveryPolicy`.
     pub(super) fn render(&self) -> String {
         json!({
             "healthyRetryPolicy": self.retry.render(),

@@ -20,7 +20,7 @@ use crate::call::Call;
 use crate::limits::MAX_RECONFIGURE_TRIES;
 use crate::wire::form::Node;
 
-/// Before the namespace of an account and region.
+/// The prefix of the namespace of an account and region.
 const NAMESPACE: &str = "sns:app:";
 /// The services that AWS pushes through (SNS API reference, CreatePlatformApplication).
 const PLATFORMS: &[&str] = &[

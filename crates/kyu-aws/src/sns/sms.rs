@@ -24,7 +24,7 @@ const NAMES: &[&str] = &[
 ];
 /// The settings that hold if nobody has set them.
 const DEFAULTS: &[(&str, &str)] = &[("MonthlySpendLimit", "1")];
-/// Before the names of settings, and of phone numbers in the sandbox.
+/// The prefixes of the names of settings, and of phone numbers in the sandbox.
 const SETTING: &str = "setting:";
 const SANDBOX: &str = "sandbox:";
 /// The state of a number in the sandbox that was verified; otherwise its code.

@@ -19,7 +19,7 @@ use crate::limits::{MAX_FORM_DEPTH, MAX_FORM_PARAMETERS};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Node<'a> {
     Leaf(Cow<'a, str>),
-    /// In the order in which names first came.
+    /// The fields, in the order in which names first came.
     Branch(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 

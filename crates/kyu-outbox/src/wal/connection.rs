@@ -18,8 +18,8 @@ use crate::conninfo::Conninfo;
 use crate::error::{Error, NoTls, passes};
 use crate::tls::SslMode;
 
-/// Of a longer frame only the beginning is kept: a row that large is not for Kyu, and its key comes
-/// first.
+/// The length up to which all of a frame is kept; of a longer one only the beginning: a row that
+/// large is not for Kyu, and its key comes first.
 const MAX_FRAME_BYTES: usize = 16 << 20;
 const HEAD_BYTES: usize = 64 << 10;
 /// One read.

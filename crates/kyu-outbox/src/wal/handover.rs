@@ -1,4 +1,5 @@
-//! From polling, from nothing, or from a slot that was lost, to the stream of a slot; and back.
+//! The way from polling, from nothing, or from a slot that was lost, to the stream of a slot; and
+//! back.
 //!
 //! A new slot begins at an instant of the log that a snapshot describes too: what the snapshot sees
 //! is relayed from the table, the rest comes by the stream. Until the table is done the cursor says

@@ -22,13 +22,14 @@ use crate::source::OutboxRow;
 /// Rows of one step, in bytes, when no more are added. Three times as much is in memory, and what the
 /// driver makes of it; a step of Kyu takes 12 MiB.
 const MAX_CHUNK_BYTES: usize = 4 << 20;
-/// Between two words to the source: far below its `wal_sender_timeout` (60 s unless configured).
+/// The time between two words to the source: far below its `wal_sender_timeout` (60 s unless
+/// configured).
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Every so many of them ask for an answer, so that a connection that is dead shows.
 const ASK_EVERY: u32 = 10;
 /// Longest silence of the source.
 const SILENCE: Duration = Duration::from_secs(60);
-/// For the farewell.
+/// The time for the farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Seconds from 1970 to 2000, where Postgres begins to count.
 const POSTGRES_EPOCH_S: u64 = 946_684_800;

@@ -106,7 +106,7 @@ impl QueueSettings {
         format!("{}-dead", self.queue)
     }
 
-    /// Of the queue, for the engine.
+    /// The settings of the queue, for the engine.
     fn config(&self, namespace: &str) -> QueueConfig {
         let (retry, limits, unlimited) = (&self.retry, &self.limits, QueueConfig::default());
         let max_attempts = retry.max_attempts.max(1);
@@ -159,7 +159,7 @@ pub(crate) struct Incoming {
     pub(crate) handle: Handle,
     pub(crate) id: String,
     pub(crate) body: Bytes,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub(crate) attempt: u32,
     /// The time at which the run of its schedule was due, Unix time.
     pub(crate) scheduled_at_ms: Option<u64>,
@@ -209,7 +209,7 @@ pub(crate) enum Ending {
         delay_ms: Option<u64>,
         error: String,
     },
-    /// Not counted; due again after this time.
+    /// The attempt is not counted; the job is due again after this time.
     GiveBack {
         delay_ms: u64,
     },
@@ -295,7 +295,7 @@ impl Backend {
         either!(self, backend => backend.receive(queue, most, lease_ms, wait_ms))
     }
 
-    /// False if the delivery no longer counts.
+    /// Extends a lease; `false` if the delivery no longer counts.
     pub(crate) async fn extend(
         &self,
         queue: &str,

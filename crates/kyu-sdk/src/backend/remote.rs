@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::job::Enqueued;
 use crate::schedule::Schedule;
 
-/// Not in the JSON: there the server puts its own.
+/// The namespace of settings that become JSON, which names none: the server puts its own there.
 const UNNAMED: &str = "";
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Remote {
         Err(Error::Retry("others keep changing the settings of the queue".into()).into())
     }
 
-    /// False if it was there.
+    /// Creates a queue; `false` if it was there.
     async fn create(&self, queue: &str, settings: Value) -> Result<bool, Failure> {
         let call = Call::new(Method::PUT, path(queue, "")).header("if-none-match", "*");
         match self.0.call(call.body(settings)).await {

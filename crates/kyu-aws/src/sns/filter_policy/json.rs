@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 /// Objects and lists inside each other: no policy needs more, and each is a stack frame here.
 const MAX_DEPTH: usize = 100;
-/// Of a source, an error repeats so many UTF-16 units.
+/// The number of UTF-16 units of a source that an error repeats.
 const MAX_SOURCE_UNITS: usize = 500;
 /// The words that SNS has used since 2025 in place of a source that is no JSON.
 const REDACTED: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
@@ -25,7 +25,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     Null,
     Bool(bool),
-    /// As it is written.
+    /// A number as it is written.
     Number(String),
     Text(String),
     List(Vec<Node>),
@@ -131,7 +131,7 @@ const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true
 struct Parser<'t> {
     rest: &'t str,
     line: usize,
-    /// Of the next character, in UTF-16 units, from 1.
+    /// The column of the next character, in UTF-16 units, from 1.
     column: usize,
     depth: usize,
 }

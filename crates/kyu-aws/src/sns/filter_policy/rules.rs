@@ -25,7 +25,7 @@ pub(super) struct Policy(pub(super) Vec<(String, Part)>);
 pub(super) enum Part {
     Conditions(Vec<Condition>),
     Below(Policy),
-    /// Of a `$or`.
+    /// The alternatives of a `$or`.
     Alternatives(Vec<Policy>),
 }
 

@@ -1,4 +1,4 @@
-//! From a message of a subscription's queue to what is posted.
+//! The letters that are posted, made of the messages of a subscription's queue.
 
 use std::sync::Arc;
 

@@ -43,7 +43,7 @@ pub(crate) enum Hash {
 }
 
 impl Hash {
-    /// Of a topic's attribute `SignatureVersion`; without one it is the first.
+    /// The hash of a topic's attribute `SignatureVersion`; without one it is the first.
     pub(crate) fn of_version(version: Option<&str>) -> Self {
         if version == Some("2") { Self::Sha256 } else { Self::Sha1 }
     }
