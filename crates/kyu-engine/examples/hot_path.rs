@@ -1,6 +1,6 @@
-//! What a plain message costs the state machine: enqueued, leased and acknowledged in tens (`flow`),
-//! or only enqueued (`send`). Time on a shared machine says little, so count instructions, which do
-//! not depend on what else runs:
+//! Measures the cost of a plain message in the state machine: enqueued, leased and acknowledged in
+//! tens (`flow`), or only enqueued (`send`). Time on a shared machine says little, so count
+//! instructions, which do not depend on what else runs:
 //! ```text
 //! cargo build --release -p kyu-engine --example hot_path
 //! valgrind --tool=callgrind target/release/examples/hot_path flow 40000

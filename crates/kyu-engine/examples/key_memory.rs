@@ -1,5 +1,6 @@
-//! What a remembered key costs in RAM, by the growth of the resident set over a million keys of 24
-//! bytes: `cargo run --release -p kyu-engine --example key_memory dedup` (or `unique`, `ledger`).
+//! Measures the RAM that a remembered key takes, by the growth of the resident set over a million
+//! keys of 24 bytes: `cargo run --release -p kyu-engine --example key_memory dedup` (or `unique`,
+//! `ledger`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use bytes::Bytes;

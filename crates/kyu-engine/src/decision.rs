@@ -1,16 +1,16 @@
-//! What deciding a command gives.
+//! The result of deciding a command.
 
 use kyu_model::{Address, Ask, Refusal, Reply};
 
 use crate::effect::Effects;
 
-/// What a reply must wait for.
+/// The event that a reply must wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The record of this command (and with it all before it).
     Record,
-    /// Only the log up to this address: leases of a queue that is at-least-once are logged
-    /// lazily, but no message is handed out before its enqueue is durable.
+    /// The reply waits only for the log up to this address: leases of a queue that is at-least-once
+    /// are logged lazily, but no message is handed out before its enqueue is durable.
     Until(Address),
 }
 
@@ -21,7 +21,7 @@ pub struct Decision {
     pub effects: Effects,
     /// Answer, to be given when `wait` is over.
     pub reply: Reply,
-    /// What the answer waits for.
+    /// The event that the reply waits for.
     pub wait: Wait,
 }
 

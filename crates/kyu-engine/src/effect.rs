@@ -131,7 +131,8 @@ impl Effects {
         &self.bytes
     }
 
-    /// Whether the record adds to what is stored; the log may refuse such ones when space is short.
+    /// Returns true if the record adds to what is stored; the log may refuse such records when
+    /// space is short.
     pub fn grows(&self) -> bool {
         self.grows
     }

@@ -50,7 +50,7 @@ impl Engine {
         Ok(Self { state: snapshot::load(from, segment_bytes)? })
     }
 
-    /// What follows from a command. The state that can be seen does not change.
+    /// Decides a command: returns its effects and its reply. The visible state does not change.
     ///
     /// The caller appends `effects.bytes()` to the log unless they are empty, calls
     /// [`Engine::apply`] and [`crate::Reply::place`] with the address that the record got, and
@@ -197,13 +197,14 @@ impl Engine {
         })
     }
 
-    /// When the next [`Command::Tick`] may have work. Never too late, sometimes too early.
+    /// Returns the time at which the next [`Command::Tick`] may have work. It is never too late,
+    /// and sometimes too early.
     pub fn next_due_ms(&self) -> Option<UnixMs> {
         self.next_due_beside(0)
     }
 
-    /// As [`Engine::next_due_ms`], with a wall clock that is `wall_ahead_ms` before the time of
-    /// commands, or behind it.
+    /// Returns the time of [`Engine::next_due_ms`] for a wall clock that is `wall_ahead_ms` before
+    /// the time of commands, or behind it.
     pub fn next_due_beside(&self, wall_ahead_ms: i64) -> Option<UnixMs> {
         self.state.next_due_ms(wall_ahead_ms)
     }

@@ -62,7 +62,7 @@ pub(crate) fn explain(
     Ok(explanation)
 }
 
-/// How a message went.
+/// Returns the way in which a message left the queue.
 fn gone(queue: &Queue, seq: Seq) -> Gone {
     let totals = &queue.totals;
     let unacknowledged =
@@ -198,7 +198,7 @@ fn behind_guarded(
     None
 }
 
-/// Whether it is a message's turn, when nothing holds it back by itself.
+/// Returns the verdict on a message that nothing holds back by itself: whether it is its turn.
 fn turn(state: &State, queue: &Queue, seq: Seq, now_ms: UnixMs) -> Verdict {
     let next = Acquire {
         queue: queue.id(),

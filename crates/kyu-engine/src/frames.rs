@@ -112,7 +112,7 @@ impl Frames {
         self.live.get(&segment).copied().unwrap_or(0)
     }
 
-    /// Where a segment begins, and where the next one does.
+    /// Returns the addresses at which a segment and the next one begin.
     pub(crate) fn segment_range(&self, segment: u64) -> (Address, Address) {
         let from = segment.saturating_mul(self.segment_bytes);
         (from, from.saturating_add(self.segment_bytes))

@@ -13,7 +13,7 @@ use crate::effect::Effects;
 use crate::state::State;
 use kyu_model::limits::MAX_ATOMIC;
 
-/// How each command of a group is decided.
+/// The function that decides each command of a group.
 type Decide = fn(&mut State, &Command, &Context, &mut Effects) -> Wrapped;
 
 pub(crate) fn decide(
@@ -60,7 +60,7 @@ fn try_all(
     Ok(replies)
 }
 
-/// Whether every entry of a command succeeded.
+/// Returns true if every entry of a command succeeded.
 fn is_whole(reply: &Reply) -> bool {
     match reply {
         Reply::Enqueued(results) => results.iter().all(Result::is_ok),

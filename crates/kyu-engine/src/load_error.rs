@@ -1,10 +1,10 @@
-//! What can be wrong with a snapshot.
+//! The errors of loading a snapshot.
 
 use std::io;
 
 use kyu_model::wire::Malformed;
 
-/// Why a snapshot could not be loaded.
+/// The reason why a snapshot could not be loaded.
 #[derive(Debug)]
 pub enum LoadError {
     /// It could not be read.

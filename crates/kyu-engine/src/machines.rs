@@ -46,7 +46,7 @@ frozen! {
     /// The number of a fact in a record. Free: 40 to 42, and from 63 on.
     FactNumber;
 
-    /// What happens to queues.
+    /// Facts of queues.
     Queue(QueueNumber) {
         Created = 1,
         Configured = 2,
@@ -58,20 +58,20 @@ frozen! {
         LanePaused = 36,
         PauseEnds = 62,
     }
-    /// What happens to messages.
+    /// Facts of messages.
     Message(MessageNumber) {
         Enqueued = 5,
-        /// As `Enqueued`, and then the binding.
+        /// The form of `Enqueued`, and then the binding.
         EnqueuedVia = 19,
         Leased = 6,
         Removed = 7,
-        /// As `Removed`, and then when.
+        /// The form of `Removed`, and then the time.
         RemovedAt = 37,
         Released = 8,
         Extended = 9,
         Promoted = 10,
         Moved = 11,
-        /// As `Moved`, and then whether the age begins anew.
+        /// The form of `Moved`, and then whether the age begins anew.
         MovedDead = 32,
         Relocated = 12,
         AttemptRepeated = 18,
@@ -81,7 +81,7 @@ frozen! {
         UniqueTaken = 48,
         Prioritised = 61,
     }
-    /// What happens to messages that are named by their numbers.
+    /// Facts of messages that are named by their numbers.
     Claim(ClaimNumber) {
         Reserved = 55,
         Claimed = 56,
@@ -89,7 +89,7 @@ frozen! {
         Received = 58,
         Archived = 59,
     }
-    /// What happens to attempts and guards.
+    /// Facts of attempts and guards.
     Retry(RetryNumber) {
         AttemptEnded = 27,
         Taken = 28,
@@ -98,14 +98,15 @@ frozen! {
         GuardChanged = 31,
         GuardKey = 60,
     }
-    /// What happens to move tasks.
+    /// Facts of move tasks.
     MoveTask(MoveTaskNumber) {
         Started = 13,
         Progressed = 14,
-        /// As `Progressed`, and then what was skipped.
+        /// The form of `Progressed`, and then the number of skipped messages, the last message
+        /// looked at, and the reason.
         Skipped = 38,
     }
-    /// What happens to exchanges and bindings.
+    /// Facts of exchanges and bindings.
     Exchange(ExchangeNumber) {
         Created = 20,
         Configured = 21,
@@ -115,7 +116,7 @@ frozen! {
         Unbound = 25,
         Published = 26,
     }
-    /// What happens to the ledger.
+    /// Facts of the ledger.
     Ledger(LedgerNumber) {
         Claimed = 43,
         Extended = 44,
@@ -123,7 +124,7 @@ frozen! {
         Forgotten = 46,
         Put = 47,
     }
-    /// What happens to schedules.
+    /// Facts of schedules.
     Schedule(ScheduleNumber) {
         Created = 49,
         Configured = 50,
@@ -182,7 +183,8 @@ frozen! {
         Task = 6,
         /// Last; without it the snapshot is not complete.
         End = 7,
-        /// What `Global` has no place for: the next exchange's number. Left out while it is 1.
+        /// The counter that `Global` has no place for: the next exchange's number. The block is
+        /// left out while it is 1.
         Counters = 8,
         /// The ledger's next token. Left out while it is 1.
         Ledger = 16,
@@ -208,7 +210,7 @@ frozen! {
         MoreTotals = 12,
         /// Guards of a queue, and messages acknowledged after more than one delivery.
         Guards = 13,
-        /// What is paused in a queue.
+        /// The pauses of a queue and its lanes.
         Pauses = 14,
         /// Token buckets of a queue and of its lanes that are not full.
         Buckets = 15,
@@ -223,11 +225,14 @@ frozen! {
         /// Dead letters kept and brought back, and messages cancelled, counted. Left out while all
         /// are 0.
         DeadTotals = 23,
-        /// How the last messages of a queue went. Left out while none is remembered.
+        /// The ends of the last messages of a queue that were not acknowledged. The block is left
+        /// out while none is remembered.
         Ends = 24,
-        /// What had a smaller number was gone after the last purge. Left out while it is 0.
+        /// The sequence number below which all messages were gone after the last purge. The block
+        /// is left out while it is 0.
         PurgedBelow = 25,
-        /// When pauses of a queue end by themselves. Left out while none does.
+        /// The times at which pauses of a queue end by themselves. The block is left out while
+        /// there are none.
         PauseEnds = 29,
     }
 }

@@ -34,7 +34,7 @@ pub enum DirectoryChange {
 pub(crate) struct State {
     pub(crate) queues: JournaledMembers<QueueId, Queue>,
     pub(crate) names: JournaledMap<BTreeMap<QueueName, QueueId>>,
-    /// When queues were deleted whose names are still remembered.
+    /// The times at which queues were deleted whose names are still remembered.
     pub(crate) deleted_names: JournaledMap<BTreeMap<QueueName, UnixMs>>,
     pub(crate) tasks: JournaledMap<BTreeMap<u64, MoveTask>>,
     pub(crate) exchanges: JournaledMap<BTreeMap<ExchangeId, Arc<Exchange>>>,
@@ -135,7 +135,8 @@ impl State {
     }
 }
 
-/// How long the name of a deleted queue is remembered (SQS asks for 60 seconds).
+/// The time for which the name of a deleted queue is remembered, in milliseconds (SQS asks for 60
+/// seconds).
 pub(crate) const NAME_MEMORY_MS: u64 = 120_000;
 
 impl State {
@@ -167,7 +168,7 @@ impl State {
         }
     }
 
-    /// Whether what is done now will be taken back.
+    /// Returns true if changes are part of a trial and may be taken back.
     pub(crate) fn in_trial(&self) -> bool {
         self.in_trial
     }
@@ -278,7 +279,8 @@ impl State {
         }
     }
 
-    /// By the clock of leases, from which the wall clock is `wall_ahead_ms` away.
+    /// Returns the time at which a tick next has work, by the clock of leases; the wall clock is
+    /// `wall_ahead_ms` before it.
     pub(crate) fn next_due_ms(&self, wall_ahead_ms: i64) -> Option<UnixMs> {
         let queues = self.watch.first().map(|(at, _)| *at);
         let tasks = self.tasks.values().filter_map(task_due_ms).min();
@@ -390,7 +392,7 @@ impl State {
     }
 }
 
-/// When a running task may move its next message.
+/// Returns the time at which a running task may move its next message.
 pub(crate) fn task_due_ms(task: &MoveTask) -> Option<UnixMs> {
     if task.status != MoveStatus::Running {
         return None;

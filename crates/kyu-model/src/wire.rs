@@ -39,7 +39,7 @@ pub trait Write {
         self.u8(number);
         self.bytes(&content);
     }
-    /// As [`Write::bytes`].
+    /// Writes a string in the form of [`Write::bytes`].
     fn str(&mut self, v: &str) {
         self.bytes(v.as_bytes());
     }

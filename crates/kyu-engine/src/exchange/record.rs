@@ -13,7 +13,7 @@ use crate::codec::{
 use crate::machines::ExchangeNumber;
 use kyu_model::wire::{Malformed, Reader, Write};
 
-/// What happens to exchanges and bindings.
+/// The facts of exchanges and bindings.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ExchangeFact {
     Created { exchange: ExchangeId, at_ms: UnixMs, name: QueueName, config: Box<ExchangeConfig> },
@@ -31,14 +31,14 @@ pub(crate) struct PublishedFact {
     pub(crate) exchange: ExchangeId,
     pub(crate) seq: u64,
     pub(crate) at_ms: UnixMs,
-    /// Key of the deduplication id, and until when it is remembered.
+    /// The key of the deduplication id, and the time until which it is remembered.
     pub(crate) key: String,
     pub(crate) until_ms: UnixMs,
     pub(crate) message_id: u128,
 }
 
 impl ExchangeFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Created { .. }

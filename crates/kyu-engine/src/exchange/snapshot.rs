@@ -1,5 +1,5 @@
-//! What snapshots keep of exchanges: a block that begins one, its bindings, and the deduplication ids
-//! that it remembers.
+//! The snapshot blocks of exchanges: a block that begins one, its bindings, and the deduplication
+//! ids that it remembers.
 
 use std::io;
 use std::sync::Arc;

@@ -11,14 +11,14 @@ const NS_PER_MS: u64 = 1_000_000;
 /// The buckets of a queue. A full one is not kept.
 #[derive(Clone, Default)]
 pub(crate) struct Buckets {
-    /// The queue's own; 0 while it is full.
+    /// The time at which the queue's own bucket is full again; 0 while it is full.
     pub(crate) queue_full_at_ns: u64,
     lanes: BTreeMap<Arc<str>, u64>,
     by_time: BTreeSet<(u64, Arc<str>)>,
 }
 
 impl Buckets {
-    /// When the lane's bucket is full again; 0 if it is.
+    /// Returns the time at which the lane's bucket is full again, in nanoseconds; 0 if it is full.
     pub(crate) fn lane(&self, key: &str) -> u64 {
         self.lanes.get(key).copied().unwrap_or(0)
     }
@@ -50,12 +50,12 @@ impl Buckets {
         }
     }
 
-    /// When a lane's bucket can next be forgotten.
+    /// Returns the time at which a lane's bucket can next be forgotten.
     pub(crate) fn first_full_ms(&self) -> Option<UnixMs> {
         self.by_time.first().map(|(at_ns, _)| at_ns.div_ceil(NS_PER_MS))
     }
 
-    /// New settings, from this time on.
+    /// Adopts new settings from this time on.
     pub(crate) fn adopt(
         &mut self,
         queue: Option<&RateLimit>,
@@ -70,7 +70,7 @@ impl Buckets {
         }
     }
 
-    /// The lanes' buckets, by key.
+    /// Returns the lanes' buckets by key.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = (&str, u64)> {
         self.lanes.iter().map(|(key, at_ns)| (key.as_ref(), *at_ns))
     }

@@ -1,4 +1,5 @@
-//! Pausing and resuming a queue, or one of its lanes, for ever or for a time. Idempotent, and durable.
+//! Pausing and resuming a queue, or one of its lanes, for ever or for a time. Both are idempotent
+//! and durable.
 
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;

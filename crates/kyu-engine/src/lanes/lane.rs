@@ -28,20 +28,21 @@ impl Rank {
 pub(crate) struct Turn {
     urgency: u8,
     since_ms: UnixMs,
-    /// Comes after what arrived in the millisecond in which this one was received.
+    /// True if the lane comes after what arrived in the millisecond in which this one was received.
     returned: bool,
     order: u64,
 }
 
 impl Turn {
-    /// By rank alone.
+    /// Makes a turn from the rank alone.
     pub(crate) fn plain(rank: Rank) -> Self {
         Self { urgency: rank.urgency, since_ms: 0, returned: false, order: rank.order }
     }
 
-    /// By how long the lane's first message has waited. A lane whose messages come back after a
-    /// receive goes behind those that came before that receive (recorded from SQS): a group that
-    /// fails does not hold up the others, and waits no longer than its turn.
+    /// Makes a turn from the time for which the lane's first message has waited. A lane whose
+    /// messages come back after a receive goes behind those that came before that receive (recorded
+    /// from SQS): a group that fails does not hold up the others, and waits no longer than its
+    /// turn.
     pub(crate) fn of_waiting(rank: Rank, first: &Message) -> Self {
         let (enqueued_at_ms, history) = (first.enqueued_at_ms, &first.history);
         Self {
@@ -51,12 +52,12 @@ impl Turn {
         }
     }
 
-    /// By priority, then by the lane's virtual time.
+    /// Makes a turn from the priority and then the lane's virtual time.
     pub(crate) fn weighted(rank: Rank, pass: u64) -> Self {
         Self { since_ms: pass, ..Self::plain(rank) }
     }
 
-    /// The turn of the lane's next message, when this one took a share of this length.
+    /// Returns the turn of the lane's next message after this one took a share of this length.
     pub(crate) fn then(self, next: Rank, stride: u64) -> Self {
         Self { since_ms: self.since_ms + stride, ..Self::plain(next) }
     }
@@ -76,14 +77,14 @@ pub(crate) struct Lane {
     raised: BTreeMap<u8, SeqSet>,
     /// Messages under lease.
     pub(crate) in_flight: u32,
-    /// Their places in the order, while one of them blocks the messages behind it (FIFO).
+    /// The places of messages in flight, while they block the messages behind them (FIFO).
     blocking: SeqSet,
     /// Places of messages that cannot be received now: leased, held or delayed. Kept only while
     /// [`Lanes::heads`] is.
     hidden: SeqSet,
-    /// Where it stands in [`Lanes::heads`].
+    /// The lane's place in [`Lanes::heads`].
     head: Option<Rank>,
-    /// Where it stands among those that may be served, or are parked.
+    /// The lane's turn among the lanes that may be served, or among the parked.
     pub(crate) turn: Option<Turn>,
     pub(crate) gate: Gate,
     /// Messages in any phase.
@@ -117,7 +118,7 @@ impl Lane {
         self.normal.first().map(|order| Rank { urgency: NORMAL, order })
     }
 
-    /// The next ready message of this lane.
+    /// Returns the next ready message of this lane.
     pub(crate) fn after(&self, rank: Rank) -> Option<Rank> {
         if rank.urgency == NORMAL {
             return self.normal.after(rank.order).map(|order| Rank { order, ..rank });
@@ -176,12 +177,12 @@ impl Lanes {
         self.all.get(id.0 as usize)
     }
 
-    /// The lane of a key, if there is one.
+    /// Returns the lane of a key, if there is one.
     pub(crate) fn find(&self, key: &str) -> Option<LaneId> {
         self.by_key.get(key).copied()
     }
 
-    /// The lane of a key, made if it is new.
+    /// Returns the lane of a key, and makes it if it is new.
     pub(crate) fn of_key(&mut self, key: Option<&str>) -> LaneId {
         let Some(key) = key else { return LaneId::NONE };
         if let Some(id) = self.by_key.get(key) {
@@ -210,14 +211,14 @@ impl Lanes {
         id
     }
 
-    /// Lane 0 is no longer alone: from now on it stands in `servable` like any other.
+    /// Notes that lane 0 is no longer alone: from now on it stands in `servable` like any other.
     fn note_first(&mut self) {
         // Messages of FIFO queues always have a key, so no lane's waiting time is asked for.
         let turn = self.turn(LaneId::NONE, Turn::plain);
         self.place(LaneId::NONE, turn);
     }
 
-    /// The turn of a lane, if it has a message to give (and nothing limits it).
+    /// Returns the turn of a lane, if it has a message to give and nothing limits it.
     pub(crate) fn turn(&mut self, id: LaneId, turn_of: impl FnOnce(Rank) -> Turn) -> Option<Turn> {
         let lane = self.all.get_mut(id.0 as usize)?;
         let first = lane.servable_rank()?;
@@ -228,8 +229,9 @@ impl Lanes {
         })
     }
 
-    /// Changes a lane and keeps `servable` right. Returns whether it has become servable, or got
-    /// another ready message while it was. `turn_of` tells the turn of a lane by its first message.
+    /// Changes a lane and keeps `servable` right. Returns true if the lane has become servable, or
+    /// got another ready message while it was. `turn_of` gives the turn of a lane by its first
+    /// message.
     pub(crate) fn change(
         &mut self,
         id: LaneId,
@@ -273,7 +275,7 @@ impl Lanes {
         }
     }
 
-    /// Whether a lane has a message to give, and may.
+    /// Returns true if a lane has a message to give and may give it.
     fn gives(&self, id: LaneId) -> bool {
         let lane = self.get(id).filter(|lane| !lane.gate.parked && !lane.gate.shut);
         lane.is_some_and(|lane| lane.servable_rank().is_some())
@@ -301,7 +303,7 @@ impl Lanes {
         self.locking
     }
 
-    /// The only lane, if there never was another.
+    /// Returns the only lane, if there never was another.
     pub(crate) fn alone(&self) -> Option<&Lane> {
         self.all.first().filter(|_| self.all.len() == 1)
     }
@@ -326,24 +328,24 @@ impl Lanes {
         }
     }
 
-    /// Keys by index.
+    /// Returns the lanes' keys by index.
     pub(crate) fn keys(&self) -> Vec<Option<Arc<str>>> {
         self.all.iter().map(|lane| lane.key.clone()).collect()
     }
 
-    /// Ready messages in the order in which an acquire should take them at this time, for which
-    /// the tokens have been counted.
+    /// Returns ready messages in the order in which an acquire should take them at this time, up to
+    /// which tokens must have been counted.
     pub(crate) fn picks(&self, order: Order, now_ms: UnixMs) -> Picks<'_> {
         Picks::new(self, order, now_ms)
     }
 
-    /// Ready messages in order of delivery, as if nothing limited their lanes.
+    /// Returns ready messages in order of delivery, as if nothing limited their lanes.
     pub(crate) fn all_picks(&self) -> Picks<'_> {
         Picks::of_all(self)
     }
 }
 
-/// What can happen to a lane.
+/// A change of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     Joined,
@@ -365,8 +367,8 @@ pub(crate) enum Change {
 }
 
 impl Lane {
-    /// Makes a change so. `locking`: messages that are not ready hold up those behind them;
-    /// `heads`: they are to be known as hidden.
+    /// Applies a change. `locking`: messages that are not ready hold up those behind them; `heads`:
+    /// they are to be known as hidden.
     fn note(&mut self, change: Change, locking: bool, heads: bool) {
         match change {
             Change::Joined => self.messages += 1,
@@ -400,13 +402,13 @@ impl Lane {
         }
     }
 
-    /// Whether no message in flight stands before this one. Messages of a FIFO queue always have a
-    /// key, so lane 0 never blocks.
+    /// Returns true if no message in flight stands before this one. Messages of a FIFO queue always
+    /// have a key, so lane 0 never blocks.
     fn may_serve(&self, rank: Rank) -> bool {
         self.blocking.first().is_none_or(|blocking| rank.order < blocking)
     }
 
-    /// The first place of a message in flight that blocks those behind it (FIFO).
+    /// Returns the first place of a message in flight that blocks those behind it (FIFO).
     pub(crate) fn first_blocking(&self) -> Option<u64> {
         self.blocking.first()
     }
@@ -419,7 +421,7 @@ impl Lane {
         self.after(rank).filter(|next| self.may_serve(*next))
     }
 
-    /// Whether every message before this one can be received.
+    /// Returns true if every message before this one can be received.
     pub(crate) fn stands_before_hidden(&self, rank: Rank) -> bool {
         self.hidden.first().is_none_or(|hidden| rank.order < hidden)
     }

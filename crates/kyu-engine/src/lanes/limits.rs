@@ -1,5 +1,5 @@
-//! What keeps a lane with ready messages from giving any: its limits, and a pause. Such a lane is
-//! *parked*: it stands aside, so that an acquire never looks at it, however many there are.
+//! The limits and pauses that keep a lane with ready messages from giving any. Such a lane is
+//! *parked*: it is set aside, so that an acquire never looks at it, however many there are.
 
 use kyu_model::{Fairness, LaneLimits, LaneStats, QueueConfig, RateLimit, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,23 +12,23 @@ use crate::queue::message::LaneId;
 /// Virtual time that a delivery of a lane with weight 1 takes.
 const STRIDE: u64 = 1 << 20;
 
-/// Of one lane.
+/// The limits' state of one lane.
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
     pub(crate) paused: bool,
-    /// Its guard (see [`crate::retries::guard`]) lets nothing through.
+    /// True if its guard (see [`crate::retries::guard`]) lets nothing through.
     pub(crate) shut: bool,
     /// The lane's bucket: see [`crate::lanes::buckets`].
     pub(crate) full_at_ns: u64,
-    /// Stands among the parked.
+    /// True if the lane is among the parked.
     pub(super) parked: bool,
-    /// Stands among those that wait for a token.
+    /// The time at which the lane gets a token, if it waits for one.
     token_ms: Option<UnixMs>,
     /// Weighted sharing: virtual time of the next delivery.
     pass: u64,
 }
 
-/// Of all lanes of a queue.
+/// The limits of all lanes of a queue.
 #[derive(Clone)]
 pub(crate) struct Limits {
     pub(crate) fairness: Fairness,
@@ -39,16 +39,16 @@ pub(crate) struct Limits {
     weights: BTreeMap<Arc<str>, u32>,
     pub(crate) paused: BTreeSet<Arc<str>>,
     pub(crate) buckets: Buckets,
-    /// Anything above holds back lanes.
+    /// True if any of the fields above may hold back lanes.
     active: bool,
 
     // What follows is derived, and not in snapshots.
-    /// Up to when tokens have been counted; lanes are servable or parked as of this time.
+    /// The time up to which tokens have been counted; lanes are servable or parked as of this time.
     now_ms: UnixMs,
     parked: BTreeSet<(Turn, LaneId)>,
     /// Parked lanes that time alone makes servable.
     token_times: BTreeSet<(UnixMs, LaneId)>,
-    /// When the queue's own bucket has a token again.
+    /// The time at which the queue's own bucket has a token again.
     queue_token_ms: Option<UnixMs>,
     /// Weighted sharing: virtual time of the last delivery. Lanes that come (back) start here.
     virtual_now: u64,
@@ -97,7 +97,7 @@ impl Limits {
         own.unwrap_or(self.default_weight).max(1)
     }
 
-    /// The gate of a lane that is new.
+    /// Returns the gate of a new lane.
     pub(super) fn gate(&self, key: &str) -> Gate {
         if !self.active {
             return Gate::default();
@@ -106,13 +106,14 @@ impl Limits {
         Gate { paused, full_at_ns: self.buckets.lane(key), ..Gate::default() }
     }
 
-    /// When a lane that is out of tokens has one again.
+    /// Returns the time at which a lane that is out of tokens has one again.
     pub(crate) fn token_ms(&self, lane: &Lane) -> Option<UnixMs> {
         let token_ms = self.rate?.next_token_ms(lane.gate.full_at_ns);
         (token_ms > self.now_ms && lane.key.is_some()).then_some(token_ms)
     }
 
-    /// Messages without a lane are not limited, but may be guarded.
+    /// Returns true if the lane is held back. Messages without a lane are not limited, but may be
+    /// guarded.
     fn holds_back(&self, lane: &Lane) -> bool {
         let limited = || {
             lane.gate.paused
@@ -122,7 +123,7 @@ impl Limits {
         lane.gate.shut || (self.active && lane.key.is_some() && limited())
     }
 
-    /// How many more messages a lane may give.
+    /// Returns the number of messages that a lane may still give.
     pub(crate) fn room(&self, lane: &Lane, now_ms: UnixMs) -> u64 {
         if !self.active || lane.key.is_none() {
             return u64::MAX;
@@ -134,23 +135,23 @@ impl Limits {
         tokens.min(u64::from(self.max_in_flight.saturating_sub(lane.in_flight)))
     }
 
-    /// Whether any lane may be held back.
+    /// Returns true if any lane may be held back.
     pub(crate) fn is_active(&self) -> bool {
         self.active
     }
 
-    /// Whether deliveries take tokens.
+    /// Returns true if deliveries take tokens.
     pub(crate) fn is_metered(&self) -> bool {
         self.rate.is_some() || self.queue_rate.is_some()
     }
 
-    /// How many more messages the queue may give at this time by its own rate.
+    /// Returns the number of messages that the queue may still give at this time by its own rate.
     pub(crate) fn queue_tokens(&self, now_ms: UnixMs) -> u64 {
         let rate = self.queue_rate.as_ref();
         rate.map_or(u64::MAX, |rate| rate.available(self.buckets.queue_full_at_ns, now_ms))
     }
 
-    /// When time next makes something receivable that a rate holds back.
+    /// Returns the next time at which something that a rate holds back becomes receivable.
     pub(crate) fn next_token_ms(&self) -> Option<UnixMs> {
         let lane_ms = self.token_times.first().map(|(at_ms, _)| *at_ms);
         [lane_ms, self.queue_token_ms].into_iter().flatten().min()
@@ -160,7 +161,7 @@ impl Limits {
         self.parked.iter()
     }
 
-    /// The turn of a lane with this first message, in weighted sharing.
+    /// Returns the turn of a lane with this first message, in weighted sharing.
     pub(super) fn weighted_turn(&self, lane: &mut Lane, first: Rank) -> Turn {
         if lane.turn.is_none() || lane.gate.parked {
             lane.gate.pass = lane.gate.pass.max(self.virtual_now);
@@ -168,7 +169,7 @@ impl Limits {
         Turn::weighted(first, lane.gate.pass)
     }
 
-    /// Virtual time between two deliveries of a lane.
+    /// Returns the virtual time between two deliveries of a lane.
     pub(crate) fn stride(&self, lane: &Lane) -> u64 {
         STRIDE / u64::from(self.weight(lane.key.as_deref()))
     }
@@ -203,7 +204,7 @@ impl Lanes {
         }
     }
 
-    /// Looks at a lane again whose limits may have changed; whether it has become servable.
+    /// Places a lane anew whose limits may have changed; returns true if it has become servable.
     fn place_again(&mut self, id: LaneId) -> bool {
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
         let was_parked = lane.gate.parked;
@@ -215,7 +216,7 @@ impl Lanes {
         was_parked && self.get(id).is_some_and(|lane| !lane.gate.parked)
     }
 
-    /// Counts tokens up to this time; whether something may have become receivable.
+    /// Counts tokens up to this time; returns true if something may have become receivable.
     pub(crate) fn refresh(&mut self, now_ms: UnixMs) -> bool {
         self.limits.now_ms = self.limits.now_ms.max(now_ms);
         let mut wakes = self.limits.queue_token_ms.take_if(|at_ms| *at_ms <= now_ms).is_some();
@@ -260,7 +261,7 @@ impl Lanes {
         }
     }
 
-    /// A delivery of the lane takes its share, in weighted sharing.
+    /// Charges the lane for a delivery, in weighted sharing.
     pub(crate) fn charge(&mut self, id: LaneId) {
         if self.limits.fairness != Fairness::Weighted {
             return;
@@ -270,7 +271,8 @@ impl Lanes {
         lane.gate.pass += self.limits.stride(lane);
     }
 
-    /// New settings, from this time on. `turn_of` tells the turn of a FIFO lane by its first message.
+    /// Adopts new settings from this time on. `turn_of` gives the turn of a FIFO lane by its first
+    /// message.
     pub(crate) fn configure(
         &mut self,
         config: &QueueConfig,
@@ -314,7 +316,7 @@ impl Lanes {
         limits.note_active();
     }
 
-    /// Lanes by key, from the first after one.
+    /// Returns the counts of lanes by key, from the first after a given one.
     pub(crate) fn stats(&self, after: Option<&str>, max: usize) -> Vec<LaneStats> {
         use std::ops::Bound::{Excluded, Unbounded};
         let range = (after.map_or(Unbounded, Excluded), Unbounded);

@@ -1,4 +1,4 @@
-//! When pauses of a queue and of its lanes end by themselves.
+//! The times at which pauses of a queue and of its lanes end by themselves.
 
 use kyu_model::UnixMs;
 use std::collections::BTreeMap;
@@ -9,9 +9,9 @@ use kyu_model::wire::{Malformed, Reader, Write};
 /// The ends of a queue's pauses. What is paused without an end is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PauseEnds {
-    /// Of the whole queue.
+    /// The end of the whole queue's pause.
     pub(crate) queue: Option<UnixMs>,
-    /// Of single lanes, by key; as many at most as lanes may be paused.
+    /// The ends of single lanes' pauses, by key; at most as many as lanes may be paused.
     pub(crate) lanes: BTreeMap<Arc<str>, UnixMs>,
 }
 
@@ -20,7 +20,7 @@ impl PauseEnds {
         self.queue.is_none() && self.lanes.is_empty()
     }
 
-    /// When the first pause ends.
+    /// Returns the time at which the first pause ends.
     pub(crate) fn first_due_ms(&self) -> Option<UnixMs> {
         self.lanes.values().copied().chain(self.queue).min()
     }

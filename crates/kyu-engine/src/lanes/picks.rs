@@ -1,4 +1,4 @@
-//! In which order the ready messages of a queue are taken.
+//! The order in which the ready messages of a queue are taken.
 
 use kyu_model::{Fairness, Order, UnixMs};
 use std::cmp::Reverse;
@@ -27,12 +27,12 @@ impl<'a> Picks<'a> {
         }
     }
 
-    /// Also from lanes that their limits or a pause hold back.
+    /// Makes picks from all lanes, also those that their limits or a pause hold back.
     pub(crate) fn of_all(lanes: &'a Lanes) -> Self {
         Self::OfQueue(OfQueue::new(lanes, None))
     }
 
-    /// The lane of the last pick gives nothing more.
+    /// Takes nothing more from the lane of the last pick.
     pub(crate) fn stop(&mut self, id: LaneId) {
         let taken = match self {
             Self::OfQueue(picks) => {
@@ -67,10 +67,10 @@ impl Iterator for Picks<'_> {
     }
 }
 
-/// What an acquire took from each lane so far, and what it may still take.
+/// The messages that an acquire took from each lane so far, and may still take.
 struct Taken<'a> {
     lanes: &'a Lanes,
-    /// `None` to disregard limits.
+    /// The time of the acquire; `None` disregards limits.
     now_ms: Option<UnixMs>,
     by_lane: BTreeMap<LaneId, u64>,
     stopped: BTreeSet<LaneId>,
@@ -105,9 +105,9 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// By the settings of the queue. In a FIFO queue a lane is emptied before the next one is
-/// opened; in a standard queue quiet lanes come first and share by rank, then the noisy ones,
-/// the one with the fewest in flight first (SQS developer guide, "fair queues"). At most nine
+/// Picks in the order of the queue's settings. In a FIFO queue a lane is emptied before the next
+/// one is opened; in a standard queue quiet lanes come first and share by rank, then the noisy
+/// ones, the one with the fewest in flight first (SQS developer guide, "fair queues"). At most nine
 /// lanes can hold more than a tenth, so the search is short.
 pub(crate) struct OfQueue<'a> {
     lanes: &'a Lanes,
@@ -146,7 +146,7 @@ impl<'a> OfQueue<'a> {
         id != LaneId::NONE && mine >= NOISY_IN_FLIGHT && mine * NOISY_SHARE > all
     }
 
-    /// The next lane by turn that has given nothing yet.
+    /// Returns the next lane by turn that has given nothing yet.
     fn peek_unopened(&self) -> Option<(Turn, LaneId)> {
         let first = [self.servable.clone().next(), self.parked.clone().next()];
         first.into_iter().flatten().min().copied()
@@ -206,7 +206,8 @@ impl<'a> OfQueue<'a> {
     }
 }
 
-/// With the order in each lane kept: see [`Order`]. The lanes must be tracking their heads.
+/// Picks that keep the order within each lane: see [`Order`]. The lanes must be tracking their
+/// heads.
 pub(crate) struct Grouped<'a> {
     lanes: &'a Lanes,
     order: Order,

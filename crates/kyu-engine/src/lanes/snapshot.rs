@@ -1,4 +1,4 @@
-//! What snapshots keep of a queue's pauses and token buckets: two kinds of blocks behind its
+//! The snapshot blocks of a queue's pauses and token buckets: two kinds of blocks behind its
 //! messages, left out while nothing is paused and all buckets are full.
 
 use std::collections::BTreeSet;

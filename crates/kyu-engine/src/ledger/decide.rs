@@ -182,7 +182,7 @@ fn refuse(refusal: LedgerRefusal) -> Done {
     Err(Refusal::Ledger(refusal))
 }
 
-/// What stays in the state must not keep a door's whole buffer in memory.
+/// Returns a copy of the bytes for the state, which must not keep a door's whole buffer in memory.
 fn detached(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }

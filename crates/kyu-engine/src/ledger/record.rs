@@ -1,4 +1,4 @@
-//! What happens to the ledger, and its frozen binary form: effects 43 to 47, and snapshot blocks.
+//! The facts of the ledger, and their frozen binary form: effects 43 to 47, and snapshot blocks.
 
 use bytes::Bytes;
 use kyu_model::{LedgerEntry, LedgerKey, LedgerState, UnixMs};
@@ -6,7 +6,7 @@ use kyu_model::{LedgerEntry, LedgerKey, LedgerState, UnixMs};
 use crate::machines::LedgerNumber;
 use kyu_model::wire::{Malformed, Reader, Write};
 
-/// What happens to entries.
+/// The facts of ledger entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LedgerFact {
     Claimed {
@@ -46,7 +46,7 @@ pub(crate) enum LedgerFact {
 const SMALL_RESULT_BYTES: usize = 1_024;
 
 impl LedgerFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Claimed { .. } | Self::Put { .. } => true,
@@ -132,7 +132,7 @@ impl LedgerFact {
     }
 }
 
-/// Bytes of their own: a slice would keep the whole record in memory.
+/// Reads bytes into a buffer of their own, because a slice would keep the whole record in memory.
 fn owned(r: &mut Reader) -> Result<Bytes, Malformed> {
     Ok(Bytes::copy_from_slice(&r.bytes()?))
 }

@@ -1,4 +1,4 @@
-//! What snapshots keep of the ledger: its next token, left out while that is 1, and its entries.
+//! The snapshot blocks of the ledger: its next token, left out while that is 1, and its entries.
 
 use std::io;
 use std::sync::Arc;

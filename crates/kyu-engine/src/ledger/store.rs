@@ -78,17 +78,17 @@ impl Replace for Ledger {
 }
 
 impl Ledger {
-    /// What a snapshot keeps.
+    /// Returns the entries for a snapshot.
     pub(crate) fn freeze(&self) -> LedgerEntries {
         self.entries.clone()
     }
 
-    /// When the first entry is forgotten.
+    /// Returns the time at which the first entry is forgotten.
     pub(crate) fn first_due_ms(&self) -> Option<UnixMs> {
         self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
-    /// Keys whose time is over, a tick's worth at most.
+    /// Returns keys whose time is over, at most as many as one tick handles.
     pub(crate) fn due(&self, now_ms: UnixMs) -> Vec<LedgerKey> {
         let due = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
         due.take(MAX_TICK_MESSAGES).map(|(_, ByKey(entry))| entry.key.clone()).collect()
@@ -150,7 +150,7 @@ impl LedgerEntries {
         self.stats
     }
 
-    /// Every entry, in an order that depends only on the contents.
+    /// Returns every entry, in an order that depends only on the contents.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LedgerEntry> {
         self.shards.iter().flat_map(|shard| shard.iter().map(|ByKey(entry)| entry.as_ref()))
     }

@@ -72,7 +72,7 @@ pub(crate) fn cancel(
     Ok((cancelled, Wait::Record))
 }
 
-/// What a run has done so far.
+/// The progress of a run.
 struct Run<'a> {
     state: &'a State,
     task: &'a MoveTask,
@@ -182,7 +182,8 @@ fn words(reason: MoveFailure) -> &'static str {
     }
 }
 
-/// How many messages the task's rate allows by now, at most a tick's worth.
+/// Returns the number of messages that the task's rate allows by now, at most as many as one tick
+/// handles.
 fn allowance(task: &MoveTask, now_ms: u64) -> u64 {
     let most = MAX_TICK_MESSAGES as u64;
     let Some(rate) = task.max_per_second else { return most };

@@ -5,7 +5,7 @@ use crate::machines::MoveTaskNumber;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{MoveFailure, MoveStatus, QueueId, QueueName, Seq, UnixMs};
 
-/// What a move task left where it was.
+/// The messages that a move task left where they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Skipping {
     pub(crate) skipped: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Skipping {
     pub(crate) reason: Option<MoveFailure>,
 }
 
-/// What happened to a move task.
+/// The facts of move tasks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MoveTaskFact {
     Started {
@@ -35,7 +35,7 @@ pub(crate) enum MoveTaskFact {
 }
 
 impl MoveTaskFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Started { .. } | Self::Progressed { .. } => false,

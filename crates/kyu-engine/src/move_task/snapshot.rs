@@ -1,4 +1,4 @@
-//! What snapshots hold of move tasks. The layout is frozen.
+//! The snapshot blocks of move tasks. The layout is frozen.
 
 use crate::codec::{decode_opt_name, encode_opt_name, opt_u32};
 use crate::move_task::record::{decode_reason, decode_status};

@@ -405,7 +405,7 @@ impl State {
     }
 }
 
-/// What a move makes of a message, but for its place in the queue that it comes to.
+/// Returns the message as it arrives after a move, except for its place in its new queue.
 fn arrive(
     message: &mut Message,
     source: Arc<QueueName>,

@@ -1,4 +1,4 @@
-//! What people did to messages, applied.
+//! Applying interventions of people on messages.
 
 use crate::state::State;
 use kyu_model::{QueueId, Seq};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kyu_machine::Replace;
 
-/// What an attempt returned, and until when it can be repeated.
+/// The messages that a receive attempt returned, and the time until which it can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) until_ms: UnixMs,
-    /// Until when its messages were leased.
+    /// The time until which its messages were leased.
     pub(crate) leased_until_ms: UnixMs,
     pub(crate) receipts: Vec<Receipt>,
 }

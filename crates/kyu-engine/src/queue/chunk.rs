@@ -46,7 +46,7 @@ pub(crate) struct Chunk {
     live: u16,
     /// A bit for each message whose age follows the order of sequence numbers.
     in_age_order: [u64; WORDS],
-    /// Enqueue times of these: from this index on, this time.
+    /// The enqueue times of messages as steps: an index and the time of the messages from it on.
     times: Vec<(u16, UnixMs)>,
     /// Lowest and highest frame address that was ever in the chunk.
     addresses: Option<(Address, Address)>,
@@ -147,7 +147,8 @@ impl Chunk {
         Some((word * 64) as u16 + bits.trailing_zeros() as u16)
     }
 
-    /// Indexes from one on of messages whose age follows their sequence numbers.
+    /// Returns the indexes, from a given one on, of messages whose age follows their sequence
+    /// numbers.
     fn aged(&self, from: u16) -> impl Iterator<Item = u16> + '_ {
         let (first, bit) = word_bit(from);
         let words = self.in_age_order.iter().enumerate().skip(first);
@@ -167,7 +168,7 @@ impl Chunk {
         Some((word * 64) as u16 + 63 - bits.leading_zeros() as u16)
     }
 
-    /// Messages in order, with their sequence numbers.
+    /// Returns the messages in order, with their sequence numbers.
     pub(crate) fn iter(&self, number: u64) -> impl Iterator<Item = (Seq, Message)> + '_ {
         let last = self.first + self.slots.len() as u16;
         (self.first..last).filter_map(move |index| {
@@ -213,8 +214,8 @@ impl Messages {
         })
     }
 
-    /// Messages whose age follows their sequence numbers, in order, from a number on. Their phases
-    /// may be any.
+    /// Returns the messages whose age follows their sequence numbers, in order, from a number on.
+    /// They may be in any phase.
     pub(crate) fn in_age_order(&self, from: Seq) -> impl Iterator<Item = (Seq, Message)> + '_ {
         let (first, index) = locate(from);
         let chunks = self.chunks.range(first..);
@@ -228,7 +229,8 @@ impl Messages {
         })
     }
 
-    /// When the last message among those was enqueued whose age follows their sequence numbers.
+    /// Returns the time at which the last of the messages was enqueued whose age follows their
+    /// sequence numbers.
     pub(crate) fn newest_in_age_order(&self) -> Option<UnixMs> {
         self.chunks.values().rev().find_map(|chunk| {
             let index = chunk.newest_in_age_order()?;
@@ -236,7 +238,7 @@ impl Messages {
         })
     }
 
-    /// Messages from a sequence number on, in order.
+    /// Returns the messages from a sequence number on, in order.
     pub(crate) fn from(&self, seq: Seq) -> impl Iterator<Item = (Seq, Message)> + '_ {
         let (first, _) = locate(seq);
         let chunks = self.chunks.range(first..);
@@ -248,7 +250,7 @@ impl Messages {
         self.chunks.iter().flat_map(|(number, chunk)| chunk.iter(*number))
     }
 
-    /// Messages whose frame lies in `[from, to)`.
+    /// Returns the messages whose frame lies in `[from, to)`.
     pub(crate) fn in_addresses(
         &self,
         from: Address,

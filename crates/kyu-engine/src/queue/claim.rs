@@ -1,4 +1,5 @@
-//! Effects of what names messages by their numbers: layout, and how they are applied.
+//! The facts of messages that commands name by their numbers: their binary form, and how they are
+//! applied.
 
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::machines::ClaimNumber;
@@ -9,15 +10,16 @@ use kyu_model::{Phase, QueueId, Seq, SessionId, UnixMs};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClaimFact {
-    /// Numbers below this are given out.
+    /// All sequence numbers below this have been given out.
     Reserved { queue: QueueId, next_seq: Seq },
-    /// Held by a transaction; the phase before is remembered.
+    /// Messages are claimed by a transaction; their phase before is remembered.
     Claimed { queue: QueueId, session: SessionId, seqs: Vec<Seq> },
-    /// Back in the phase before, without a trace.
+    /// Messages are back in the phase before their claim, without a trace.
     Unclaimed { queue: QueueId, seqs: Vec<Seq> },
-    /// Received by a transaction that has committed (0 times: only shown at another time).
+    /// A message was received by a transaction that has committed (0 times: it only becomes visible
+    /// at another time).
     Received(ReceivedFact),
-    /// Moved into an archive under the same numbers.
+    /// Messages moved into an archive under the same numbers.
     Archived { queue: QueueId, to: QueueId, at_ms: UnixMs, seqs: Vec<Seq> },
 }
 
@@ -33,7 +35,7 @@ pub(crate) struct ReceivedFact {
 }
 
 impl ClaimFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Reserved { .. }
@@ -106,7 +108,7 @@ impl ReceivedFact {
     }
 }
 
-/// Frozen: a kind, and the phase's number.
+/// Writes a phase in its frozen form: a kind, and the phase's number.
 pub(crate) fn encode_phase(phase: Phase, out: &mut Vec<u8>) {
     let (kind, value) = match phase {
         Phase::Ready => (0, 0),

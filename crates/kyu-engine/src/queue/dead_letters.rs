@@ -1,4 +1,4 @@
-//! Where a message goes that is dead. There is one place that answers this, and it has three answers.
+//! The place that a dead message goes to. One function decides it, and it has three answers.
 
 use crate::queue::message_record::{Arrival, MoveReason};
 use crate::queue::store::Queue;
@@ -6,20 +6,21 @@ use crate::state::State;
 use kyu_model::limits::MAX_BROWSED;
 use kyu_model::{DeadReason, ExpiredTo, QueueName, RetentionFrom, Seq};
 
-/// What becomes of a dead message.
+/// The place that a dead message goes to.
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'a> {
     /// It moves to this queue.
     Queue(&'a Queue),
-    /// The queue that the settings name is not there, or is the message's own: an attempt that
-    /// failed is followed by another, and what must not be tried again is kept until it is there.
+    /// The queue that the settings name does not exist, or is the message's own: a failed attempt
+    /// is followed by another, and a message that must not be tried again is kept until that queue
+    /// exists.
     Missing,
     /// The settings name no queue: it is kept where it is.
     Nowhere,
 }
 
 impl State {
-    /// Where a message of this queue goes that is dead for this reason.
+    /// Returns the place that a message of this queue goes to if it is dead for this reason.
     pub(crate) fn place_of_dead(&self, queue: &Queue, reason: DeadReason) -> Place<'_> {
         let config = &queue.info.config;
         let by_rule = config.dead_letter.as_ref().map(|rule| &rule.target);
@@ -40,7 +41,8 @@ impl State {
         self.by_name(name).filter(|target| target.id() != queue.id())
     }
 
-    /// The count from which on a receive moves a message instead, if there is where to.
+    /// Returns the count of receives from which on a message is moved instead of received, if there
+    /// is a queue to move it to.
     pub(crate) fn max_receives(&self, queue: &Queue) -> u32 {
         let rule = queue.info.config.dead_letter.as_ref();
         match (rule, self.place_of_dead(queue, DeadReason::MaxReceives)) {
@@ -49,8 +51,8 @@ impl State {
         }
     }
 
-    /// Dead letters that are kept in this queue and that have a place to go to by now, and the
-    /// place, at most so many.
+    /// Returns dead letters of this queue that now have a queue to go to, and that queue, at most
+    /// so many.
     pub(crate) fn dead_that_go<'a>(
         &'a self,
         queue: &'a Queue,
@@ -69,7 +71,7 @@ impl State {
 }
 
 impl Queue {
-    /// What a dead letter of this queue brings along to that one.
+    /// Returns what a dead letter of this queue takes along to the other queue.
     pub(crate) fn arrival_at(&self, target: &Self, reason: MoveReason) -> Arrival {
         let keeps = match reason {
             // Amazon SQS developer guide, "Using dead-letter queues".

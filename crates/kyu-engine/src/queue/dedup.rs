@@ -1,4 +1,4 @@
-//! What a FIFO queue remembers of recent deduplication ids.
+//! The memory of a queue's recent deduplication ids.
 
 use kyu_model::{MessageId, Seq, UnixMs};
 use std::collections::{BTreeMap, VecDeque};
@@ -72,12 +72,12 @@ impl Dedup {
         }
     }
 
-    /// When the first key expires.
+    /// Returns the time at which the first key expires.
     pub(crate) fn first_expiry(&self) -> Option<UnixMs> {
         self.shards.iter().filter_map(|s| s.expiry.front().map(|(until, _)| *until)).min()
     }
 
-    /// Every key that is remembered, in an order that depends only on the contents.
+    /// Returns every key that is remembered, in an order that depends only on the contents.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Original)> {
         self.shards.iter().flat_map(|s| s.by_key.iter().map(|(key, o)| (&**key, *o)))
     }

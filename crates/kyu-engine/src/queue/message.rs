@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::retries::trail::Trail;
 
-/// Where a message's frame is in the log.
+/// The place of a message's frame in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameRef {
     pub(crate) at: Address,
@@ -29,20 +29,20 @@ pub(crate) struct Message {
     pub(crate) order: u64,
     pub(crate) priority: u8,
     pub(crate) lane: LaneId,
-    /// When it came into the queue; the dead letters of some queues take this along.
+    /// The time at which it came into the queue; the dead letters of some queues take this along.
     pub(crate) enqueued_at_ms: UnixMs,
     /// Start of the retention period, if that began after `enqueued_at_ms`; otherwise 0.
     pub(crate) receivable_at_ms: UnixMs,
-    /// Younger messages stand before it, so that its age is kept in an index of its own.
+    /// True if younger messages stand before it, so that its age is kept in an index of its own.
     pub(crate) out_of_age_order: bool,
     /// Its own deadline; see [`Message::expires_at_ms`].
     pub(crate) expires_at: Option<NonZeroU64>,
     pub(crate) history: History,
-    /// Where it was dead-lettered from.
+    /// The queue that it was dead-lettered from.
     pub(crate) source: Option<Arc<Source>>,
     /// The binding it came by, where the receiver is to be told.
     pub(crate) via: Option<BindingId>,
-    /// Why it was dead-lettered.
+    /// The reason why it was dead-lettered.
     pub(crate) dead_reason: Option<DeadReason>,
     /// An earlier delivery was acknowledged, and that was refused.
     pub(crate) stale_acked: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Message {
     pub(crate) trail: Option<Arc<Trail>>,
 }
 
-/// What has happened to a message so far.
+/// A message's history: the counts and times of its deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     /// Deliveries so far: the fencing number of the last receipt. Never falls.
@@ -66,7 +66,7 @@ pub(crate) struct History {
     pub(crate) given_back: bool,
 }
 
-/// Where a dead letter came from.
+/// The origin of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) queue: Arc<QueueName>,
@@ -74,7 +74,7 @@ pub(crate) struct Source {
     pub(crate) receives: u32,
 }
 
-/// How a receipt compares with what the message knows.
+/// The standing of a receipt: how it compares with the message's last delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// The last delivery, or one whose record a crash lost and that no other followed.
@@ -105,7 +105,7 @@ impl Message {
         }
     }
 
-    /// Nobody has it under lease any more, or somebody else.
+    /// Forgets the consumer, because nobody or somebody else has the message under lease now.
     pub(crate) fn forget_consumer(&mut self) {
         if let Some(trail) = &mut self.trail
             && trail.consumer.is_some()
@@ -129,13 +129,13 @@ impl Message {
         }
     }
 
-    /// Whether the receipt's lease is the one that runs now.
+    /// Returns true if the receipt's lease is the one that runs now.
     pub(crate) fn is_held_by(&self, receipt: &Receipt) -> bool {
         self.phase.in_flight()
             && (receipt.epoch, receipt.delivery) == (self.history.epoch, self.history.deliveries)
     }
 
-    /// Its own deadline.
+    /// Returns the message's own deadline.
     pub(crate) fn expires_at_ms(&self) -> Option<UnixMs> {
         self.expires_at.map(NonZeroU64::get)
     }
@@ -150,27 +150,28 @@ impl Message {
         self.source.as_deref().map(|source| &source.queue)
     }
 
-    /// Deliveries that count, by the queues that it was dead-lettered from.
+    /// Returns the number of deliveries that count, by the queues that it was dead-lettered from.
     pub(crate) fn receives_before(&self) -> u32 {
         self.source.as_deref().map_or(0, |source| source.receives)
     }
 
-    /// Deliveries that count, in all queues since it was sent or brought back.
+    /// Returns the number of deliveries that count, in all queues since it was sent or brought
+    /// back.
     pub(crate) fn total_receives(&self) -> u32 {
         self.history.receives.saturating_add(self.receives_before())
     }
 
-    /// Start of the retention period.
+    /// Returns the start of the retention period.
     pub(crate) fn retained_from(&self) -> UnixMs {
         self.enqueued_at_ms.max(self.receivable_at_ms)
     }
 
-    /// Whether its retention follows from its place among the messages of its queue.
+    /// Returns true if its retention follows from its place among the messages of its queue.
     pub(crate) fn ages_in_order(&self) -> bool {
         self.phase == Phase::Ready && !self.out_of_age_order && self.receivable_at_ms == 0
     }
 
-    /// Whether a [`crate::queue::chunk::Chunk`] can hold it in a bare slot.
+    /// Returns true if a [`crate::queue::chunk::Chunk`] can hold it in a bare slot.
     pub(crate) fn is_plain(&self, seq: u64) -> bool {
         self.phase == Phase::Ready
             && self.order == seq

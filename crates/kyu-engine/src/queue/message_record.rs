@@ -3,42 +3,43 @@
 use crate::queue::unique::UniqueTaken;
 use kyu_model::{Address, BindingId, DeadReason, EndKind, QueueId, Seq, SessionId, UnixMs};
 
-/// Why messages were removed. Frozen.
+/// The reason why messages were removed. Frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Removal {
     Acked = 0,
-    /// Past retention or its own expiry.
+    /// The message was past the retention or its own expiry.
     Expired = 1,
-    /// Made room in a full queue.
+    /// The message made room in a full queue.
     Dropped = 2,
-    /// Rejected for good, or tried too often, without a dead-letter queue, before such messages were
-    /// kept.
+    /// The message was rejected for good, or tried too often, without a dead-letter queue, before
+    /// such messages were kept.
     Rejected = 3,
-    /// As `Expired`, by its own expiry.
+    /// The message was past its own expiry.
     Deadline = 4,
     /// A person removed it.
     Cancelled = 5,
 }
 
-/// Why a message moved to another queue. Frozen.
+/// The reason why a message moved to another queue. Frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum MoveReason {
-    /// Received as often as the dead-letter rule allows.
+    /// The message was received as often as the dead-letter rule allows.
     MaxReceives = 0,
-    /// Rejected for good by its consumer.
+    /// The message was rejected for good by its consumer.
     Rejected = 1,
     /// A move task brought it back: it starts a new life.
     Redrive = 2,
-    /// Past its own expiry.
+    /// The message was past its own expiry.
     Deadline = 3,
-    /// Past the retention of its queue.
+    /// The message was past the retention of its queue.
     Retention = 4,
 }
 
 impl Removal {
-    /// How the memory of ends calls it; `None` for an acknowledgement.
+    /// Returns the kind of end that the queue's memory of ends records; `None` for an
+    /// acknowledgement.
     pub(crate) fn end_kind(self) -> Option<EndKind> {
         match self {
             Self::Acked => None,
@@ -52,7 +53,7 @@ impl Removal {
 }
 
 impl MoveReason {
-    /// Of a dead letter.
+    /// Returns the reason for moving a dead letter.
     pub(crate) fn of(reason: DeadReason) -> Self {
         match reason {
             DeadReason::MaxReceives => Self::MaxReceives,
@@ -62,7 +63,7 @@ impl MoveReason {
         }
     }
 
-    /// Why the message is dead, if it is.
+    /// Returns the reason why the message is dead, if it is.
     pub(crate) fn dead(self) -> Option<DeadReason> {
         match self {
             Self::MaxReceives => Some(DeadReason::MaxReceives),
@@ -74,11 +75,12 @@ impl MoveReason {
     }
 }
 
-/// What a message brings along when it moves to another queue. Frozen.
+/// The state that a message takes along when it moves to another queue. Frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// As the reason and the kind of the target have it, and its receives count on there: moves of
-    /// before the other two existed. Moves back (redrives) are of this kind still.
+    /// The message arrives as the reason and the kind of the target say, and its receives count on
+    /// there. Moves from before the other two existed are of this kind, and moves back (redrives)
+    /// still are.
     ByReason,
     /// A dead letter with its age, and with receives of its own.
     WithAge,
@@ -86,14 +88,14 @@ pub(crate) enum Arrival {
     Anew,
 }
 
-/// Until when a lease runs.
+/// The end of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeaseEnd {
     At(UnixMs),
     Session(SessionId),
 }
 
-/// What happened to messages of a queue.
+/// The facts of a queue's messages.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MessageFact {
     Enqueued(EnqueuedFact),
@@ -109,10 +111,10 @@ pub(crate) enum MessageFact {
         queue: QueueId,
         reason: Removal,
         seqs: Vec<Seq>,
-        /// When, if how they went is to be remembered; never for acknowledgements.
+        /// The time, if their end is to be remembered; `None` for acknowledgements.
         at_ms: Option<UnixMs>,
     },
-    /// Back to ready or delayed by its consumer, by the end of a session, or by time.
+    /// A message is ready or delayed again: by its consumer, by the end of a session, or by time.
     Released {
         queue: QueueId,
         seq: Seq,
@@ -125,7 +127,7 @@ pub(crate) enum MessageFact {
         seq: Seq,
         until_ms: UnixMs,
     },
-    /// Delay over or lease lapsed.
+    /// A delay is over or a lease has lapsed.
     Promoted {
         queue: QueueId,
         seqs: Vec<Seq>,
@@ -192,24 +194,24 @@ pub(crate) struct EnqueuedFact {
     pub(crate) queue: QueueId,
     pub(crate) seq: Seq,
     pub(crate) at_ms: UnixMs,
-    /// `None` is ready at once.
+    /// The time at which the message becomes ready; `None` for at once.
     pub(crate) ready_at_ms: Option<UnixMs>,
     pub(crate) expires_at_ms: Option<UnixMs>,
     pub(crate) priority: u8,
     pub(crate) lane: Option<String>,
-    /// Deduplication id, and until when it is remembered.
+    /// The deduplication id, and the time until which it is remembered.
     pub(crate) dedup: Option<(String, UnixMs)>,
     pub(crate) message_id: u128,
     /// Place of the frame; further targets of one message share the first one's.
     pub(crate) frame: FramePlace,
-    /// How many targets share the frame.
+    /// The number of targets that share the frame.
     pub(crate) shares: u32,
     /// The binding that the message came by, where its receiver is to be told.
     pub(crate) via: Option<BindingId>,
 }
 
 impl MessageFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Enqueued(_) => true,

@@ -6,7 +6,7 @@ use crate::queue::config_codec::{decode_config, encode_config};
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{QueueConfig, QueueId, QueueName, UnixMs};
 
-/// What happened to a queue.
+/// The facts of queues.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum QueueFact {
     Created {
@@ -59,7 +59,7 @@ pub(crate) enum QueueFact {
 }
 
 impl QueueFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Created { .. } | Self::Configured { .. } => true,

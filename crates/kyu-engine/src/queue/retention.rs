@@ -1,4 +1,4 @@
-//! From when on a message's retention counts, and what it may take.
+//! The retention of messages: when it begins, and which messages it may take.
 //!
 //! Retention is for what nobody comes to fetch. It takes messages that could be received all along,
 //! and dead letters that are kept; never one that is delayed, under lease, in a transaction, or
@@ -17,7 +17,8 @@ use kyu_model::{FOREVER, Phase, QueueId, RetentionFrom, Seq, UnixMs};
 const GRAIN: u64 = 100;
 
 impl Queue {
-    /// Whether a message that becomes receivable at this time begins a new retention period.
+    /// Returns true if a message that becomes receivable at this time begins a new retention
+    /// period.
     pub(crate) fn begins_anew(&self, message: &Message, at_ms: UnixMs) -> bool {
         let config = &self.info.config;
         let waited_ms = at_ms.saturating_sub(message.retained_from());
@@ -30,8 +31,8 @@ impl Queue {
         restarts && waited_ms > config.retention_ms / GRAIN
     }
 
-    /// Says of which of these messages, which become receivable at this time, the retention begins
-    /// anew.
+    /// Records which of the given messages, which become receivable at this time, begin a new
+    /// retention period.
     pub(crate) fn note_receivable(&self, seqs: &[Seq], at_ms: UnixMs, effects: &mut Effects) {
         if self.info.config.retention_ms == FOREVER {
             return;
@@ -44,9 +45,9 @@ impl Queue {
         }
     }
 
-    /// When the retention of a message would end if everything went its way in time; `None` for
-    /// never, or if that depends on what somebody does. To be shown: [`Queue::retention_ends`] is
-    /// what counts.
+    /// Returns the time at which the retention of a message would end if nobody did anything;
+    /// `None` for never, or if that depends on what somebody does. It is for display;
+    /// [`Queue::retention_ends`] is the one that decides.
     pub(crate) fn retained_until(&self, message: &Message) -> Option<UnixMs> {
         let from = match message.phase {
             Phase::Ready | Phase::Dead(_) => message.retained_from(),
@@ -59,13 +60,13 @@ impl Queue {
         from.checked_add(self.info.config.retention_ms)
     }
 
-    /// When the retention of a message ends as it is; `None` for never.
+    /// Returns the time at which the retention of a message ends as it is; `None` for never.
     pub(crate) fn retention_ends(&self, message: &Message) -> Option<UnixMs> {
         let from = message.phase.is_retained().then(|| message.retained_from())?;
         from.checked_add(self.info.config.retention_ms)
     }
 
-    /// Whether a message's time is over at `now_ms`: its own, or the queue's.
+    /// Returns true if a message's own expiry or the queue's retention is over at `now_ms`.
     pub(crate) fn is_over(&self, message: &Message, now_ms: UnixMs) -> bool {
         self.retention_ends(message).is_some_and(|at| at <= now_ms)
             || message.expires_at_ms().is_some_and(|at| at <= now_ms)

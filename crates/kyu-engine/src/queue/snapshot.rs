@@ -1,6 +1,6 @@
-//! What snapshots keep of a queue: a block that begins it, then blocks with its messages, the ids and
-//! attempts that it remembers, and what its lanes and guards have. What follows from the messages
-//! (ready order, deadlines, counts) is built anew.
+//! The snapshot blocks of a queue: a block that begins it, then blocks with its messages, the ids
+//! and attempts that it remembers, and what its lanes and guards have. What follows from the
+//! messages (ready order, deadlines, counts) is built anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -235,7 +235,8 @@ struct LaneWriter<'a> {
 }
 
 impl LaneWriter<'_> {
-    /// 0 is no lane, 1 a new key that follows, `n + 2` the key that came as number `n`.
+    /// Writes a lane: 0 is no lane, 1 a new key that follows, `n + 2` the key that came as number
+    /// `n`.
     fn write(&mut self, lane: LaneId, out: &mut Vec<u8>) {
         let Some(Some(key)) = self.keys.get(lane.0 as usize) else { return out.u8(0) };
         match self.written.get(&lane) {
@@ -251,7 +252,7 @@ impl LaneWriter<'_> {
 
 const PLAIN: u8 = 0;
 const FULL: u8 = 1;
-/// As `FULL`, and then the binding it came by.
+/// The form of `FULL`, and then the binding that the message came by.
 const FULL_VIA: u8 = 2;
 
 /// Bits of a full message's flags. Frozen.

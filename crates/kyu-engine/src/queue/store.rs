@@ -32,9 +32,10 @@ pub(crate) struct Queue {
     pub(crate) attempts: JournaledMap<Attempts>,
     /// Messages acknowledged after more than one delivery.
     pub(crate) finished: Journaled<Arc<Finished>>,
-    /// Guards that are not as new: of the queue or of messages without a lane, and of lanes.
+    /// The guards that differ from new ones: those of lanes or attribute values by key, and under
+    /// `None` that of the queue or of messages without a key.
     pub(crate) guards: BTreeMap<Option<Arc<str>>, GuardState>,
-    /// What guards by attribute are for.
+    /// The attribute values that guards protect.
     pub(crate) guard_keys: GuardKeys,
     /// The guard of the whole queue lets nothing through.
     pub(crate) shut: bool,
@@ -43,14 +44,14 @@ pub(crate) struct Queue {
     /// The next sequence number; also gives places at the tail of the ready order.
     pub(crate) next_seq: Journaled<Seq>,
     pub(crate) purged_at_ms: Option<UnixMs>,
-    /// Receives get nothing.
+    /// True if the queue is paused: receives get nothing.
     pub(crate) paused: Journaled<bool>,
-    /// When pauses end by themselves.
+    /// The times at which pauses end by themselves.
     pub(crate) pause_ends: Journaled<PauseEnds>,
-    /// Just behind the beginning of the last record that moved a message in. What was moved is
-    /// handed out only when that record is durable: a crash would take the sequence number back and
-    /// give it to another message, which the receipt would then name. Not part of the state: after
-    /// a restart every record is durable.
+    /// The address just behind the beginning of the last record that moved a message in. What was
+    /// moved is handed out only when that record is durable: a crash would take the sequence number
+    /// back and give it to another message, which the receipt would then name. Not part of the
+    /// state: after a restart every record is durable.
     pub(crate) moved_in_by: Address,
     /// Age of the youngest message that is in age order.
     pub(crate) newest_ms: Journaled<UnixMs>,
@@ -75,16 +76,17 @@ pub(crate) struct Queue {
     /// Starts of the retention of those messages that a look at the ages in order does not find:
     /// out of age order, with a start of their own, or before `looked_at`.
     retained: BTreeSet<(UnixMs, Seq)>,
-    /// Messages in age order before this one that were old enough were not to be taken: they were
-    /// delayed, under lease and so on. So they are not looked at again and again.
+    /// The sequence number up to which a search for old messages has come: messages before it that
+    /// were old enough could not be taken, because they were delayed, under lease and so on. The
+    /// search does not look at them again.
     looked_at: Seq,
     /// Dead letters that are kept here.
     pub(crate) dead: BTreeSet<Seq>,
     /// They may have a place to go to by now; the next tick sees. Not part of the state.
     pub(crate) dead_may_go: Journaled<bool>,
-    /// How the last ones went that were not acknowledged.
+    /// The ends of the last messages that were not acknowledged.
     pub(crate) ends: Journaled<Arc<Ends>>,
-    /// What had a smaller number was gone after the last purge.
+    /// The sequence number below which all messages were gone after the last purge.
     pub(crate) purged_below: Seq,
     /// Messages that wait for a token, by lane and place in the order, and all of them by place.
     pub(crate) parked: BTreeMap<LaneId, BTreeSet<(u64, Seq)>>,
@@ -92,9 +94,10 @@ pub(crate) struct Queue {
     /// Messages whose place in the ready order is not their sequence number, by place.
     reordered: BTreeMap<u64, Seq>,
     pub(crate) sessions: BTreeMap<SessionId, SeqSet>,
-    /// When the state next looks here; never later than there is work.
+    /// The time at which the state next looks here; never later than there is work.
     pub(crate) watched_ms: Journaled<Option<UnixMs>>,
-    /// During a trial, what cannot take itself back because indexes and lanes hang on it.
+    /// The parts of the queue before a trial that cannot take their changes back by themselves,
+    /// because indexes and lanes depend on them.
     before: Option<Box<Before>>,
 }
 
@@ -191,7 +194,7 @@ impl Queue {
         parts.into_iter().for_each(call);
     }
 
-    /// Whether what is done to this queue now will be taken back.
+    /// Returns true if changes to this queue are part of a trial and may be taken back.
     pub(crate) fn in_trial(&self) -> bool {
         self.before.is_some()
     }
@@ -395,7 +398,7 @@ impl Queue {
         wakes
     }
 
-    /// Whether a message is among [`Queue::retained`].
+    /// Returns true if a message is among [`Queue::retained`].
     fn is_retained_by_start(&self, seq: Seq, message: &Message) -> bool {
         message.phase.is_retained() && (!message.ages_in_order() || seq < self.looked_at)
     }
@@ -542,12 +545,12 @@ impl Queue {
         self.reordered.get(&order).copied().unwrap_or(order)
     }
 
-    /// Messages whose phase ends at or before `now_ms`, first deadline first.
+    /// Returns messages whose phase ends at or before `now_ms`, first deadline first.
     pub(crate) fn due(&self, now_ms: UnixMs) -> impl Iterator<Item = Seq> + '_ {
         self.deadlines.range(..=(now_ms, Seq::MAX)).map(|(_, seq)| *seq)
     }
 
-    /// Messages past their own expiry or the queue's retention.
+    /// Returns messages past their own expiry or the queue's retention.
     pub(crate) fn expired(&self, now_ms: UnixMs, most: usize) -> BTreeSet<Seq> {
         let mut expired: BTreeSet<Seq> =
             self.expiries.range(..=(now_ms, Seq::MAX)).map(|(_, seq)| *seq).take(most).collect();
@@ -575,7 +578,7 @@ impl Queue {
         }
     }
 
-    /// Exactly when time next has work here.
+    /// Returns the exact time at which a tick next has work here.
     pub(crate) fn next_due_ms(&self) -> Option<UnixMs> {
         let in_order = self.messages.in_age_order(self.looked_at).next();
         let in_order = in_order.map(|(_, message)| message.enqueued_at_ms);

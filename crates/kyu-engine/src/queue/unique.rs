@@ -14,11 +14,11 @@ use kyu_model::wire::{Malformed, Reader, Write};
 pub(crate) struct Holder {
     pub(crate) message_id: MessageId,
     pub(crate) seq: Seq,
-    /// It counts as long as it is in the queue.
+    /// True if the holder counts as long as it is in the queue.
     pub(crate) until_done: bool,
-    /// It is in the queue.
+    /// True if the holder is in the queue.
     pub(crate) there: bool,
-    /// It counts until then.
+    /// The time until which the holder counts.
     pub(crate) until_ms: Option<UnixMs>,
 }
 
@@ -151,12 +151,12 @@ impl UniqueKeys {
         self.by_seq.get(&seq).cloned()
     }
 
-    /// Whether any message in the queue holds a key.
+    /// Returns true if any message in the queue holds a key.
     pub(crate) fn has_holders(&self) -> bool {
         !self.by_seq.is_empty()
     }
 
-    /// Keys that time has freed.
+    /// Returns the keys that are free by now because their time is over.
     pub(crate) fn expired(&self, now_ms: UnixMs) -> Vec<(Arc<str>, Holder)> {
         let due = self.expiry.iter().take_while(|(until_ms, _)| *until_ms <= now_ms);
         due.filter_map(|(_, key)| Some((key.clone(), self.get(key)?))).collect()

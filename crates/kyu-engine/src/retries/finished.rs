@@ -11,27 +11,27 @@ use kyu_model::limits::MAX_FINISHED_KEPT;
 pub(crate) struct Done {
     pub(crate) epoch: u32,
     pub(crate) delivery: u32,
-    /// Another delivery was acknowledged as well.
+    /// True if another delivery was acknowledged as well.
     pub(crate) twice: bool,
 }
 
 impl Done {
-    /// Whether a receipt is of another delivery.
+    /// Returns true if a receipt is of another delivery.
     pub(crate) fn is_other(&self, receipt: &Receipt) -> bool {
         (receipt.epoch, receipt.delivery) != (self.epoch, self.delivery)
     }
 
-    /// Whether a receipt is of an earlier delivery.
+    /// Returns true if a receipt is of an earlier delivery.
     pub(crate) fn is_later_than(&self, epoch: u32, delivery: u32) -> bool {
         (epoch, delivery) < (self.epoch, self.delivery)
     }
 }
 
-/// The last of them in a queue.
+/// The last such messages of a queue.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Finished {
     by_seq: BTreeMap<Seq, Done>,
-    /// In order of their ends.
+    /// The messages in order of their ends.
     order: VecDeque<Seq>,
 }
 
@@ -59,7 +59,7 @@ impl Finished {
         self.order.len()
     }
 
-    /// In the order in which [`Finished::add`] must get them back.
+    /// Returns the messages in the order in which [`Finished::add`] must get them back.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Seq, Done)> {
         self.order.iter().filter_map(|seq| Some((*seq, *self.by_seq.get(seq)?)))
     }

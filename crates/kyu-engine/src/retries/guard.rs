@@ -1,5 +1,5 @@
-//! The state of one retry budget and one breaker. Pure arithmetic: who is guarded, and what follows
-//! for messages, is decided in `decide/guards.rs`.
+//! The state of one retry budget and one breaker. It is pure arithmetic: which messages are
+//! guarded, and what follows for them, is decided in `decide/guards.rs`.
 
 use crate::retries::slow_start::{SlowStart, Step};
 use kyu_model::wire::{Malformed, Reader, Write};
@@ -9,13 +9,14 @@ use kyu_model::{Breaker, BreakerState, Guard, Hold, RetryBudget, UnixMs};
 pub(crate) const TOKEN: u64 = 1_000;
 /// The floor of a budget saves up for so many seconds.
 const FLOOR_SAVES_SECONDS: u64 = 10;
-/// A closed guard that nothing happened to for so long is forgotten: it would start anew.
+/// The time after which a closed, idle guard is forgotten, in milliseconds: a new one would be in
+/// the same state.
 const IDLE_MS: u64 = 60_000;
 
 /// Budget and breaker of a queue or a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GuardState {
-    /// When it last changed.
+    /// The time of the last change.
     pub(crate) at_ms: UnixMs,
     /// Thousandths of tokens at that time.
     tokens: u64,
@@ -23,7 +24,7 @@ pub(crate) struct GuardState {
     successes: u32,
     failures: u32,
     circuit: Circuit,
-    /// Attempts that began before this say nothing any more: the breaker has changed since.
+    /// The time of the breaker's last change: attempts that began before it do not count.
     since_ms: UnixMs,
 }
 
@@ -32,7 +33,7 @@ enum Circuit {
     Closed,
     Open {
         until_ms: UnixMs,
-        /// See [`SlowStart::threshold`].
+        /// The threshold of the next slow start: see [`SlowStart::threshold`].
         threshold: u32,
     },
     HalfOpen(HalfOpen),
@@ -41,13 +42,13 @@ enum Circuit {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct HalfOpen {
-    /// Probes under way, and when they are given up.
+    /// The probes under way, and the time at which they are given up.
     out: u32,
     until_ms: UnixMs,
     succeeded: u32,
-    /// See [`SlowStart::granted`].
+    /// The messages that were released for a probe that has not begun: see [`SlowStart::granted`].
     granted: u32,
-    /// See [`SlowStart::threshold`].
+    /// The threshold of the next slow start: see [`SlowStart::threshold`].
     threshold: u32,
 }
 
@@ -112,7 +113,8 @@ impl GuardState {
         self.tokens >= TOKEN
     }
 
-    /// When time alone brings the n-th token from now, from 1.
+    /// Returns the time at which the n-th token from now, counted from 1, comes without any
+    /// success.
     pub(crate) fn token_at_ms(&self, budget: &RetryBudget, n: u64) -> UnixMs {
         let missing = n.saturating_mul(TOKEN).saturating_sub(self.tokens);
         self.at_ms.saturating_add(missing.div_ceil(u64::from(budget.floor_per_second.max(1))))
@@ -122,7 +124,7 @@ impl GuardState {
         matches!(self.circuit, Circuit::Open { .. })
     }
 
-    /// How many attempts may begin.
+    /// Returns the number of attempts that may begin.
     pub(crate) fn room(&self, config: &Guard) -> u32 {
         let Some(breaker) = config.breaker else { return u32::MAX };
         match &self.circuit {
@@ -133,12 +135,12 @@ impl GuardState {
         }
     }
 
-    /// Whether nothing may be tried.
+    /// Returns true if no attempt may begin.
     pub(crate) fn is_shut(&self, config: &Guard) -> bool {
         self.room(config) == 0
     }
 
-    /// How many messages may be let go that wait for an attempt.
+    /// Returns the number of waiting messages that may be released for an attempt.
     pub(crate) fn grantable(&self, config: &Guard) -> u32 {
         let granted = match &self.circuit {
             Circuit::Closed | Circuit::Open { .. } => 0,
@@ -148,7 +150,7 @@ impl GuardState {
         self.room(config).saturating_sub(granted)
     }
 
-    /// So many were let go.
+    /// Notes that so many messages were released.
     pub(crate) fn grant(&mut self, config: &Guard, messages: u32, now_ms: UnixMs) {
         let Some(breaker) = config.breaker else { return };
         let (granted, until_ms) = match &mut self.circuit {
@@ -160,15 +162,15 @@ impl GuardState {
         *until_ms = now_ms.saturating_add(breaker.open_ms);
     }
 
-    /// Gives a token back that a retry took, which is not made now.
+    /// Gives back the token of a retry that does not take place now.
     pub(crate) fn return_token(&mut self, config: &Guard) {
         if let Some(budget) = config.budget {
             self.tokens = self.tokens.saturating_add(TOKEN).min(cap(&budget)).max(self.tokens);
         }
     }
 
-    /// What holds back a message that could be tried otherwise. `waits`: it was put aside, and must
-    /// be let go first.
+    /// Returns what holds back a message that could be tried otherwise. `waits`: it was put aside,
+    /// and must be let go first.
     pub(crate) fn hold(&self, config: &Guard, waits: bool) -> Option<Hold> {
         let room = if waits { self.grantable(config) } else { self.room(config) };
         if room > 0 {
@@ -185,7 +187,7 @@ impl GuardState {
         }
     }
 
-    /// An attempt begins, for which there is room. True if that changes anything.
+    /// Begins an attempt, for which there must be room. Returns true if that changes the guard.
     pub(crate) fn begin(&mut self, config: &Guard, now_ms: UnixMs) -> bool {
         let Some(breaker) = config.breaker else { return false };
         match &mut self.circuit {
@@ -201,7 +203,7 @@ impl GuardState {
         true
     }
 
-    /// An attempt that began at that time is over.
+    /// Ends an attempt that began at the given time.
     pub(crate) fn end(
         &mut self,
         config: &Guard,
@@ -264,7 +266,7 @@ impl GuardState {
         (self.successes, self.failures) = (0, 0);
     }
 
-    /// All probes succeeded.
+    /// Closes the breaker, or begins the slow start, after all probes succeeded.
     fn prove(&mut self, breaker: &Breaker, threshold: u32, now_ms: UnixMs) {
         self.close(now_ms);
         if breaker.slow_start_percent > 0 {
@@ -278,7 +280,8 @@ impl GuardState {
         self.window_start_ms = now_ms;
     }
 
-    /// Does what time brings, with so many messages in flight; true if anything changed.
+    /// Does the work that is due, with so many messages in flight; returns true if anything
+    /// changed.
     pub(crate) fn pass_time(&mut self, config: &Guard, in_flight: u64, now_ms: UnixMs) -> bool {
         match &mut self.circuit {
             Circuit::Open { until_ms, threshold } if *until_ms <= now_ms => {
@@ -304,7 +307,7 @@ impl GuardState {
         }
     }
 
-    /// When time next has work here beside giving out tokens.
+    /// Returns the time at which the guard next has work beside giving out tokens.
     pub(crate) fn due_ms(&self) -> Option<UnixMs> {
         match &self.circuit {
             Circuit::Open { until_ms, .. } => Some(*until_ms),
@@ -327,7 +330,7 @@ impl GuardState {
         }
     }
 
-    /// Successes and failures of the window.
+    /// Returns the successes and failures of the window.
     pub(crate) fn counts(&self) -> (u32, u32) {
         (self.successes, self.failures)
     }
@@ -336,7 +339,7 @@ impl GuardState {
         self.tokens / TOKEN
     }
 
-    /// Whether it lets more and more attempts through.
+    /// Returns true if the breaker is in its slow start and lets more and more attempts through.
     pub(crate) fn is_closing(&self) -> bool {
         matches!(self.circuit, Circuit::SlowStart(_))
     }
@@ -345,7 +348,7 @@ impl GuardState {
         self.at_ms.saturating_add(IDLE_MS)
     }
 
-    /// Whether it may be forgotten.
+    /// Returns true if the guard may be forgotten.
     pub(crate) fn is_idle(&self, now_ms: UnixMs) -> bool {
         let rests = match &self.circuit {
             Circuit::Closed => true,
@@ -414,12 +417,12 @@ impl GuardState {
     }
 }
 
-/// The most that a budget holds.
+/// Returns the most that a budget holds.
 fn cap(budget: &RetryBudget) -> u64 {
     u64::from(budget.max_tokens.max(1)) * TOKEN
 }
 
-/// The most that a budget saves of what it gives in any case.
+/// Returns the most that a budget saves of its floor.
 fn floor_cap(budget: &RetryBudget) -> u64 {
     (u64::from(budget.floor_per_second) * FLOOR_SAVES_SECONDS * TOKEN).min(cap(budget))
 }

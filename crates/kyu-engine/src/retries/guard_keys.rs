@@ -1,5 +1,6 @@
-//! What guards are for, where they go by an attribute of messages (`GuardKey::Attribute`): the value
-//! of each message, and which messages wait. Kept beside the messages: others do not pay for it.
+//! The keys of guards that go by an attribute of messages (`GuardKey::Attribute`): the value of
+//! each message, and the messages that wait. They are kept beside the messages, so that other
+//! queues do not pay for them.
 
 use kyu_model::{Phase, Seq};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,16 +18,16 @@ pub(crate) type OfValue = (Arc<str>, Vec<Seq>);
 #[derive(Clone, Default)]
 pub(crate) struct GuardKeys {
     of: BTreeMap<Seq, Arc<str>>,
-    /// Each value once, with how many messages have it.
+    /// The values, each with the number of messages that have it.
     values: BTreeMap<Arc<str>, u64>,
     /// Messages that wait for a token or for their breaker, by value.
     waiting: BTreeMap<GuardValue, Waiting>,
 }
 
-/// By place in the order of service.
+/// The messages of a value that wait, by place in the order of service.
 #[derive(Clone, Default)]
 pub(crate) struct Waiting {
-    /// Those that need no token.
+    /// The messages that need no token.
     pub(crate) first: BTreeSet<(u64, Seq)>,
     pub(crate) retries: BTreeSet<(u64, Seq)>,
 }
@@ -64,7 +65,7 @@ impl GuardKeys {
         old
     }
 
-    /// The one copy of a value, counted once more.
+    /// Returns the one copy of a value, and counts it once more.
     fn share(&mut self, value: Arc<str>) -> Arc<str> {
         let known = self.values.get_key_value(&value).map(|(known, _)| known.clone());
         let value = known.unwrap_or(value);
@@ -81,7 +82,7 @@ impl GuardKeys {
         }
     }
 
-    /// A message is there, in this state.
+    /// Notes that a message is there, in this state.
     pub(crate) fn note(&mut self, seq: Seq, message: &Message) {
         if message.phase == Phase::Parked {
             let waiting = self.waiting.entry(self.get(seq)).or_default();
@@ -89,7 +90,7 @@ impl GuardKeys {
         }
     }
 
-    /// A message was in this state.
+    /// Notes that a message is no longer in this state.
     pub(crate) fn note_gone(&mut self, seq: Seq, message: &Message) {
         if message.phase != Phase::Parked {
             return;
@@ -107,12 +108,12 @@ impl GuardKeys {
         self.waiting.get(value)
     }
 
-    /// The values for which messages wait.
+    /// Returns the values for which messages wait.
     pub(crate) fn waited_for(&self) -> impl Iterator<Item = &GuardValue> {
         self.waiting.keys()
     }
 
-    /// A block of the snapshot: messages by value. The layout is frozen.
+    /// Writes a block of the snapshot: messages by value. The layout is frozen.
     pub(crate) fn encode<'a>(some: impl Iterator<Item = (Seq, &'a Arc<str>)>, out: &mut Vec<u8>) {
         let mut by_value: BTreeMap<&str, Vec<Seq>> = BTreeMap::new();
         for (seq, value) in some {
@@ -125,7 +126,7 @@ impl GuardKeys {
         }
     }
 
-    /// The messages and values of a block.
+    /// Reads the messages and values of a block.
     pub(crate) fn decode(r: &mut Reader) -> Result<Vec<OfValue>, Malformed> {
         let one = |r: &mut Reader| {
             let value: Arc<str> = r.string()?.into();

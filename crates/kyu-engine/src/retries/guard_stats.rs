@@ -1,4 +1,4 @@
-//! What [`crate::Query::Guards`] tells of budgets and breakers.
+//! The answer of [`crate::Query::Guards`]: the state of budgets and breakers.
 
 use kyu_model::{GuardKey, GuardStats, UnixMs};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -8,7 +8,7 @@ use crate::queue::store::Queue;
 use crate::retries::queue_guards::Whose;
 
 impl Queue {
-    /// Guards by key, from the first after one.
+    /// Returns guards by key, from the first after a given one.
     pub(crate) fn guard_stats(
         &self,
         after: Option<&str>,
@@ -47,7 +47,7 @@ impl Queue {
         stats.collect()
     }
 
-    /// What the guard of a message is for, in words: `dependency=stripe`, or a lane.
+    /// Returns the key of a message's guard as a text: `dependency=stripe`, or a lane.
     pub(crate) fn guarded_by(&self, whose: &Whose) -> Option<String> {
         let config = self.guard_config()?;
         let value = self.guard_key(&config, whose)?;

@@ -1,4 +1,5 @@
-//! Retries: attempts that ended, what waits for the next one, and the guards that hold retries back.
+//! Retries: attempts that ended, messages that wait for the next one, and the guards that hold
+//! retries back.
 
 pub(crate) mod apply;
 pub(crate) mod codec;

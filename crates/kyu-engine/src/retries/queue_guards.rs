@@ -1,4 +1,4 @@
-//! The guards of a queue: which of its messages each is for, and what they hold back.
+//! The guards of a queue: the messages that each is for, and those that it holds back.
 
 use kyu_model::{Guard, GuardKey, Hold, MessageHistory, Phase, Seq, UnixMs};
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use crate::retries::guard::GuardState;
 use crate::retries::guard_keys::GuardValue;
 use kyu_model::limits::MAX_GUARDED_LANES;
 
-/// What a message's guard is found by.
+/// The key by which a message's guard is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
     Lane(LaneId),
-    /// By attribute.
+    /// The guard is found by an attribute's value.
     Value(GuardValue),
 }
 
 impl Queue {
-    /// What a message's guard is found by.
+    /// The key by which a message's guard is found.
     pub(crate) fn whose(&self, seq: Seq, lane: LaneId) -> Whose {
         let key = self.info.config.guard.map(|guard| guard.key);
         match key {
@@ -37,17 +37,17 @@ impl Queue {
         self.keep_guard_value(seq, old);
     }
 
-    /// The guard's settings, if there is anything to them.
+    /// Returns the guard's settings, if they have a budget or a breaker.
     pub(crate) fn guard_config(&self) -> Option<Guard> {
         self.info.config.guard.filter(|guard| guard.budget.is_some() || guard.breaker.is_some())
     }
 
-    /// Whether failed messages are anything but visible again at once.
+    /// Returns true if failed messages may have to wait before they are visible again.
     pub(crate) fn retries(&self) -> bool {
         self.info.config.retry.is_some() || self.guard_config().is_some()
     }
 
-    /// The guard of these messages; `None` if there are too many guards.
+    /// Returns the key of these messages' guard; `None` if there are too many guards.
     pub(crate) fn guard_key(&self, config: &Guard, whose: &Whose) -> Option<GuardValue> {
         let key = match (config.key, whose) {
             (GuardKey::Queue, _) => None,
@@ -58,7 +58,7 @@ impl Queue {
         (known || self.guards.len() < MAX_GUARDED_LANES).then_some(key)
     }
 
-    /// The lane that a guard is for, if it is for one that is there.
+    /// Returns the lane that a guard is for, if that lane exists.
     pub(crate) fn lane_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> Option<LaneId> {
         match (config.key, key) {
             (GuardKey::Queue | GuardKey::Attribute, _) => None,
@@ -67,7 +67,7 @@ impl Queue {
         }
     }
 
-    /// Messages in flight for which a guard is.
+    /// Returns the number of messages in flight that a guard is for.
     pub(crate) fn in_flight_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> u64 {
         match self.lane_of_guard(config, key) {
             Some(lane) => self.lanes.get(lane).map_or(0, |lane| u64::from(lane.in_flight)),
@@ -77,7 +77,7 @@ impl Queue {
         }
     }
 
-    /// Whether a message is ready for which a guard is.
+    /// Returns true if a message is ready that this guard is for.
     pub(crate) fn has_ready_of_guard(&self, config: &Guard, key: &Option<Arc<str>>) -> bool {
         match self.lane_of_guard(config, key) {
             Some(lane) => self.lanes.get(lane).is_some_and(|lane| lane.first().is_some()),
@@ -120,7 +120,7 @@ impl Queue {
         }
     }
 
-    /// The lane of a key, made if it is new, and shut if its guard says so.
+    /// Returns the lane of a key; a new lane is made, and shut if its guard says so.
     pub(crate) fn lane_of(&mut self, key: Option<&str>) -> LaneId {
         let lane = self.lanes.of_key(key);
         if !self.guards.is_empty()
@@ -146,7 +146,7 @@ impl Queue {
         }
     }
 
-    /// The guards for which messages wait, each once.
+    /// Returns the guards for which messages wait, each once.
     pub(crate) fn waited_for(&self, config: &Guard) -> Vec<Whose> {
         let mut lanes = self.parked.keys().map(|lane| Whose::Lane(*lane));
         match config.key {
@@ -158,7 +158,8 @@ impl Queue {
         }
     }
 
-    /// Messages that wait for a token of a guard, first one first. By attribute, those that failed.
+    /// Returns the messages that wait for a token of a guard, first one first; for a guard by
+    /// attribute, only those that failed.
     pub(crate) fn parked_in(
         &self,
         config: &Guard,
@@ -174,7 +175,7 @@ impl Queue {
         parked.into_iter().flatten().copied()
     }
 
-    /// When time next has work for the guards.
+    /// Returns the time at which a tick next has work for the guards.
     pub(crate) fn guards_due_ms(&self) -> Option<UnixMs> {
         if self.guards.is_empty() && self.all_parked.is_empty() {
             return None;
@@ -190,8 +191,8 @@ impl Queue {
         [guards, parked].into_iter().flatten().min()
     }
 
-    /// When the first message that waits for a guard may go on. At once if nobody gives out tokens
-    /// any more; `None` if time alone does not bring that.
+    /// Returns the time at which the first message that waits for a guard may go on: at once if
+    /// nobody gives out tokens any more, and `None` if it does not come with time alone.
     pub(crate) fn waiting_due_ms(&self, whose: &Whose) -> Option<UnixMs> {
         let Some(config) = self.guard_config() else { return Some(0) };
         let guard = self.guard_key(&config, whose).and_then(|key| self.guards.get(&key));
@@ -208,7 +209,7 @@ impl Queue {
         Some(if waiting.first.is_empty() { token_ms } else { 0 })
     }
 
-    /// When time next has work for one guard.
+    /// Returns the time at which a tick next has work for one guard.
     pub(crate) fn guard_due_ms(&self, key: &Option<Arc<str>>) -> Option<UnixMs> {
         let config = self.guard_config()?;
         let parked = |lane: &LaneId| self.parked.contains_key(lane);
@@ -224,7 +225,7 @@ impl Queue {
         [own, token].into_iter().flatten().min()
     }
 
-    /// What has happened to a message.
+    /// Returns the history of a message.
     pub(crate) fn history_of(&self, seq: Seq) -> Option<MessageHistory> {
         let message = self.messages.get(seq)?;
         let trail = message.trail.as_deref();
@@ -240,7 +241,7 @@ impl Queue {
         })
     }
 
-    /// Why a message is held back beyond what its queue's order and limits say, if it is.
+    /// Returns what holds back a message beyond its queue's order and limits, if anything does.
     pub(crate) fn hold_of(&self, seq: Seq, message: &Message) -> Option<Hold> {
         if let Phase::Backoff(until_ms) = message.phase {
             return Some(Hold::Backoff { until_ms });

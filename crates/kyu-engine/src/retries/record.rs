@@ -8,16 +8,16 @@ use crate::retries::trail::decode_end;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{AttemptEnd, QueueId, Seq, UnixMs};
 
-/// When a failed message may be tried again.
+/// The moment at which a failed message may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Now,
     At(UnixMs),
-    /// When there is a token.
+    /// The message waits until its guard releases it.
     Parked,
 }
 
-/// What became of an acknowledgement by a delivery that was not the last one. Frozen.
+/// The answer to an acknowledgement by a delivery that was not the last one. Frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum StaleAck {
@@ -31,22 +31,23 @@ pub(crate) enum StaleAck {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RetryFact {
-    /// For the history of a message; what becomes of it, another effect says.
+    /// An attempt ended, for the history of its message; another effect says what happens to the
+    /// message.
     AttemptEnded { queue: QueueId, seq: Seq, at_ms: UnixMs, end: AttemptEnd, error: Option<String> },
-    /// Who has got these.
+    /// A consumer got these messages.
     Taken { queue: QueueId, consumer: String, seqs: Vec<Seq> },
     /// An attempt failed, or a delay after one is over.
     Retried { queue: QueueId, seq: Seq, next: Next, order: Option<u64> },
     /// This delivery was acknowledged, though it was not the last one or not the first to be.
     StaleAck { queue: QueueId, seq: Seq, epoch: u32, delivery: u32, what: StaleAck },
-    /// The guard of the queue, or of a lane, from now on; `None` forgets it.
+    /// The guard of the queue, or of a lane, has a new state; `None` forgets it.
     GuardChanged { queue: QueueId, lane: Option<String>, guard: Option<Box<GuardState>> },
     /// The value of the attribute by which the message's guard is chosen.
     GuardKey { queue: QueueId, seq: Seq, value: String },
 }
 
 impl RetryFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::AttemptEnded { .. }

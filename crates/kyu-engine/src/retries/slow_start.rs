@@ -11,28 +11,30 @@ use kyu_model::{Breaker, UnixMs};
 pub(crate) struct SlowStart {
     /// Attempts that may be under way at one time. At least 1.
     pub(crate) allowed: u32,
-    /// What was borne when it was last too much, and where growth becomes careful; 0 for unknown.
+    /// The allowance above which growth becomes careful, learnt when the load was last too high; 0
+    /// for unknown.
     pub(crate) threshold: u32,
     /// Attempts under way that began since the probes.
     pub(crate) out: u32,
     /// Messages that were let go for an attempt that has not begun.
     pub(crate) granted: u32,
-    /// When those are given up that did not begin.
+    /// The time at which granted messages that did not begin are given up.
     pub(crate) until_ms: UnixMs,
-    /// Attempts that began before this say nothing of the present allowance.
+    /// The beginning of the round: attempts that began before it say nothing of the present
+    /// allowance.
     round_ms: UnixMs,
     succeeded: u32,
     failed: u32,
-    /// When it last held somebody up.
+    /// The time at which the allowance last held a message back.
     bound_ms: UnixMs,
 }
 
-/// What follows from the end of an attempt.
+/// The step that follows the end of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     GoOn,
     Close,
-    /// With what is known of the threshold.
+    /// The breaker opens, with the threshold that is known.
     Open(u32),
 }
 
@@ -51,7 +53,7 @@ impl SlowStart {
         }
     }
 
-    /// How many more attempts may begin.
+    /// Returns the number of attempts that may still begin.
     pub(crate) fn room(&self) -> u32 {
         self.allowed.saturating_sub(self.out)
     }
@@ -69,7 +71,7 @@ impl SlowStart {
         }
     }
 
-    /// An attempt is over that began since the probes.
+    /// Ends an attempt that began since the probes.
     pub(crate) fn end(
         &mut self,
         breaker: &Breaker,
@@ -133,7 +135,8 @@ impl SlowStart {
         (self.succeeded, self.failed) = (0, 0);
     }
 
-    /// Gives up what has not begun, and what is no more in flight without having ended here.
+    /// Gives up granted messages that have not begun, and attempts that are no longer in flight and
+    /// did not end here.
     pub(crate) fn give_up(&mut self, breaker: &Breaker, in_flight: u64, now_ms: UnixMs) {
         self.granted = 0;
         self.out = self.out.min(u32::try_from(in_flight).unwrap_or(u32::MAX));

@@ -1,4 +1,4 @@
-//! What snapshots hold of retries. Layouts are frozen.
+//! The snapshot blocks of retries. Layouts are frozen.
 
 use kyu_model::QueueTotals;
 use std::collections::BTreeMap;
@@ -86,21 +86,21 @@ pub(crate) const MARKS: u8 = 8;
 /// A start of the retention and receives of its own.
 pub(crate) const LATER: u8 = 16;
 
-/// In the marks: why it is dead, and this bit.
+/// The bits of the marks that hold the reason why the message is dead.
 const REASON: u8 = 0x0f;
 const STALE_ACKED: u8 = 0x10;
 
-/// Whether the message has what [`LATER`] announces.
+/// Returns true if the message has the fields that [`LATER`] announces.
 pub(crate) fn has_later(m: &Message) -> bool {
     m.receivable_at_ms > 0 || m.receives_before() > 0
 }
 
-/// Whether the message has marks.
+/// Returns true if the message has marks.
 pub(crate) fn has_marks(m: &Message) -> bool {
     m.dead_reason.is_some() || m.stale_acked
 }
 
-/// Writes what the three flags announce.
+/// Writes the fields that the three flags announce.
 pub(crate) fn encode_extras(m: &Message, out: &mut Vec<u8>) {
     if let Some(trail) = &m.trail {
         trail.encode(out);

@@ -1,5 +1,5 @@
-//! What is remembered of a message's past attempts. Only messages of queues that keep a history
-//! have one, so that others pay nothing.
+//! The memory of a message's past attempts. Only messages of queues that keep a history have one,
+//! so that others pay nothing.
 
 use kyu_model::limits::{MAX_ATTEMPT_TEXT_BYTES, MAX_ATTEMPTS_KEPT};
 use kyu_model::wire::{Malformed, Reader, Write};
@@ -8,16 +8,17 @@ use kyu_model::{AttemptEnd, PastAttempt};
 /// The attempts of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trail {
-    /// Oldest first.
+    /// The attempts, oldest first.
     pub(crate) attempts: Vec<PastAttempt>,
-    /// Attempts before these.
+    /// The number of forgotten attempts before these.
     pub(crate) forgotten: u64,
-    /// Who has the message under lease.
+    /// The consumer that has the message under lease.
     pub(crate) consumer: Option<String>,
 }
 
 impl Trail {
-    /// Adds an attempt, and forgets what is too much. The bounds are part of what a record means.
+    /// Adds an attempt, and forgets the oldest beyond the bounds. The bounds are part of what a
+    /// record means.
     pub(crate) fn add(&mut self, attempt: PastAttempt) {
         self.attempts.push(attempt);
         if self.attempts.len() > MAX_ATTEMPTS_KEPT {

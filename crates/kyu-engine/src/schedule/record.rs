@@ -1,4 +1,4 @@
-//! What happens to schedules, and its frozen binary form: effects 49 to 54, and snapshot blocks.
+//! The facts of schedules, and their frozen binary form: effects 49 to 54, and snapshot blocks.
 
 use bytes::Bytes;
 use kyu_model::{
@@ -11,7 +11,7 @@ use crate::codec::{decode_map, decode_name, encode_map, encode_name};
 use crate::machines::ScheduleNumber;
 use kyu_model::wire::{Malformed, Reader, Write};
 
-/// What happens to schedules. Each carries the run that comes next.
+/// The facts of schedules. Each carries the run that comes next.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ScheduleFact {
     Created {
@@ -28,7 +28,7 @@ pub(crate) enum ScheduleFact {
         config: Box<ScheduleConfig>,
         next: Option<NextRun>,
     },
-    /// Or resumed.
+    /// The schedule was paused or resumed.
     Paused {
         name: QueueName,
         at_ms: UnixMs,
@@ -46,7 +46,7 @@ pub(crate) enum ScheduleFact {
         missed: u64,
         next: Option<NextRun>,
     },
-    /// So many runs were missed, and none happened.
+    /// A number of runs were missed, and none happened.
     Missed {
         name: QueueName,
         at_ms: UnixMs,
@@ -56,7 +56,7 @@ pub(crate) enum ScheduleFact {
 }
 
 impl ScheduleFact {
-    /// See [`crate::Effects::grows`].
+    /// Returns true if the fact adds to what is stored: see [`crate::Effects::grows`].
     pub(crate) fn grows(&self) -> bool {
         match self {
             Self::Created { .. } | Self::Configured { .. } => true,

@@ -1,5 +1,5 @@
-//! What snapshots keep of schedules: one block each, because a content may be long. The last
-//! identifier that one got stands first, left out while none was given.
+//! The snapshot blocks of schedules: one block each, because a content may be long. The last
+//! identifier that was given comes first, and is left out while none was given.
 
 use std::io;
 use std::sync::Arc;

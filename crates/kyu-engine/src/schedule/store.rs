@@ -15,7 +15,7 @@ pub(crate) struct Schedules {
 
     // What follows is derived, and not in snapshots.
     due: BTreeSet<(UnixMs, QueueName)>,
-    /// Bytes of the contents.
+    /// The bytes of the contents.
     bytes: u64,
 }
 
@@ -51,7 +51,7 @@ impl Schedules {
         self.due.first().map(|(at_ms, _)| *at_ms)
     }
 
-    /// Schedules with a run that is to happen by now, longest due first.
+    /// Returns schedules with a run that is to happen by now, longest due first.
     pub(crate) fn due(&self, now_ms: UnixMs) -> impl Iterator<Item = &Arc<ScheduleInfo>> {
         let due = self.due.iter().take_while(move |(at_ms, _)| *at_ms <= now_ms);
         due.filter_map(|(_, name)| self.by_name.get(name))

@@ -1,4 +1,4 @@
-//! Why a message is not delivered now.
+//! The reason why a message is not delivered now.
 
 use kyu_engine::*;
 use proptest::prelude::*;
@@ -326,7 +326,7 @@ impl Play {
         }
     }
 
-    /// What the next receive of each queue would return, and what is said of every message.
+    /// Checks the next receive of each queue against what is said of every message.
     fn check(&mut self) {
         for queue in self.queues.clone() {
             // Only decided, not applied: nothing is received.

@@ -1,6 +1,6 @@
-//! What people do to messages that nobody works on. The story: a customer's export is queued for
-//! tonight and is wanted now; another was a mistake; a third must wait for the repair. There was a
-//! purge, which takes all, and nothing that takes one.
+//! Interventions of people on messages that nobody works on. The story: a customer's export is
+//! queued for tonight and is wanted now; another was a mistake; a third must wait for the repair.
+//! There was a purge, which takes all, and nothing that takes one.
 
 use kyu_engine::*;
 

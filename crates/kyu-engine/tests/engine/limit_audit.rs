@@ -1,4 +1,4 @@
-//! What an observer knows of a queue with limits, and holds it to.
+//! An observer of a queue with limits, which holds it to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What an observer of commands and replies knows, and checks.
+/// An observer that checks commands against their replies.
 struct Auditor {
     w: World,
     queues: Vec<QueueId>,

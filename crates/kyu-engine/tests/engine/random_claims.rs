@@ -51,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Row {
     reads: u32,
-    /// When it is visible; what is past counts as 0.
+    /// The time at which it is visible; what is past counts as 0.
     vt_ms: UnixMs,
     claimed_by: Option<u64>,
 }
@@ -299,7 +299,7 @@ impl Model {
         }
     }
 
-    /// What a view shows is what the model has, claimed or not.
+    /// Checks that a view shows what the model has, claimed or not.
     fn check(&self) {
         let now_ms = self.w.now_ms;
         let past_is_past = |at_ms: UnixMs| if at_ms <= now_ms { 0 } else { at_ms };

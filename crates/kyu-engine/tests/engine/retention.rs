@@ -135,8 +135,8 @@ fn a_dead_letter_has_the_whole_retention_of_its_queue_unless_sqs_says_otherwise(
     }
 }
 
-/// What is looked at once and may not be taken (here: thousands under lease) is passed over, so that
-/// the queue is not due again and again; it is found again when its lease ends.
+/// A message that was looked at once and may not be taken (here: thousands under lease) is passed
+/// over, so that the queue is not due again and again; it is found again when its lease ends.
 #[test]
 fn old_messages_that_may_not_be_taken_do_not_keep_the_clock_busy() {
     let mut w = World::new();

@@ -8,7 +8,7 @@ pub(crate) const SEGMENT_BYTES: u64 = 4_096;
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now_ms: UnixMs,
-    /// What the wall clock is before `now_ms`.
+    /// The time by which the wall clock is ahead of `now_ms`, in milliseconds.
     pub(crate) wall_ahead_ms: i64,
     pub(crate) epoch: u32,
     seed: u64,

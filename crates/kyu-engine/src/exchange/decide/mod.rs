@@ -1,4 +1,4 @@
-//! What exchanges answer, and where publications go.
+//! Deciding the commands of exchanges, and routing publications.
 
 pub(crate) mod exchange;
 pub(crate) mod publish;

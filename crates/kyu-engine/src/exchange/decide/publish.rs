@@ -67,7 +67,8 @@ struct Press<'a> {
 }
 
 impl<'a> Press<'a> {
-    /// What refuses the whole command: it is wrong for this exchange, or says too little.
+    /// Checks one publication; an error refuses the whole command, because the publication is wrong
+    /// for this exchange or says too little.
     fn check(&self, publication: &Publication) -> Result<(), Refusal> {
         if self.exchange.is_fifo() {
             if publication.lane.is_none() {
@@ -174,7 +175,8 @@ impl<'a> Press<'a> {
         self.given.insert(key, published);
     }
 
-    /// Where a publication goes, and how many bindings want it that have no place for it.
+    /// Returns the targets of a publication, and the number of bindings that want it but have no
+    /// queue for it.
     fn route(&self, publication: &Publication) -> (Vec<Target<'a>>, u32) {
         let mut targets = Vec::new();
         let mut undeliverable = 0;

@@ -81,7 +81,7 @@ pub(crate) fn decide(
     Ok((deliveries, wait))
 }
 
-/// The messages to lease, in order of service.
+/// Picks the messages to lease, in order of service.
 pub(crate) fn pick(
     state: &State,
     queue: &Queue,
@@ -133,7 +133,7 @@ pub(crate) fn pick(
     picked
 }
 
-/// The messages of an earlier attempt again, with the same receipts, unless one of them was
+/// Returns the messages of an earlier attempt again, with the same receipts, unless one of them was
 /// settled or its visibility changed since (SQS API reference, ReceiveRequestAttemptId).
 fn replay(
     queue: &Queue,
@@ -160,7 +160,8 @@ fn replay(
     Some(deliveries)
 }
 
-/// What an acquire would return first, if nothing were paused or limited; leases nothing.
+/// Returns the messages that an acquire would return first if nothing were paused or limited;
+/// leases nothing.
 pub(crate) fn peek(queue: &Queue, max_messages: u32) -> Answer {
     let most = max_messages.min(MAX_ACQUIRE) as usize;
     let deliveries = queue.lanes.all_picks().take(most).filter_map(|(rank, _)| {

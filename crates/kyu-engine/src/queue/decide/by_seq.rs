@@ -1,4 +1,4 @@
-//! What names messages by their sequence numbers: reserving numbers, browsing, and doing
+//! Commands that name messages by their sequence numbers: reserving numbers, browsing, and doing
 //! something with the messages of given numbers.
 
 use crate::queue::delivery::last_delivery;
@@ -103,7 +103,7 @@ pub(crate) fn decide(
     Ok((results, wait))
 }
 
-/// Whether a crash may forget it, so that the answer need not wait for the disk.
+/// Returns true if a crash may forget the action, so that the reply need not wait for the disk.
 fn is_lazy(queue: &Queue, action: SeqAction) -> bool {
     match action {
         SeqAction::Claim(_) | SeqAction::Acquire(Lease::Claim(_)) => true,
@@ -114,7 +114,8 @@ fn is_lazy(queue: &Queue, action: SeqAction) -> bool {
     }
 }
 
-/// From this many receives on a message is dead-lettered instead of being received once more.
+/// Returns the number of receives from which on a message is dead-lettered instead of being
+/// received once more.
 fn most_receives(state: &State, queue: &Queue, action: SeqAction) -> u32 {
     match action {
         SeqAction::Acquire(_) => state.max_receives(queue),
@@ -126,12 +127,13 @@ fn most_receives(state: &State, queue: &Queue, action: SeqAction) -> u32 {
     }
 }
 
-/// Whether the action is for a message that was received another number of times.
+/// Returns true if the action is for a message that was received another number of times.
 fn is_fenced(message: &Message, action: SeqAction) -> bool {
     matches!(action, SeqAction::RemoveIfReceived(times) if message.history.receives != times)
 }
 
-/// A message that the session has claimed already is for it as it was before.
+/// Returns the message as the session sees it: one that it has claimed already is as it was before
+/// the claim.
 fn own(queue: &Queue, seq: Seq, mut message: Message, action: SeqAction) -> Message {
     if let (SeqAction::Claim(session), Some(before)) = (action, queue.claims.get(&seq))
         && message.phase == Phase::Held(session)
@@ -141,7 +143,7 @@ fn own(queue: &Queue, seq: Seq, mut message: Message, action: SeqAction) -> Mess
     message
 }
 
-/// Whether the action applies to a message that nobody has claimed.
+/// Returns true if the action applies to a message that nobody has claimed.
 fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &Context) -> bool {
     match action {
         SeqAction::Acquire(_) => {
@@ -163,7 +165,7 @@ fn is_for(queue: &Queue, message: &Message, action: SeqAction, room: u64, ctx: &
     }
 }
 
-/// The effects, and the messages as they are afterwards.
+/// Writes the effects, and returns the messages as they are afterwards.
 fn act(
     queue: &Queue,
     action: SeqAction,
@@ -233,7 +235,7 @@ fn to_phase(queue: &Queue, seq: Seq, phase: Phase) -> MessageFact {
     }
 }
 
-/// A page of messages in order of their numbers; changes nothing.
+/// Returns a page of messages in order of their numbers; changes nothing.
 pub(crate) fn browse(queue: &Queue, from: Seq, max_messages: u32, only_ready: bool) -> Answer {
     let most = max_messages.min(MAX_ACQUIRE) as usize;
     let mut messages = Vec::new();

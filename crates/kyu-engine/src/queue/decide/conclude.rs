@@ -117,13 +117,13 @@ pub(crate) fn give_back(
     Ok((messages, Wait::Until(0)))
 }
 
-/// What a session has claimed in a queue.
+/// Returns the messages that a session has claimed in a queue.
 pub(crate) fn claimed(queue: &Queue, session: kyu_model::SessionId) -> Vec<Seq> {
     let held = queue.sessions.get(&session).into_iter().flat_map(|held| held.iter());
     held.filter(|seq| queue.claims.contains_key(seq)).collect()
 }
 
-/// Whether a message is held by a transaction, which gives it back without a trace.
+/// Returns true if a message is held by a transaction, which gives it back without a trace.
 pub(crate) fn is_claimed(queue: &Queue, seq: Seq, message: &Message) -> bool {
     matches!(message.phase, Phase::Held(_)) && queue.claims.contains_key(&seq)
 }

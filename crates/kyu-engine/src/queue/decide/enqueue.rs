@@ -19,7 +19,7 @@ use crate::retries::record::RetryFact;
 use crate::state::State;
 use kyu_model::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 
-/// What a message takes in the record beside its content, in the common case.
+/// The bytes that a message takes in the record beside its content, in the common case.
 const ROOM_BYTES: usize = 128;
 
 pub(crate) fn decide(
@@ -39,7 +39,7 @@ pub(crate) fn decide(
     Ok((results, Wait::Record))
 }
 
-/// Messages under numbers that were reserved for them: all, or the command is refused.
+/// Enqueues messages under numbers that were reserved for them: all, or the command is refused.
 pub(crate) fn reserved(
     state: &State,
     command: &EnqueueReserved,
@@ -83,7 +83,7 @@ fn note_guard_key(queue: &Queue, seq: Seq, message: &NewMessage, effects: &mut E
     }
 }
 
-/// The queue that a group means.
+/// Returns the queue that a reference of a group means.
 pub(crate) fn find_queue<'a>(state: &'a State, queue: &QueueRef) -> Result<&'a Queue, Refusal> {
     match queue {
         QueueRef::Id(id) => state.queue(*id),
@@ -91,7 +91,7 @@ pub(crate) fn find_queue<'a>(state: &'a State, queue: &QueueRef) -> Result<&'a Q
     }
 }
 
-/// What earlier messages of the same batch have taken.
+/// The room, ids and keys that earlier messages of the same batch have taken.
 #[derive(Default)]
 struct Added {
     sequences: Sequences,
@@ -116,7 +116,7 @@ pub(crate) struct Target<'a> {
     pub(crate) queue: &'a Queue,
     /// The binding that the message shall remember.
     pub(crate) via: Option<BindingId>,
-    /// Whether the queue looks at the message's deduplication id.
+    /// True if the queue looks at the message's deduplication id.
     pub(crate) dedups: bool,
 }
 
@@ -223,7 +223,7 @@ impl<'a> Batch<'a> {
         Ok(answer.or(original).unwrap_or(Enqueued::new(message_id, 0)))
     }
 
-    /// The target queues, each once.
+    /// Returns the target queues, each once.
     fn targets(&self, message: &NewMessage) -> Result<Targets<'a>, EnqueueRefusal> {
         let mut targets = Targets::new();
         for id in &message.queues {
@@ -239,7 +239,7 @@ impl<'a> Batch<'a> {
         Ok(targets)
     }
 
-    /// The message that this one repeats, within the window.
+    /// Returns the message that this one repeats within the window.
     fn original(&self, target: &Target<'_>, message: &NewMessage) -> Option<Enqueued> {
         let queue = target.queue;
         let key = queue.dedup_key(message.lane.as_deref(), target.dedup_id(message)?);
@@ -253,7 +253,7 @@ impl<'a> Batch<'a> {
         Some(Enqueued::duplicate(message_id, seq, DuplicateOf::DedupId))
     }
 
-    /// What the target's memory of ids and keys says to a message.
+    /// Looks a message up in the target's memory of ids and keys.
     fn claim(&self, target: &Target<'_>, message: &NewMessage) -> Claim {
         if let Some(original) = self.original(target, message) {
             return Claim::Duplicate(original);
@@ -361,7 +361,8 @@ impl Target<'_> {
     }
 }
 
-/// Whether a message is within the bounds of any; its targets are counted by those who name them.
+/// Checks that a message is within the bounds of every message; its targets are counted by the
+/// callers.
 pub(crate) fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
     let key_ok = |key: &Option<String>| {
         key.as_ref().is_none_or(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)

@@ -1,4 +1,4 @@
-//! What people do to messages that nobody works on.
+//! Interventions of people on messages that nobody works on.
 
 use kyu_model::{Context, Intervene, Intervened, Intervention, Phase, Refusal, Seq};
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ pub(crate) fn decide(
     Ok((results, Wait::Record))
 }
 
-/// One command at work.
+/// The state of one command while its messages are handled.
 struct Hand<'a> {
     state: &'a State,
     queue: &'a Queue,

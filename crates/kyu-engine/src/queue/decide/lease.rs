@@ -1,4 +1,4 @@
-//! What a lease does to the messages that are handed out under it.
+//! Handing out messages under a lease.
 
 use crate::effect::Effects;
 use crate::queue::claim::ClaimFact;
@@ -10,7 +10,7 @@ use crate::queue::message_record::{LeaseEnd, MessageFact, Removal};
 use crate::queue::store::Queue;
 use kyu_model::{Context, Delivery, Lease, Phase, Seq, UnixMs};
 
-/// Until when a lease that begins now runs.
+/// Returns the end of a lease that begins now.
 pub(crate) fn lease_end(queue: &Queue, lease: Lease, now_ms: UnixMs) -> LeaseEnd {
     let visibility_ms = queue.info.config.visibility_timeout_ms;
     match lease {
@@ -21,7 +21,7 @@ pub(crate) fn lease_end(queue: &Queue, lease: Lease, now_ms: UnixMs) -> LeaseEnd
     }
 }
 
-/// Hands out ready messages: the deliveries, and the effects of the lease.
+/// Hands out ready messages: returns the deliveries, and writes the effects of the lease.
 pub(crate) fn hand_out(
     queue: &Queue,
     picked: &[(Seq, Message)],
@@ -72,7 +72,7 @@ pub(crate) fn hand_out(
     picked.iter().map(delivery).collect()
 }
 
-/// The phase of messages under a lease.
+/// Returns the phase of messages under a lease.
 pub(crate) fn phase_under(end: LeaseEnd, now_ms: UnixMs) -> Phase {
     match end {
         LeaseEnd::At(until_ms) if until_ms <= now_ms => Phase::Ready,

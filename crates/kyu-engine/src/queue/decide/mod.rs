@@ -1,4 +1,4 @@
-//! What queues answer: one file for each kind of command.
+//! Deciding the commands of queues: one file for each kind of command.
 
 pub(crate) mod acquire;
 pub(crate) mod by_seq;

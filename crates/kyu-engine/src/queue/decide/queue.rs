@@ -10,7 +10,7 @@ use kyu_model::{
 };
 use std::sync::Arc;
 
-/// A new queue, or [`Refusal::QueueExists`] with the one of that name.
+/// Creates a queue, or refuses with [`Refusal::QueueExists`] and the queue of that name.
 pub(crate) fn create(
     state: &State,
     command: &CreateQueue,
@@ -52,7 +52,7 @@ pub(crate) fn create(
     Ok((Arc::new(info), Wait::Record))
 }
 
-/// New settings in place of the old ones.
+/// Replaces a queue's settings.
 pub(crate) fn configure(
     state: &State,
     command: &ConfigureQueue,
@@ -92,7 +92,7 @@ fn check(config: &QueueConfig) -> Result<(), Refusal> {
     config.check().map_err(Refusal::InvalidConfig)
 }
 
-/// The queue and everything in it.
+/// Deletes the queue and everything in it.
 pub(crate) fn delete(
     state: &State,
     command: &DeleteQueue,
@@ -104,7 +104,7 @@ pub(crate) fn delete(
     Ok(((), Wait::Record))
 }
 
-/// Everything in the queue.
+/// Removes everything in the queue.
 pub(crate) fn purge(
     state: &State,
     command: &PurgeQueue,

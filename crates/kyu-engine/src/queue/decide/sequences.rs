@@ -1,4 +1,5 @@
-//! Places in the order of a queue: numbers that no fact has taken yet, and who gets one.
+//! Places in the order of a queue: numbers that no fact has taken yet, and the messages that get
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +25,8 @@ impl Sequences {
     }
 }
 
-/// Ends a message's life in its queue: on to where dead messages go, or kept until that is there or
-/// somebody looks at it.
+/// Ends a message's life in its queue: it moves to the place for dead messages, or is kept until
+/// there is one or somebody looks at it.
 pub(crate) fn bury(
     state: &State,
     queue: &Queue,
@@ -57,7 +58,8 @@ pub(crate) fn moved(
     MessageFact::Moved { from: from.id(), seq, to: to.id(), to_seq, at_ms, reason, arrival }
 }
 
-/// Whether a message that was received this often goes to the back when it is visible again.
+/// Returns true if a message that was received this often goes to the back when it is visible
+/// again.
 pub(crate) fn goes_to_the_back(queue: &Queue, receives: u32) -> bool {
     let strict = queue.info.config.fairness == Fairness::StrictOrder;
     let after = queue.info.config.back_after_receives;

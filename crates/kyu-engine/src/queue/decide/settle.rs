@@ -106,7 +106,7 @@ fn unsuccessful(
     }
 }
 
-/// The message that a receipt may decide about.
+/// Returns the message that a receipt may decide about.
 fn find(queue: &Queue, receipt: &Receipt) -> Result<Message, Settled> {
     if receipt.queue != queue.id() || receipt.seq >= *queue.next_seq {
         return Err(Settled::Foreign);
@@ -123,8 +123,8 @@ fn find(queue: &Queue, receipt: &Receipt) -> Result<Message, Settled> {
     Ok(message)
 }
 
-/// Counts an acknowledgement by a delivery that another one has followed or forestalled, and
-/// accepts it where the queue's policy is so.
+/// Counts an acknowledgement by a delivery that was followed by another, or came after another's
+/// acknowledgement, and accepts it where the queue's policy allows.
 fn stale_ack(queue: &Queue, receipt: &Receipt, settled: Settled, effects: &mut Effects) -> Settled {
     let (what, answer) = match settled {
         Settled::Stale if queue.info.config.fencing.accept_late_acks => {

@@ -1,4 +1,4 @@
-//! Tick: what time brings. Expired messages go, lapsed leases and passed delays make messages
+//! Tick: the work that is due. Expired messages go, lapsed leases and passed delays make messages
 //! ready, old ids are forgotten, and move tasks take their next step.
 
 use crate::decision::{Decided, Wait};
@@ -51,7 +51,7 @@ pub(crate) fn decide(state: &mut State, ctx: &Context, effects: &mut Effects) ->
     Ok((more || budget == 0, Wait::Record))
 }
 
-/// Returns how many messages it touched.
+/// Does one queue's work that is due; returns the number of messages that it touched.
 fn one_queue(
     state: &State,
     id: QueueId,
@@ -120,7 +120,7 @@ fn one_queue(
     touched
 }
 
-/// Messages become ready, the first that is due first. In a standard queue they stand behind those
+/// Makes messages ready, the first that is due first. In a standard queue they stand behind those
 /// that were ready before: a job of last week that is due now is not older than what waits since an
 /// hour. Where order is strict (FIFO, pgmq's numbers, within a lane) each has its old place.
 fn promote(queue: &Queue, due: &[Seq], sequences: &mut Sequences, effects: &mut Effects) {
@@ -147,7 +147,7 @@ fn promote(queue: &Queue, due: &[Seq], sequences: &mut Sequences, effects: &mut 
     }
 }
 
-/// Messages whose time is over go where the queue says, or nowhere.
+/// Removes messages whose time is over, or moves them where the queue's settings say.
 fn expire(
     attempts: &RunningAttempts<'_>,
     expired: &[Seq],

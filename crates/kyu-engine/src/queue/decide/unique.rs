@@ -1,4 +1,4 @@
-//! Unique keys: who holds one, and what that means for a new message.
+//! Unique keys: their holders, and the consequences for a new message.
 
 use kyu_model::{
     Context, DuplicateOf, Enqueued, MessageId, Phase, Seq, Unique, UniquePolicy, UniqueScope,
@@ -12,14 +12,14 @@ use crate::queue::store::Queue;
 use crate::queue::unique::UniqueTaken;
 use kyu_model::limits::{MAX_KEY_BYTES, MAX_UNIQUE_MS};
 
-/// What a queue's memory of ids and keys says to a new message.
+/// The answer of a queue's memory of ids and keys for a new message.
 pub(crate) enum Claim {
     Fresh,
     Duplicate(Enqueued),
     Replaces(Replaced),
 }
 
-/// A waiting message that a new one with its key takes the place of.
+/// A waiting message that a new one with its key replaces.
 #[derive(Clone, Copy)]
 pub(crate) struct Replaced {
     pub(crate) message_id: MessageId,
@@ -36,7 +36,8 @@ pub(crate) fn is_well_formed(unique: &Unique) -> bool {
     (1..=MAX_KEY_BYTES).contains(&unique.key.len()) && time_ms <= MAX_UNIQUE_MS
 }
 
-/// `earlier` is a message of the same command with the key, `dropped` what the command removes.
+/// Looks up the unique key of a new message. `earlier` is a message of the same command with the
+/// key, `dropped` the messages that the command removes.
 pub(crate) fn claim(
     queue: &Queue,
     unique: &Unique,

@@ -1,5 +1,5 @@
-//! Guards at work: the budget and breaker of each message that a command touches, changed in a copy
-//! and written as one fact for each guard at the end.
+//! Applying guards: the budget and breaker of each message that a command touches, changed in a
+//! copy and written as one fact for each guard at the end.
 
 use kyu_model::{Guard, Seq, UnixMs};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub(crate) struct Guards<'a> {
     queue: &'a Queue,
     config: Option<Guard>,
     now_ms: UnixMs,
-    /// `None` is forgotten.
+    /// The guards that have changed, by key; `None` as a state forgets the guard.
     changed: BTreeMap<Option<Arc<str>>, Option<GuardState>>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> Guards<'a> {
         Self { queue, config: queue.guard_config(), now_ms, changed: BTreeMap::new() }
     }
 
-    /// A guard, to be changed.
+    /// Returns a guard for changing it.
     fn of(&mut self, whose: &Whose) -> Option<(Guard, &mut GuardState)> {
         let config = self.config?;
         let key = self.queue.guard_key(&config, whose)?;
@@ -40,7 +40,8 @@ impl<'a> Guards<'a> {
         Some((config, guard))
     }
 
-    /// Whether the breaker lets this message be handed out; if so, the attempt begins, if it is one.
+    /// Returns true if the breaker lets this message be handed out; if so and it is an attempt, the
+    /// attempt begins.
     pub(crate) fn begin(&mut self, seq: Seq, message: &Message, is_attempt: bool) -> bool {
         let Some(config) = self.config.filter(|config| config.breaker.is_some()) else {
             return true;
@@ -60,7 +61,7 @@ impl<'a> Guards<'a> {
     }
 
     /// Puts a message aside that [`Guards::begin`] refused, where its guard does not shut a whole
-    /// lane or queue. Returns whether it did.
+    /// lane or queue. Returns true if it did.
     pub(crate) fn put_aside(&mut self, seq: Seq, message: &Message, effects: &mut Effects) -> bool {
         let whose = self.queue.whose(seq, message.lane);
         if !matches!(whose, Whose::Value(_)) {
@@ -76,7 +77,7 @@ impl<'a> Guards<'a> {
         true
     }
 
-    /// An attempt is over.
+    /// Tells the message's guard that an attempt is over.
     pub(crate) fn end(&mut self, seq: Seq, message: &Message, signal: AttemptSignal) {
         let now_ms = self.now_ms;
         let whose = self.queue.whose(seq, message.lane);
@@ -85,7 +86,7 @@ impl<'a> Guards<'a> {
         }
     }
 
-    /// When a message may be tried again whose delay is over.
+    /// Returns when a message whose delay is over may be tried again.
     pub(crate) fn next(&mut self, seq: Seq, message: &Message) -> Next {
         if self.config.is_none_or(|config| config.budget.is_none()) {
             return Next::Now;
@@ -95,8 +96,8 @@ impl<'a> Guards<'a> {
         if guard.is_open() || !guard.take_token() { Next::Parked } else { Next::Now }
     }
 
-    /// Does what time brings, and lets messages go for which there are tokens now, at most so many.
-    /// Returns how many went.
+    /// Does the guards' work that is due, and releases messages for which there are tokens now, at
+    /// most so many. Returns the number of messages that it released.
     pub(crate) fn pass_time(&mut self, most: usize, effects: &mut Effects) -> usize {
         let Some(config) = self.config else {
             let orphans = self.queue.all_parked.iter().take(most);
@@ -131,7 +132,7 @@ impl<'a> Guards<'a> {
         most - left
     }
 
-    /// Lets messages go that waited for a guard, at most so many.
+    /// Releases messages that waited for a guard, at most so many.
     pub(crate) fn release_parked(
         &mut self,
         whose: &Whose,
@@ -160,7 +161,8 @@ impl<'a> Guards<'a> {
         self.let_go(&free, effects)
     }
 
-    /// By attribute: as many as may begin, those with the lowest place first; a retry takes a token.
+    /// Releases messages of a guard by attribute: as many as may begin, those with the lowest place
+    /// first; a retry takes a token.
     fn release_waiting(&mut self, value: &GuardValue, most: usize, effects: &mut Effects) -> usize {
         let queue = self.queue;
         let Some(waiting) = queue.guard_keys.waiting(value) else { return 0 };

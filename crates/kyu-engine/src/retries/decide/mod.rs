@@ -1,4 +1,4 @@
-//! What becomes of a failed attempt, and whom guards let through.
+//! Deciding the consequences of failed attempts, and which messages guards let through.
 
 pub(crate) mod guards;
 pub(crate) mod retry;

@@ -1,5 +1,5 @@
-//! Attempts that end without success: what is remembered of them, and when the message is tried
-//! again, by the queue's policy or as SQS does without one.
+//! The ends of attempts: what history keeps of them, and when the message is tried again, by the
+//! queue's policy or as SQS does without one.
 
 use crate::effect::Effects;
 use crate::queue::dead_letters::Place;
@@ -36,7 +36,8 @@ impl<'a> RunningAttempts<'a> {
         Self { state, queue, ctx, guards: Guards::new(queue, ctx.now_ms) }
     }
 
-    /// The attempt counts and failed: the message is tried again, or it was the last time.
+    /// Ends an attempt that counts and failed: the message is tried again, unless it was the last
+    /// attempt.
     pub(crate) fn failed(
         &mut self,
         seq: Seq,
@@ -67,7 +68,7 @@ impl<'a> RunningAttempts<'a> {
         }
     }
 
-    /// The attempt does not count: the message is as before it.
+    /// Ends an attempt that does not count: the message is as before it.
     pub(crate) fn given_back(
         &mut self,
         seq: Seq,
@@ -81,7 +82,7 @@ impl<'a> RunningAttempts<'a> {
         self.release(seq, ready_at_ms, order, false, effects);
     }
 
-    /// The consumer rejected the message for good.
+    /// Ends an attempt whose consumer rejected the message for good.
     pub(crate) fn rejected(
         &mut self,
         seq: Seq,
@@ -96,7 +97,7 @@ impl<'a> RunningAttempts<'a> {
         bury(self.state, self.queue, seq, reason, self.ctx, sequences, effects);
     }
 
-    /// The attempt succeeded; what waits for tokens may go on.
+    /// Ends an attempt that succeeded; messages that wait for tokens may go on.
     pub(crate) fn succeeded(&mut self, seq: Seq, message: &Message, effects: &mut Effects) {
         let first = message.history.receives == 1;
         self.guards.end(seq, message, AttemptSignal::Success { first });
@@ -105,7 +106,8 @@ impl<'a> RunningAttempts<'a> {
         self.guards.release_parked(&whose, most, effects);
     }
 
-    /// Notes how an attempt ended, if the queue keeps that or if there is something to say.
+    /// Records the end of an attempt in the history, if the queue keeps one or there is an error to
+    /// keep.
     pub(crate) fn remember(
         &self,
         seq: Seq,
@@ -121,8 +123,8 @@ impl<'a> RunningAttempts<'a> {
         }
     }
 
-    /// Whether the policy allows no further attempt. While the queue of the dead-letter rule is
-    /// missing it allows them.
+    /// Returns true if the policy allows no further attempt. While the queue of the dead-letter
+    /// rule is missing, it allows further attempts.
     fn was_last(&self, message: &Message) -> bool {
         let config = &self.queue.info.config;
         let Some(retry) = &config.retry else { return false };
@@ -155,7 +157,7 @@ impl<'a> RunningAttempts<'a> {
     }
 }
 
-/// Notes who got these messages under lease, if that was said and the queue keeps it.
+/// Notes the consumer that got these messages under lease, if it was given and the queue keeps it.
 pub(crate) fn note_consumer(
     queue: &Queue,
     command: &Acquire,
@@ -174,7 +176,7 @@ pub(crate) fn note_consumer(
     effects.push(RetryFact::Taken { queue: queue.id(), consumer, seqs });
 }
 
-/// The beginning of a text, of at most so many bytes.
+/// Returns the beginning of a text, of at most so many bytes.
 fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -20,9 +20,9 @@ use crate::schedule::record::ScheduleFact;
 use crate::state::State;
 use kyu_model::limits::{MAX_CATCH_UP_STEPS, MAX_TICK_RUNS};
 
-/// Whether this tick is for schedules. When some are due, every other tick is theirs: neither do
-/// they wait for busy queues, nor can a full log, which takes no messages, keep queues from what
-/// makes room in it.
+/// Returns true if this tick is for schedules. When some are due, every other tick is theirs, so
+/// that they do not wait for busy queues, and so that a full log, which takes no messages, does not
+/// keep queues from the work that makes room in it.
 pub(crate) fn takes_turn(state: &mut State, ctx: &Context) -> bool {
     let is_due = state.schedules.first_due_ms().is_some_and(|at_ms| at_ms <= ctx.wall_ms);
     let had_turn = std::mem::take(&mut *state.schedules_had_turn);
@@ -30,7 +30,7 @@ pub(crate) fn takes_turn(state: &mut State, ctx: &Context) -> bool {
     *state.schedules_had_turn
 }
 
-/// Runs what is due, a tick's worth.
+/// Runs the schedules that are due, as many as one tick handles.
 pub(crate) fn due(state: &State, ctx: &Context, effects: &mut Effects) -> Decided<Tick> {
     let mut sender = Sender { state, ctx, batch: Batch::new(state, ctx), sent: 0 };
     for info in state.schedules.due(ctx.wall_ms) {
@@ -98,11 +98,11 @@ pub(crate) fn backfill(
     (runs, None)
 }
 
-/// What is due of one schedule.
+/// The runs of one schedule that are due.
 struct Due {
     /// The latest runs, in order, as many as may be caught up.
     latest: VecDeque<NextRun>,
-    /// Runs before them.
+    /// The number of runs before them that were missed.
     missed: u64,
     /// The first run that is not due; `None` also if the search for it was given up.
     next: Option<NextRun>,
@@ -302,7 +302,8 @@ fn why(refusal: EnqueueRefusal) -> &'static str {
     }
 }
 
-/// What matchers may look at: the attributes. The body is a document to nobody but doors.
+/// Returns the facts that matchers may look at: the attributes. Only doors read the body as a
+/// document.
 fn facts(content: &Bytes) -> Facts {
     let attributes = Content::decode(content.clone()).unwrap_or_default().attributes;
     let values = attributes.into_iter().filter_map(|attribute| {

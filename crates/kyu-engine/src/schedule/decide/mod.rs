@@ -1,4 +1,4 @@
-//! What schedules answer, and the runs that are due.
+//! Deciding the commands of schedules, and the runs that are due.
 
 pub(crate) mod fire;
 pub(crate) mod schedule;

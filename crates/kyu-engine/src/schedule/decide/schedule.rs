@@ -160,7 +160,7 @@ fn invalid(why: impl Into<String>) -> Refusal {
     Refusal::Schedule(ScheduleRefusal::Invalid(why.into()))
 }
 
-/// Settings within their bounds, with the anchor filled in.
+/// Checks settings, and returns them with the anchor filled in.
 fn checked(
     state: &State,
     config: &ScheduleConfig,
@@ -246,7 +246,8 @@ pub(crate) enum Times {
 }
 
 impl Times {
-    /// `None` for a rule that this version does not understand; what is created is understood.
+    /// Reads the rule of a schedule; `None` for a rule that this version does not understand, which
+    /// no schedule that it created has.
     pub(crate) fn of(config: &ScheduleConfig) -> Option<Self> {
         Some(match &config.rule {
             ScheduleRule::Cron { expression, time_zone } => {
