@@ -1,6 +1,6 @@
-//! What an outage costs: workers call a dependency that can serve 100 calls a second and is down
-//! for a minute. How many calls it gets, how many it serves for nobody, and how long it takes until
-//! the queue is short again, with and without backoff, retry budget and breaker.
+//! Measures the cost of an outage: workers call a dependency that can serve 100 calls a second and
+//! is down for a minute. How many calls it gets, how many it serves for nobody, and how long it
+//! takes until the queue is short again, with and without backoff, retry budget and breaker.
 //!
 //! ```text
 //! cargo run -p kyu-sim --example outage

@@ -23,7 +23,7 @@ pub(crate) const RATE: RateLimit = RateLimit { permits: 7, interval_ms: 2_000, b
 /// Most messages of the bounded queues.
 pub(crate) const BOUND: u64 = 20;
 
-/// What a queue is for.
+/// The role of a queue in the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Standard, with the rules of SQS and a short retention.
@@ -42,7 +42,7 @@ pub(crate) enum Role {
     Dead,
     /// Dead letters of `OrderedLettered`.
     OrderedDead,
-    /// Where dead letters are moved to on demand.
+    /// The queue that dead letters are moved to on demand.
     Rescue,
     /// Standard; its messages have unique keys; the dead-letter queue of its rule is missing.
     Single,
@@ -58,7 +58,7 @@ pub(crate) enum Role {
     UrgentDead,
     /// Standard, with limits of the queue and of its lanes; paused and resumed.
     Limited,
-    /// As pgmq makes a queue; SQL sessions use it, and nobody else.
+    /// A queue as pgmq makes it; SQL sessions use it, and nobody else.
     Table,
     /// The archive of `Table`.
     TableArchive,
@@ -91,7 +91,7 @@ impl Role {
         Role::TableArchive,
     ];
 
-    /// Whose messages end here; itself if clients send to it.
+    /// Returns the role whose messages end here; itself if clients send to it.
     pub(crate) fn root(self) -> Role {
         match self {
             Role::Dead | Role::Rescue => Role::Lettered,
@@ -102,17 +102,17 @@ impl Role {
         }
     }
 
-    /// Whether its messages can leave it for another queue.
+    /// Returns true if its messages can leave it for another queue.
     pub(crate) fn has_family(self) -> bool {
         self.root().has_dead_letters()
     }
 
-    /// Whether its messages end in a dead-letter queue.
+    /// Returns true if its messages end in a dead-letter queue.
     pub(crate) fn has_dead_letters(self) -> bool {
         matches!(self, Role::Lettered | Role::OrderedLettered | Role::Retried | Role::Urgent)
     }
 
-    /// Whether it holds the dead letters of another.
+    /// Returns true if it holds the dead letters of another.
     pub(crate) fn is_dead(self) -> bool {
         matches!(self, Role::Dead | Role::OrderedDead | Role::RetriedDead | Role::UrgentDead)
     }
@@ -124,17 +124,17 @@ impl Role {
         )
     }
 
-    /// Whether a lease is on disk before the receiver is told.
+    /// Returns true if a lease is on disk before the receiver is told.
     pub(crate) fn leases_are_durable(self) -> bool {
         self.is_fifo() || self.has_dead_letters() || self == Role::Limited
     }
 
-    /// Whether the book of tables, and no other, knows what is in it.
+    /// Returns true if the book of tables, and no other, knows what is in it.
     pub(crate) fn is_table(self) -> bool {
         matches!(self, Role::Table | Role::TableArchive)
     }
 
-    /// Whether an overtaken delivery may acknowledge, and extend.
+    /// Returns true if an overtaken delivery may acknowledge, and extend.
     pub(crate) fn accepts_late_acks(self) -> bool {
         self == Role::Plain
     }
@@ -242,7 +242,7 @@ fn retried(base: QueueConfig) -> QueueConfig {
     }
 }
 
-/// As pgmq makes its queues.
+/// Returns the settings of a queue as pgmq makes it.
 fn table(base: QueueConfig) -> QueueConfig {
     QueueConfig {
         retention_ms: FOREVER,
@@ -253,7 +253,7 @@ fn table(base: QueueConfig) -> QueueConfig {
     }
 }
 
-/// Whether a queue is there.
+/// The auditor's knowledge of whether a queue exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// Its creation was confirmed.

@@ -23,20 +23,20 @@ const SESSIONS: u64 = 3;
 const TOPIC_IDS: u64 = 40;
 const PASSING_QUEUES: u64 = 3;
 
-/// What a client does next.
+/// The next action of a client.
 pub(crate) enum Action {
     Ask(Box<Wish>),
     /// A client that waits at a queue goes away.
     Cancel(QueueId, u64),
 }
 
-/// See the module.
+/// The clients, and what they hold.
 #[derive(Default)]
 pub(crate) struct Clients {
     last_number: u64,
     receipts: Vec<Receipt>,
     lives: u64,
-    /// Who claimed in the ledger so far.
+    /// The number of holders that have claimed in the ledger so far.
     pub(crate) holders: u64,
     pub(crate) stale_cursor: Option<u64>,
     /// They send more than they receive, and large bodies.
@@ -392,7 +392,7 @@ fn set_paused(auditor: &Auditor, random: &mut Random) -> Option<SetPaused> {
     Some(SetPaused { queue, lane, paused: random.percent(40), until_ms: None })
 }
 
-/// What lets everything go that the queue with limits holds back.
+/// Returns the commands that release everything that the queue with limits holds back.
 pub(crate) fn lift_limits(auditor: &Auditor, directory: &Directory) -> Vec<Command> {
     let Some(info) = auditor.queue_of(Role::Limited).and_then(|id| directory.by_id(id)) else {
         return Vec::new();

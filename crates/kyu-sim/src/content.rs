@@ -26,7 +26,7 @@ pub(crate) fn content(number: u64, len: usize) -> Bytes {
     Content { attributes: attributes.into_iter().collect(), ..Content::of(body) }.encode()
 }
 
-/// Which message an encoded content claims to be.
+/// Returns the number of the message that an encoded content claims to be.
 pub(crate) fn number_of(content: &Bytes) -> Option<u64> {
     let body = Content::decode(content.clone()).ok()?.body;
     body.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))

@@ -1,4 +1,5 @@
-//! What has happened in simulated runs, so that a fault that never strikes is noticed.
+//! The events that have happened in simulated runs, counted so that a fault that never strikes is
+//! noticed.
 
 use std::fmt;
 
@@ -127,7 +128,7 @@ events! {
     Paused => "pauses",
     /// Queues or lanes resumed.
     Resumed => "resumptions",
-    /// As many messages of a lane in flight as may be.
+    /// A lane had as many messages in flight as it allows.
     LaneFull => "lanes at their limit",
     /// Queues configured.
     Configured => "queues configured",
@@ -200,11 +201,11 @@ events! {
 }
 
 impl Event {
-    /// What may well not happen in a run of a minute.
+    /// The events that a run of a minute may well miss.
     const RARE: [Event; 3] = [Event::StateNotKept, Event::ReserveUsedUp, Event::FlipInTail];
 }
 
-/// How often each event happened.
+/// The counts of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     counts: Vec<u64>,
@@ -225,7 +226,7 @@ impl Coverage {
         self.add(event, 1);
     }
 
-    /// How often it happened.
+    /// Returns the number of times that an event happened.
     pub fn count(&self, event: Event) -> u64 {
         self.counts[event as usize]
     }
@@ -237,7 +238,7 @@ impl Coverage {
         }
     }
 
-    /// What never happened and should have, in a run of some length.
+    /// Returns the events that never happened and should have, in a run of some length.
     pub fn missing(&self) -> Vec<Event> {
         let expected = Event::ALL.iter().filter(|event| !Event::RARE.contains(event));
         expected.copied().filter(|event| self.count(*event) == 0).collect()

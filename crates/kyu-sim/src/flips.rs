@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::violation::{Violation, ensure};
 use crate::world::World;
 
-/// What became of a copy with a flipped bit.
+/// The outcome for a copy with a flipped bit.
 pub(crate) enum Flip {
     Refused,
     Opened { core: Box<Core<u64>>, what: String },

@@ -43,7 +43,7 @@ pub(crate) enum LifeEnd {
     Shutdown,
 }
 
-/// What will happen in a life.
+/// The plan of a life: its rounds, its end and its faults.
 pub(crate) struct LifePlan {
     pub(crate) rounds: u64,
     pub(crate) ending: LifeEnd,
@@ -267,7 +267,7 @@ impl Run {
         Ok(())
     }
 
-    /// What limits hold back could not be drained in time.
+    /// Lifts all limits, because what they hold back could not be drained in time.
     fn lift_limits(&mut self) -> Result<(), Violation> {
         let directory = self.world.core.directory().clone();
         for command in clients::lift_limits(&self.auditor, &directory) {

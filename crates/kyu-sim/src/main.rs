@@ -27,7 +27,7 @@ struct Arguments {
     broken_sync: bool,
 }
 
-/// How long without any argument.
+/// The length of a run without arguments, in seconds.
 const DEFAULT_SECONDS: u64 = 60;
 /// So many failures tell enough.
 const MAX_FAILURES: usize = 5;

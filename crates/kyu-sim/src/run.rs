@@ -24,7 +24,7 @@ const START_MS: u64 = 1_700_000_000_000;
 /// Messages whose bodies are read late.
 const MAX_SLOW_READERS: usize = 8;
 
-/// What kind of run.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// [`SyncMode::Broken`] is the control: the auditor must notice.
@@ -43,14 +43,14 @@ impl Default for Options {
     }
 }
 
-/// What came of a run.
+/// The report of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Its seed.
     pub seed: u64,
     /// The first broken promise, if there was one.
     pub violation: Option<Violation>,
-    /// What happened.
+    /// The events that happened.
     pub coverage: Coverage,
     /// All that was asked and answered.
     pub trace: Trace,
@@ -206,8 +206,8 @@ impl Run {
         }
     }
 
-    /// Until everything is durable and answered: deliveries that nobody takes go on to those who
-    /// wait. False if the process has died.
+    /// Flushes until everything is durable and answered: deliveries that nobody takes go on to
+    /// those who wait. Returns false if the process has died.
     fn flush_all(&mut self) -> Result<bool, Violation> {
         loop {
             let survived = self.world.flush();

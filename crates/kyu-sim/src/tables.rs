@@ -33,7 +33,7 @@ struct Open {
     over: bool,
 }
 
-/// See the module.
+/// The SQL sessions that use the table.
 #[derive(Default)]
 pub(crate) struct Tables {
     open: Vec<Open>,
@@ -50,7 +50,8 @@ impl Tables {
         self.wanted = None;
     }
 
-    /// What is asked next; `None` while an answer is out, or when what was chosen is not there.
+    /// Returns the next request; `None` while an answer is outstanding, or when what was chosen is
+    /// not there.
     pub(crate) fn next(&mut self, auditor: &Auditor, random: &mut Random) -> Option<Wish> {
         let (queue, archive) =
             (auditor.queue_of(Role::Table)?, auditor.queue_of(Role::TableArchive)?);

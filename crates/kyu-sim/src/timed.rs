@@ -19,7 +19,7 @@ pub(crate) enum Timer {
     Every,
     /// Every five seconds with jitter; a run that overlaps does not happen.
     Skipping,
-    /// By a cron expression; a run that overlaps replaces the one that waits.
+    /// A schedule by a cron expression; a run that overlaps replaces the one that waits.
     Replacing,
 }
 
@@ -30,7 +30,7 @@ impl Timer {
         QueueName { namespace: "sim".into(), name: format!("{self:?}") }
     }
 
-    /// Of the number of a content.
+    /// Returns the schedule whose messages have this number as their content.
     pub(crate) fn numbered(number: u64) -> Option<Self> {
         let at = number.checked_sub(FIRST_NUMBER)?;
         Self::ALL.into_iter().find(|timer| *timer as u64 == at)
@@ -75,7 +75,7 @@ impl Timer {
         Command::Schedule(ScheduleCommand::Pause(self.name()))
     }
 
-    /// Whether a run is due at this time.
+    /// Returns true if a run is due at this time.
     pub(crate) fn is_due(self, start_ms: UnixMs, at_ms: UnixMs) -> bool {
         match self {
             Self::Every => at_ms > start_ms && (at_ms - start_ms).is_multiple_of(3_000),

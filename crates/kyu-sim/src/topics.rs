@@ -9,7 +9,7 @@ use kyu_broker::{
 
 use crate::cast::Role;
 
-/// What publications differ in, for matchers to look at.
+/// The colour of a publication, for matchers to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colour {
     Red,
@@ -28,7 +28,7 @@ impl Colour {
         }
     }
 
-    /// Of a publication.
+    /// Returns the colour of a publication.
     pub(crate) fn of(publication: &Publication) -> Option<Self> {
         let found = publication.facts.attributes.get("colour")?;
         Self::ALL.into_iter().find(|one| found.contains(&Value::Text(one.name().into())))
@@ -76,7 +76,7 @@ impl Topic {
         Self::ALL.into_iter().find(|topic| topic.name() == *name)
     }
 
-    /// Where a publication goes.
+    /// Returns the roles of the queues that a publication goes to.
     pub(crate) fn roles_of(self, publication: &Publication) -> Vec<Role> {
         let colour = Colour::of(publication);
         let wants = |(_, colours, _): &&Route| {

@@ -1,4 +1,5 @@
-//! What happened, as text and as one number: two runs of a seed must agree on every byte of it.
+//! The trace of a run, as text and as one number: two runs of a seed must agree on every byte of
+//! it.
 
 use std::fmt::{self, Write};
 

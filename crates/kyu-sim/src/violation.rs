@@ -1,4 +1,4 @@
-//! What the auditor says when a promise was broken.
+//! Violations: the auditor's reports of broken promises.
 
 use std::fmt;
 

@@ -16,13 +16,14 @@ use crate::coverage::{Coverage, Event};
 use crate::random::Random;
 use crate::violation::{Violation, ensure};
 
-/// As many as the broker's snapshot thread keeps: the newest and one to fall back to.
+/// The number of snapshots that are kept, as by the broker's snapshot thread: the newest and one to
+/// fall back to.
 const KEPT_SNAPSHOTS: usize = 2;
 
 /// A state of the engine and the end of the log when it had it.
 type Mark = (u64, Frozen);
 
-/// See the module.
+/// The world of a simulation: the disk, its faults, and the server on it.
 pub(crate) struct World {
     pub(crate) disk: SimDisk,
     pub(crate) faults: SimFaults,
@@ -33,12 +34,13 @@ pub(crate) struct World {
     failed: Arc<AtomicBool>,
     /// States that a crash may bring back, oldest first.
     marks: Vec<Mark>,
-    /// Where the log was durable before the last flush that made a difference, and after it.
+    /// The positions up to which the log was durable before the last flush that made a difference,
+    /// and after it.
     pub(crate) flushed: (u64, u64),
     compare_states: bool,
 }
 
-/// How a world is made.
+/// The settings that a world is made with.
 pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) sync: SyncMode,
@@ -291,7 +293,7 @@ impl World {
     }
 }
 
-/// Why a world did not come back.
+/// The reason why a world did not come back.
 pub(crate) enum ReopenError {
     /// The log says why; right after a fault of the disk, or when it is full.
     Open(OpenError),
@@ -303,7 +305,8 @@ pub(crate) fn does_not_open(error: OpenError) -> Violation {
     Violation(format!("the server does not open: {error}"))
 }
 
-/// What a restart makes of a state: sessions end, but for those that the log has no room to end.
+/// Returns the state as a restart leaves it: sessions end, except for those that the log has no
+/// room to end.
 fn after_restart(
     frozen: &Frozen,
     left: &[SessionId],
@@ -326,7 +329,7 @@ fn after_restart(
     Ok(engine)
 }
 
-/// Where two states differ, as far as can be seen from outside.
+/// Describes the first visible difference of two states.
 fn difference(found: &Engine, expected: &Engine) -> String {
     let show = |engine: &Engine| {
         let queues = engine.queues().map(|info| {

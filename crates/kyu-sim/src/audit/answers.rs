@@ -254,7 +254,7 @@ impl Auditor {
         }
     }
 
-    /// Whether the request is one that a full log still takes.
+    /// Returns true if the request is one that a full log still takes.
     fn frees_space(&self, request: &Request) -> bool {
         !matches!(
             &request.wish,

@@ -12,7 +12,7 @@ use crate::content::number_of;
 use crate::coverage::Event;
 use crate::violation::{Violation, ensure};
 
-/// What a receive asked for.
+/// The request of a receive.
 pub(super) struct Asked<'a> {
     pub(super) lease: Lease,
     pub(super) has_attempt_id: bool,
@@ -20,7 +20,8 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a Request,
 }
 
-/// Whether a content is the one that was sent; an ordered exchange adds the sequence number.
+/// Returns true if a content is the one that was sent; an ordered exchange adds the sequence
+/// number.
 fn is_same(found: &Bytes, sent: &Bytes) -> bool {
     let (Ok(mut found), Ok(sent)) = (Content::decode(found.clone()), Content::decode(sent.clone()))
     else {
@@ -55,7 +56,7 @@ impl Auditor {
         Ok(taken)
     }
 
-    /// Which message the bytes are; every byte must be as it was sent.
+    /// Returns the number of the message whose bytes these are; every byte must be as it was sent.
     fn identify(&self, delivery: &Delivery, frame: Bytes) -> Result<u64, Violation> {
         let receipt = delivery.receipt;
         let frame = Frame::decode(frame)
@@ -306,7 +307,7 @@ impl Auditor {
     }
 }
 
-/// Whether the last attempt of a dead letter ended as its reason says.
+/// Returns true if the last attempt of a dead letter ended as its reason says.
 fn ends_as_told(delivery: &Delivery) -> bool {
     let last = delivery.past_attempts.last().map(|attempt| attempt.end);
     let rejected = delivery.dead_reason == Some(DeadReason::Rejected);
@@ -317,7 +318,7 @@ fn ends_as_told(delivery: &Delivery) -> bool {
     }
 }
 
-/// Whether `a` is the receipt of an earlier delivery than `b`.
+/// Returns true if `a` is the receipt of an earlier delivery than `b`.
 fn older(a: &Receipt, b: &Receipt) -> bool {
     (a.epoch, a.delivery) < (b.epoch, b.delivery)
 }

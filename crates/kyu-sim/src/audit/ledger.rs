@@ -17,7 +17,7 @@ use crate::violation::{Violation, ensure};
 pub(crate) struct Grant {
     pub(crate) token: u64,
     until_ms: UnixMs,
-    /// When the grant was answered.
+    /// The time at which the grant was answered.
     event: u64,
     /// Completions and releases that were asked for and not refused.
     ends_asked: u32,
@@ -33,7 +33,7 @@ struct Completion {
     answered: bool,
 }
 
-/// What is known of the ledger.
+/// The auditor's book of the ledger.
 #[derive(Default)]
 pub(crate) struct LedgerBook {
     highest_token: u64,
@@ -44,7 +44,7 @@ pub(crate) struct LedgerBook {
     cursor_unknown: bool,
 }
 
-/// What a completion saves: its token, and the message of its group.
+/// Returns the result that a completion saves: its token, and the message of its group.
 pub(crate) fn result_of(token: u64, message: Option<u64>) -> String {
     format!("{token}:{}", message.unwrap_or(0))
 }

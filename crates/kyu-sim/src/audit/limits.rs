@@ -9,14 +9,14 @@ use crate::cast::{LANE_IN_FLIGHT, LANE_RATE, RATE, Role};
 use crate::coverage::Event;
 use crate::violation::{Violation, ensure};
 
-/// What the auditor knows of the queue with limits.
+/// The auditor's book of the queue with limits.
 #[derive(Debug, Default)]
 pub(super) struct LimitBook {
-    /// Of the queue (`None`) and of lanes.
+    /// The pauses of the queue (`None`) and of its lanes.
     pauses: BTreeMap<Option<String>, PauseBook>,
-    /// When messages were leased, in order: of the queue (`None`) and of lanes.
+    /// The times at which messages were leased, in order: of the queue (`None`) and of its lanes.
     leased: BTreeMap<Option<String>, Vec<UnixMs>>,
-    /// When it was last asked to be emptied.
+    /// The event at which it was last asked to be emptied.
     emptied: u64,
     /// Its settings were changed: nothing is held against it any more.
     lifted: bool,
@@ -26,7 +26,7 @@ pub(super) struct LimitBook {
 struct PauseBook {
     /// It surely is paused since this event.
     since: Option<u64>,
-    /// When it was last asked to be resumed.
+    /// The event at which it was last asked to be resumed.
     resume_asked: u64,
 }
 
@@ -47,7 +47,7 @@ impl Auditor {
         }
     }
 
-    /// From now on nothing is limited.
+    /// Notes that nothing is limited from now on.
     pub(super) fn lift_limits(&mut self, queue: QueueId) {
         self.limits.lifted |= self.role(queue) == Role::Limited;
     }

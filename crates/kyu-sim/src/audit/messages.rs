@@ -1,4 +1,4 @@
-//! What the auditor knows of one message, and of its copy in one queue.
+//! The auditor's book of one message, and of its copy in one queue.
 
 use bytes::Bytes;
 use kyu_broker::{MessageId, QueueId, Seq, UnixMs};
@@ -48,35 +48,35 @@ pub(super) struct Copy {
 }
 
 impl Auditor {
-    /// Whether the copy is in the queues of its family, without doubt.
+    /// Returns true if the copy is in the queues of its family, without doubt.
     pub(super) fn surely_there(&self, key: &CopyKey) -> bool {
         self.there_but_for_time(key)
             && !self.may_have_expired(key, self.now_ms)
             && self.role(key.1) != Role::Dropping
     }
 
-    /// Whether the copy is there without doubt, unless its time is over or it made room.
+    /// Returns true if the copy is there without doubt, unless its time is over or it made room.
     fn there_but_for_time(&self, key: &CopyKey) -> bool {
         self.copies.get(key).is_some_and(|copy| {
             copy.known && copy.gone.is_none() && copy.doubts == 0 && copy.perhaps_gone.is_none()
         })
     }
 
-    /// Whether the copy, which surely is under lease, is there without doubt: retention takes nothing
-    /// from its worker, and no room is made by it.
+    /// Returns true if the copy, which surely is under lease, is there without doubt: retention
+    /// takes nothing from its worker, and no room is made by it.
     pub(super) fn surely_in_hand(&self, key: &CopyKey) -> bool {
         let expires_at_ms = self.messages.get(&key.0).and_then(|message| message.expires_at_ms);
         self.there_but_for_time(key) && expires_at_ms.is_none_or(|at_ms| at_ms > self.now_ms)
     }
 
-    /// Whether it may be gone because its time is over.
+    /// Returns true if it may be gone because its time is over.
     pub(super) fn may_have_expired(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
         // What is late there goes to the dead letters, and never is lost.
         self.role(key.1) != Role::Urgent && self.is_late(key, now_ms)
     }
 
-    /// Whether its time may be over. Its retention counts from its send or later, and not before its
-    /// delay is over (a delay of less than a hundredth of it does not count).
+    /// Returns true if its time may be over. Its retention counts from its send or later, and not
+    /// before its delay is over (a delay of less than a hundredth of it does not count).
     pub(super) fn is_late(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
         let Some(message) = self.messages.get(&key.0) else { return true };
         let retention_ms = self.retention_ms(key);
@@ -85,8 +85,8 @@ impl Auditor {
             || message.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 
-    /// Whether its time is over without doubt: nobody has had it in his hands, so that no lease and
-    /// no delay can have begun a new retention period, and it is not a dead letter.
+    /// Returns true if its time is over without doubt: nobody has had it in his hands, so that no
+    /// lease and no delay can have begun a new retention period, and it is not a dead letter.
     pub(super) fn has_surely_expired(&self, key: &CopyKey, now_ms: UnixMs) -> bool {
         let Some(message) = self.messages.get(&key.0) else { return false };
         let untouched = self.copies.get(key).is_some_and(|copy| copy.deliveries == 0);

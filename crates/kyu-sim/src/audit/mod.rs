@@ -41,7 +41,7 @@ use sends::DedupBook;
 pub(crate) use tables::TableBook;
 use timed::TimedBook;
 
-/// What a client asked for.
+/// A request of a client.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
     /// Anything but a receive that waits.
@@ -99,7 +99,7 @@ pub(crate) struct Taken {
     pub(crate) number: u64,
 }
 
-/// See the module.
+/// The auditor: the books that it keeps of what clients asked and were answered.
 pub(crate) struct Auditor {
     pub(crate) queues: BTreeMap<QueueId, QueueBook>,
     messages: BTreeMap<u64, MessageBook>,
@@ -120,7 +120,7 @@ pub(crate) struct Auditor {
     /// Idle bindings that were made.
     pub(crate) idle: Vec<BindingId>,
     pub(crate) pending: BTreeMap<u64, Request>,
-    /// When each session was last asked to end.
+    /// The event at which each session was last asked to end.
     session_ends: BTreeMap<SessionId, u64>,
     pub(crate) now_ms: UnixMs,
     event: u64,
@@ -176,7 +176,7 @@ impl Auditor {
         self.pending.insert(ticket, request);
     }
 
-    /// From now on the effects of a wish may be there.
+    /// Notes that the effects of a wish may be there from now on.
     fn note_wish(&mut self, command: &Command, request: &mut Request) {
         match command {
             Command::Enqueue(enqueue) => {

@@ -13,8 +13,8 @@ use crate::coverage::Event;
 use crate::topics::Topic;
 use crate::violation::{Violation, ensure};
 
-/// How long an exchange remembers deduplication ids (`kyu_engine::limits::DEDUP_WINDOW_MS`, which
-/// follows the SNS developer guide).
+/// The time for which an exchange remembers deduplication ids
+/// (`kyu_engine::limits::DEDUP_WINDOW_MS`, which follows the SNS developer guide).
 const TOPIC_WINDOW_MS: u64 = 300_000;
 /// Stands for an exchange where the books of deduplication ids name a queue: no queue has it.
 pub(super) const OF_TOPIC: QueueId = QueueId(u32::MAX);

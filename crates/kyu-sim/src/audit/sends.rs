@@ -9,7 +9,7 @@ use crate::content::number_of;
 use crate::coverage::Event;
 use crate::violation::{Violation, ensure};
 
-/// What the auditor knows of a deduplication id in a queue.
+/// The auditor's book of a deduplication id in a queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DedupBook {
     /// The last message that was accepted with it, and when.
@@ -152,7 +152,7 @@ impl Auditor {
         }
     }
 
-    /// Whether the answer is a duplicate, and rightly so.
+    /// Returns true if the answer is a duplicate; a wrong one is a violation.
     fn check_dedup(
         &mut self,
         message: &NewMessage,

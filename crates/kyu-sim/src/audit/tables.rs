@@ -25,16 +25,16 @@ use crate::violation::{Violation, ensure};
 struct Row {
     number: u64,
     reads: u32,
-    /// When it is visible, unless it is claimed.
+    /// The time at which it is visible, unless it is claimed.
     vt_ms: UnixMs,
     claimed_by: Option<SessionId>,
 }
 
-/// What is there.
+/// The content of the table and its archive.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Table {
     rows: BTreeMap<Seq, Row>,
-    /// Number and reads.
+    /// Archived messages: number and reads.
     archived: BTreeMap<Seq, (u64, u32)>,
     next_seq: Seq,
 }
@@ -47,11 +47,11 @@ struct Asked {
     at_ms: UnixMs,
 }
 
-/// See the module.
+/// The auditor's book of the table that SQL sessions use.
 #[derive(Debug)]
 pub(crate) struct TableBook {
     table: Table,
-    /// What a crash may bring back instead, oldest first.
+    /// The earlier contents that a crash may bring back instead, oldest first.
     before: Vec<Table>,
     asked: Option<Asked>,
     /// Sessions of an earlier life whose claims a full log could not end.
@@ -94,7 +94,7 @@ impl TableBook {
         seqs.collect()
     }
 
-    /// Whether the sessions of earlier lives have ended, or are still to.
+    /// Forgets those stale sessions that have ended by now.
     pub(crate) fn look_for_stale(&mut self, engine: &Engine) {
         if !self.stale.is_empty() {
             let left = engine.sessions();
@@ -126,7 +126,7 @@ impl Auditor {
         self.tables.asked = Some(Asked { ticket, command, at_ms });
     }
 
-    /// Whether an answer belongs here.
+    /// Returns true if an answer belongs here.
     pub(super) fn is_of_table(&self, ticket: u64) -> bool {
         self.tables.asked.as_ref().is_some_and(|asked| asked.ticket == ticket)
     }
@@ -244,7 +244,7 @@ impl Auditor {
     }
 }
 
-/// What a command must answer.
+/// The answer that a command must have.
 #[derive(Clone, Debug, PartialEq)]
 enum Expected {
     /// One message, under this number.
@@ -299,7 +299,7 @@ fn is_as_expected(reply: &Reply, expected: &Expected) -> bool {
 }
 
 impl Table {
-    /// What a command does to the table, and what it answers.
+    /// Applies a command to the table, and returns the answer that it must have.
     fn run(&mut self, command: &Command, at_ms: UnixMs, archive: Option<QueueId>) -> Expected {
         match command {
             Command::Enqueue(enqueue) => {
@@ -465,7 +465,7 @@ impl Table {
     }
 }
 
-/// What the engine shows.
+/// The state that the engine shows.
 struct Found {
     rows: Vec<Delivery>,
     archived: Vec<Delivery>,

@@ -19,11 +19,11 @@ use crate::violation::{Violation, ensure};
 /// Receipts that clients remember.
 const MAX_RECEIPTS: usize = 30;
 
-/// What is known of the messages that time sent.
+/// The auditor's book of the messages that schedules sent.
 #[derive(Default)]
 pub(crate) struct TimedBook {
     pub(crate) start_ms: UnixMs,
-    /// In clients' hands, old and stale ones included.
+    /// The receipts that clients have, old and stale ones included.
     pub(crate) receipts: Vec<Receipt>,
     /// The message of each run that was seen.
     runs: BTreeMap<(Timer, UnixMs), MessageId>,

@@ -20,7 +20,7 @@ impl Auditor {
         same.map(|other| (*other, *queue)).collect()
     }
 
-    /// Whether its identifier was never told: its send was cut off.
+    /// Returns true if its identifier was never told: its send was cut off.
     fn is_nameless(&self, key: &(u64, QueueId)) -> bool {
         self.messages.get(&key.0).is_some_and(|book| book.message_id.is_none())
     }
@@ -37,7 +37,7 @@ impl Auditor {
         }
     }
 
-    /// Whether the answer is a duplicate, and rightly so.
+    /// Returns true if the answer is a duplicate; a wrong one is a violation.
     pub(super) fn check_unique(
         &mut self,
         message: &NewMessage,
