@@ -15,7 +15,11 @@ pub(crate) fn check(root: &Path, findings: &mut Vec<String>) {
         member(&manifest, name, &read(&manifest), findings);
     }
     architecture(&read("ARCHITECTURE.md"), &crates, findings);
-    decisions(&file_names(&root.join("docs/adr")), findings);
+    let files = file_names(&root.join("docs/adr"));
+    decisions(&files, findings);
+    for name in files.iter().filter(|name| name.ends_with(".md")) {
+        heading(name, &read(&format!("docs/adr/{name}")), findings);
+    }
 }
 
 fn file_names(directory: &Path) -> Vec<String> {
@@ -100,6 +104,14 @@ fn decisions(files: &[String], findings: &mut Vec<String>) {
     }
 }
 
+/// A decision's heading is "# 0001: Title", with the number of its file.
+fn heading(name: &str, text: &str, findings: &mut Vec<String>) {
+    let number = name.split('-').next().unwrap_or_default();
+    if number.parse::<usize>().is_ok() && !text.starts_with(&format!("# {number}: ")) {
+        findings.push(format!("docs/adr/{name}: the heading must begin with \"# {number}: \""));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +156,14 @@ mod tests {
         assert_eq!(found(|f| decisions(&good, f)), [""; 0]);
         assert_eq!(found(|f| decisions(&files(&["0001-a.md", "0003-c.md"]), f)).len(), 1);
         assert_eq!(found(|f| decisions(&files(&["0001-a.md", "0001-b.md"]), f)).len(), 1);
+    }
+
+    #[test]
+    fn headings_bear_the_number_of_their_file() {
+        assert_eq!(found(|f| heading("0004-sqs-door.md", "# 0004: The SQS door\n", f)), [""; 0]);
+        assert_eq!(found(|f| heading("README.md", "# Decisions\n", f)), [""; 0]);
+        for text in ["# 4. The SQS door\n", "# 0004 The SQS door\n", "# 0005: The SQS door\n"] {
+            assert_eq!(found(|f| heading("0004-sqs-door.md", text, f)).len(), 1, "{text}");
+        }
     }
 }
