@@ -136,7 +136,8 @@ pub enum OverlapPolicy {
     Replace,
 }
 
-/// A command about schedules. None may stand in an atomic group.
+/// A command about schedules. In an atomic group, a run on request that sends no message refuses the
+/// whole group.
 #[derive(Clone, Debug)]
 pub enum ScheduleCommand {
     /// A new schedule. Answer: [`ScheduleReply::Created`], or [`ScheduleRefusal::Exists`].

@@ -1,4 +1,4 @@
-//! The frozen binary form of the settings of the retention: sections 20 to 24 of a configuration.
+//! The frozen binary form of the settings of the retention: section 20 of a configuration.
 
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{QueueConfig, RetentionFrom};

@@ -1,4 +1,4 @@
-//! The frozen binary form of [`crate::retry`]'s settings: sections 1 to 9 of a configuration.
+//! The frozen binary form of the settings of retries: sections 1 to 6 of a configuration.
 
 use crate::codec::{decode_name, encode_name};
 use crate::machines::RetrySection;

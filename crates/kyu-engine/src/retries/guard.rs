@@ -42,8 +42,9 @@ enum Circuit {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct HalfOpen {
-    /// The probes under way, and the time at which they are given up.
+    /// The number of probes under way.
     out: u32,
+    /// The time at which the probes under way are given up.
     until_ms: UnixMs,
     succeeded: u32,
     /// The messages that were released for a probe that has not begun: see [`SlowStart::granted`].

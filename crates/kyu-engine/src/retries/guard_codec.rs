@@ -1,5 +1,5 @@
-//! The frozen binary form of those settings of guards that came after section 5: sections 15 to 19
-//! of a configuration.
+//! The frozen binary form of those settings of guards that came after section 5: sections 15 and
+//! 16 of a configuration.
 
 use crate::machines::GuardSection;
 use kyu_model::wire::{Malformed, Reader, Write};
