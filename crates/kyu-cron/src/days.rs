@@ -11,22 +11,22 @@ pub(crate) struct Days {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DayOfMonth {
-    /// Begins with `*` or `?`.
+    /// True if the field begins with `*` or `?`.
     pub(crate) is_open: bool,
-    /// Bit `n`: day `n`, from 1.
+    /// The days of the month: bit `n` stands for day `n`, from 1.
     pub(crate) days: u32,
-    /// Bit `n`: `n` days before the last.
+    /// The days counted from the end: bit `n` stands for `n` days before the last.
     pub(crate) before_last: u32,
-    /// Bit `n`: the weekday nearest to day `n`.
+    /// The nearest weekdays: bit `n` stands for the weekday nearest to day `n`.
     pub(crate) weekday_near: u32,
     pub(crate) last_weekday: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DayOfWeek {
-    /// Begins with `*` or `?`.
+    /// True if the field begins with `*` or `?`.
     pub(crate) is_open: bool,
-    /// Bit `n`: day `n` of the week, Sunday is 0.
+    /// The days of the week: bit `n` stands for day `n`, Sunday is 0.
     pub(crate) days: u8,
     /// The same, only the last of the month.
     pub(crate) last: u8,

@@ -1,4 +1,4 @@
-//! Cron expressions in IANA time zones: which instants they name.
+//! Cron expressions in IANA time zones, and the instants that they name.
 //!
 //! Pure: no clock, and no time-zone files of the system. The rules of the zones are compiled in
 //! ([`RULES_VERSION`]), so that two servers of one version agree.
@@ -40,17 +40,17 @@ use days::Days;
 /// A cron expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cron {
-    /// Bit `n`: second `n`.
+    /// The seconds: bit `n` stands for second `n`.
     seconds: u64,
     minutes: u64,
     hours: u32,
-    /// Bit `n`: month `n`, from 1.
+    /// The months: bit `n` stands for month `n`, from 1.
     months: u16,
     days: Days,
 }
 
-/// No expression that runs at all waits longer: 29 February on a given day of the week comes
-/// again after at most 40 years (across 2100).
+/// The longest wait, in years, of an expression that runs at all: 29 February on a given day of the
+/// week comes again after at most 40 years (across 2100).
 const MAX_YEARS: i16 = 41;
 
 /// Every hour of the day.

@@ -17,7 +17,7 @@ impl fmt::Display for CronError {
 
 impl std::error::Error for CronError {}
 
-/// No sensible expression is longer.
+/// The longest expression that is read; no sensible one is longer.
 const MAX_BYTES: usize = 512;
 
 const MONTHS: [&str; 12] =

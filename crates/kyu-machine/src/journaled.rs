@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 /// without `..` to do so: then a new field does not compile before somebody has decided how it
 /// returns.
 pub trait Trial {
-    /// Begins a trial. No other is going on.
+    /// Begins a trial. No other may be going on.
     fn begin_trial(&mut self);
 
     /// Takes back every change since [`Trial::begin_trial`] and ends the trial; does nothing if none
@@ -78,8 +78,8 @@ impl<T: Clone> Trial for Journaled<T> {
     }
 }
 
-/// Entries by key that can be put in place of one another. What else an implementation keeps (counts,
-/// an order) must follow from its entries alone, not from the order in which they came.
+/// Entries by key that can replace one another. Whatever else an implementation keeps (counts, an
+/// order) must follow from its entries alone, not from the order in which they came.
 pub trait Replace {
     /// The key of an entry, as it is looked up by.
     type Key: ?Sized + Ord + ToOwned<Owned: Ord>;
@@ -195,7 +195,7 @@ impl<M: Replace> Trial for JournaledMap<M> {
         if let Some(whole) = whole {
             self.now = whole;
         }
-        // First away with all of them, so that no entry meets what took its place in the meantime.
+        // All are removed first, so that no entry meets what took its place in the meantime.
         for key in changed.keys() {
             self.now.replace(key.borrow(), None);
         }

@@ -21,15 +21,15 @@ pub enum ExpiredTo {
     Queue(String),
 }
 
-/// Protects what the consumers of a queue depend on.
+/// A queue's guard protects the systems that its consumers depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guard {
     /// The key of a guard: the unit that has one budget and one breaker of its own.
     pub key: GuardKey,
-    /// Bounds retries by successes.
+    /// The retry budget, which bounds retries by successes.
     pub budget: Option<RetryBudget>,
-    /// Stops deliveries while most attempts fail.
+    /// The breaker, which stops deliveries while most attempts fail.
     pub breaker: Option<Breaker>,
 }
 
@@ -40,9 +40,9 @@ pub enum GuardKey {
     /// The queue.
     #[default]
     Queue,
-    /// Each lane: senders name the dependency as the lane.
+    /// Each lane is a key: senders name the dependency as the lane.
     Lane,
-    /// Each value of this attribute (header) of messages, such as `dependency`. Messages without it
-    /// share one.
+    /// Each value of this attribute (header) of messages is a key, such as `dependency`. Messages
+    /// without it share one.
     Attribute(String),
 }

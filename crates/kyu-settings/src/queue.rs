@@ -26,12 +26,12 @@ pub struct DeadLetter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSettings {
-    /// Order and locking. Cannot change.
+    /// The kind: order and locking. It cannot change.
     pub kind: QueueKind,
-    /// Lease of a receive that names none; at most 12 hours.
+    /// The lease of a receive that names none, in milliseconds; at most 12 hours.
     #[schemars(range(max = 43_200_000_u64))]
     pub visibility_timeout_ms: u64,
-    /// Delay of a send that names none.
+    /// The delay of a send that names none, in milliseconds.
     #[schemars(range(max = 315_576_000_000_u64))]
     pub delay_ms: u64,
     /// The retention: the time for which a message is kept that nobody fetches, in milliseconds, at
@@ -41,21 +41,22 @@ pub struct QueueSettings {
     pub retention_ms: u64,
     /// The moment from which the retention counts.
     pub retention_from: RetentionFrom,
-    /// The time for which a receive waits that names no time.
+    /// The time for which a receive waits that names no time, in milliseconds.
     #[schemars(range(max = 60_000))]
     pub receive_wait_ms: u64,
-    /// Largest message: body and attributes.
+    /// The size of the largest message in bytes, body and attributes together.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_message_bytes: u32,
-    /// Most messages under lease at one time.
+    /// The most messages under lease at one time.
     pub max_in_flight: u32,
-    /// Most messages in the queue, in any state.
+    /// The most messages in the queue, in any state.
     pub max_messages: Option<u64>,
-    /// Most bytes in the queue.
+    /// The most bytes in the queue.
     pub max_bytes: Option<u64>,
     /// The policy for a send at these two limits.
     pub overflow: Overflow,
-    /// FIFO queues: the body's SHA-256 is the deduplication id where the sender gives none.
+    /// True if a FIFO queue takes the body's SHA-256 as deduplication id where the sender gives
+    /// none.
     pub content_based_deduplication: bool,
     /// The scope within which deduplication ids are unique.
     pub dedup_scope: DedupScope,
@@ -66,7 +67,7 @@ pub struct QueueSettings {
     pub dead_letter: Option<DeadLetter>,
     /// The rule by which the next lane is chosen.
     pub fairness: Fairness,
-    /// Most deliveries of the whole queue in a time.
+    /// The rate limit of the whole queue's deliveries.
     pub rate: Option<RateLimit>,
     /// Limits of each lane.
     pub lanes: LaneLimits,

@@ -39,7 +39,7 @@ pub(crate) struct Clients {
     /// The number of holders that have claimed in the ledger so far.
     pub(crate) holders: u64,
     pub(crate) stale_cursor: Option<u64>,
-    /// They send more than they receive, and large bodies.
+    /// True if clients send more than they receive, and large bodies.
     pub(crate) flood: bool,
     /// Long polls on their way.
     pub(crate) waiting: Vec<(QueueId, u64)>,
@@ -63,7 +63,7 @@ impl Clients {
         }
     }
 
-    /// Chooses; `None` when what was chosen needs something that is not there.
+    /// Chooses the next action; `None` when what was chosen needs something that is not there.
     pub(crate) fn next(
         &mut self,
         auditor: &Auditor,

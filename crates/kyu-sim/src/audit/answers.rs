@@ -234,7 +234,7 @@ impl Auditor {
         }
     }
 
-    /// Nothing has happened.
+    /// Notes that a request was refused and nothing has happened.
     fn refused(&mut self, error: &Error, request: &Request) -> Result<(), Violation> {
         if let Wish::Command(command) = &request.wish {
             self.undo(command);

@@ -78,15 +78,16 @@ impl Auditor {
         Ok(())
     }
 
-    /// Messages whose time is over but that may still be counted: a full log cannot record that
-    /// they went.
+    /// Returns the number of messages whose time is over but that may still be counted, because a
+    /// full log cannot record their end.
     fn perhaps_expired(&self, queue: QueueId) -> u64 {
         let Some(root) = self.queues.get(&queue).map(|book| book.root) else { return 0 };
         let open = self.open.get(&root).into_iter().flatten();
         open.filter(|n| self.is_late(&(**n, root), self.now_ms)).count() as u64
     }
 
-    /// Nobody waits at a standard queue that has messages, and nobody waits too long.
+    /// Checks that nobody waits at a standard queue that has messages, and that nobody waits too
+    /// long.
     fn check_long_polls(&self, queue: QueueId, stats: &QueueStats) -> Result<(), Violation> {
         for (ticket, request) in &self.pending {
             let Wish::Receive { acquire, wait_ms } = &request.wish else { continue };
@@ -112,7 +113,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// After everything that is there was received and acknowledged: nothing that surely was there
+    /// Checks, after everything was received and acknowledged, that nothing that surely was there
     /// is left in the books.
     pub(crate) fn check_drained(&mut self, engine: &Engine) -> Result<(), Violation> {
         for (root, numbers) in &self.open {

@@ -187,7 +187,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// No other lease of the message runs, the delivery number rises, and so does the count.
+    /// Checks that no other lease of the message runs, and that its delivery number and its count
+    /// rise.
     fn check_lease(
         &mut self,
         taken: &Taken,

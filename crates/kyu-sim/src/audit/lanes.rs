@@ -36,7 +36,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Numbers that arrived before this one; forgets those at the front that are gone.
+    /// Returns the numbers that arrived before this one; forgets those at the front that are gone.
     fn earlier_in_lane(&mut self, lane: &(kyu_broker::QueueId, String), number: u64) -> Vec<u64> {
         let Some(all) = self.lanes.get_mut(lane) else { return Vec::new() };
         let copies = &self.copies;

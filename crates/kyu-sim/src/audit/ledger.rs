@@ -180,7 +180,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// No earlier claim of the key binds at this time.
+    /// Checks that no earlier claim of the key binds at this time.
     fn check_free(&self, key: &str, token: u64, at_ms: UnixMs) -> Result<(), Violation> {
         let plain = self.queue_of(Role::Plain);
         for grant in self.ledger.grants.get(key).into_iter().flatten() {

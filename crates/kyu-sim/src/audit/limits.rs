@@ -18,13 +18,13 @@ pub(super) struct LimitBook {
     leased: BTreeMap<Option<String>, Vec<UnixMs>>,
     /// The event at which it was last asked to be emptied.
     emptied: u64,
-    /// Its settings were changed: nothing is held against it any more.
+    /// True if its settings were changed: nothing is held against it any more.
     lifted: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct PauseBook {
-    /// It surely is paused since this event.
+    /// The event since which it surely is paused.
     since: Option<u64>,
     /// The event at which it was last asked to be resumed.
     resume_asked: u64,
@@ -98,7 +98,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// No window has more deliveries than the burst and what came in with time.
+    /// Checks that no window has more deliveries than the burst and the tokens that came in with
+    /// time.
     fn check_rate(
         &mut self,
         lane: Option<String>,
@@ -122,7 +123,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// Leases that surely run now have run together since the last of them began.
+    /// Checks the messages in flight: leases that surely run now have run together since the last
+    /// of them began.
     fn check_in_flight(&mut self, queue: QueueId, lane: &Option<String>) -> Result<(), Violation> {
         let running = self.leases.iter().filter(|(place, lease)| {
             place.0 == queue

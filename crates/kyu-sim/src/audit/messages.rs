@@ -26,13 +26,13 @@ pub(super) struct MessageBook {
 /// A message in a queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copy {
-    /// Surely accepted.
+    /// True if the message surely was accepted.
     pub(super) known: bool,
-    /// Surely removed, since this event.
+    /// The event since which the copy surely is removed.
     pub(super) gone: Option<u64>,
-    /// Requests on their way that may remove it.
+    /// The number of requests on their way that may remove it.
     pub(super) doubts: u32,
-    /// Perhaps removed, or never accepted, since this event.
+    /// The event since which it perhaps is removed, or was never accepted.
     pub(super) perhaps_gone: Option<u64>,
     /// Nothing but a send that was cut off makes it doubtful: a purge that was cut off after the
     /// send is a doubt of its own, which finding the message elsewhere does not settle.
@@ -101,7 +101,7 @@ impl Auditor {
         self.queues.get(&key.1).map_or(0, |book| book.retention_ms)
     }
 
-    /// Surely gone from now on.
+    /// Notes that the copy surely is gone from now on.
     pub(super) fn remove(&mut self, key: &CopyKey) {
         if let Some(copy) = self.copies.get_mut(key) {
             copy.gone.get_or_insert(self.event);
@@ -111,7 +111,7 @@ impl Auditor {
         }
     }
 
-    /// It never was there.
+    /// Notes that the copy never was there.
     pub(super) fn never_was(&mut self, key: &CopyKey) {
         self.copies.remove(key);
         if let Some(open) = self.open.get_mut(&key.1) {

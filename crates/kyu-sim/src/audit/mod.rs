@@ -58,7 +58,7 @@ pub(crate) struct Request {
     pub(crate) wish: Wish,
     pub(crate) at_ms: UnixMs,
     event: u64,
-    /// Its client does not wait any more.
+    /// True if its client does not wait any more.
     pub(crate) cancelled: bool,
     /// Copies that it may remove.
     touched: Vec<CopyKey>,
@@ -125,7 +125,7 @@ pub(crate) struct Auditor {
     pub(crate) now_ms: UnixMs,
     event: u64,
     life: u32,
-    /// Growth was refused and has not been accepted since.
+    /// True if growth was refused and has not been accepted since.
     pub(crate) full: bool,
     pub(crate) ledger: LedgerBook,
     pub(crate) timed: TimedBook,
@@ -227,7 +227,7 @@ impl Auditor {
         }
     }
 
-    /// Every message of the queue may go.
+    /// Notes that every message of the queue may go.
     fn note_emptying(&mut self, queue: QueueId, request: &mut Request) {
         let Some(root) = self.queues.get(&queue).map(|book| book.root) else { return };
         for number in self.open.get(&root).cloned().unwrap_or_default() {
@@ -259,13 +259,14 @@ impl Auditor {
         }
     }
 
-    /// Deliveries go back untaken.
+    /// Notes that deliveries went back because nobody took them.
     pub(crate) fn abandoned(&mut self, receipts: &[Receipt]) {
         self.coverage.add(Event::Abandoned, receipts.len() as u64);
         self.end_leases(|lease| receipts.contains(&lease.receipt));
     }
 
-    /// Everything that was asked is on disk: a cancelled request that has no answer gets none.
+    /// Forgets cancelled requests without an answer: everything that was asked is on disk, so they
+    /// get none.
     pub(crate) fn forget_cancelled(&mut self) {
         self.pending.retain(|_, request| !request.cancelled);
     }

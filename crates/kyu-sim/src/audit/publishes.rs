@@ -91,7 +91,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// Numbers rise with the order of the requests, which the numbers of the messages have.
+    /// Checks that sequence numbers rise with the order of the requests, which is that of the
+    /// messages' numbers.
     fn check_sequence(
         &mut self,
         number: u64,

@@ -63,7 +63,7 @@ impl Auditor {
         }
     }
 
-    /// Messages of this queue may have been leased without the auditor's knowledge.
+    /// Notes that messages of this queue may have been leased without the auditor's knowledge.
     fn leased_unseen(&mut self, queue: QueueId) {
         if !self.role(queue).has_family() {
             return;
@@ -121,7 +121,7 @@ impl Auditor {
         }
     }
 
-    /// Queues whose creation was cut off and happened.
+    /// Adopts queues whose creation was cut off and happened.
     fn adopt(&mut self, directory: &Directory) {
         for info in directory.list("sim", "") {
             if !self.queues.contains_key(&info.id) {

@@ -1,4 +1,4 @@
-//! Sends: what was accepted, and what is a duplicate of what.
+//! Sends: the messages that were accepted, and their duplicates.
 
 use kyu_broker::{Enqueue, EnqueueRefusal, Enqueued, MessageId, NewMessage, QueueId, Seq, UnixMs};
 
@@ -14,7 +14,7 @@ use crate::violation::{Violation, ensure};
 pub(super) struct DedupBook {
     /// The last message that was accepted with it, and when.
     original: Option<(MessageId, UnixMs)>,
-    /// It perhaps is forgotten (a purge that was cut off).
+    /// True if it perhaps is forgotten (a purge that was cut off).
     doubtful: bool,
     /// A send with it was cut off: a message that nobody knows may be the original.
     unknown: bool,

@@ -1,4 +1,4 @@
-//! Settles and extensions: who may decide about a message, and what follows.
+//! Settles and extensions: the deliveries that may decide about a message, and the consequences.
 
 use kyu_broker::{Extend, Extended, Outcome, Receipt, Settle, Settled};
 
@@ -138,7 +138,7 @@ impl Auditor {
             .unwrap_or(0)
     }
 
-    /// "No longer there" is a lie if the message surely is.
+    /// Checks an answer that a message is no longer there, which is a violation if it surely is.
     fn check_gone(
         &self,
         receipt: &Receipt,

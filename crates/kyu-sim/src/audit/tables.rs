@@ -84,7 +84,7 @@ impl TableBook {
         self.table.next_seq..self.table.next_seq + u64::from(count)
     }
 
-    /// One number or several: of rows, and some that are not there.
+    /// Returns one number or several: of rows, and some that are not there.
     pub(crate) fn some_seqs(&self, random: &mut Random) -> Vec<Seq> {
         let rows: Vec<Seq> = self.table.rows.keys().copied().collect();
         let seqs = (0..random.between(1, 4)).map(|_| match random.pick(&rows) {
@@ -192,7 +192,8 @@ impl Auditor {
         }
     }
 
-    /// Everything that was answered is on disk, and nothing is out.
+    /// Compares the table with the engine, when everything that was answered is on disk and no
+    /// answer is outstanding.
     pub(crate) fn check_table(&mut self, engine: &Engine) -> Result<(), Violation> {
         if self.tables.asked.is_some() {
             return Ok(());

@@ -105,7 +105,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Every run that was due is sent, missed or overlapped, and none is both.
+    /// Checks that every run that was due is either sent, missed or overlapped.
     pub(super) fn check_timers(&self, engine: &Engine, sent: u64) -> Result<(), Violation> {
         let mut of_timers = 0;
         for timer in Timer::ALL {
@@ -132,7 +132,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// After all was received: the message of each run was seen.
+    /// Checks, after everything was received, that the message of each run was seen.
     pub(super) fn check_timers_drained(&mut self, engine: &Engine) -> Result<(), Violation> {
         for timer in Timer::ALL {
             let Some(info) = ask(engine, timer) else { continue };
