@@ -1,6 +1,6 @@
-//! Applying effects: small and total. Whatever the record says is carried out as far as the state
-//! allows; nothing is judged here, and nothing can fail. Code in the files called `apply` may only be
-//! added to: the same record must mean the same for ever.
+//! Applying effects, which is small and total: a record is carried out as far as the state allows,
+//! without any judgement, and cannot fail. Code in the files called `apply` may only be added to,
+//! because a record must mean the same for ever.
 
 use kyu_model::{Address, UnixMs};
 

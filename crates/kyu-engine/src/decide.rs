@@ -1,5 +1,5 @@
-//! The table of commands: who decides what. Nothing is changed by deciding; effects are, by
-//! [`crate::state::State::apply`].
+//! The table of commands: each command with the function that decides it. Deciding changes nothing
+//! that can be seen; [`crate::state::State::apply`] carries out the effects.
 
 use kyu_model::{Command, Context, Tick};
 

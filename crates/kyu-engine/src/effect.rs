@@ -1,5 +1,5 @@
-//! Effects: the facts of which the log consists. A record is the effects of one command, a row of
-//! `number, fields`; numbers ([`crate::machines`]) and fields are as they are for ever, because an
+//! Effects: the facts of which the log consists. A record is the effects of one command, each
+//! written as `number, fields`; numbers ([`crate::machines`]) and fields never change, because an
 //! old log must replay. A new fact gets a new number; a field is never added to an old one.
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::retries::record::RetryFact;
 use crate::schedule::record::ScheduleFact;
 use kyu_model::wire::{Malformed, Reader, Write};
 
-/// One fact, of the machine that it is about.
+/// One fact, by the concept that it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     Queue(QueueFact),
@@ -84,7 +84,7 @@ impl Effect {
         }))
     }
 
-    /// See [`Effects::grows`].
+    /// Returns true if the effect adds to what is stored: see [`Effects::grows`].
     fn grows(&self) -> bool {
         match self {
             Self::Queue(fact) => fact.grows(),
@@ -121,7 +121,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Nothing happened: there is nothing to log.
+    /// Returns true if there is nothing to log.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The engine's face: decide, apply, replay, ask, freeze.
+//! The engine's interface: decide, apply, replay, ask, freeze.
 
 use kyu_model::{
     Address, Answer, BindingId, BindingInfo, Browse, Command, Context, ExchangeInfo, Explain,
@@ -74,8 +74,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Answers a question at a time that is not before the last command's; only
-    /// [`Query::Explain`] needs to know it. No state that can be seen changes.
+    /// Answers a question at a time that is not before the last command's; only [`Query::Explain`]
+    /// needs the time. The visible state does not change.
     pub fn query_at(&mut self, query: &Query, now_ms: UnixMs) -> Result<Answer, Refusal> {
         let Query::Explain(Explain { queue, seq }) = query else { return self.query(query) };
         self.state.refresh_lanes(*queue, now_ms);
@@ -220,12 +220,12 @@ impl Engine {
         std::mem::take(&mut *self.state.directory_changes)
     }
 
-    /// All queues, by identifier.
+    /// Returns all queues, by identifier.
     pub fn queues(&self) -> impl Iterator<Item = &Arc<QueueInfo>> {
         self.state.queues.values().map(|queue| &queue.info)
     }
 
-    /// Sessions that hold messages. After a restart none of them exists any more.
+    /// Returns the sessions that hold messages. After a restart none of them exists any more.
     pub fn sessions(&self) -> Vec<SessionId> {
         let all = self.state.queues.values().flat_map(|queue| queue.sessions.keys());
         let mut sessions: Vec<SessionId> = all.copied().collect();
@@ -239,7 +239,7 @@ impl Engine {
         *self.state.last_time_ms
     }
 
-    /// Bytes of frames in a log segment that messages still need.
+    /// Returns the bytes of frames in a log segment that messages still need.
     pub fn live_bytes(&self, segment: u64) -> u64 {
         self.state.frames.live_bytes(segment)
     }

@@ -1,5 +1,5 @@
-//! Explain: why a message is not delivered now. Whatever a receive would look at is looked at by
-//! the receive's own code, so that both say the same.
+//! Explain: the reasons why a message is not delivered now. It uses the receive's own code wherever
+//! it can, so that both agree.
 
 use crate::effect::Effects;
 use crate::queue::decide::acquire::pick;
@@ -163,7 +163,7 @@ fn of_lane(queue: &Queue, message: &Message, now_ms: UnixMs, reasons: &mut Vec<R
             reasons.push(Reason::LaneRate { next_token_ms });
         }
     }
-    // Or its lane's first message is stopped so: priorities may put a later one there.
+    // The same holds if its lane's first message is stopped: priorities may put a later one there.
     let stopped = |order: &u64| *order < message.order || lane.servable_rank().is_none();
     if let Some(order) = lane.first_blocking().filter(stopped) {
         let seq = queue.seq_at(order);
@@ -172,8 +172,9 @@ fn of_lane(queue: &Queue, message: &Message, now_ms: UnixMs, reasons: &mut Vec<R
     }
 }
 
-/// FIFO, guards by attribute: the first message of its lane that a receive would come to is stopped
-/// by its guard, which the next receive will note (see [`Guards::put_aside`]).
+/// Returns the reason for a message of a FIFO queue with guards by attribute whose lane is stopped:
+/// the guard of the lane's first message that a receive would come to stops it, which the next
+/// receive will note (see [`Guards::put_aside`]).
 fn behind_guarded(
     queue: &Queue,
     seq: Seq,

@@ -1,5 +1,5 @@
-//! The books about which frames of the log are needed: by how many messages, and how many bytes of
-//! each segment.
+//! The bookkeeping of the log's frames: how many messages need each frame, and how many bytes of
+//! each segment are needed.
 
 use kyu_model::Address;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::queue::message::FrameRef;
 
 pub(crate) struct Frames {
     segment_bytes: u64,
-    /// Frames that several messages share, with how many; any other live frame has one.
+    /// The frames that several messages share, with their number; any other live frame has one.
     shared: JournaledMap<BTreeMap<Address, u32>>,
     /// Bytes of live frames by log segment. Follows from the messages.
     live: JournaledMap<BTreeMap<u64, u64>>,
@@ -31,7 +31,7 @@ impl Trial for Frames {
 }
 
 impl Frames {
-    /// No frames, in a log whose segments have this length.
+    /// Makes empty books for a log whose segments have this length.
     pub(crate) fn new(segment_bytes: u64) -> Self {
         Self {
             segment_bytes: segment_bytes.max(1),
@@ -40,7 +40,7 @@ impl Frames {
         }
     }
 
-    /// Frames that several messages share, with how many.
+    /// Returns the frames that several messages share, with their number.
     pub(crate) fn shared(&self) -> &BTreeMap<Address, u32> {
         &self.shared
     }
@@ -72,7 +72,7 @@ impl Frames {
         self.set_live(segment, self.live_bytes(segment) + u64::from(frame.bytes));
     }
 
-    /// One message less needs the frame.
+    /// Notes that one message less needs the frame.
     pub(crate) fn free(&mut self, frame: FrameRef) {
         if let Some(shares) = self.shared.get(&frame.at).copied() {
             self.shared.replace(&frame.at, (shares > 2).then(|| shares - 1));
@@ -81,8 +81,8 @@ impl Frames {
         self.free_bytes(self.segment_of(frame), u64::from(frame.bytes));
     }
 
-    /// No message of these needs its frame any more. Neighbours lie in the same segment, so the
-    /// books are changed once a run and not once a message.
+    /// Notes that none of these messages needs its frame any more. Neighbours lie in the same
+    /// segment, so the books are changed once a run and not once a message.
     pub(crate) fn free_all(&mut self, frames: impl Iterator<Item = FrameRef>) {
         let (mut segment, mut bytes) = (0, 0);
         for frame in frames {
@@ -107,7 +107,7 @@ impl Frames {
         self.hold(to, shares.unwrap_or(1));
     }
 
-    /// Bytes of a segment that messages need.
+    /// Returns the bytes of a segment that messages need.
     pub(crate) fn live_bytes(&self, segment: u64) -> u64 {
         self.live.get(&segment).copied().unwrap_or(0)
     }

@@ -1,6 +1,6 @@
-//! Atomic groups: every command is decided in the state that the earlier ones left, tried out and
-//! taken back; then all facts go into one record, or none does. Any command may stand in one, but
-//! for a group.
+//! Atomic groups: every command is decided in the state that the earlier ones left; then all of it
+//! is taken back, and all facts go into one record, or none does. Any command except a group may
+//! stand in a group.
 
 use kyu_machine::Trial;
 use kyu_model::{

@@ -1,4 +1,5 @@
-//! Commands and questions, each with the type of its answer: who asks gets that type and no other.
+//! Commands and questions, each with the type of its answer, so that a caller gets that type and no
+//! other.
 
 use std::sync::Arc;
 

@@ -67,18 +67,19 @@ pub struct BySeq {
 /// An action on messages that are named by their sequence numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeqAction {
-    /// Lease those that an acquire might return now; others are missing.
+    /// Lease the messages that an acquire might return now; others are missing.
     Acquire(Lease),
-    /// Claim them for a transaction, in whatever phase they are; what it has claimed already too.
+    /// Claim the messages for a transaction, in whatever phase they are; also those that it has
+    /// claimed already.
     Claim(SessionId),
-    /// Remove them, in whatever phase they are.
+    /// Remove the messages, in whatever phase they are.
     Remove,
-    /// Remove them if they were received this often and not more (fencing).
+    /// Remove the messages if they were received exactly this often (fencing).
     RemoveIfReceived(u32),
-    /// Make them ready at this time, in whatever phase they are; at once if it is past. One that is
-    /// leased stays leased, until then.
+    /// Make the messages ready at this time, in whatever phase they are; a time in the past means
+    /// at once. A leased message stays leased until then.
     ShowAt(UnixMs),
-    /// Move them into an archive, keeping their numbers.
+    /// Move the messages into an archive, where they keep their numbers.
     Archive {
         /// The archive, a queue of its own.
         to: QueueId,
@@ -92,8 +93,8 @@ pub enum SeqResult {
     Done(Delivery),
     /// There is no such message, or the action does not apply to it.
     Missing,
-    /// This session's transaction has claimed it, or one before it (see [`BySeq`]); nothing was
-    /// done. Try again when that has ended.
+    /// This session's transaction has claimed the message, or one before it (see [`BySeq`]);
+    /// nothing was done. Try again when the transaction has ended.
     Busy(SessionId),
 }
 

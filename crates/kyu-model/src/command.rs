@@ -16,8 +16,8 @@ use crate::unique::Unique;
 /// A command's context: all that the engine knows of the outside world.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
-    /// Current time; never smaller than in the command before. Leases, delays and all that lasts go
-    /// by it, and so do the times in the log.
+    /// The current time; never smaller than in the command before. Leases, delays and everything
+    /// else that lasts are measured by it, and so are the times in the log.
     pub now_ms: UnixMs,
     /// The wall clock's time. Schedules go by it: it may be far from `now_ms`, and step either way,
     /// after the machine's clock was wrong and has been put right.
@@ -71,7 +71,7 @@ pub enum Command {
     Publish(Publish),
     /// Change the ledger: durable entries for effects that must happen once.
     Ledger(LedgerCommand),
-    /// Reserve sequence numbers; they stay given out whatever comes.
+    /// Reserve sequence numbers; they are never given out again, whatever happens.
     Reserve(Reserve),
     /// Add messages under reserved numbers; all or none.
     EnqueueReserved(EnqueueReserved),
@@ -87,10 +87,11 @@ pub enum Command {
     Schedule(ScheduleCommand),
     /// Rewrite a live message at the log's tail so that its old segment can be recycled.
     Relocate(Relocate),
-    /// Do what time brings: promote delayed, return lapsed, expire old messages, run move tasks.
-    /// Bounded: the reply says whether more is due.
+    /// Do the work that is due: make delayed messages ready, give back lapsed ones, expire old
+    /// ones, run move tasks and schedules. The work of one tick is bounded; the reply says whether
+    /// more is due.
     Tick,
-    /// All commands or none, in one log record; later ones see what earlier ones did.
+    /// Carry out all commands or none, in one log record; later ones see what earlier ones did.
     Atomic(Vec<Command>),
 }
 
@@ -101,7 +102,8 @@ pub struct CreateQueue {
     pub name: QueueName,
     /// Settings of the new queue.
     pub config: Box<QueueConfig>,
-    /// Refuse a name whose queue was deleted less than this ago; 0 to allow.
+    /// The time for which the name of a deleted queue is refused, in milliseconds; 0 to allow it at
+    /// once.
     pub name_reuse_wait_ms: u64,
 }
 
@@ -112,7 +114,7 @@ pub struct ConfigureQueue {
     pub queue: QueueId,
     /// All settings, replacing the old ones; the kind cannot change.
     pub config: Box<QueueConfig>,
-    /// Refuse if the queue's version is another one.
+    /// The version that the queue must have; the command is refused if it has another one.
     pub expected_version: u64,
 }
 
@@ -128,7 +130,8 @@ pub struct DeleteQueue {
 pub struct PurgeQueue {
     /// The queue.
     pub queue: QueueId,
-    /// Refuse if the last purge is less than this ago; 0 to allow.
+    /// The time since the last purge within which another is refused, in milliseconds; 0 to allow
+    /// it at once.
     pub cooldown_ms: u64,
 }
 
@@ -139,10 +142,10 @@ pub struct PurgeQueue {
 pub struct SetPaused {
     /// The queue.
     pub queue: QueueId,
-    /// One lane of it, whether or not it has messages now; `None` for the whole queue. At most
+    /// The lane, whether or not it has messages now; `None` for the whole queue. At most
     /// [`crate::limits::MAX_PAUSED_LANES`] lanes are paused at one time.
     pub lane: Option<String>,
-    /// Pause, or resume.
+    /// True to pause, false to resume.
     pub paused: bool,
     /// The time at which the pause ends by itself; `None` for never. Not for a resume. Pausing
     /// again sets it anew.
@@ -167,7 +170,7 @@ pub struct NewMessage {
     pub delay_ms: Option<u64>,
     /// Absolute expiry; `None` for each queue's retention only.
     pub expires_at_ms: Option<UnixMs>,
-    /// 0 (default) to 255 (first).
+    /// The priority, from 0 (default) to 255 (first).
     pub priority: u8,
     /// Lane: message group, tenant, partition key. At most [`crate::limits::MAX_KEY_BYTES`].
     pub lane: Option<String>,
@@ -304,7 +307,7 @@ pub enum Outcome {
 pub struct Settle {
     /// The queue that the receipts must belong to.
     pub queue: QueueId,
-    /// Deliveries and how they ended.
+    /// The deliveries and their outcomes.
     pub items: Vec<(Receipt, Outcome)>,
 }
 
@@ -313,7 +316,8 @@ pub struct Settle {
 pub struct Extend {
     /// The queue that the receipts must belong to.
     pub queue: QueueId,
-    /// Deliveries and their new time to run from now, in milliseconds; 0 gives back at once.
+    /// The deliveries and their new time to run from now, in milliseconds; 0 gives the message back
+    /// at once.
     pub items: Vec<(Receipt, u64)>,
 }
 
@@ -358,7 +362,7 @@ pub struct ConfigureExchange {
     pub exchange: QueueName,
     /// All settings, replacing the old ones; the kind cannot change.
     pub config: ExchangeConfig,
-    /// Refuse if the exchange's version is another one.
+    /// The version that the exchange must have; the command is refused if it has another one.
     pub expected_version: u64,
 }
 
@@ -385,7 +389,7 @@ pub struct ConfigureBinding {
     pub binding: BindingId,
     /// All settings, replacing the old ones; protocol and address cannot change.
     pub config: BindingConfig,
-    /// Refuse if the binding's version is another one.
+    /// The version that the binding must have; the command is refused if it has another one.
     pub expected_version: u64,
 }
 

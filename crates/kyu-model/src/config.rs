@@ -85,7 +85,8 @@ pub struct QueueConfig {
     pub max_bytes: Option<u64>,
     /// The policy at `max_messages` or `max_bytes`.
     pub overflow: Overflow,
-    /// Deduplication id from the content's hash when the sender gives none; used by doors.
+    /// True if the content's hash serves as deduplication id when the sender gives none; used by
+    /// doors.
     pub content_based_deduplication: bool,
     /// The scope within which deduplication ids are unique.
     pub dedup_scope: DedupScope,
@@ -204,7 +205,7 @@ pub struct QueueInfo {
     pub name: QueueName,
     /// Current settings.
     pub config: QueueConfig,
-    /// Rises by one with every change of `config`; guards read-modify-write.
+    /// The version of `config`, which rises by one with every change; it guards read-modify-write.
     pub version: u64,
     /// The time at which the queue was created.
     pub created_at_ms: UnixMs,

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use crate::matcher::{Properties, Value};
 
-/// Tests of one alternative that are asked of the same elements; further ones are asked each by
-/// itself. A policy of SNS has at most five keys, so that none comes near.
+/// The most tests of one alternative that are asked of the same elements; further ones are asked
+/// each by itself. A policy of SNS has at most five keys, so none comes near this.
 const MAX_JOINED_TESTS: usize = 128;
-/// Tests of one alternative that may hold by a value or by absence and are tried both ways. Each
-/// doubles the combinations of a policy, of which SNS takes 150; further ones need a value.
+/// The most tests of one alternative that may hold by a value or by absence and are tried both
+/// ways. Each doubles the combinations of a policy, of which SNS takes 150; further ones need a
+/// value.
 const MAX_OPEN_TESTS: usize = 8;
 
 /// The leaves of a body by path, with the lists and elements around them.
@@ -163,11 +164,11 @@ struct Attempt<'a> {
     /// For each place (the last stands for no list): the tests whose leaves stand directly there or
     /// around it.
     around: Vec<Tests>,
-    /// Tests that it, or one element of each list in it, has a leaf for.
+    /// The tests for which a place, or one element of each list in it, has a leaf.
     has: Vec<Tests>,
-    /// Absences with a leaf anywhere in it.
+    /// The absence tests that have a leaf anywhere in a place.
     anywhere: Vec<Tests>,
-    /// Absences that do not hold in it, once it was chosen.
+    /// The absence tests that do not hold in a place once it was chosen.
     broken: Vec<Tests>,
 }
 
@@ -250,8 +251,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Tells the place around a list what one of its elements has. All inside the element has been
-    /// handed on to it before.
+    /// Hands on what one element of a list has to the place around the list. Everything inside the
+    /// element must have been handed on to it before.
     fn hand_on(&mut self, element: usize, list: ListInfo) {
         let place = self.index(list.around);
         let below = at(&self.below, list.path as usize);

@@ -14,11 +14,11 @@ pub enum EndKind {
     Expired = 0,
     /// The message's own expiry had passed.
     Deadline = 1,
-    /// It made room in a full queue, or for a message with its unique key.
+    /// The message was dropped to make room in a full queue, or for a message with its unique key.
     Dropped = 2,
-    /// Rejected for good, before such messages were kept.
+    /// The message was rejected for good, by a version that did not keep such messages.
     Rejected = 3,
-    /// It went to another queue.
+    /// The message moved to another queue.
     Moved = 4,
     /// A person removed it.
     Cancelled = 5,

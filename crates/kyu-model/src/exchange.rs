@@ -13,8 +13,8 @@ use crate::matcher::Matcher;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u32);
 
-/// Identifier of a binding: random, so that one of the past does not name one of the future. At
-/// most [`BindingId::BITS`] bits, never 0.
+/// Identifier of a binding: random, so that the identifier of a removed binding does not name a
+/// later one. At most [`BindingId::BITS`] bits, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BindingId(NonZeroU64);
 
@@ -57,8 +57,8 @@ impl fmt::Display for BindingId {
 /// An exchange's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeConfig {
-    /// [`QueueKind::Fifo`]: every publication needs a lane and a deduplication id, and gets a
-    /// sequence number.
+    /// The kind; with [`QueueKind::Fifo`] every publication needs a lane and a deduplication id,
+    /// and gets a sequence number.
     pub kind: QueueKind,
     /// True if the content's hash serves as deduplication id where the publisher gives none.
     pub content_based_deduplication: bool,
@@ -95,7 +95,7 @@ pub struct ExchangeInfo {
     pub name: QueueName,
     /// Current settings.
     pub config: ExchangeConfig,
-    /// Rises by one with every change of `config`; guards read-modify-write.
+    /// The version of `config`, which rises by one with every change; it guards read-modify-write.
     pub version: u64,
     /// The time at which it was created.
     pub created_at_ms: UnixMs,
@@ -145,7 +145,7 @@ pub struct BindingInfo {
     pub exchange: QueueName,
     /// Current settings.
     pub config: BindingConfig,
-    /// Rises by one with every change of `config`; guards read-modify-write.
+    /// The version of `config`, which rises by one with every change; it guards read-modify-write.
     pub version: u64,
     /// The time at which it was created.
     pub created_at_ms: UnixMs,

@@ -49,7 +49,7 @@ pub enum Verdict {
     },
     /// Something holds it back: see [`Explanation::reasons`].
     HeldBack,
-    /// It was there and is no more: see [`Explanation::gone`].
+    /// It was in the queue and has left it: see [`Explanation::gone`].
     Gone,
     /// No message has had this number yet.
     NeverSent,
@@ -58,16 +58,17 @@ pub enum Verdict {
 /// The end of a message that is no longer in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// It was acknowledged: every other end in this queue is remembered, and this is not one.
+    /// It was acknowledged: every other end in this queue is remembered, and this message has none
+    /// of them.
     Acknowledged,
-    /// It was not acknowledged.
+    /// It left the queue in another way, which is remembered.
     Ended(End),
-    /// It was acknowledged, or went in the purge of this time.
+    /// It was acknowledged, or removed by the purge at this time.
     Purged {
         /// The time of the queue's last purge.
         at_ms: UnixMs,
     },
-    /// It was acknowledged, or went so long ago that nobody remembers.
+    /// It was acknowledged, or left so long ago that its end is no longer remembered.
     Forgotten,
 }
 
@@ -107,7 +108,7 @@ pub enum Reason {
         /// The reason, if it is known.
         reason: Option<DeadReason>,
     },
-    /// Its time is over before it could be delivered.
+    /// It expires before it could be delivered.
     ExpiresBeforeDue {
         /// The time at which the message expires.
         expires_at_ms: UnixMs,
@@ -160,7 +161,7 @@ pub enum Reason {
         /// The time at which the rate allows the next delivery.
         next_token_ms: UnixMs,
     },
-    /// FIFO: a message that stands before it in its lane is in flight, or waits for its next attempt
+    /// In a FIFO queue, a message before it in its lane is in flight, or waits for its next attempt
     /// or for its guard.
     BehindInFlight {
         /// The first such message.
@@ -211,13 +212,14 @@ pub struct ExplainedMessage {
     /// The key that its budget and breaker protect, such as `dependency=stripe`; `None` for the
     /// whole queue.
     pub guarded_by: Option<String>,
-    /// 0 to 255 (first).
+    /// The priority, from 0 to 255 (first).
     pub priority: u8,
     /// Its own expiry.
     pub expires_at_ms: Option<UnixMs>,
     /// The time at which the queue's retention ends for it; `None` for never.
     pub retained_until_ms: Option<UnixMs>,
-    /// Its last delivery, or how it stands when there was none; the frame's place, counts, phase.
+    /// Its last delivery, with the frame's place, counts and phase; if there was none, the same
+    /// fields of the message as it is.
     pub last: Delivery,
     /// The events of its life so far, in order.
     pub timeline: Vec<Event>,
@@ -235,26 +237,27 @@ pub struct Event {
 /// A kind of event in a message's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// Sent; after a redrive or in a FIFO dead-letter queue: moved here.
+    /// The message was sent, or moved here (after a redrive, or in a FIFO dead-letter queue).
     Enqueued,
-    /// Received for the first time. Left out where the first attempt is still known.
+    /// The message was received for the first time. Left out where the first attempt is still
+    /// known.
     FirstReceived,
     /// An attempt that is over; it began at [`Event::at_ms`].
     Attempt(PastAttempt),
-    /// Attempts that were not kept, before those that are.
+    /// There were attempts before these that were not kept.
     Forgotten {
         /// The number of such attempts.
         attempts: u64,
     },
-    /// Received for the last time so far; under way if the message is in flight. Left out where
-    /// that attempt is over and known.
+    /// The message was received for the last time so far; the attempt is under way if the message
+    /// is in flight. Left out where that attempt is over and known.
     LastReceived {
         /// Number of the delivery.
         delivery: u32,
         /// The consumer that has it, if that is known.
         consumer: Option<String>,
     },
-    /// It was moved here as a dead letter; when, is not kept.
+    /// The message was moved here as a dead letter; the time is not kept.
     DeadLettered {
         /// The queue that it came from.
         from: Arc<QueueName>,

@@ -1,5 +1,5 @@
-//! The frame: what the log keeps of one message, from its enqueue to its end. It verifies itself,
-//! so that a body read back from a cold segment is right or refused.
+//! The frame: the form in which the log keeps one message, from its enqueue to its end. It has a
+//! checksum, so that a body read back from a cold segment is right or refused.
 
 use bytes::Bytes;
 
@@ -57,7 +57,7 @@ impl Frame {
     }
 }
 
-/// Appends what [`Frame::encode`] does, of parts that are somebody else's; `keys` are lane and
+/// Appends the same bytes as [`Frame::encode`], from borrowed parts; `keys` are lane and
 /// deduplication id.
 pub fn encode_frame(
     message_id: MessageId,

@@ -1,9 +1,9 @@
-//! Budgets and breakers as those outside see them.
+//! Budgets and breakers as doors see them.
 
 use crate::ids::UnixMs;
 
-/// One guard of a queue. Those are listed that are not as new: something happened to them within
-/// the last minute, or they hold something back.
+/// One guard of a queue. Only guards that differ from a new one are listed: something happened to
+/// them within the last minute, or they hold something back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardStats {
     /// The lane or the attribute's value it is for; `None` for the queue, or for messages without.
@@ -12,7 +12,7 @@ pub struct GuardStats {
     pub breaker: Option<BreakerState>,
     /// Attempts that succeeded in the breaker's present window.
     pub successes: u32,
-    /// Attempts that failed in it.
+    /// Attempts that failed in that window.
     pub failures: u32,
     /// Whole tokens of the retry budget; `None` if the queue has none.
     pub tokens: Option<u64>,
@@ -23,9 +23,9 @@ pub struct GuardStats {
 /// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// It lets everybody through.
+    /// It lets every attempt through.
     Closed,
-    /// It lets nobody through.
+    /// It lets no attempt through.
     Open {
         /// The time at which the breaker tries again.
         until_ms: UnixMs,
@@ -37,7 +37,7 @@ pub enum BreakerState {
         /// Probes that succeeded.
         succeeded: u32,
     },
-    /// It lets more and more through.
+    /// It lets more and more attempts through.
     SlowStart {
         /// Attempts under way.
         in_flight: u32,

@@ -27,20 +27,21 @@ pub struct Chosen {
 /// An intervention: an action on chosen messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intervention {
-    /// They are removed, and counted as cancelled.
+    /// The messages are removed, and counted as cancelled.
     Cancel {
-        /// Also those in flight: whoever works on one learns it when its lease is next extended or
-        /// its delivery settled. What an open transaction has claimed stays all the same.
+        /// True to remove messages in flight as well: their consumer learns it when the lease is
+        /// next extended or the delivery settled. Messages that an open transaction has claimed
+        /// stay in any case.
         in_flight: bool,
     },
-    /// They are ready at once: delayed ones, failed ones that wait for their next attempt, and dead
-    /// letters that are kept here, which begin anew.
+    /// The messages are ready at once: delayed ones, failed ones that wait for their next attempt,
+    /// and dead letters that are kept here, which begin anew.
     RunNow,
-    /// They are not received before this time. Dead letters stay dead.
+    /// The messages are not received before this time. Dead letters stay dead.
     Postpone(UnixMs),
-    /// They have this priority from now on.
+    /// The messages have this priority from now on.
     Prioritise(u8),
-    /// They move to this queue and begin anew there, as after a redrive.
+    /// The messages move to this queue and begin anew there, as after a redrive.
     MoveTo(QueueId),
     /// Dead letters move back to where they came from, or begin anew here if they were kept.
     MoveBack,

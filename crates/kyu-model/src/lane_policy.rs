@@ -15,11 +15,11 @@ use crate::limits::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Fairness {
-    /// Lanes are served as in SQS fair queues: a lane with more than 30 messages and more than a
-    /// tenth of all in flight stands behind the others.
+    /// Lanes are served as in SQS fair queues: a lane with at least 30 messages in flight, and more
+    /// than a tenth of all that are in flight, stands behind the others.
     #[default]
     QuietFirst = 0,
-    /// Lanes do not matter. Standard queues only.
+    /// Lanes do not influence the order. Only for standard queues.
     StrictOrder = 1,
     /// Lanes share in proportion to their weights.
     Weighted = 2,
@@ -68,7 +68,7 @@ fn weights(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 impl Default for LaneLimits {
-    /// No limits, and a weight of 1 for everybody.
+    /// No limits, and a weight of 1 for every lane.
     fn default() -> Self {
         Self { max_in_flight: None, rate: None, default_weight: 1, weights: BTreeMap::new() }
     }

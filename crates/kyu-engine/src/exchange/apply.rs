@@ -1,4 +1,4 @@
-//! Applying what concerns exchanges and bindings. As in `apply.rs`: nothing is judged, nothing can
+//! Applying the facts of exchanges and bindings. As in `apply.rs`: nothing is judged, nothing can
 //! fail, and code may only be added to.
 
 use kyu_model::{BindingInfo, ExchangeId, ExchangeInfo, MessageId};
@@ -84,8 +84,8 @@ impl State {
         self.exchanges.insert(&id, exchange);
     }
 
-    /// Remembers an ordered publication, and forgets those of long ago: there is no timer for that,
-    /// so an exchange that falls silent keeps what it knew of its last minutes.
+    /// Remembers an ordered publication, and forgets old ones. There is no timer for that, so an
+    /// exchange that falls silent keeps the memory of its last minutes.
     fn note_published(&mut self, published: &PublishedFact) {
         self.note_time(published.at_ms);
         let original = Original {

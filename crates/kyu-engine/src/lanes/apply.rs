@@ -1,12 +1,12 @@
-//! Applying what lanes' limits are about: tokens that deliveries take, and pauses. As in
-//! `apply.rs`, code here may only be added to.
+//! Applying the facts of lanes: tokens that deliveries take, and pauses. As in `apply.rs`, code
+//! here may only be added to.
 
 use crate::queue::message::LaneId;
 use crate::state::State;
 use kyu_model::{QueueId, UnixMs};
 
 impl State {
-    /// A message of this lane is about to be delivered.
+    /// Charges a lane for a message that is about to be delivered.
     pub(crate) fn charge(&mut self, id: QueueId, lane: LaneId) {
         // A trial is applied once more when it is real.
         if !self.in_trial()
@@ -16,7 +16,7 @@ impl State {
         }
     }
 
-    /// A message of this lane was delivered: it took a token of its lane, and one of its queue.
+    /// Takes a token of a lane and one of its queue for a message that was delivered.
     pub(crate) fn take_tokens(&mut self, id: QueueId, lane: LaneId, at_ms: UnixMs) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let limits = &queue.lanes.limits;
@@ -31,7 +31,7 @@ impl State {
         }
     }
 
-    /// After deliveries: forgets full buckets, and watches for the next token.
+    /// Forgets full buckets after deliveries, and watches for the next token.
     pub(crate) fn end_metering(&mut self, id: QueueId, at_ms: UnixMs) {
         let in_trial = self.in_trial();
         let Some(queue) = self.queues.get_mut(&id) else { return };

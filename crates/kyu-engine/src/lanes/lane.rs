@@ -367,8 +367,8 @@ pub(crate) enum Change {
 }
 
 impl Lane {
-    /// Applies a change. `locking`: messages that are not ready hold up those behind them; `heads`:
-    /// they are to be known as hidden.
+    /// Applies a change. With `locking`, messages that are not ready hold up those behind them;
+    /// with `heads`, they are noted as hidden.
     fn note(&mut self, change: Change, locking: bool, heads: bool) {
         match change {
             Change::Joined => self.messages += 1,

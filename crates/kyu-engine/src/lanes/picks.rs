@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use crate::lanes::lane::{Lanes, Rank, Turn};
 use crate::queue::message::LaneId;
 
-/// A lane is noisy from this many messages in flight on ...
+/// The number of messages in flight from which on a lane may be noisy (SQS fair queues).
 const NOISY_IN_FLIGHT: u64 = 30;
-/// ... if they are more than one in this many of all in flight (SQS fair queues).
+/// The share of all messages in flight above which such a lane is noisy, as one in this many (SQS
+/// fair queues).
 const NOISY_SHARE: u64 = 10;
 
 /// Iterator over ready messages in the order in which an acquire should take them.
@@ -238,7 +239,7 @@ impl<'a> Grouped<'a> {
     }
 
     fn next(&mut self) -> Option<(Rank, LaneId)> {
-        // A head that was passed over (expired, or on its way to the dead letters) is none.
+        // A head that was passed over (expired, or on its way to the dead letters) does not count.
         let passed = self.left.take().filter(|_| self.order == Order::LaneHeads);
         let instead = passed.and_then(|pick| self.after(pick));
         if let Some(instead) = instead {

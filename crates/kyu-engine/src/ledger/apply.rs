@@ -1,4 +1,4 @@
-//! Applying what concerns the ledger. As in `apply.rs`: nothing is judged, nothing can fail, and
+//! Applying the facts of the ledger. As in `apply.rs`: nothing is judged, nothing can fail, and
 //! code may only be added to.
 
 use kyu_model::{LedgerEntry, LedgerKey, LedgerState};

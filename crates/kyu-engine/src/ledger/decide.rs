@@ -34,7 +34,7 @@ pub(crate) fn decide(
     Ok((Reply::Ledger(reply?), Wait::Record))
 }
 
-/// Forgets entries whose time is over. Returns whether there may be more of them.
+/// Forgets entries whose time is over. Returns true if there may be more of them.
 pub(crate) fn sweep(state: &State, ctx: &Context, effects: &mut Effects) -> bool {
     let keys = state.ledger.due(ctx.now_ms);
     let more = keys.len() >= kyu_model::limits::MAX_TICK_MESSAGES;

@@ -100,7 +100,7 @@ impl Ledger {
 #[derive(Clone)]
 pub(crate) struct LedgerEntries {
     shards: Vec<Arc<Entries>>,
-    // Derived.
+    // What follows is derived, and not in snapshots.
     stats: LedgerStats,
 }
 

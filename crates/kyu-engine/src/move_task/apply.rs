@@ -1,4 +1,4 @@
-//! Applying what concerns move tasks.
+//! Applying the facts of move tasks.
 
 use kyu_model::limits::MAX_MOVE_TASKS_KEPT;
 use kyu_model::{MoveStatus, MoveTask};

@@ -1,4 +1,4 @@
-//! Applying what concerns queues and their messages.
+//! Applying the facts of queues and their messages.
 
 use crate::queue::ends::end_of;
 use kyu_model::{

@@ -1,4 +1,5 @@
-//! Dead letters that had nowhere to go: kept where they are, and brought back.
+//! Applying the facts of dead letters that had nowhere to go: they are kept where they are, and
+//! brought back.
 
 use crate::queue::message::{History, Source};
 use crate::queue::message_record::MoveReason;

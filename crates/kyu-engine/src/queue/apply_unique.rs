@@ -1,4 +1,4 @@
-//! Applying what concerns unique keys. As in `apply.rs`: nothing is judged, nothing can fail, and
+//! Applying the facts of unique keys. As in `apply.rs`: nothing is judged, nothing can fail, and
 //! code may only be added to.
 
 use kyu_model::{MessageId, QueueId, Seq, UnixMs};

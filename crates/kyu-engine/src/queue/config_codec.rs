@@ -34,7 +34,7 @@ pub(crate) fn encode_config(config: &QueueConfig, out: &mut Vec<u8>) {
         dead_letter,
         attributes,
         tags,
-        // In sections, below.
+        // These settings are written as sections, below.
         retry: _,
         back_after_receives: _,
         keep_history: _,

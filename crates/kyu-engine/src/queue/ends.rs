@@ -1,6 +1,7 @@
-//! The last messages of a queue that went without an acknowledgement: why, and where to. A short
-//! memory for people; nothing is decided by it. Acknowledgements are not in it: they are the way
-//! that messages are meant to go, and remembering each would cost more than the acknowledgement.
+//! The ends of a queue's last messages that left without an acknowledgement: the reason, and the
+//! place they went to. It is a short memory for people; nothing is decided by it. Acknowledgements
+//! are not in it: they are the way that messages are meant to go, and remembering each would cost
+//! more than the acknowledgement.
 
 use kyu_model::{End, EndKind, Seq, UnixMs};
 use std::collections::VecDeque;

@@ -53,9 +53,10 @@ pub(crate) struct Message {
 /// A message's history: the counts and times of its deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
-    /// Deliveries so far: the fencing number of the last receipt. Never falls.
+    /// The number of deliveries so far, which is the fencing number of the last receipt. It never
+    /// falls.
     pub(crate) deliveries: u32,
-    /// Deliveries by this queue that count: what its rules go by.
+    /// The number of deliveries by this queue that count; its rules go by it.
     pub(crate) receives: u32,
     /// Log epoch of the last delivery.
     pub(crate) epoch: u32,
@@ -140,7 +141,7 @@ impl Message {
         self.expires_at.map(NonZeroU64::get)
     }
 
-    /// Sets its own deadline. The beginning of time has passed as well as the millisecond after it.
+    /// Sets the message's own deadline. A deadline of 0 is stored as 1, because both have passed.
     pub(crate) fn set_expiry(&mut self, at_ms: Option<UnixMs>) {
         self.expires_at = at_ms.map(|at_ms| NonZeroU64::new(at_ms).unwrap_or(NonZeroU64::MIN));
     }

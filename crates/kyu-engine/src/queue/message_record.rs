@@ -160,13 +160,13 @@ pub(crate) enum MessageFact {
         at_ms: UnixMs,
         reason: MoveReason,
     },
-    /// One that was kept begins a new life there.
+    /// A dead letter that was kept begins a new life in its queue.
     Revived {
         queue: QueueId,
         seq: Seq,
         at_ms: UnixMs,
     },
-    /// The retention of these counts from this time on.
+    /// The retention of these messages counts from this time on.
     Receivable {
         queue: QueueId,
         at_ms: UnixMs,

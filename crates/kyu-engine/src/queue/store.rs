@@ -215,7 +215,7 @@ impl Queue {
 
     fn put_back(&mut self, before: Before) {
         let Before { messages, settings, guards, guard_values, buckets, paused_lanes } = before;
-        // First away with all of them: one may have taken another's place in the order.
+        // All are removed first, because one may have taken another's place in the order.
         for seq in messages.keys() {
             self.replace(*seq, None);
         }

@@ -96,9 +96,9 @@ pub(crate) type UniqueShards = Vec<Arc<BTreeMap<Arc<str>, Holder>>>;
 /// The unique keys of a queue: about 250 bytes and the key for each (`examples/key_memory.rs`).
 #[derive(Clone, Default)]
 pub(crate) struct UniqueKeys {
-    /// None while no key was ever held.
+    /// The holders by shard; empty while no key was ever held.
     shards: UniqueShards,
-    // Derived.
+    // What follows is derived, and not in snapshots.
     by_seq: BTreeMap<Seq, Arc<str>>,
     expiry: BTreeSet<(UnixMs, Arc<str>)>,
 }

@@ -1,4 +1,4 @@
-//! Applying what concerns retries. As in `apply.rs`: nothing is judged, nothing can fail, and code
+//! Applying the facts of retries. As in `apply.rs`: nothing is judged, nothing can fail, and code
 //! may only be added to.
 
 use kyu_model::{AttemptEnd, PastAttempt, Phase, QueueId, Seq, UnixMs};
@@ -112,7 +112,7 @@ impl State {
         }
     }
 
-    /// A message was acknowledged by this delivery.
+    /// Notes that a message was acknowledged by this delivery.
     pub(crate) fn note_finished(
         &mut self,
         id: QueueId,

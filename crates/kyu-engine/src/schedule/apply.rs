@@ -1,5 +1,5 @@
-//! Applying what concerns schedules. As in `apply.rs`: nothing is judged, nothing can fail, and
-//! code may only be added to.
+//! Applying the facts of schedules. As in `apply.rs`: nothing is judged, nothing can fail, and code
+//! may only be added to.
 
 use kyu_model::{QueueName, RunOutcome, ScheduleInfo, ScheduleTotals};
 use std::sync::Arc;

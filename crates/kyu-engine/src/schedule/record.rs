@@ -46,7 +46,7 @@ pub(crate) enum ScheduleFact {
         missed: u64,
         next: Option<NextRun>,
     },
-    /// A number of runs were missed, and none happened.
+    /// Runs were missed, and none happened.
     Missed {
         name: QueueName,
         at_ms: UnixMs,

@@ -50,7 +50,7 @@ pub(crate) fn create(
     Ok((Arc::new(info), Wait::Record))
 }
 
-/// New settings in place of the old ones.
+/// Replaces an exchange's settings.
 pub(crate) fn configure(
     state: &State,
     command: &ConfigureExchange,
@@ -112,7 +112,7 @@ pub(crate) fn bind(
     Ok((Arc::new(info), Wait::Record))
 }
 
-/// New settings of a binding in place of the old ones; who subscribes cannot change.
+/// Replaces a binding's settings; its protocol and address cannot change.
 pub(crate) fn rebind(
     state: &State,
     command: &ConfigureBinding,

@@ -69,7 +69,7 @@ pub(crate) fn decide(
     }
     note_consumer(queue, command, &picked, end, ctx, effects);
     guards.finish(effects);
-    // A limit that a crash could make the server forget would be none.
+    // A limit that the server could forget in a crash would not be a limit.
     let (limits, config) = (&queue.lanes.limits, &queue.info.config);
     let limited = limits.is_metered() || limits.max_in_flight < u32::MAX;
     let exact = queue.is_fifo()

@@ -1,4 +1,4 @@
-//! The end of a transaction's claims: as it committed, or without a trace.
+//! Ending a transaction's claims: as it committed, or without a trace.
 
 use crate::decision::{Decided, Wait};
 use crate::effect::{Effect, Effects};

@@ -120,7 +120,7 @@ pub(crate) struct Target<'a> {
     pub(crate) dedups: bool,
 }
 
-/// Nearly every message has one target, and then none of these takes memory from the heap.
+/// The targets of a message. Nearly every message has one, and then no memory of the heap is taken.
 type Targets<'a> = SmallVec<[Target<'a>; 1]>;
 
 /// The targets that do not know a message yet, with the message that it replaces there.
@@ -312,7 +312,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Keeps a queue within its limits, by refusing or by dropping its oldest ready messages.
-    /// `replaced` goes in any case.
+    /// `replaced` is removed in any case.
     fn make_room(
         &mut self,
         queue: &Queue,
