@@ -142,8 +142,8 @@ impl Effects {
         self.list.len()
     }
 
-    /// Makes room for so many facts in a record of about this length, so that they are not copied
-    /// as it grows.
+    /// Reserves memory for a number of facts in a record of about the given length, so that they
+    /// are not copied as it grows.
     pub(crate) fn reserve(&mut self, facts: usize, bytes: usize) {
         self.list.reserve(facts);
         self.bytes.reserve(bytes);

@@ -1,4 +1,4 @@
-//! The words of every door: what can be asked of a queue server and what it answers.
+//! The vocabulary that every door shares: the requests to a queue server, and its answers.
 //!
 //! Commands with their replies, questions with their answers, refusals, settings, identifiers and
 //! the content of messages. No state and no I/O: doors, settings, the SDK and the command depend on

@@ -51,8 +51,8 @@ impl State {
         }
     }
 
-    /// Returns dead letters of this queue that now have a queue to go to, and that queue, at most
-    /// so many.
+    /// Returns at most `most` dead letters of this queue that now have a queue to go to, and that
+    /// queue.
     pub(crate) fn dead_that_go<'a>(
         &'a self,
         queue: &'a Queue,

@@ -82,7 +82,8 @@ pub(crate) struct Queue {
     looked_at: Seq,
     /// Dead letters that are kept here.
     pub(crate) dead: BTreeSet<Seq>,
-    /// They may have a place to go to by now; the next tick sees. Not part of the state.
+    /// True if kept dead letters may have a queue to go to; the next tick looks. Not part of the
+    /// state.
     pub(crate) dead_may_go: Journaled<bool>,
     /// The ends of the last messages that were not acknowledged.
     pub(crate) ends: Journaled<Arc<Ends>>,

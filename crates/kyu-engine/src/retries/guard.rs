@@ -7,7 +7,7 @@ use kyu_model::{Breaker, BreakerState, Guard, Hold, RetryBudget, UnixMs};
 
 /// A token, in thousandths.
 pub(crate) const TOKEN: u64 = 1_000;
-/// The floor of a budget saves up for so many seconds.
+/// The number of seconds for which the floor of a budget saves up.
 const FLOOR_SAVES_SECONDS: u64 = 10;
 /// The time after which a closed, idle guard is forgotten, in milliseconds: a new one would be in
 /// the same state.
@@ -151,7 +151,7 @@ impl GuardState {
         self.room(config).saturating_sub(granted)
     }
 
-    /// Notes that so many messages were released.
+    /// Notes that a number of messages were released.
     pub(crate) fn grant(&mut self, config: &Guard, messages: u32, now_ms: UnixMs) {
         let Some(breaker) = config.breaker else { return };
         let (granted, until_ms) = match &mut self.circuit {
@@ -281,7 +281,7 @@ impl GuardState {
         self.window_start_ms = now_ms;
     }
 
-    /// Does the work that is due, with so many messages in flight; returns true if anything
+    /// Does the work that is due, with `in_flight` messages in flight; returns true if anything
     /// changed.
     pub(crate) fn pass_time(&mut self, config: &Guard, in_flight: u64, now_ms: UnixMs) -> bool {
         match &mut self.circuit {

@@ -1,7 +1,8 @@
-//! A breaker that closes step by step. After its probes, so many attempts may be under way at one
-//! time as probes succeeded; each *round* of as many attempts as are allowed lets that grow, or
-//! cuts it, until it holds nobody up any more. It is the way in which TCP finds out what a path
-//! bears (RFC 5681: slow start, congestion avoidance, threshold). Pure arithmetic, as `guard.rs`.
+//! The slow start of a breaker, which closes it step by step. After the probes, the *allowance* of
+//! attempts under way at one time is the number of probes that succeeded. Each *round* of as many
+//! attempts as are allowed lets the allowance grow, or cuts it, until it holds no message up any
+//! more. TCP finds the capacity of a path in the same way (RFC 5681: slow start, congestion
+//! avoidance, threshold). It is pure arithmetic, as in `guard.rs`.
 
 use crate::retries::guard::AttemptSignal;
 use kyu_model::wire::{Malformed, Reader, Write};
@@ -188,7 +189,7 @@ mod tests {
     };
     const SUCCESS: AttemptSignal = AttemptSignal::Success { first: true };
 
-    /// As many attempts as may be, which end in a while, so many of them with success.
+    /// Runs a round: as many attempts as are allowed, of which `successes` succeed.
     fn round(slow: &mut SlowStart, now_ms: &mut UnixMs, successes: u32) -> Step {
         let (began_ms, out) = (*now_ms + 1, slow.room());
         (0..out).for_each(|_| slow.begin(&BREAKER, began_ms));

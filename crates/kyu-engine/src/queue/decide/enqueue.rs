@@ -361,8 +361,8 @@ impl Target<'_> {
     }
 }
 
-/// Checks that a message is within the bounds of every message; its targets are counted by the
-/// callers.
+/// Checks that a message is within the bounds that hold for all messages; its targets are counted
+/// by the callers.
 pub(crate) fn check_shape(message: &NewMessage) -> Result<(), EnqueueRefusal> {
     let key_ok = |key: &Option<String>| {
         key.as_ref().is_none_or(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)

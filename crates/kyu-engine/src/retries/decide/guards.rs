@@ -132,7 +132,7 @@ impl<'a> Guards<'a> {
         most - left
     }
 
-    /// Releases messages that waited for a guard, at most so many.
+    /// Releases at most `most` messages that waited for a guard.
     pub(crate) fn release_parked(
         &mut self,
         whose: &Whose,

@@ -176,7 +176,7 @@ pub(crate) fn note_consumer(
     effects.push(RetryFact::Taken { queue: queue.id(), consumer, seqs });
 }
 
-/// Returns the beginning of a text, of at most so many bytes.
+/// Returns the beginning of a text, of at most `most` bytes.
 fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
