@@ -84,7 +84,7 @@ pub(crate) struct Lane {
     hidden: SeqSet,
     /// The lane's place in [`Lanes::heads`].
     head: Option<Rank>,
-    /// The lane's turn among the lanes that may be served, or among the parked.
+    /// The lane's turn among the lanes that may be served, or among those held back.
     pub(crate) turn: Option<Turn>,
     pub(crate) gate: Gate,
     /// Messages in any phase.
@@ -277,7 +277,7 @@ impl Lanes {
 
     /// Returns true if a lane has a message to give and may give it.
     fn gives(&self, id: LaneId) -> bool {
-        let lane = self.get(id).filter(|lane| !lane.gate.parked && !lane.gate.shut);
+        let lane = self.get(id).filter(|lane| !lane.gate.held_back && !lane.gate.shut);
         lane.is_some_and(|lane| lane.servable_rank().is_some())
     }
 
@@ -428,7 +428,7 @@ impl Lane {
 
     pub(crate) fn place_head(&mut self, id: LaneId, heads: &mut BTreeSet<(Rank, LaneId)>) {
         let head = self.first().filter(|rank| self.stands_before_hidden(*rank));
-        let head = head.filter(|_| !self.gate.parked && !self.gate.shut);
+        let head = head.filter(|_| !self.gate.held_back && !self.gate.shut);
         let before = std::mem::replace(&mut self.head, head);
         if before != head {
             before.map(|rank| heads.remove(&(rank, id)));

@@ -1,5 +1,5 @@
 //! The limits and pauses that keep a lane with ready messages from giving any. Such a lane is
-//! *parked*: it is set aside, so that an acquire never looks at it, however many there are.
+//! *held back*: it is set aside, so that an acquire never looks at it, however many there are.
 
 use kyu_model::{Fairness, LaneLimits, LaneStats, QueueConfig, RateLimit, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +20,8 @@ pub(crate) struct Gate {
     pub(crate) shut: bool,
     /// The lane's bucket: see [`crate::lanes::buckets`].
     pub(crate) full_at_ns: u64,
-    /// True if the lane is among the parked.
-    pub(super) parked: bool,
+    /// True if the lane is held back.
+    pub(super) held_back: bool,
     /// The time at which the lane gets a token, if it waits for one.
     token_ms: Option<UnixMs>,
     /// Weighted sharing: virtual time of the next delivery.
@@ -43,10 +43,10 @@ pub(crate) struct Limits {
     active: bool,
 
     // What follows is derived, and not in snapshots.
-    /// The time up to which tokens have been counted; lanes are servable or parked as of this time.
+    /// The time up to which tokens have been counted; lanes are servable or held back as of this time.
     now_ms: UnixMs,
-    parked: BTreeSet<(Turn, LaneId)>,
-    /// Parked lanes that time alone makes servable.
+    held_back: BTreeSet<(Turn, LaneId)>,
+    /// Lanes held back that time alone makes servable.
     token_times: BTreeSet<(UnixMs, LaneId)>,
     /// The time at which the queue's own bucket has a token again.
     queue_token_ms: Option<UnixMs>,
@@ -67,7 +67,7 @@ impl Limits {
             buckets: Buckets::default(),
             active: false,
             now_ms: 0,
-            parked: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             token_times: BTreeSet::new(),
             queue_token_ms: None,
             virtual_now: 0,
@@ -157,13 +157,13 @@ impl Limits {
         [lane_ms, self.queue_token_ms].into_iter().flatten().min()
     }
 
-    pub(super) fn parked(&self) -> std::collections::btree_set::Iter<'_, (Turn, LaneId)> {
-        self.parked.iter()
+    pub(super) fn held_back(&self) -> std::collections::btree_set::Iter<'_, (Turn, LaneId)> {
+        self.held_back.iter()
     }
 
     /// Returns the turn of a lane with this first message, in weighted sharing.
     pub(super) fn weighted_turn(&self, lane: &mut Lane, first: Rank) -> Turn {
-        if lane.turn.is_none() || lane.gate.parked {
+        if lane.turn.is_none() || lane.gate.held_back {
             lane.gate.pass = lane.gate.pass.max(self.virtual_now);
         }
         Turn::weighted(first, lane.gate.pass)
@@ -176,24 +176,27 @@ impl Limits {
 }
 
 impl Lanes {
-    /// Puts a lane where it belongs: among the servable or the parked, or nowhere.
+    /// Puts a lane where it belongs: among the servable, among those held back, or nowhere.
     pub(super) fn place(&mut self, id: LaneId, turn: Option<Turn>) {
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return };
-        let parked = turn.is_some() && self.limits.holds_back(lane);
-        if lane.turn != turn || lane.gate.parked != parked {
+        let held_back = turn.is_some() && self.limits.holds_back(lane);
+        if lane.turn != turn || lane.gate.held_back != held_back {
             if let Some(before) = lane.turn {
-                let from =
-                    if lane.gate.parked { &mut self.limits.parked } else { &mut self.servable };
+                let from = if lane.gate.held_back {
+                    &mut self.limits.held_back
+                } else {
+                    &mut self.servable
+                };
                 from.remove(&(before, id));
             }
             if let Some(turn) = turn {
-                let to = if parked { &mut self.limits.parked } else { &mut self.servable };
+                let to = if held_back { &mut self.limits.held_back } else { &mut self.servable };
                 to.insert((turn, id));
             }
             lane.turn = turn;
-            lane.gate.parked = parked;
+            lane.gate.held_back = held_back;
         }
-        let token_ms = if parked { self.limits.token_ms(lane) } else { None };
+        let token_ms = if held_back { self.limits.token_ms(lane) } else { None };
         if lane.gate.token_ms != token_ms {
             lane.gate.token_ms.map(|at_ms| self.limits.token_times.remove(&(at_ms, id)));
             token_ms.map(|at_ms| self.limits.token_times.insert((at_ms, id)));
@@ -207,13 +210,13 @@ impl Lanes {
     /// Places a lane anew whose limits may have changed; returns true if it has become servable.
     fn place_again(&mut self, id: LaneId) -> bool {
         let Some(lane) = self.all.get_mut(id.0 as usize) else { return false };
-        let was_parked = lane.gate.parked;
+        let was_held_back = lane.gate.held_back;
         let mut turn = lane.turn;
         if let (Some(before), Fairness::Weighted) = (turn, self.limits.fairness) {
             turn = Some(self.limits.weighted_turn(lane, before.rank()));
         }
         self.place(id, turn);
-        was_parked && self.get(id).is_some_and(|lane| !lane.gate.parked)
+        was_held_back && self.get(id).is_some_and(|lane| !lane.gate.held_back)
     }
 
     /// Counts tokens up to this time; returns true if something may have become receivable.

@@ -113,7 +113,7 @@ impl<'a> Taken<'a> {
 pub(crate) struct OfQueue<'a> {
     lanes: &'a Lanes,
     servable: Iter<'a, (Turn, LaneId)>,
-    parked: Iter<'a, (Turn, LaneId)>,
+    held_back: Iter<'a, (Turn, LaneId)>,
     alone: Option<Rank>,
     open: BinaryHeap<Reverse<(Turn, LaneId)>>,
     noisy: Vec<(Turn, LaneId)>,
@@ -125,7 +125,7 @@ impl<'a> OfQueue<'a> {
         Self {
             lanes,
             servable: lanes.servable.iter(),
-            parked: if now_ms.is_some() { Iter::default() } else { lanes.limits.parked() },
+            held_back: if now_ms.is_some() { Iter::default() } else { lanes.limits.held_back() },
             alone: lanes
                 .alone()
                 .filter(|lane| now_ms.is_none() || !lane.gate.shut)
@@ -149,14 +149,14 @@ impl<'a> OfQueue<'a> {
 
     /// Returns the next lane by turn that has given nothing yet.
     fn peek_unopened(&self) -> Option<(Turn, LaneId)> {
-        let first = [self.servable.clone().next(), self.parked.clone().next()];
+        let first = [self.servable.clone().next(), self.held_back.clone().next()];
         first.into_iter().flatten().min().copied()
     }
 
     fn unopened(&mut self) -> Option<(Turn, LaneId)> {
         let first = self.peek_unopened()?;
         let from_servable = self.servable.clone().next() == Some(&first);
-        if from_servable { self.servable.next().copied() } else { self.parked.next().copied() }
+        if from_servable { self.servable.next().copied() } else { self.held_back.next().copied() }
     }
 
     fn next_lane(&mut self) -> Option<(Turn, LaneId)> {
