@@ -43,7 +43,8 @@ pub(crate) struct Limits {
     active: bool,
 
     // What follows is derived, and not in snapshots.
-    /// The time up to which tokens have been counted; lanes are servable or held back as of this time.
+    /// The time up to which tokens have been counted; lanes are servable or held back as of this
+    /// time.
     now_ms: UnixMs,
     held_back: BTreeSet<(Turn, LaneId)>,
     /// Lanes held back that time alone makes servable.

@@ -251,7 +251,8 @@ impl Queue {
     }
 }
 
-/// The follow-up of a change to a message: the waiting receivers to wake, and the time to look again.
+/// The follow-up of a change to a message: the waiting receivers to wake, and the time to look
+/// again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FollowUp {
     /// True if a message may have become receivable.
