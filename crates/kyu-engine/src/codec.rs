@@ -1,9 +1,9 @@
 //! Parts of the frozen binary forms that several facts and snapshot blocks share.
 
-use kyu_model::{DeadReason, QueueId, QueueName, Seq};
 use std::collections::BTreeMap;
 
 use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{DeadReason, QueueId, QueueName, Seq};
 
 /// The number of a fact, and the queue that it is about.
 pub(crate) fn head(out: &mut Vec<u8>, number: impl Into<u8>, queue: QueueId) {

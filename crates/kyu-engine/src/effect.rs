@@ -3,6 +3,7 @@
 //! old log must replay. A new fact gets a new number; a field is never added to an old one.
 
 use bytes::Bytes;
+use kyu_model::wire::{Malformed, Reader, Write};
 
 use crate::exchange::record::ExchangeFact;
 use crate::ledger::record::LedgerFact;
@@ -13,7 +14,6 @@ use crate::queue::message_record::{FramePlace, MessageFact};
 use crate::queue::record::QueueFact;
 use crate::retries::record::RetryFact;
 use crate::schedule::record::ScheduleFact;
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// One fact, by the concept that it belongs to.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,15 @@
 //! The engine's interface: decide, apply, replay, ask, freeze.
 
+use std::io;
+use std::sync::Arc;
+
+use kyu_model::limits::MAX_LISTED;
+use kyu_model::wire::Malformed;
 use kyu_model::{
     Address, Answer, BindingId, BindingInfo, Browse, Command, Context, ExchangeInfo, Explain,
     HistoryOf, LedgerStats, ListBindings, ListExchanges, ListGuards, ListLanes, MoveTask, Peek,
     Query, QueueId, QueueInfo, QueueName, QueueStats, QueueTotals, Refusal, Seq, SessionId, UnixMs,
 };
-use std::io;
-use std::sync::Arc;
 
 use crate::decide;
 use crate::decision::Decision;
@@ -19,8 +22,6 @@ use crate::queue::decide::by_seq::browse;
 use crate::schedule::decide::schedule::answer as schedule_answer;
 use crate::snapshot::{self, Frozen};
 use crate::state::{DirectoryChange, State};
-use kyu_model::limits::MAX_LISTED;
-use kyu_model::wire::Malformed;
 
 /// The state machine. `decide` says what follows from a command, `apply` makes it so; the state
 /// is always what a replay of the applied records gives.

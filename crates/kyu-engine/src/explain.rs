@@ -1,6 +1,12 @@
 //! Explain: the reasons why a message is not delivered now. It uses the receive's own code wherever
 //! it can, so that both agree.
 
+use kyu_model::limits::MAX_EXPLAINED_AHEAD;
+use kyu_model::{
+    Acquire, Context, Delivery, Event, ExplainedMessage, Explanation, Gone, Happened, Hold, Lease,
+    Order, Phase, QueueId, Reason, Refusal, Seq, UnixMs, Verdict,
+};
+
 use crate::effect::Effects;
 use crate::queue::decide::acquire::pick;
 use crate::queue::decide::sequences::Sequences;
@@ -9,11 +15,6 @@ use crate::queue::message::Message;
 use crate::queue::store::Queue;
 use crate::retries::decide::guards::Guards;
 use crate::state::State;
-use kyu_model::limits::MAX_EXPLAINED_AHEAD;
-use kyu_model::{
-    Acquire, Context, Delivery, Event, ExplainedMessage, Explanation, Gone, Happened, Hold, Lease,
-    Order, Phase, QueueId, Reason, Refusal, Seq, UnixMs, Verdict,
-};
 
 pub(crate) fn explain(
     state: &State,

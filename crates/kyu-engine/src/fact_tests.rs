@@ -1,11 +1,11 @@
 //! The bytes of facts about queues, messages and move tasks, as they are on disks.
 
+use std::collections::BTreeMap;
+
 use kyu_model::{
     DeadLetter, DedupScope, MoveFailure, MoveStatus, Overflow, QueueConfig, QueueId, QueueKind,
     QueueName, SessionId,
 };
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use crate::effect::{Effect, Effects};

@@ -1,10 +1,10 @@
 //! The bookkeeping of the log's frames: how many messages need each frame, and how many bytes of
 //! each segment are needed.
 
-use kyu_model::Address;
 use std::collections::BTreeMap;
 
 use kyu_machine::{JournaledMap, Trial};
+use kyu_model::Address;
 
 use crate::queue::message::FrameRef;
 

@@ -3,6 +3,7 @@
 //! stand in a group.
 
 use kyu_machine::Trial;
+use kyu_model::limits::MAX_ATOMIC;
 use kyu_model::{
     Claimed, Command, Context, Extended, Intervened, LedgerReply, Refusal, Reply, RunOutcome,
     ScheduleReply, SeqResult, Settled, UNPLACED,
@@ -11,7 +12,6 @@ use kyu_model::{
 use crate::decision::{Wait, Wrapped};
 use crate::effect::Effects;
 use crate::state::State;
-use kyu_model::limits::MAX_ATOMIC;
 
 /// The function that decides each command of a group.
 type Decide = fn(&mut State, &Command, &Context, &mut Effects) -> Wrapped;

@@ -1,13 +1,13 @@
 //! The whole state: queues, names, move tasks, and what the log must keep for them.
 
-use kyu_model::{
-    BindingId, BindingInfo, End, ExchangeId, MoveStatus, MoveTask, Phase, QueueConfig, QueueId,
-    QueueInfo, QueueName, Refusal, Seq, UnixMs,
-};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_machine::{Journaled, JournaledMap, JournaledMembers, Trial};
+use kyu_model::{
+    BindingId, BindingInfo, End, ExchangeId, MoveStatus, MoveTask, Phase, QueueConfig, QueueId,
+    QueueInfo, QueueName, Refusal, Seq, UnixMs,
+};
 
 use crate::exchange::store::Exchange;
 use crate::frames::Frames;

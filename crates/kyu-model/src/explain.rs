@@ -1,11 +1,12 @@
 //! The answer of [`crate::Query::Explain`]: why a message is not delivered now.
 
+use std::sync::Arc;
+
 use crate::config::QueueStats;
 use crate::ends::End;
 use crate::ids::{QueueId, QueueName, Seq, SessionId, UnixMs};
 use crate::reply::Delivery;
 use crate::retry::{DeadReason, Hold, PastAttempt};
-use std::sync::Arc;
 
 /// An explanation of why a message is not delivered now, and of when it could be.
 #[derive(Clone, Debug, PartialEq)]

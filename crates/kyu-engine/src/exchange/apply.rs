@@ -1,10 +1,10 @@
 //! Applying the facts of exchanges and bindings. As in `apply.rs`: nothing is judged, nothing can
 //! fail, and code may only be added to.
 
-use kyu_model::{BindingInfo, ExchangeId, ExchangeInfo, MessageId};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
+use kyu_model::{BindingInfo, ExchangeId, ExchangeInfo, MessageId};
 
 use crate::exchange::record::{ExchangeFact, PublishedFact};
 use crate::exchange::store::Exchange;

@@ -1,17 +1,18 @@
 //! The frozen binary form of exchanges and bindings, in effects and in snapshots. A new field makes
 //! a new version that reads the old.
 
+use std::net::IpAddr;
+
+use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{
     BindingConfig, BindingId, Bound, Condition, DedupScope, ExchangeConfig, ExchangeId, Filter,
     Literal, Matcher, Network, QueueKind, QueueName, Range, Test, UnixMs,
 };
-use std::net::IpAddr;
 
 use crate::codec::{
     decode_map, decode_name, decode_opt_name, encode_map, encode_name, encode_opt_name,
 };
 use crate::machines::ExchangeNumber;
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The facts of exchanges and bindings.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,9 @@
 //! An exchange in the state.
 
-use kyu_model::{BindingId, BindingInfo, DedupScope, ExchangeInfo, ExchangeStats, QueueKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use kyu_model::{BindingId, BindingInfo, DedupScope, ExchangeInfo, ExchangeStats, QueueKind};
 
 use crate::queue::dedup::Dedup;
 

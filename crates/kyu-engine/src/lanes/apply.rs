@@ -1,9 +1,10 @@
 //! Applying the facts of lanes: tokens that deliveries take, and pauses. As in `apply.rs`, code
 //! here may only be added to.
 
+use kyu_model::{QueueId, UnixMs};
+
 use crate::queue::message::LaneId;
 use crate::state::State;
-use kyu_model::{QueueId, UnixMs};
 
 impl State {
     /// Charges a lane for a message that is about to be delivered.

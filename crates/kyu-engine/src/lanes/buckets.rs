@@ -2,9 +2,10 @@
 //! nanoseconds, so that tokens need no clock that ticks (the generic cell rate algorithm, ITU-T
 //! I.371). What a bucket allows is computed from the time of the command.
 
-use kyu_model::{RateLimit, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use kyu_model::{RateLimit, UnixMs};
 
 const NS_PER_MS: u64 = 1_000_000;
 

@@ -1,8 +1,9 @@
 //! The frozen binary form of the settings of lanes and rates: sections 10 to 14 of a configuration.
 
-use crate::machines::LaneSection;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{Fairness, QueueConfig, RateLimit};
+
+use crate::machines::LaneSection;
 
 /// Writes the sections of this file that do not hold defaults, in rising order.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {

@@ -1,13 +1,14 @@
 //! Pausing and resuming a queue, or one of its lanes, for ever or for a time. Both are idempotent
 //! and durable.
 
+use kyu_model::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
+use kyu_model::{Context, Refusal, SetPaused};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::record::QueueFact;
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::{MAX_KEY_BYTES, MAX_PAUSED_LANES};
-use kyu_model::{Context, Refusal, SetPaused};
 
 pub(crate) fn decide(
     state: &State,

@@ -1,8 +1,9 @@
 //! Lanes: the messages of one queue that share a key, and the order in which lanes are served.
 
-use kyu_model::{Fairness, Order, QueueConfig, QueueKind, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use kyu_model::{Fairness, Order, QueueConfig, QueueKind, UnixMs};
 
 use crate::lanes::limits::{Gate, Limits};
 use crate::lanes::picks::Picks;

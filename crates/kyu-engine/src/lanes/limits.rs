@@ -1,9 +1,10 @@
 //! The limits and pauses that keep a lane with ready messages from giving any. Such a lane is
 //! *held back*: it is set aside, so that an acquire never looks at it, however many there are.
 
-use kyu_model::{Fairness, LaneLimits, LaneStats, QueueConfig, RateLimit, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use kyu_model::{Fairness, LaneLimits, LaneStats, QueueConfig, RateLimit, UnixMs};
 
 use crate::lanes::buckets::Buckets;
 use crate::lanes::lane::{Lane, Lanes, Rank, Turn};

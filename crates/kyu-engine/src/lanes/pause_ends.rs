@@ -1,9 +1,9 @@
 //! The times at which pauses of a queue and of its lanes end by themselves.
 
-use kyu_model::UnixMs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kyu_model::UnixMs;
 use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The ends of a queue's pauses. What is paused without an end is not in it.

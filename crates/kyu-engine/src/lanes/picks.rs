@@ -1,9 +1,10 @@
 //! The order in which the ready messages of a queue are taken.
 
-use kyu_model::{Fairness, Order, UnixMs};
 use std::cmp::Reverse;
 use std::collections::btree_set::Iter;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+use kyu_model::{Fairness, Order, UnixMs};
 
 use crate::lanes::lane::{Lanes, Rank, Turn};
 use crate::queue::message::LaneId;

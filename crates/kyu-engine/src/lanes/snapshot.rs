@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use kyu_model::wire::{Malformed, Reader, Write};
+
 use crate::lanes::buckets::Buckets;
 use crate::lanes::pause_ends::PauseEnds;
 use crate::machines::QueueBlock;
 use crate::queue::store::Queue;
 use crate::snapshot::blocks::{BLOCK_ITEMS, Blocks};
-use kyu_model::wire::{Malformed, Reader, Write};
 
 pub(crate) struct FrozenLimits {
     paused: bool,

@@ -1,10 +1,10 @@
 //! Applying the facts of the ledger. As in `apply.rs`: nothing is judged, nothing can fail, and
 //! code may only be added to.
 
-use kyu_model::{LedgerEntry, LedgerKey, LedgerState};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kyu_model::{LedgerEntry, LedgerKey, LedgerState};
 
 use crate::ledger::record::LedgerFact;
 use crate::state::State;

@@ -1,6 +1,10 @@
 //! The ledger: claims of work that must be done once, and records that are compared and set.
 
 use bytes::Bytes;
+use kyu_model::limits::{
+    MAX_FINGERPRINT_BYTES, MAX_KEY_BYTES, MAX_LEASE_MS, MAX_LEDGER_BYTES, MAX_LEDGER_KEEP_MS,
+    MAX_LEDGER_VALUE_BYTES,
+};
 use kyu_model::{
     Claimed, Context, LedgerAnswer, LedgerClaim, LedgerCommand, LedgerComplete, LedgerEntry,
     LedgerExtend, LedgerKey, LedgerPut, LedgerQuery, LedgerRefusal, LedgerRelease, LedgerReply,
@@ -11,10 +15,6 @@ use crate::decision::{Wait, Wrapped};
 use crate::effect::Effects;
 use crate::ledger::record::LedgerFact;
 use crate::state::State;
-use kyu_model::limits::{
-    MAX_FINGERPRINT_BYTES, MAX_KEY_BYTES, MAX_LEASE_MS, MAX_LEDGER_BYTES, MAX_LEDGER_KEEP_MS,
-    MAX_LEDGER_VALUE_BYTES,
-};
 
 type Done = Result<LedgerReply, Refusal>;
 

@@ -1,10 +1,10 @@
 //! The facts of the ledger, and their frozen binary form: effects 43 to 47, and snapshot blocks.
 
 use bytes::Bytes;
+use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{LedgerEntry, LedgerKey, LedgerState, UnixMs};
 
 use crate::machines::LedgerNumber;
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The facts of ledger entries.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The ledger's entries in the state.
 
-use kyu_model::{LedgerEntry, LedgerKey, LedgerStats, UnixMs};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -8,8 +7,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use kyu_machine::Replace;
-
 use kyu_model::limits::{MAX_LISTED, MAX_TICK_MESSAGES};
+use kyu_model::{LedgerEntry, LedgerKey, LedgerStats, UnixMs};
 
 /// An entry in order of its key.
 #[derive(Clone)]

@@ -1,5 +1,10 @@
 //! Move tasks: bring dead letters back in the background (SQS StartMessageMoveTask).
 
+use kyu_model::limits::{MAX_BROWSED, MAX_TICK_MESSAGES};
+use kyu_model::{
+    CancelMoveTask, Context, MoveFailure, MoveStatus, MoveTask, Phase, Refusal, StartMoveTask,
+};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::move_task::record::{MoveTaskFact, Skipping};
@@ -8,10 +13,6 @@ use crate::queue::message::Message;
 use crate::queue::message_record::{MessageFact, MoveReason};
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::{MAX_BROWSED, MAX_TICK_MESSAGES};
-use kyu_model::{
-    CancelMoveTask, Context, MoveFailure, MoveStatus, MoveTask, Phase, Refusal, StartMoveTask,
-};
 
 /// Starts a task; the ticks that follow do its work.
 pub(crate) fn start(

@@ -1,9 +1,10 @@
 //! The facts of move tasks, and their frozen binary form.
 
-use crate::codec::{decode_opt_name, encode_opt_name, opt_u32, queue};
-use crate::machines::MoveTaskNumber;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{MoveFailure, MoveStatus, QueueId, QueueName, Seq, UnixMs};
+
+use crate::codec::{decode_opt_name, encode_opt_name, opt_u32, queue};
+use crate::machines::MoveTaskNumber;
 
 /// The messages that a move task left where they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

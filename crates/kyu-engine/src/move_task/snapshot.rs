@@ -1,9 +1,10 @@
 //! The snapshot blocks of move tasks. The layout is frozen.
 
-use crate::codec::{decode_opt_name, encode_opt_name, opt_u32};
-use crate::move_task::record::{decode_reason, decode_status};
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{MoveTask, QueueId};
+
+use crate::codec::{decode_opt_name, encode_opt_name, opt_u32};
+use crate::move_task::record::{decode_reason, decode_status};
 
 pub(crate) fn encode_task(task: &MoveTask, out: &mut Vec<u8>) {
     out.varint(task.id);

@@ -1,14 +1,16 @@
 //! Applying the facts of queues and their messages.
 
-use crate::queue::ends::end_of;
+use std::sync::Arc;
+
+use kyu_model::limits::ATTEMPT_WINDOW_MS;
 use kyu_model::{
     Address, EndKind, MessageId, Phase, QueueConfig, QueueId, QueueInfo, QueueName, Receipt, Seq,
     UnixMs,
 };
-use std::sync::Arc;
 
 use crate::queue::attempts::Attempt;
 use crate::queue::dedup::Original;
+use crate::queue::ends::end_of;
 use crate::queue::message::{FrameRef, History, Message, Source};
 use crate::queue::message_record::{
     Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
@@ -16,7 +18,6 @@ use crate::queue::message_record::{
 use crate::queue::record::QueueFact;
 use crate::queue::store::Queue;
 use crate::state::{DirectoryChange, State};
-use kyu_model::limits::ATTEMPT_WINDOW_MS;
 
 impl State {
     pub(crate) fn apply_queue(&mut self, fact: &QueueFact) {

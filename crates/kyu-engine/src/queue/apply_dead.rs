@@ -1,11 +1,13 @@
 //! Applying the facts of dead letters that had nowhere to go: they are kept where they are, and
 //! brought back.
 
+use std::sync::Arc;
+
+use kyu_model::{Phase, QueueId, Seq, UnixMs};
+
 use crate::queue::message::{History, Source};
 use crate::queue::message_record::MoveReason;
 use crate::state::State;
-use kyu_model::{Phase, QueueId, Seq, UnixMs};
-use std::sync::Arc;
 
 impl State {
     pub(crate) fn keep_dead(&mut self, id: QueueId, seq: Seq, at_ms: UnixMs, reason: MoveReason) {

@@ -1,7 +1,8 @@
 //! Applying interventions of people on messages.
 
-use crate::state::State;
 use kyu_model::{QueueId, Seq};
+
+use crate::state::State;
 
 impl State {
     pub(crate) fn prioritise(&mut self, id: QueueId, priority: u8, seqs: &[Seq]) {

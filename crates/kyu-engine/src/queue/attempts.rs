@@ -1,9 +1,9 @@
 //! Receive attempts that can be repeated (SQS ReceiveRequestAttemptId).
 
-use kyu_model::{Receipt, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 
 use kyu_machine::Replace;
+use kyu_model::{Receipt, UnixMs};
 
 /// The messages that a receive attempt returned, and the time until which it can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]

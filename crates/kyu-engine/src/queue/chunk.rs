@@ -4,9 +4,10 @@
 //! Chunks stand behind `Arc`, so a snapshot is a copy of pointers; the first change after it
 //! copies the chunk that it touches and nothing else.
 
-use kyu_model::{Address, Seq, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use kyu_model::{Address, Seq, UnixMs};
 
 use crate::queue::message::{FrameRef, Message};
 

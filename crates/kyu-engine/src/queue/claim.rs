@@ -1,12 +1,13 @@
 //! The facts of messages that commands name by their numbers: their binary form, and how they are
 //! applied.
 
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{Phase, QueueId, Seq, SessionId, UnixMs};
+
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::machines::ClaimNumber;
 use crate::queue::message::{LaneId, Message};
 use crate::state::State;
-use kyu_model::wire::{Malformed, Reader, Write};
-use kyu_model::{Phase, QueueId, Seq, SessionId, UnixMs};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClaimFact {

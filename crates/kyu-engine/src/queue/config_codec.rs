@@ -1,12 +1,13 @@
 //! The frozen binary form of a queue's configuration, in facts and in snapshots.
 
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
+
 use crate::codec::{decode_map, decode_opt_name, encode_map, encode_opt_name};
 use crate::lanes::codec as lane_codec;
 use crate::machines::SectionNumber;
 use crate::queue::retention_codec;
 use crate::retries::{codec as retry_codec, guard_codec};
-use kyu_model::wire::{Malformed, Reader, Write};
-use kyu_model::{DeadLetter, DedupScope, Overflow, QueueConfig, QueueKind};
 
 /// Version of the configuration's layout. New settings are new sections, not new versions.
 const CONFIG_VERSION: u8 = 1;

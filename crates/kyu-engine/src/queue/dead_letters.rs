@@ -1,10 +1,11 @@
 //! The place that a dead message goes to. One function decides it, and it has three answers.
 
+use kyu_model::limits::MAX_BROWSED;
+use kyu_model::{DeadReason, ExpiredTo, QueueName, RetentionFrom, Seq};
+
 use crate::queue::message_record::{Arrival, MoveReason};
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::MAX_BROWSED;
-use kyu_model::{DeadReason, ExpiredTo, QueueName, RetentionFrom, Seq};
 
 /// The place that a dead message goes to.
 #[derive(Clone, Copy)]

@@ -1,10 +1,10 @@
 //! The memory of a queue's recent deduplication ids.
 
-use kyu_model::{MessageId, Seq, UnixMs};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
+use kyu_model::{MessageId, Seq, UnixMs};
 
 /// The message that an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Deliveries of a message.
 
-use crate::queue::message::Message;
 use kyu_model::{Context, Delivery, QueueId, Receipt, Seq};
+
+use crate::queue::message::Message;
 
 /// The message as it is: its last delivery, if there was one.
 pub(crate) fn last_delivery(queue: QueueId, seq: Seq, message: &Message) -> Delivery {

@@ -3,15 +3,16 @@
 //! are not in it: they are the way that messages are meant to go, and remembering each would cost
 //! more than the acknowledgement.
 
-use kyu_model::{End, EndKind, Seq, UnixMs};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+use kyu_model::limits::{MAX_END_TEXT_BYTES, MAX_ENDS_KEPT};
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{End, EndKind, Seq, UnixMs};
 
 use crate::codec::dead_reason;
 use crate::codec::{decode_opt_name, encode_opt_name};
 use crate::queue::message::Message;
-use kyu_model::limits::{MAX_END_TEXT_BYTES, MAX_ENDS_KEPT};
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The end of a message as it is now.
 pub(crate) fn end_of(seq: Seq, at_ms: UnixMs, kind: EndKind, message: &Message) -> End {

@@ -1,8 +1,9 @@
 //! One message as the state machine knows it: everything but its content, which stays in the log.
 
-use kyu_model::{Address, BindingId, DeadReason, PastAttempt, Phase, QueueName, Receipt, UnixMs};
 use std::num::NonZeroU64;
 use std::sync::Arc;
+
+use kyu_model::{Address, BindingId, DeadReason, PastAttempt, Phase, QueueName, Receipt, UnixMs};
 
 use crate::retries::trail::Trail;
 

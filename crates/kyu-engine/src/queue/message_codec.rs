@@ -1,5 +1,8 @@
 //! The frozen binary form of the facts of messages.
 
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{QueueId, Seq, SessionId, UnixMs};
+
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::exchange::record::decode_binding_id;
 use crate::machines::MessageNumber;
@@ -7,8 +10,6 @@ use crate::queue::message_record::{
     Arrival, EnqueuedFact, FramePlace, LeaseEnd, MessageFact, MoveReason, Removal,
 };
 use crate::queue::unique::UniqueTaken;
-use kyu_model::wire::{Malformed, Reader, Write};
-use kyu_model::{QueueId, Seq, SessionId, UnixMs};
 
 impl MessageFact {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

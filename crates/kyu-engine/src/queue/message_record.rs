@@ -1,7 +1,8 @@
 //! The facts of messages, and their frozen binary form.
 
-use crate::queue::unique::UniqueTaken;
 use kyu_model::{Address, BindingId, DeadReason, EndKind, QueueId, Seq, SessionId, UnixMs};
+
+use crate::queue::unique::UniqueTaken;
 
 /// The reason why messages were removed. Frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! The facts of queues as a whole, and their frozen binary form.
 
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{QueueConfig, QueueId, QueueName, UnixMs};
+
 use crate::codec::{decode_name, encode_name, head, queue};
 use crate::machines::QueueNumber;
 use crate::queue::config_codec::{decode_config, encode_config};
-use kyu_model::wire::{Malformed, Reader, Write};
-use kyu_model::{QueueConfig, QueueId, QueueName, UnixMs};
 
 /// The facts of queues.
 #[derive(Clone, Debug, PartialEq)]

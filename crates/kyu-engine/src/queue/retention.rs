@@ -5,12 +5,13 @@
 //! waiting for its next attempt. A message that becomes receivable after such a time begins a new
 //! retention period, which is a fact of the log ([`MessageFact::Receivable`]).
 
+use kyu_model::{FOREVER, Phase, QueueId, RetentionFrom, Seq, UnixMs};
+
 use crate::effect::Effects;
 use crate::queue::message::Message;
 use crate::queue::message_record::MessageFact;
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::{FOREVER, Phase, QueueId, RetentionFrom, Seq, UnixMs};
 
 /// A wait shorter than this share of the retention starts no new period: keeping a time of its own
 /// for each message would make a backlog of briefly delayed ones ten times as large.

@@ -1,14 +1,14 @@
 //! One queue: its messages and the indexes that follow from them. [`Queue::replace`] is the only
 //! way in, so that no index can disagree with the messages.
 
-use kyu_model::{
-    Address, DedupScope, Phase, QueueConfig, QueueId, QueueInfo, QueueKind, QueueStats,
-    QueueTotals, Seq, SessionId, UnixMs,
-};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_machine::{Journaled, JournaledMap, Trial};
+use kyu_model::{
+    Address, DedupScope, Phase, QueueConfig, QueueId, QueueInfo, QueueKind, QueueStats,
+    QueueTotals, Seq, SessionId, UnixMs,
+};
 
 use crate::lanes::buckets::Buckets;
 use crate::lanes::lane::{Change, Lanes, Rank, Turn};

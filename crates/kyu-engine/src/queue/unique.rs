@@ -1,13 +1,13 @@
 //! Unique keys of a queue: while one is held, no second message with it comes in.
 
-use kyu_model::{MessageId, QueueId, Seq, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{MessageId, QueueId, Seq, UnixMs};
 
 use crate::machines::MessageNumber;
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The message that holds a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

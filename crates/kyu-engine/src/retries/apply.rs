@@ -1,8 +1,9 @@
 //! Applying the facts of retries. As in `apply.rs`: nothing is judged, nothing can fail, and code
 //! may only be added to.
 
-use kyu_model::{AttemptEnd, PastAttempt, Phase, QueueId, Seq, UnixMs};
 use std::sync::Arc;
+
+use kyu_model::{AttemptEnd, PastAttempt, Phase, QueueId, Seq, UnixMs};
 
 use crate::queue::message::Message;
 use crate::retries::finished::Done;

@@ -1,12 +1,13 @@
 //! The frozen binary form of the settings of retries: sections 1 to 6 of a configuration.
 
-use crate::codec::{decode_name, encode_name};
-use crate::machines::RetrySection;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{
     BACK_AFTER_RECEIVES, Backoff, Breaker, ExpiredTo, Fencing, Guard, GuardKey, QueueConfig,
     RetryBudget, RetryPolicy,
 };
+
+use crate::codec::{decode_name, encode_name};
+use crate::machines::RetrySection;
 
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {
     if let Some(retry) = &config.retry {

@@ -1,10 +1,10 @@
 //! Messages that were acknowledged after more than one delivery: when another of their deliveries
 //! is acknowledged as well, the work was done twice.
 
-use kyu_model::{Receipt, Seq};
 use std::collections::{BTreeMap, VecDeque};
 
 use kyu_model::limits::MAX_FINISHED_KEPT;
+use kyu_model::{Receipt, Seq};
 
 /// The delivery that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! The state of one retry budget and one breaker. It is pure arithmetic: which messages are
 //! guarded, and what follows for them, is decided in `decide/guards.rs`.
 
-use crate::retries::slow_start::{SlowStart, Step};
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{Breaker, BreakerState, Guard, Hold, RetryBudget, UnixMs};
+
+use crate::retries::slow_start::{SlowStart, Step};
 
 /// A token, in thousandths.
 pub(crate) const TOKEN: u64 = 1_000;

@@ -1,9 +1,10 @@
 //! The frozen binary form of those settings of guards that came after section 5: sections 15 and
 //! 16 of a configuration.
 
-use crate::machines::GuardSection;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{Breaker, QueueConfig};
+
+use crate::machines::GuardSection;
 
 /// Writes the sections of this file that do not hold defaults, in rising order.
 pub(crate) fn encode_sections(config: &QueueConfig, out: &mut Vec<u8>) {

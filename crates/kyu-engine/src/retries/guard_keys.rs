@@ -2,12 +2,13 @@
 //! each message, and the messages that wait. They are kept beside the messages, so that other
 //! queues do not pay for them.
 
-use kyu_model::{Phase, Seq};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::queue::message::Message;
 use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{Phase, Seq};
+
+use crate::queue::message::Message;
 
 /// The value of an attribute; `None` for messages that do not have it.
 pub(crate) type GuardValue = Option<Arc<str>>;

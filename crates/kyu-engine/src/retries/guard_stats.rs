@@ -1,8 +1,9 @@
 //! The answer of [`crate::Query::Guards`]: the state of budgets and breakers.
 
-use kyu_model::{GuardKey, GuardStats, UnixMs};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
+
+use kyu_model::{GuardKey, GuardStats, UnixMs};
 
 use crate::queue::store::Queue;
 use crate::retries::queue_guards::Whose;

@@ -1,15 +1,16 @@
 //! The guards of a queue: the messages that each is for, and those that it holds back.
 
-use kyu_model::{Guard, GuardKey, Hold, MessageHistory, Phase, Seq, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use kyu_model::limits::MAX_GUARDED_LANES;
+use kyu_model::{Guard, GuardKey, Hold, MessageHistory, Phase, Seq, UnixMs};
 
 use crate::lanes::lane::Change;
 use crate::queue::message::{LaneId, Message};
 use crate::queue::store::Queue;
 use crate::retries::guard::GuardState;
 use crate::retries::guard_keys::GuardValue;
-use kyu_model::limits::MAX_GUARDED_LANES;
 
 /// The key by which a message's guard is found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! The facts of retries: attempts that ended, retries that wait, stale acknowledgements, and the
 //! states of guards. Numbers and layouts are frozen (golden bytes below).
 
+use kyu_model::wire::{Malformed, Reader, Write};
+use kyu_model::{AttemptEnd, QueueId, Seq, UnixMs};
+
 use crate::codec::{decode_seqs, encode_seqs, head, queue};
 use crate::machines::RetryNumber;
 use crate::retries::guard::GuardState;
 use crate::retries::trail::decode_end;
-use kyu_model::wire::{Malformed, Reader, Write};
-use kyu_model::{AttemptEnd, QueueId, Seq, UnixMs};
 
 /// The moment at which a failed message may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

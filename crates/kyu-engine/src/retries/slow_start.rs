@@ -4,9 +4,10 @@
 //! more. TCP finds the capacity of a path in the same way (RFC 5681: slow start, congestion
 //! avoidance, threshold). It is pure arithmetic, as in `guard.rs`.
 
-use crate::retries::guard::AttemptSignal;
 use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{Breaker, UnixMs};
+
+use crate::retries::guard::AttemptSignal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlowStart {

@@ -1,8 +1,10 @@
 //! The snapshot blocks of retries. Layouts are frozen.
 
-use kyu_model::QueueTotals;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use kyu_model::QueueTotals;
+use kyu_model::wire::{Malformed, Reader, Write};
 
 use crate::codec::dead_reason;
 use crate::queue::message::Message;
@@ -10,7 +12,6 @@ use crate::queue::store::Queue;
 use crate::retries::finished::{Done, Finished};
 use crate::retries::guard::GuardState;
 use crate::retries::trail::Trail;
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// Totals beyond the first nine.
 pub(crate) fn more_totals(t: &QueueTotals) -> [u64; 10] {

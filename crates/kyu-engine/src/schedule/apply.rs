@@ -1,8 +1,9 @@
 //! Applying the facts of schedules. As in `apply.rs`: nothing is judged, nothing can fail, and code
 //! may only be added to.
 
-use kyu_model::{QueueName, RunOutcome, ScheduleInfo, ScheduleTotals};
 use std::sync::Arc;
+
+use kyu_model::{QueueName, RunOutcome, ScheduleInfo, ScheduleTotals};
 
 use crate::schedule::record::ScheduleFact;
 use crate::state::State;

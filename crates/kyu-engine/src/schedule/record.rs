@@ -1,6 +1,7 @@
 //! The facts of schedules, and their frozen binary form: effects 49 to 54, and snapshot blocks.
 
 use bytes::Bytes;
+use kyu_model::wire::{Malformed, Reader, Write};
 use kyu_model::{
     CatchUp, MessageId, MessageTemplate, NextRun, OverlapPolicy, QueueName, RunOutcome,
     ScheduleConfig, ScheduleInfo, ScheduleRule, ScheduleRun, ScheduleTarget, ScheduleTotals,
@@ -9,7 +10,6 @@ use kyu_model::{
 
 use crate::codec::{decode_map, decode_name, encode_map, encode_name};
 use crate::machines::ScheduleNumber;
-use kyu_model::wire::{Malformed, Reader, Write};
 
 /// The facts of schedules. Each carries the run that comes next.
 #[derive(Clone, Debug, PartialEq)]

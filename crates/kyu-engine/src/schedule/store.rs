@@ -1,12 +1,11 @@
 //! Schedules in the state.
 
-use kyu_model::{QueueName, ScheduleInfo, UnixMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kyu_machine::Replace;
-
 use kyu_model::limits::MAX_LISTED;
+use kyu_model::{QueueName, ScheduleInfo, UnixMs};
 
 /// All schedules.
 #[derive(Default)]

@@ -1,21 +1,22 @@
 //! Exchanges and bindings: creating, configuring, deleting.
 
+use std::sync::Arc;
+
+use kyu_model::limits::{
+    MAX_ADDRESS_BYTES, MAX_BINDINGS, MAX_CONFIG_BYTES, MAX_EXCHANGES, MAX_KEY_BYTES,
+    MAX_MATCHER_CONDITIONS,
+};
 use kyu_model::{
     Bind, BindingConfig, BindingId, BindingInfo, ConfigureBinding, ConfigureExchange, Context,
     CreateExchange, DeleteExchange, ExchangeConfig, ExchangeId, ExchangeInfo, QueueName, Refusal,
     Unbind,
 };
-use std::sync::Arc;
 
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::exchange::record::ExchangeFact;
 use crate::exchange::store::Exchange;
 use crate::state::State;
-use kyu_model::limits::{
-    MAX_ADDRESS_BYTES, MAX_BINDINGS, MAX_CONFIG_BYTES, MAX_EXCHANGES, MAX_KEY_BYTES,
-    MAX_MATCHER_CONDITIONS,
-};
 
 /// A new exchange, or [`Refusal::ExchangeExists`] with the one of that name.
 pub(crate) fn create(

@@ -1,11 +1,13 @@
 //! Publish: each publication to every queue whose binding wants it, in one record and with its
 //! content stored once; to all of them or to none.
 
+use std::collections::BTreeMap;
+
+use kyu_model::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
 use kyu_model::{
     BindingConfig, BodyFacts, Content, Context, EnqueueRefusal, Matcher, MessageId, NewMessage,
     Property, Publication, Publish, Published, Refusal,
 };
-use std::collections::BTreeMap;
 
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
@@ -14,7 +16,6 @@ use crate::exchange::store::Exchange;
 use crate::queue::decide::enqueue::{Batch, Target, check_shape, new_message_id};
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::{DEDUP_WINDOW_MS, MAX_BATCH, MAX_FILTER_WORK, MAX_ROUTES};
 
 pub(crate) fn decide(
     state: &State,

@@ -1,5 +1,10 @@
 //! Acquire: lease the next ready messages; dead-letter those that were received too often.
 
+use kyu_model::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
+use kyu_model::{
+    Acquire, Answer, Context, DeadReason, Delivery, Lease, Order, Phase, Refusal, Seq,
+};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::decide::lease::{hand_out, lease_end, phase_under};
@@ -11,10 +16,6 @@ use crate::queue::store::Queue;
 use crate::retries::decide::guards::Guards;
 use crate::retries::decide::retry::note_consumer;
 use crate::state::State;
-use kyu_model::limits::{MAX_ACQUIRE, MAX_TICK_MESSAGES};
-use kyu_model::{
-    Acquire, Answer, Context, DeadReason, Delivery, Lease, Order, Phase, Refusal, Seq,
-};
 
 pub(crate) fn decide(
     state: &mut State,

@@ -1,23 +1,24 @@
 //! Commands that name messages by their sequence numbers: reserving numbers, browsing, and doing
 //! something with the messages of given numbers.
 
-use crate::queue::delivery::last_delivery;
+use std::collections::BTreeSet;
+
+use kyu_model::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 use kyu_model::{
     Answer, BySeq, Context, DeadReason, Delivery, Lease, Phase, Refusal, Reserve, Seq, SeqAction,
     SeqResult,
 };
-use std::collections::BTreeSet;
 
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::claim::{ClaimFact, shown_at};
 use crate::queue::decide::lease::hand_out;
 use crate::queue::decide::sequences::{Sequences, bury};
+use crate::queue::delivery::last_delivery;
 use crate::queue::message::Message;
 use crate::queue::message_record::{MessageFact, Removal};
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::{MAX_ACQUIRE, MAX_BATCH, MAX_BROWSED, MAX_RESERVED};
 
 /// Gives out numbers. The answer does not wait for the disk: whatever is enqueued under them, or
 /// under greater ones, stands behind this record in the log.

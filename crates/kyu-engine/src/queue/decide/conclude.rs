@@ -1,5 +1,8 @@
 //! Ending a transaction's claims: as it committed, or without a trace.
 
+use kyu_model::limits::{MAX_BATCH, MAX_QUEUES};
+use kyu_model::{Conclude, Context, Fate, GiveBack, Phase, Refusal, Seq, archive_name};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::{Effect, Effects};
 use crate::queue::claim::{ClaimFact, ReceivedFact, shown_at};
@@ -8,8 +11,6 @@ use crate::queue::message::Message;
 use crate::queue::message_record::{MessageFact, Removal};
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::{MAX_BATCH, MAX_QUEUES};
-use kyu_model::{Conclude, Context, Fate, GiveBack, Phase, Refusal, Seq, archive_name};
 
 pub(crate) fn decide(
     state: &State,

@@ -1,12 +1,13 @@
 //! Enqueue: validate each message, give it its place, and store its content once.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use kyu_model::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 use kyu_model::{
     BindingId, Content, Context, DuplicateOf, Enqueue, EnqueueRefusal, EnqueueReserved, Enqueued,
     MessageId, NewMessage, Overflow, QueueId, QueueRef, Refusal, ReservedMessage, Seq, UnixMs,
     encode_frame,
 };
-use std::collections::{BTreeMap, BTreeSet};
-
 use smallvec::SmallVec;
 
 use crate::decision::{Decided, Wait};
@@ -17,7 +18,6 @@ use crate::queue::message_record::{EnqueuedFact, MessageFact, Removal};
 use crate::queue::store::Queue;
 use crate::retries::record::RetryFact;
 use crate::state::State;
-use kyu_model::limits::{MAX_BATCH, MAX_CONTENT_BYTES, MAX_KEY_BYTES, MAX_TARGETS};
 
 /// The bytes that a message takes in the record beside its content, in the common case.
 const ROOM_BYTES: usize = 128;

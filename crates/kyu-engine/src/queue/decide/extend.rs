@@ -5,6 +5,9 @@
 //! queue's fencing says so, an earlier receipt moves the deadline of the lease that runs now, as in
 //! SQS (recorded); but none gives back what somebody else has.
 
+use kyu_model::limits::{MAX_BATCH, MAX_LEASE_MS};
+use kyu_model::{AttemptEnd, Context, Extend, Extended, Phase, Receipt, Refusal};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::decide::conclude::is_claimed;
@@ -13,8 +16,6 @@ use crate::queue::message::Standing;
 use crate::queue::message_record::MessageFact;
 use crate::retries::decide::retry::{Failure, RunningAttempts};
 use crate::state::State;
-use kyu_model::limits::{MAX_BATCH, MAX_LEASE_MS};
-use kyu_model::{AttemptEnd, Context, Extend, Extended, Phase, Receipt, Refusal};
 
 pub(crate) fn decide(
     state: &State,

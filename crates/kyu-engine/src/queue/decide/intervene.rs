@@ -1,7 +1,9 @@
 //! Interventions of people on messages that nobody works on.
 
-use kyu_model::{Context, Intervene, Intervened, Intervention, Phase, Refusal, Seq};
 use std::collections::BTreeSet;
+
+use kyu_model::limits::MAX_BATCH;
+use kyu_model::{Context, Intervene, Intervened, Intervention, Phase, Refusal, Seq};
 
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
@@ -10,7 +12,6 @@ use crate::queue::message::Message;
 use crate::queue::message_record::{MessageFact, MoveReason, Removal};
 use crate::queue::store::Queue;
 use crate::state::State;
-use kyu_model::limits::MAX_BATCH;
 
 pub(crate) fn decide(
     state: &State,

@@ -1,5 +1,7 @@
 //! Handing out messages under a lease.
 
+use kyu_model::{Context, Delivery, Lease, Phase, Seq, UnixMs};
+
 use crate::effect::Effects;
 use crate::queue::claim::ClaimFact;
 use crate::queue::decide::sequences::{Sequences, back_in_order};
@@ -8,7 +10,6 @@ use crate::queue::delivery::next_delivery;
 use crate::queue::message::Message;
 use crate::queue::message_record::{LeaseEnd, MessageFact, Removal};
 use crate::queue::store::Queue;
-use kyu_model::{Context, Delivery, Lease, Phase, Seq, UnixMs};
 
 /// Returns the end of a lease that begins now.
 pub(crate) fn lease_end(queue: &Queue, lease: Lease, now_ms: UnixMs) -> LeaseEnd {

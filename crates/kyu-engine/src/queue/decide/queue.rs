@@ -1,14 +1,16 @@
 //! Creating, configuring, deleting and purging queues.
 
-use crate::decision::{Decided, Wait};
-use crate::effect::Effects;
-use crate::queue::record::QueueFact;
-use crate::state::State;
+use std::sync::Arc;
+
 use kyu_model::limits::{MAX_CONFIG_BYTES, MAX_KEY_BYTES, MAX_QUEUES};
 use kyu_model::{
     ConfigureQueue, Context, CreateQueue, DeleteQueue, PurgeQueue, QueueConfig, QueueId, Refusal,
 };
-use std::sync::Arc;
+
+use crate::decision::{Decided, Wait};
+use crate::effect::Effects;
+use crate::queue::record::QueueFact;
+use crate::state::State;
 
 /// Creates a queue, or refuses with [`Refusal::QueueExists`] and the queue of that name.
 pub(crate) fn create(

@@ -1,10 +1,11 @@
 //! Relocate: a live frame is written again at the tail, so that its old segment can be recycled.
 
+use kyu_model::Relocate;
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::message_record::MessageFact;
 use crate::state::State;
-use kyu_model::Relocate;
 
 /// Moves the frame if every message that needs it is named; otherwise nothing happens, and a
 /// later look at the segment finds the right owners.

@@ -1,11 +1,12 @@
 //! The end of a session: everything it holds goes back, not counted as a failure.
 
+use kyu_model::{AttemptEnd, Context, EndSession};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::decide::conclude::{claimed, unclaim};
 use crate::retries::decide::retry::RunningAttempts;
 use crate::state::State;
-use kyu_model::{AttemptEnd, Context, EndSession};
 
 pub(crate) fn decide(
     state: &State,

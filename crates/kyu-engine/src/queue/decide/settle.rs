@@ -1,5 +1,8 @@
 //! Settle: acknowledge, give back, or dead-letter deliveries.
 
+use kyu_model::limits::MAX_BATCH;
+use kyu_model::{AttemptEnd, Context, Outcome, Receipt, Refusal, Seq, Settle, Settled};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::queue::decide::conclude::{is_claimed, unclaim};
@@ -10,8 +13,6 @@ use crate::queue::store::Queue;
 use crate::retries::decide::retry::{Failure, RunningAttempts};
 use crate::retries::record::{RetryFact, StaleAck};
 use crate::state::State;
-use kyu_model::limits::MAX_BATCH;
-use kyu_model::{AttemptEnd, Context, Outcome, Receipt, Refusal, Seq, Settle, Settled};
 
 pub(crate) fn decide(
     state: &State,

@@ -1,23 +1,23 @@
 //! Tick: the work that is due. Expired messages go, lapsed leases and passed delays make messages
 //! ready, old ids are forgotten, and move tasks take their next step.
 
+use kyu_model::limits::MAX_TICK_MESSAGES;
+use kyu_model::{AttemptEnd, Context, DeadReason, ExpiredTo, Fairness, Phase, QueueId, Seq, Tick};
+
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
 use crate::lanes::decide as pause;
 use crate::ledger::decide as ledger;
 use crate::move_task::decide as move_task;
 use crate::queue::decide::sequences::{Sequences, bury, moved};
+use crate::queue::message::LaneId;
 use crate::queue::message_record::{MessageFact, Removal};
 use crate::queue::record::QueueFact;
-use crate::retries::decide::retry::{Failure, RunningAttempts};
-use crate::schedule::decide::fire;
-use kyu_model::{AttemptEnd, Context, DeadReason, ExpiredTo, Fairness, Phase, QueueId, Seq, Tick};
-
-use crate::queue::message::LaneId;
 use crate::queue::store::{Queue, SWEEP_SLACK_MS};
+use crate::retries::decide::retry::{Failure, RunningAttempts};
 use crate::retries::record::{Next, RetryFact};
+use crate::schedule::decide::fire;
 use crate::state::{NAME_MEMORY_MS, State, task_due_ms};
-use kyu_model::limits::MAX_TICK_MESSAGES;
 
 /// Queues that one tick looks at.
 const MAX_TICK_QUEUES: usize = 256;

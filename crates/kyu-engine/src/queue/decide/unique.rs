@@ -1,16 +1,17 @@
 //! Unique keys: their holders, and the consequences for a new message.
 
+use std::collections::BTreeSet;
+
+use kyu_model::limits::{MAX_KEY_BYTES, MAX_UNIQUE_MS};
 use kyu_model::{
     Context, DuplicateOf, Enqueued, MessageId, Phase, Seq, Unique, UniquePolicy, UniqueScope,
     UnixMs,
 };
-use std::collections::BTreeSet;
 
 use crate::effect::Effects;
 use crate::queue::message_record::{MessageFact, Removal};
 use crate::queue::store::Queue;
 use crate::queue::unique::UniqueTaken;
-use kyu_model::limits::{MAX_KEY_BYTES, MAX_UNIQUE_MS};
 
 /// The answer of a queue's memory of ids and keys for a new message.
 pub(crate) enum Claim {

@@ -1,9 +1,10 @@
 //! Applying guards: the budget and breaker of each message that a command touches, changed in a
 //! copy and written as one fact for each guard at the end.
 
-use kyu_model::{Guard, Seq, UnixMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use kyu_model::{Guard, Seq, UnixMs};
 
 use crate::effect::Effects;
 use crate::queue::message::Message;

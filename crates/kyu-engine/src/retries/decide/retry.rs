@@ -1,6 +1,9 @@
 //! The ends of attempts: what history keeps of them, and when the message is tried again, by the
 //! queue's policy or as SQS does without one.
 
+use kyu_model::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
+use kyu_model::{Acquire, AttemptEnd, Context, DeadReason, Lease, Seq, UnixMs};
+
 use crate::effect::Effects;
 use crate::queue::dead_letters::Place;
 use crate::queue::decide::sequences::{Sequences, bury, goes_to_the_back};
@@ -11,8 +14,6 @@ use crate::retries::decide::guards::Guards;
 use crate::retries::guard::AttemptSignal;
 use crate::retries::record::{Next, RetryFact};
 use crate::state::State;
-use kyu_model::limits::{MAX_CONSUMER_BYTES, MAX_ERROR_BYTES};
-use kyu_model::{Acquire, AttemptEnd, Context, DeadReason, Lease, Seq, UnixMs};
 
 /// A failed attempt: its end, and the wishes of its consumer.
 pub(crate) struct Failure<'f> {

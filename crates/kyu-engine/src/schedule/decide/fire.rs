@@ -1,15 +1,16 @@
 //! Runs of schedules: which are due, and the messages that they send. A run, its message and the
 //! time of the next run are one record: each happens once, whatever crashes.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use kyu_model::limits::{MAX_CATCH_UP_STEPS, MAX_TICK_RUNS};
 use kyu_model::{
     AttributeValue, BodyFacts, CatchUp, Content, Context, EnqueueRefusal, Facts, NewMessage,
     NextRun, OverlapPolicy, Property, Publication, Publish, Published, QueueName, Refusal,
     RunOutcome, ScheduleInfo, ScheduleRun, ScheduleTarget, Tick, Unique, UniquePolicy, UniqueScope,
     UnixMs, Value,
 };
-use std::collections::VecDeque;
-
-use bytes::Bytes;
 
 use crate::decision::{Decided, Wait};
 use crate::effect::Effects;
@@ -18,7 +19,6 @@ use crate::queue::decide::enqueue::{Batch, new_message_id};
 use crate::schedule::decide::schedule::{Times, push, with_jitter};
 use crate::schedule::record::ScheduleFact;
 use crate::state::State;
-use kyu_model::limits::{MAX_CATCH_UP_STEPS, MAX_TICK_RUNS};
 
 /// Returns true if this tick is for schedules. When some are due, every other tick is theirs, so
 /// that they do not wait for busy queues, and so that a full log, which takes no messages, does not

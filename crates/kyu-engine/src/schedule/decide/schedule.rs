@@ -1,12 +1,8 @@
 //! Schedules: create, change, pause, run now; and the times that a rule names.
 
-use kyu_cron::{Cron, Zone};
+use std::sync::Arc;
 
-use crate::decision::{Wait, Wrapped};
-use crate::effect::Effects;
-use crate::schedule::decide::fire;
-use crate::schedule::record::ScheduleFact;
-use crate::state::State;
+use kyu_cron::{Cron, Zone};
 use kyu_model::limits::{
     MAX_CATCH_UP, MAX_CONFIG_BYTES, MAX_INTERVAL_MS, MAX_JITTER_MS, MAX_KEY_BYTES, MAX_PREVIEW,
     MAX_SCHEDULE_BYTES, MAX_SCHEDULE_CONTENT_BYTES, MAX_SCHEDULES, MAX_TICK_RUNS, MIN_INTERVAL_MS,
@@ -17,7 +13,12 @@ use kyu_model::{
     ScheduleQuery, ScheduleRefusal, ScheduleReply, ScheduleRule, ScheduleTarget, ScheduleTotals,
     UnixMs, UpdateSchedule,
 };
-use std::sync::Arc;
+
+use crate::decision::{Wait, Wrapped};
+use crate::effect::Effects;
+use crate::schedule::decide::fire;
+use crate::schedule::record::ScheduleFact;
+use crate::state::State;
 
 pub(crate) fn decide(
     state: &State,
