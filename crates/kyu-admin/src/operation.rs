@@ -181,32 +181,9 @@ impl<T: Serialize + DeserializeOwned + JsonSchema> Patch<T> {
         if !self.0.is_object() {
             return Err(Problem::new(Code::MalformedRequest, "A patch is a JSON object."));
         }
-        merge(&mut value, &self.0);
+        kyu_settings::merge(&mut value, &self.0);
         form_limits::check::<T>(&value)?;
         form::of_value(value)
-    }
-}
-
-/// RFC 7396, section 2, except that an object which names its `kind` is replaced as a whole.
-fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
-    use serde_json::Value;
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    let Value::Object(fields) = target else { return };
-    for (name, change) in changes {
-        if change.is_null() {
-            fields.remove(name);
-        } else if change.get("kind").is_some() {
-            // One of several forms: the fields of the old one mean nothing in the new one.
-            fields.insert(name.clone(), change.clone());
-        } else {
-            merge(fields.entry(name.clone()).or_insert(Value::Null), change);
-        }
     }
 }
 
@@ -226,31 +203,4 @@ fn check_type(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Problem> {
 pub(crate) fn query<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Problem> {
     serde_urlencoded::from_str(call.head.uri.query().unwrap_or_default())
         .map_err(|error| Problem::invalid(format!("In the query string: {error}.")))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_merge_patch_is_as_in_the_rfc() {
-        // RFC 7396, appendix A.
-        for (original, patch, result) in [
-            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
-            (json!({"a":"b"}), json!({"a":null}), json!({})),
-            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
-            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
-            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
-        ] {
-            let mut merged = original.clone();
-            merge(&mut merged, &patch);
-            assert_eq!(merged, result, "{original} {patch}");
-        }
-    }
 }

@@ -24,12 +24,14 @@ mod convert;
 mod convert_policies;
 mod duration;
 pub mod limits;
+mod merge;
 mod pairs;
 mod policies;
 mod queue;
 
 pub use convert::{apply, check_targets, of};
 pub use duration::duration_ms;
+pub use merge::{merge, patched};
 pub use pairs::of_pairs;
 pub use policies::*;
 pub use queue::*;

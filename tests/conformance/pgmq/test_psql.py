@@ -32,6 +32,16 @@ def test_attempts_resolves_and_is_not_part_of_star(psql, queue):
     assert len(psql(f"SELECT * FROM pgmq.read('{queue}', 0, 1)").split("|")) == 7
 
 
+def test_settings_are_changed_in_part_and_undone_with_their_transaction(psql, queue):
+    psql(f"SELECT pgmq.create('{queue}')")
+    retry = '{"retry": {"backoff": {"kind": "fixed", "delay_ms": 500}, "max_attempts": 3}}'
+    psql(f"BEGIN; SELECT pgmq.set_queue_settings('{queue}', '{retry}'); ROLLBACK")
+    shown = f"SELECT pgmq.queue_settings('{queue}') #>> '{{retry,backoff,delay_ms}}'"
+    assert psql(shown) == "\n"
+    psql(f"SELECT pgmq.set_queue_settings('{queue}', '{retry}')")
+    assert psql(shown) == "500\n"
+
+
 def test_the_backslash_commands(psql, queue):
     psql(f"SELECT pgmq.create('{queue}')")
     assert f"q_{queue}" in psql(r"\dt pgmq.*")

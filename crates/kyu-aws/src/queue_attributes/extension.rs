@@ -170,6 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_is_an_attribute() {
+        let of_aws = [
+            "kind",
+            "visibility_timeout_ms",
+            "delay_ms",
+            "retention_ms",
+            "receive_wait_ms",
+            "max_message_bytes",
+            "content_based_deduplication",
+            "dedup_scope",
+            "dead_letter",
+            "tags",
+        ];
+        for setting in fields(&QueueConfig::default()).keys() {
+            let own = ALL.iter().any(|extension| extension.setting == setting);
+            assert!(own || of_aws.contains(&setting.as_str()), "{setting}");
+        }
+    }
+
+    #[test]
     fn values_in_every_form() {
         let pairs = "backoff.kind=fixed backoff.delay_ms=500 max_attempts=3";
         let json = json!({ "backoff": { "kind": "fixed", "delay_ms": 500 }, "max_attempts": 3 });

@@ -30,3 +30,5 @@ pub(super) const MAX_CHANNELS: usize = 10_000;
 pub(super) const MAX_WAITING_NOTIFICATIONS: usize = 1_024;
 /// Changes of settings that somebody else's change made fail, before giving up. 40001.
 pub(super) const CONFIGURE_TRIES: u32 = 10;
+/// Length of the settings that one call gives: the parsed form takes a multiple of it. 54000.
+pub(super) const MAX_SETTINGS_BYTES: usize = 256 << 10;

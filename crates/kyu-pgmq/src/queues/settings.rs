@@ -1,12 +1,16 @@
-//! Settings of queues: notifications, dead-letter rule, retention, and the marks of what Postgres
+//! Settings of queues: notifications, dead-letter rule, retention, all others as JSON, and the marks of what Postgres
 //! would have made beside a queue (indexes).
 
-use kyu_broker::{ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, Refusal};
+use std::fmt::Display;
+use std::sync::Arc;
+
+use kyu_broker::{ConfigureQueue, DeadLetter, Error, FOREVER, QueueConfig, QueueName, Refusal};
 use kyu_pgsql::error::PgError;
+use kyu_pgsql::types::json;
 use kyu_pgsql::value::{Row, Value};
 
 use super::failure::{self, no_table, null_throttle, raise};
-use super::limits::CONFIGURE_TRIES;
+use super::limits::{CONFIGURE_TRIES, MAX_SETTINGS_BYTES};
 use super::locks::{Mode, Object};
 use super::names::Found;
 use super::notify;
@@ -17,12 +21,12 @@ use super::time::to_pg;
 const FIFO_INDEX: &str = "pgmq.fifo_index";
 
 impl QueueSession {
-    /// Changes a queue's settings, one session after the other; `change` gets the queue's name and
-    /// may be called again.
+    /// Changes a queue's settings, one session after the other; `change` gets the queue's name, may
+    /// be called again, and changes nothing if it fails.
     pub(super) async fn configure(
         &mut self,
         queue: &str,
-        change: impl Fn(&str, &mut QueueConfig) + Send,
+        change: impl Fn(&str, &mut QueueConfig) -> Result<(), PgError> + Send,
     ) -> Result<(), PgError> {
         let holder = self.holder();
         self.take(&holder, Object::Settings(queue.to_lowercase()), Mode::Exclusive).await?;
@@ -34,7 +38,7 @@ impl QueueSession {
                     self.refresh(&name);
                     let changes = self.changes(&name)?;
                     let mut config = changes.config().cloned().unwrap_or_default();
-                    change(&name, &mut config);
+                    change(&name, &mut config)?;
                     changes.config = Some(Box::new(config));
                     changes.adjusted = true;
                     return Ok(());
@@ -42,7 +46,7 @@ impl QueueSession {
                 Some(Found::Outside(info)) => info,
             };
             let mut config = Box::new(info.config.clone());
-            change(&info.name.name, &mut config);
+            change(&info.name.name, &mut config)?;
             if *config == info.config {
                 return Ok(());
             }
@@ -119,6 +123,7 @@ impl QueueSession {
         self.forget_notified(&name);
         self.configure(&name, |_, config| {
             config.attributes.insert(notify::SETTING.to_owned(), throttle.clone());
+            Ok(())
         })
         .await
     }
@@ -131,6 +136,7 @@ impl QueueSession {
         self.notice_no_trigger(&name);
         self.configure(&name, |_, config| {
             config.attributes.remove(notify::SETTING);
+            Ok(())
         })
         .await
     }
@@ -188,6 +194,7 @@ impl QueueSession {
         }
         self.configure(&name, |_, config| {
             config.attributes.insert(FIFO_INDEX.to_owned(), "true".to_owned());
+            Ok(())
         })
         .await
     }
@@ -229,7 +236,11 @@ impl QueueSession {
                 Some(DeadLetter { target: self.queue_name(found.name()), max_receives })
             }
         };
-        self.configure(&name, |_, config| config.dead_letter.clone_from(&rule)).await
+        self.configure(&name, |_, config| {
+            config.dead_letter.clone_from(&rule);
+            Ok(())
+        })
+        .await
     }
 
     /// Kyu's own: the age at which messages go away by themselves; NULL for never.
@@ -247,6 +258,63 @@ impl QueueSession {
                 .map(|seconds| seconds.saturating_mul(1_000))
                 .ok_or_else(|| PgError::new("22023", "retention must be at least 1 second"))?,
         };
-        self.configure(&name, |_, config| config.retention_ms = retention_ms).await
+        self.configure(&name, |_, config| {
+            config.retention_ms = retention_ms;
+            Ok(())
+        })
+        .await
     }
+
+    /// Kyu's own: all settings of a queue, in the form in which `/v1` has them.
+    pub(super) fn queue_settings(&mut self, queue: Option<String>) -> Result<Arc<str>, PgError> {
+        let name = super::names::check(queue)?;
+        let (_, config) = self.config_of(&name).ok_or_else(|| no_table("q", &name))?;
+        shown(&config)
+    }
+
+    /// Kyu's own: changes the settings that a merge patch (RFC 7396) names, and gives all of them.
+    /// A queue that dead or expired messages would go to must exist.
+    pub(super) async fn set_queue_settings(
+        &mut self,
+        queue: Option<String>,
+        settings: Option<Arc<str>>,
+    ) -> Result<Arc<str>, PgError> {
+        let name = super::names::check(queue)?;
+        let settings =
+            settings.ok_or_else(|| PgError::new("22004", "settings must not be null"))?;
+        if settings.len() > MAX_SETTINGS_BYTES {
+            return Err(failure::too_much("the settings are too long", "Leave tags out."));
+        }
+        let mut patch: serde_json::Value = serde_json::from_str(&settings).map_err(invalid)?;
+        for target in ["/dead_letter/queue", "/expired_to/queue"] {
+            if let Some(target) = patch.pointer_mut(target)
+                && let Some(queue) = target.as_str()
+            {
+                let found = self.look_up(queue).ok_or_else(|| no_table("q", queue))?;
+                *target = found.name().into();
+            }
+        }
+        let namespace = self.shared.namespace.clone();
+        self.configure(&name, |name, config| {
+            let settings = kyu_settings::patched(config, &patch).map_err(invalid)?;
+            if settings.kind != config.kind {
+                return Err(invalid("kind cannot change"));
+            }
+            kyu_settings::apply(settings, &namespace, config).map_err(invalid)?;
+            let name = QueueName { namespace: namespace.clone(), name: name.to_owned() };
+            kyu_settings::check_targets(&name, config).map_err(invalid)
+        })
+        .await?;
+        self.queue_settings(Some(name))
+    }
+}
+
+fn shown(config: &QueueConfig) -> Result<Arc<str>, PgError> {
+    let settings = serde_json::to_string(&kyu_settings::of(config));
+    let settings = settings.map_err(|error| PgError::new("XX000", error.to_string()))?;
+    json::canonical(&settings).map(Arc::from)
+}
+
+fn invalid(what: impl Display) -> PgError {
+    PgError::new("22023", what.to_string())
 }

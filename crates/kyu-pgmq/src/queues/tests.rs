@@ -574,6 +574,50 @@ async fn what_pgmq_lacks() {
 }
 
 #[tokio::test]
+async fn all_settings_are_shown_and_set_as_json() {
+    let rig = Rig::new();
+    let mut c = rig.session();
+    c.create("q").await;
+    c.create("dead").await;
+    let shown = c.call(f::QUEUE_SETTINGS, vec![text("q")]).await;
+    let Value::Json(shown) = &shown[0][0] else { panic!("{shown:?}") };
+    let shown: serde_json::Value = serde_json::from_str(shown).unwrap();
+    let default = serde_json::to_value(kyu_settings::QueueSettings::default()).unwrap();
+    let names =
+        |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&shown), names(&default));
+
+    let set = |settings: &str| vec![text("q"), json(settings)];
+    c.call(f::ENABLE_NOTIFY_INSERT, vec![text("q"), Value::Int(250)]).await;
+    let all = r#"{"max_messages": 2, "overflow": "refuse", "dead_letter": {"queue": "DEAD", "max_receives": 3}}"#;
+    let now = c.call(f::SET_QUEUE_SETTINGS, set(all)).await;
+    assert_eq!(c.call(f::QUEUE_SETTINGS, vec![text("q")]).await, now);
+    let name = QueueName { namespace: ACCOUNT.into(), name: "q".into() };
+    let config = rig.broker.directory().by_name(&name).unwrap().config.clone();
+    assert_eq!(config.max_messages, Some(2));
+    assert_eq!(config.dead_letter.unwrap().target.name, "dead");
+    assert_eq!(config.attributes.len(), 1, "what the door keeps for itself stays");
+
+    for (settings, error) in [
+        (r#"{"delay": 1}"#, "unknown field"),
+        (r#"{"delay_ms": "x"}"#, "invalid type"),
+        (r#"{"kind": "fifo"}"#, "kind cannot change"),
+        (r#"{"max_message_bytes": 0}"#, "it may be from 1"),
+        (r#"{"expired_to": {"queue": "q"}}"#, "the queue itself"),
+        (r#"{"dead_letter": {"queue": "nobody", "max_receives": 3}}"#, "does not exist"),
+        ("3", "settings are a JSON object"),
+    ] {
+        let refused = c.fails(f::SET_QUEUE_SETTINGS, set(settings)).await;
+        assert!(refused.contains(error), "{settings}: {refused}");
+    }
+    let refused = c.fails(f::SET_QUEUE_SETTINGS, vec![text("q"), Value::Null]).await;
+    assert!(refused.contains("must not be null"), "{refused}");
+    assert_eq!(c.call(f::QUEUE_SETTINGS, vec![text("q")]).await, now);
+    c.call(f::SET_QUEUE_SETTINGS, set(r#"{"dead_letter": null}"#)).await;
+    assert_eq!(rig.broker.directory().by_name(&name).unwrap().config.dead_letter, None);
+}
+
+#[tokio::test]
 async fn many_create_and_drop_the_same_queue_at_once() {
     let rig = Rig::new();
     let mut sessions: Vec<Client> = (0..8).map(|_| rig.session()).collect();

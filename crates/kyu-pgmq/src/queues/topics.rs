@@ -212,6 +212,7 @@ impl QueueSession {
                 bindings.push(Binding { pattern, queue, bound_at_us });
                 set_bindings(config, &bindings);
             }
+            Ok(())
         })
         .await
     }
@@ -234,6 +235,7 @@ impl QueueSession {
             let mut bindings = bindings_of(name, config);
             bindings.retain(|binding| binding.pattern != unbound);
             set_bindings(config, &bindings);
+            Ok(())
         })
         .await?;
         Ok(true)

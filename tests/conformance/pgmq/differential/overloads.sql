@@ -1,5 +1,5 @@
 -- Every function with its arguments, defaults and result: the API of record.
-SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), p.proretset FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'pgmq' AND p.proname NOT LIKE '\_%' AND p.proname NOT IN ('create_queue', 'q_info', 'peek', 'set_policy', 'policy', 'notify_queue_listeners', 'set_dead_letter', 'set_retention', 'delete_archived', 'purge_archive') AND p.proname NOT LIKE 'outbox%' AND NOT (p.proname = 'delete' AND p.pronargs = 3) ORDER BY 1, 2
+SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), p.proretset FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'pgmq' AND p.proname NOT LIKE '\_%' AND p.proname NOT IN ('create_queue', 'q_info', 'peek', 'set_policy', 'policy', 'notify_queue_listeners', 'set_dead_letter', 'set_retention', 'queue_settings', 'set_queue_settings', 'delete_archived', 'purge_archive') AND p.proname NOT LIKE 'outbox%' AND NOT (p.proname = 'delete' AND p.pronargs = 3) ORDER BY 1, 2
 
 SELECT pgmq.create('o')
 

@@ -99,7 +99,7 @@ mod tests {
                         format_table_name list_notify_insert_throttles list_queues \
                         list_topic_bindings list_topic_bindings metrics metrics_all test_routing \
                         validate_queue_name validate_routing_key validate_topic_pattern q_info peek \
-                        outbox_position";
+                        outbox_position queue_settings";
         assert_eq!(reads.join(" "), expected);
     }
 }

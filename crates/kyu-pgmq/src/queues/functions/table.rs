@@ -316,6 +316,10 @@ functions! {
         |s| s.delete_archived(queue_name, &msg_ids).await;
     110 PURGE_ARCHIVE = pgmq.purge_archive(queue_name: Text) -> One<Int8>, Writes("TRUNCATE TABLE"),
         |s| s.purge_archive(queue_name).await;
+    111 QUEUE_SETTINGS = pgmq.queue_settings(queue_name: Text) -> One<Jsonb>, Reads,
+        |s| s.queue_settings(queue_name);
+    112 SET_QUEUE_SETTINGS = pgmq.set_queue_settings(queue_name: Text, settings: Jsonb) -> One<Jsonb>, Writes("UPDATE"),
+        |s| s.set_queue_settings(queue_name, settings).await;
 }
 
 aliases! {

@@ -192,6 +192,7 @@ single! {
     Int4 = Type::Int4, i64, |value| vec![Value::Int(value)];
     Int8 = Type::Int8, i64, |value| vec![Value::Int(value)];
     Text = Type::Text, Option<String>, |value| vec![value.map_or(Value::Null, Value::Text)];
+    Jsonb = Type::Jsonb, Arc<str>, |value| vec![Value::Json(value)];
     Message = Type::Composite(Composite::MessageRecord), MessageRow, |row| row.record();
     Queue = Type::Composite(Composite::QueueRecord), Row, |row| row;
     Metrics = Type::Composite(Composite::MetricsResult), Row, |row| row;
