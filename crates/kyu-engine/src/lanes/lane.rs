@@ -225,8 +225,8 @@ impl Lanes {
         let first = lane.servable_rank()?;
         Some(match self.limits.fairness {
             Fairness::Weighted => self.limits.weighted_turn(lane, first),
-            _ if self.locking => turn_of(first),
-            _ => Turn::plain(first),
+            Fairness::QuietFirst | Fairness::StrictOrder if self.locking => turn_of(first),
+            Fairness::QuietFirst | Fairness::StrictOrder => Turn::plain(first),
         })
     }
 

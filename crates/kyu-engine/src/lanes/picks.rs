@@ -25,7 +25,9 @@ impl<'a> Picks<'a> {
     pub(crate) fn new(lanes: &'a Lanes, order: Order, now_ms: UnixMs) -> Self {
         match order {
             Order::OfQueue => Self::OfQueue(OfQueue::new(lanes, Some(now_ms))),
-            grouped => Self::Grouped(Grouped::new(lanes, grouped, now_ms)),
+            Order::LaneByLane | Order::RoundRobin | Order::LaneHeads => {
+                Self::Grouped(Grouped::new(lanes, order, now_ms))
+            }
         }
     }
 
@@ -199,7 +201,7 @@ impl<'a> OfQueue<'a> {
             if let Some(next) = lane.servable_after(turn.rank()) {
                 let next = match self.lanes.limits.fairness {
                     Fairness::Weighted => turn.then(next, self.lanes.limits.stride(lane)),
-                    _ => Turn::plain(next),
+                    Fairness::QuietFirst | Fairness::StrictOrder => Turn::plain(next),
                 };
                 self.open.push(Reverse((next, id)));
             }
@@ -251,7 +253,9 @@ impl<'a> Grouped<'a> {
             let pick = match self.order {
                 Order::LaneHeads => self.rest.next().copied(),
                 Order::RoundRobin => self.rest.next().copied().or_else(|| self.open.pop_front()),
-                _ => self.open.pop_front().or_else(|| self.rest.next().copied()),
+                Order::LaneByLane | Order::OfQueue => {
+                    self.open.pop_front().or_else(|| self.rest.next().copied())
+                }
             }?;
             if self.taken.is_exhausted(pick.1) {
                 continue;

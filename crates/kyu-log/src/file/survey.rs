@@ -291,7 +291,7 @@ impl Directory<'_> {
             if let Some(later) = scanner.later_batch().map_err(self.io(number))? {
                 let reason = match found {
                     Found::Mismatch(reason) => reason,
-                    _ => "the batch here is not whole",
+                    Found::Batch(_) | Found::Nothing | Found::Torn => "the batch here is not whole",
                 };
                 let reason =
                     format!("{reason}, but another was written behind it at address {later}");
@@ -302,7 +302,7 @@ impl Directory<'_> {
                     return Err(self.damaged(scanner.lsn(), reason.to_owned()));
                 }
                 Found::Torn => torn_tail = Some(TornTail { at: scanner.lsn() }),
-                _ => {}
+                Found::Batch(_) | Found::Nothing => {}
             }
         }
         let last_batch =

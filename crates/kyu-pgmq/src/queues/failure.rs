@@ -78,7 +78,22 @@ pub(super) fn refused(refusal: Refusal, queue: &str) -> PgError {
         Refusal::LaneRequired => refused_message(EnqueueRefusal::LaneRequired, queue),
         Refusal::Atomic { refusal: Some(inner), .. } => refused(*inner, queue),
         Refusal::Atomic { refusal: None, .. } => PgError::new("54000", "a message was refused"),
-        other => PgError::new("XX000", format!("refused: {other:?}")),
+        // Refusals of what this door never asks for.
+        other @ (Refusal::QueueDeletedRecently { .. }
+        | Refusal::PurgeInProgress
+        | Refusal::MoveTaskRunning
+        | Refusal::MoveTaskNotFound
+        | Refusal::ExchangeNotFound
+        | Refusal::ExchangeExists(_)
+        | Refusal::BindingNotFound
+        | Refusal::BindingExists(_)
+        | Refusal::PublicationTooLarge { .. }
+        | Refusal::DedupIdRequired
+        | Refusal::DedupIdNotAllowed
+        | Refusal::BodyFactsRequired
+        | Refusal::NotInAtomic
+        | Refusal::Ledger(_)
+        | Refusal::Schedule(_)) => PgError::new("XX000", format!("refused: {other:?}")),
     }
 }
 

@@ -111,7 +111,11 @@ fn is_lazy(queue: &Queue, action: SeqAction) -> bool {
         SeqAction::Acquire(Lease::QueueDefault | Lease::For(_)) => {
             !queue.is_fifo() && queue.info.config.dead_letter.is_none()
         }
-        _ => false,
+        SeqAction::Acquire(Lease::Session(_) | Lease::Take)
+        | SeqAction::Remove
+        | SeqAction::RemoveIfReceived(_)
+        | SeqAction::ShowAt(_)
+        | SeqAction::Archive { .. } => false,
     }
 }
 
