@@ -1,5 +1,5 @@
-//! What matchers look at in a message: its attributes, and the leaves of a JSON body. Here because
-//! every door that publishes needs it, and the engine knows no JSON.
+//! The facts of a message that matchers look at: its attributes, and the leaves of a JSON body. They
+//! are made here because every door that publishes needs them, and the engine knows no JSON.
 
 use std::fmt;
 

@@ -68,7 +68,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// How long a transfer goes on that moves so many bytes each second.
+    /// Returns the time for which a transfer goes on that moves so many bytes each second.
     async fn lasts(bytes_per_s: usize, pressed: bool) -> Duration {
         let began = Instant::now();
         let mut pace = Pace::new(PATIENCE);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-/// How long to pause when the system has no more file descriptors: time to close some.
+/// The pause when the system has no more file descriptors: time to close some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Between two warnings that connections cannot be accepted.
 const WARN_EVERY: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const MAX_REFUSALS: usize = 64;
 pub struct Bounds {
     /// Open connections; those beyond are refused.
     pub max_connections: usize,
-    /// How long open connections may take to finish at shutdown.
+    /// The time that open connections have to finish at shutdown.
     pub shutdown_grace: Duration,
 }
 
@@ -57,7 +57,7 @@ pub trait Dialogue: Send + Sync + 'static {
     /// Bounds of the port.
     fn bounds(&self) -> Bounds;
 
-    /// Where connections are counted.
+    /// Returns the counts that connections are counted in.
     fn counts(&self) -> &ConnectionCounts;
 
     /// Serves a connection to its end. Once `stopping` completes, it should finish what it does.

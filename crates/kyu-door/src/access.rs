@@ -1,4 +1,4 @@
-//! Who may call: either everybody on this machine, or whoever holds a configured key.
+//! The check of who may call: either everybody on this machine, or whoever holds a configured key.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,7 +34,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Who is calling.
+/// A caller, as the credentials of a request name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
     /// Somebody on this machine; no credentials are configured.

@@ -1,4 +1,4 @@
-//! How times are written in answers.
+//! The forms in which answers give times.
 
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, date};

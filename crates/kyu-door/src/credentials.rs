@@ -7,7 +7,7 @@ pub const MIN_LOCAL_SECRET_CHARS: usize = 4;
 /// Fewest characters of a secret where other machines can try. Below it, guesses succeed.
 pub const MIN_SECRET_CHARS: usize = 8;
 
-/// Who can reach a port.
+/// The programs that can reach a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Programs on this machine.

@@ -36,7 +36,7 @@ pub struct Limits {
     pub answer_budget_bytes: usize,
     /// The same of one connection: the largest receive, each byte of which JSON may escape as six.
     pub max_answer_bytes: usize,
-    /// How long open requests may take to finish at shutdown. Then they are cut off.
+    /// The time that open requests have to finish at shutdown. Then they are cut off.
     pub shutdown_grace: Duration,
 }
 

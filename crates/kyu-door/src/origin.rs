@@ -94,7 +94,7 @@ impl FromStr for Network {
     }
 }
 
-/// Where a connection ends on this side, and whether what goes over it is encrypted.
+/// The two ends of a connection, and whether what goes over it is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The other end.

@@ -13,8 +13,8 @@ use crate::limits::Limits;
 
 /// Answers up to this size are not paid for: the limit of connections bounds them.
 pub const SMALL_ANSWER_BYTES: usize = 16 << 10;
-/// How long a request waits for room for its answer: longer than those who read nothing of theirs
-/// can keep it ([`PRESSED_PATIENCE`](crate::budget::PRESSED_PATIENCE)), shorter than SDKs wait.
+/// The longest wait of a request for room for its answer: longer than those who read nothing of
+/// theirs can keep it ([`PRESSED_PATIENCE`](crate::budget::PRESSED_PATIENCE)), shorter than SDKs wait.
 const ROOM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The client of one request. A handler that holds none (of a test) has the memory of the whole
@@ -27,7 +27,7 @@ pub struct Client {
     standing: Standing,
 }
 
-/// Who a connection is known to belong to, from the first request on it that was let in.
+/// The principal that a connection belongs to, known from its first request that was let in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Standing(Arc<OnceLock<Arc<str>>>);
 

@@ -39,7 +39,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// How it came here.
+    /// Returns the addresses between which the request came, and whether it was encrypted.
     pub fn arrival(&self) -> Arrival {
         Arrival { peer: self.peer, local: self.local, secure: self.secure }
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How many bytes of a request line have been read; `IN_REQUEST` behind its end.
+/// The count of bytes of a request line that have been read; `IN_REQUEST` behind its end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestLine(Arc<AtomicUsize>);
 

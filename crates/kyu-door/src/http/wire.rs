@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// Between two looks at a socket whose client has already sent something more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long a client may go on sending after an answer that ends the connection. A socket that is
-/// closed with unread bytes in it resets the connection, and then the answer is lost on its way.
+/// The time for which a client may go on sending after an answer that ends the connection. A socket
+/// that is closed with unread bytes in it resets the connection, and then the answer is lost on its way.
 const LINGER: Duration = Duration::from_secs(2);
 /// The bytes that are read and thrown away in that time.
 const LINGER_BYTES: usize = 16 << 20;

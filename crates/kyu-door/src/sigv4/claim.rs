@@ -10,7 +10,7 @@ use crate::access::Denied;
 use crate::http::{Head, header};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// How far the signer's clock may be off.
+/// The most by which the signer's clock may be off.
 const MAX_SKEW_S: u64 = 15 * 60;
 /// Longest life of a presigned URL: seven days.
 const MAX_EXPIRES_S: u64 = 7 * 86_400;

@@ -346,8 +346,8 @@ impl LockTable {
         rows.iter().for_each(|row| self.serve(row));
     }
 
-    /// Who stands in a waiter's way, each with the object and whether that is a matter of the line
-    /// only. Of those in front the nearest is enough: it waits for the others.
+    /// Returns those that stand in a waiter's way, each with the object and whether that is a matter
+    /// of the line only. Of those in front the nearest is enough: it waits for the others.
     fn blockers(&self, object: &Object, ticket: u64) -> Vec<Edge> {
         let Some(lock) = self.objects.get(object) else { return Vec::new() };
         let Some(at) = lock.line.iter().position(|waiter| waiter.ticket == ticket) else {

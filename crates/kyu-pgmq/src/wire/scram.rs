@@ -13,7 +13,7 @@ const ITERATIONS: u32 = 4_096;
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 18;
 
-/// The one mechanism that is offered.
+/// The only mechanism that is offered.
 pub(super) const MECHANISM: &str = "SCRAM-SHA-256";
 
 type Key = [u8; 32];

@@ -119,7 +119,7 @@ pub(super) struct Port<Q> {
     pub(super) counts: Arc<Counts>,
 }
 
-/// The one user.
+/// The user that may log in, and the proof of its password.
 pub(super) struct Login {
     user: String,
     verifier: Verifier,

@@ -84,7 +84,7 @@ struct Scope {
     sets: Vec<(usize, SetCall)>,
     windows: Vec<(usize, Window)>,
     slots: usize,
-    /// Where aggregates and set-returning functions may stand now.
+    /// The kinds of calls (aggregates, set-returning functions) that may stand here.
     allowed: Allowed,
     /// The place being resolved, for messages.
     clause: &'static str,
