@@ -1,5 +1,5 @@
-//! Settings of queues as JSON: one form for every door that shows or takes them (the admin API, the
-//! `kyu:` attributes of SQS).
+//! Settings of queues as JSON: one form for every door that shows or takes them (the admin API, SQL,
+//! the `kyu:` attributes of SQS).
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 /// Makes conversions between the words of this crate's user and the engine's for the same things.
