@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kyu_machine::{Journaled, JournaledMap, JournaledMembers, Trial};
+use kyu_machine::{Journaled, JournaledMap, JournaledMembers, Trial, each_part};
 use kyu_model::{
     BindingId, BindingInfo, End, ExchangeId, MoveStatus, MoveTask, Phase, QueueConfig, QueueId,
     QueueInfo, QueueName, Refusal, Seq, UnixMs,
@@ -80,8 +80,8 @@ impl Trial for State {
 }
 
 impl State {
-    fn each(&mut self, call: impl FnMut(&mut dyn Trial)) {
-        let Self {
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Trial)) {
+        each_part!(self, call, journaled {
             queues,
             names,
             deleted_names,
@@ -103,35 +103,12 @@ impl State {
             ticked,
             schedules_had_turn,
             directory_changes,
+        } aside {
             // Who is woken in vain looks once; but tokens that a trial has counted stay counted, and
             // nobody else would wake those who wait for them.
-            woken: _,
-            in_trial: _,
-        } = self;
-        let parts: [&mut dyn Trial; 21] = [
-            queues,
-            names,
-            deleted_names,
-            tasks,
-            exchanges,
-            ledger,
-            next_token,
-            schedules,
-            last_schedule,
-            next_queue,
-            next_task,
-            next_exchange,
-            last_time_ms,
-            frames,
-            exchange_names,
-            bindings,
-            with_dead,
-            watch,
-            ticked,
-            schedules_had_turn,
-            directory_changes,
-        ];
-        parts.into_iter().for_each(call);
+            woken,
+            in_trial,
+        });
     }
 }
 

@@ -12,9 +12,9 @@ use std::ops::{Deref, DerefMut};
 
 /// State that can return to what it was when a trial began.
 ///
-/// A type that is made of several such pieces passes the calls on to each. It takes itself apart
-/// without `..` to do so: then a new field does not compile before somebody has decided how it
-/// returns.
+/// A type that is made of several such pieces passes the calls on to each, with [`each_part`].
+///
+/// [`each_part`]: crate::each_part
 pub trait Trial {
     /// Begins a trial. No other may be going on.
     fn begin_trial(&mut self);
@@ -22,6 +22,21 @@ pub trait Trial {
     /// Takes back every change since [`Trial::begin_trial`] and ends the trial; does nothing if none
     /// has begun.
     fn roll_back(&mut self);
+}
+
+/// Calls a closure with each journaled part of a state, in the order given. Fields whose changes are
+/// taken back otherwise, or not at all, stand aside. The state is taken apart without `..`: a new
+/// field does not compile before somebody has decided how it returns.
+#[macro_export]
+macro_rules! each_part {
+    (
+        $state:expr,
+        $call:ident,
+        journaled { $($part:ident,)+ } aside { $($aside:ident,)* }
+    ) => {
+        let Self { $($part,)+ $($aside: _,)* } = $state;
+        $($call($part);)+
+    };
 }
 
 /// A value that returns to what it was. Meant for small ones: the first change in a trial clones it.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kyu_machine::{Journaled, JournaledMap, Trial};
+use kyu_machine::{Journaled, JournaledMap, Trial, each_part};
 use kyu_model::{
     Address, DedupScope, Phase, QueueConfig, QueueId, QueueInfo, QueueKind, QueueStats,
     QueueTotals, Seq, SessionId, UnixMs,
@@ -130,8 +130,8 @@ impl Trial for Queue {
 }
 
 impl Queue {
-    fn each(&mut self, call: impl FnMut(&mut dyn Trial)) {
-        let Self {
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Trial)) {
+        each_part!(self, call, journaled {
             dedup,
             attempts,
             finished,
@@ -146,53 +146,37 @@ impl Queue {
             dead_may_go,
             ends,
             watched_ms,
+        } aside {
             // Put back by hand: see `Before`.
-            info: _,
-            messages: _,
-            lanes: _,
-            guards: _,
-            guard_keys: _,
-            shut: _,
-            before: _,
+            info,
+            messages,
+            lanes,
+            guards,
+            guard_keys,
+            shut,
+            before,
             // Never changed in the life of a queue: a purge makes another.
-            purged_at_ms: _,
-            purged_below: _,
+            purged_at_ms,
+            purged_below,
             // Not changed in a trial.
-            moved_in_by: _,
+            moved_in_by,
             // These follow from the messages; `looked_at` only says how they are looked for.
-            ready: _,
-            archived: _,
-            delayed: _,
-            in_flight: _,
-            bytes: _,
-            deadlines: _,
-            expiries: _,
-            ages: _,
-            retained: _,
-            looked_at: _,
-            dead: _,
-            parked: _,
-            all_parked: _,
-            reordered: _,
-            sessions: _,
-        } = self;
-        let parts: [&mut dyn Trial; 14] = [
-            dedup,
-            attempts,
-            finished,
-            unique,
-            totals,
-            next_seq,
-            paused,
-            pause_ends,
-            newest_ms,
-            claims,
-            newest_seq,
-            dead_may_go,
-            ends,
-            watched_ms,
-        ];
-        parts.into_iter().for_each(call);
+            ready,
+            archived,
+            delayed,
+            in_flight,
+            bytes,
+            deadlines,
+            expiries,
+            ages,
+            retained,
+            looked_at,
+            dead,
+            parked,
+            all_parked,
+            reordered,
+            sessions,
+        });
     }
 
     /// Returns true if changes to this queue are part of a trial and may be taken back.
