@@ -247,6 +247,7 @@ pub struct QueueStats {
 /// A queue's totals since it was created. Every message that came in (sent, moved in) is still
 /// there or went out once (acked, expired, dropped, rejected, moved out, purged, cancelled).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
 pub struct QueueTotals {
     /// Messages enqueued.
     pub sent: u64,
@@ -280,19 +281,20 @@ pub struct QueueTotals {
     pub dead_by_retention: u64,
     /// Acknowledgements by deliveries that a later delivery had followed, refused or accepted.
     pub stale_acks: u64,
-    /// The stale acknowledgements that were accepted ([`Fencing::accept_late_acks`]).
+    /// The stale acknowledgements that were accepted (`fencing.accept_late_acks`).
     pub late_acks: u64,
     /// The messages of which two deliveries were acknowledged, whatever the answers were: the work
     /// was done twice. A message counts once; it is detected while the message is there or among
-    /// the last [`crate::limits::MAX_FINISHED_KEPT`] that were acknowledged after more than one
-    /// delivery.
+    /// the last that were acknowledged after more than one delivery (`MAX_FINISHED_KEPT`).
     pub double_executions: u64,
     /// Failed attempts that had to wait for a token of the retry budget.
     pub held: u64,
     /// The number of times that a breaker opened.
     pub breaker_opened: u64,
     /// Dead letters that were kept here, because there was nowhere to move them.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub kept_dead: u64,
     /// The kept dead letters that a move task brought back in this queue.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub revived: u64,
 }

@@ -1,5 +1,6 @@
 //! Queues: settings and counts.
 
+pub use kyu_model::QueueTotals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,58 +72,6 @@ pub struct QueueStats {
     pub dead: u64,
     /// The last sequence number that was given out; 0 if none was.
     pub last_seq: u64,
-}
-
-/// The counts of events in a queue since it was created. Every message that came in (sent, moved
-/// in) is there or went out once (acked, expired, dropped, rejected, moved out, purged, cancelled).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct QueueTotals {
-    /// Messages sent.
-    pub sent: u64,
-    /// Deliveries.
-    pub received: u64,
-    /// Messages acknowledged.
-    pub acked: u64,
-    /// Messages past their retention or expiry.
-    pub expired: u64,
-    /// Messages dropped to make room.
-    pub dropped: u64,
-    /// Messages rejected for good with no dead-letter queue, before such ones were kept.
-    pub rejected: u64,
-    /// Messages that came from another queue.
-    pub moved_in: u64,
-    /// Messages that went to another queue.
-    pub moved_out: u64,
-    /// Messages purged.
-    pub purged: u64,
-    /// Messages that a person removed one by one.
-    pub cancelled: u64,
-    /// Of the expired, those past their own expiry.
-    pub expired_by_deadline: u64,
-    /// Of the moved out, those that were received too often.
-    pub dead_by_receives: u64,
-    /// Of the moved out, those that a consumer rejected.
-    pub dead_by_rejection: u64,
-    /// Of the moved out, those past their own expiry.
-    pub dead_by_deadline: u64,
-    /// Of the moved out, those past the retention.
-    pub dead_by_retention: u64,
-    /// Acknowledgements by deliveries that a later delivery had followed.
-    pub stale_acks: u64,
-    /// Of these, those that were accepted.
-    pub late_acks: u64,
-    /// Messages of which two deliveries were acknowledged: the work was done twice.
-    pub double_executions: u64,
-    /// Failed attempts that had to wait for a token of the retry budget.
-    pub held: u64,
-    /// The number of times that a breaker opened.
-    pub breaker_opened: u64,
-    /// Dead letters that were kept here, because there was nowhere to move them.
-    #[serde(default)]
-    pub kept_dead: u64,
-    /// Of those, the ones that a move task brought back here.
-    #[serde(default)]
-    pub revived: u64,
 }
 
 /// Counts and totals of a queue.

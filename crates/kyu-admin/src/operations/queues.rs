@@ -10,7 +10,7 @@ use kyu_broker::{
 
 use crate::api::{
     DeletedQueue, InNamespace, ListQueues, Purged, Queue, QueueNames, QueuePage, QueueSettings,
-    QueueStatistics, QueueStats, QueueTotals,
+    QueueStatistics, QueueStats,
 };
 use crate::call::{Call, after, check_name, cursor, list_size};
 use crate::limits::MAX_TRIES;
@@ -213,30 +213,6 @@ pub(super) async fn stats(
     let queue = call.queue(query.namespace)?.id;
     let stats = stats_of(call, queue).await?;
     let totals = call.broker.look_up(TotalsOf(queue)).await?;
-    let totals = QueueTotals {
-        sent: totals.sent,
-        received: totals.received,
-        acked: totals.acked,
-        expired: totals.expired,
-        dropped: totals.dropped,
-        rejected: totals.rejected,
-        moved_in: totals.moved_in,
-        moved_out: totals.moved_out,
-        purged: totals.purged,
-        cancelled: totals.cancelled,
-        expired_by_deadline: totals.expired_by_deadline,
-        dead_by_receives: totals.dead_by_receives,
-        dead_by_rejection: totals.dead_by_rejection,
-        dead_by_deadline: totals.dead_by_deadline,
-        dead_by_retention: totals.dead_by_retention,
-        stale_acks: totals.stale_acks,
-        late_acks: totals.late_acks,
-        double_executions: totals.double_executions,
-        held: totals.held,
-        breaker_opened: totals.breaker_opened,
-        kept_dead: totals.kept_dead,
-        revived: totals.revived,
-    };
     Ok(QueueStatistics { stats, totals }.into())
 }
 
