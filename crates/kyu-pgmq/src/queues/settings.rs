@@ -269,7 +269,9 @@ impl QueueSession {
     pub(super) fn queue_settings(&mut self, queue: Option<String>) -> Result<Arc<str>, PgError> {
         let name = super::names::check(queue)?;
         let (_, config) = self.config_of(&name).ok_or_else(|| no_table("q", &name))?;
-        shown(&config)
+        let settings = serde_json::to_string(&kyu_settings::of(&config));
+        let settings = settings.map_err(|error| PgError::new("XX000", error.to_string()))?;
+        json::canonical(&settings).map(Arc::from)
     }
 
     /// Kyu's own: changes the settings that a merge patch (RFC 7396) names, and gives all of them.
@@ -307,12 +309,6 @@ impl QueueSession {
         .await?;
         self.queue_settings(Some(name))
     }
-}
-
-fn shown(config: &QueueConfig) -> Result<Arc<str>, PgError> {
-    let settings = serde_json::to_string(&kyu_settings::of(config));
-    let settings = settings.map_err(|error| PgError::new("XX000", error.to_string()))?;
-    json::canonical(&settings).map(Arc::from)
 }
 
 fn invalid(what: impl Display) -> PgError {
