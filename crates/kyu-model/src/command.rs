@@ -1,5 +1,5 @@
 //! The commands and queries that doors may send to the engine. A command is a request;
-//! [`crate::Effect`]s are the facts that follow.
+//! `Effect`s are the facts that follow.
 
 use bytes::Bytes;
 
@@ -436,7 +436,7 @@ pub struct Relocate {
     pub from: Address,
     /// The frame, byte for byte.
     pub frame: Bytes,
-    /// All messages that need the frame, as [`crate::Engine::live_frames`] gave them.
+    /// All messages that need the frame, as `Engine::live_frames` gave them.
     pub owners: Vec<(QueueId, Seq)>,
 }
 

@@ -57,7 +57,7 @@ impl ScheduleConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScheduleRule {
     /// The schedule runs by a cron expression of five fields, or six with seconds first; see
-    /// [`kyu_cron`] for its form and for what happens when clocks are put forward and back.
+    /// `kyu-cron` for its form and for what happens when clocks are put forward and back.
     Cron {
         /// The expression.
         expression: String,

@@ -1,5 +1,5 @@
 //! Mobile push: platform applications and their endpoints. Stored and answered; what is published to
-//! them goes to the [`outbox`].
+//! them goes to the `outbox`.
 //!
 //! An application is a record ([`store`]), an endpoint a binding of it that never receives, with the
 //! device's token as its address.
